@@ -1,0 +1,49 @@
+"""Run the migrations on one connection, one at a time: whoever comes second waits and finds nothing left to do."""
+
+import asyncio
+
+import asyncpg
+from alembic import context
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from algoplatform.settings import load
+from algoplatform.storage.database import libpq_dsn
+from algoplatform.storage.tables import metadata
+
+MIGRATION_LOCK = 4_715_962_001
+
+
+def dsn() -> str:
+    """Take the database from the caller, else from the settings."""
+    given = context.config.attributes.get("dsn")
+    if given:
+        return str(given)
+    url = load().database_url
+    if url is None:
+        raise SystemExit("ALGOPLATFORM_DATABASE_URL is not set")
+    return url.get_secret_value()
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the schema to the revision asked for, in one transaction."""
+    context.configure(connection=connection, target_metadata=metadata, compare_type=True, compare_server_default=True)
+    with context.begin_transaction():
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        context.run_migrations()
+
+
+async def main() -> None:
+    """Connect as the service does, so that one form of address serves both."""
+    address = libpq_dsn(dsn())
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(address), poolclass=pool.NullPool
+    )
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(migrate)
+    finally:
+        await engine.dispose()
+
+
+asyncio.run(main())

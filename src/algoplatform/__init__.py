@@ -1,0 +1,3 @@
+"""The register of record for the images of an algorithm platform."""
+
+__version__ = "0.1.0"

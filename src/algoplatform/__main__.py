@@ -1,0 +1,5 @@
+"""`python -m algoplatform` is the command line."""
+
+from algoplatform.cli import app
+
+app()

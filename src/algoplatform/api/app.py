@@ -1,0 +1,65 @@
+"""The application: routes, pages, handlers and the layers around them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import Scope
+
+from algoplatform import __version__
+from algoplatform.api import health, images
+from algoplatform.api.envelope import PROBLEM
+from algoplatform.api.errors import install_handlers, internal_error
+from algoplatform.api.logs import configure_logging
+from algoplatform.api.observability import Observability
+from algoplatform.api.pages import mount_pages
+from algoplatform.runtime import Runtime
+from algoplatform.settings import Settings, load
+
+DESCRIPTION = (
+    "算法平台的镜像登记处：登记、查询、更新、删除镜像，以一个JSON文件在平台之间迁移。\n\n"
+    '应答为`{status, res, msg}`，`status`为`"0"`表示成功，HTTP状态码与之一致；'
+    "请求头`Accept: application/problem+json`时，错误以RFC 9457的形式返回。"
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the FastAPI application; it opens the runtime when it starts and closes it when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with Runtime.open(settings) as runtime:
+            app.state.runtime = runtime
+            yield
+
+    app = FastAPI(
+        title="算法平台 · algoplatform",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        root_path=settings.root_path,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        openapi_tags=[{"name": "镜像管理", "description": "镜像的六个操作 · the operations on images"}],
+    )
+    app.add_middleware(Observability, internal_error=_internal_error)
+    app.include_router(images.router)
+    app.include_router(health.router)
+    mount_pages(app)
+    install_handlers(app, always_200=settings.http_status == "always-200")
+    return app
+
+
+def _internal_error(scope: Scope) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    accept = dict(scope["headers"]).get(b"accept", b"")
+    answer = internal_error(problem=PROBLEM.encode() in accept)
+    headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+    return answer.http_status, headers, answer.body
+
+
+def app_from_environment() -> FastAPI:
+    """Build the application in a worker process, which knows only its environment."""
+    settings = load()
+    configure_logging(settings.log_level)
+    return create_app(settings)

@@ -1,0 +1,137 @@
+"""The two forms of an answer: the document's envelope and, for failures where the client asks for it, RFC 9457."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+from starlette.responses import Response
+
+from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefused
+from algoplatform.domain.faults import Code, Fault
+from algoplatform.storage.idempotency import Answer
+
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+
+# An answer is at most 256 KiB; what frames the faults needs little of that.
+_ROOM: Final = 240 * 1024
+_RETRY_SECONDS: Final = "1"
+
+HTTP_STATUS: Final = {
+    Code.SUCCESS: 200,
+    Code.IMAGE_EXISTS: 409,
+    Code.IMAGE_NOT_FOUND: 404,
+    Code.IDENTITY_CHANGED: 409,
+    Code.IMAGE_IN_USE: 409,
+    Code.FORBIDDEN: 403,
+    **{code: -int(code) for code in Code if int(code) < -1},
+}
+
+TITLES: Final = {
+    Code.BAD_REQUEST: "请求或文件有误",
+    Code.FIELD: "字段有误",
+    Code.IMAGE_EXISTS: "镜像已注册",
+    Code.IMAGE_NOT_FOUND: "镜像不存在",
+    Code.IMAGE_PORTS: "端口列表有误",
+    Code.CONFIG: "配置文件有误",
+    Code.SUB_PATH: "子目录有误",
+    Code.ALGO_TYPE: "算法类别有误",
+    Code.WORKING_DIR: "容器工作目录有误",
+    Code.IMAGE_MOUNT: "挂载目录有误",
+    Code.ENV: "环境变量有误",
+    Code.IDENTITY_CHANGED: "不能修改镜像名称或版本",
+    Code.IMAGE_IN_USE: "镜像被依赖",
+    Code.IMAGE_NAME: "镜像名称有误",
+    Code.IMAGE_TAG: "镜像版本有误",
+    Code.HOST_PATH: "主机目录有误",
+    Code.FORBIDDEN: "权限不足",
+    Code.DEPENDENCY: "算法依赖有误",
+    Code.FRAME_INTERVAL: "抽帧频率为空",
+    Code.FRAME_NUMBER: "抽帧数量为空",
+    Code.UNAUTHENTICATED: "未认证",
+    Code.NO_SUCH_PATH: "路径不存在",
+    Code.METHOD_NOT_ALLOWED: "请求方式不允许",
+    Code.STILL_RUNNING: "相同请求正在处理",
+    Code.PRECONDITION_FAILED: "镜像已被修改",
+    Code.BODY_TOO_LARGE: "请求体过大",
+    Code.MEDIA_TYPE: "请求体类型不支持",
+    Code.PRECONDITION_REQUIRED: "缺少前提条件",
+    Code.TOO_MANY_REQUESTS: "请求过多",
+    Code.INTERNAL: "服务内部错误",
+    Code.UNAVAILABLE: "服务暂时不可用",
+}
+
+
+def http_status(code: Code) -> int:
+    """Tell the HTTP status that says the same as a code of the table."""
+    return HTTP_STATUS.get(code, 422)
+
+
+def success(message: str, res: str = "null", headers: dict[str, str] | None = None) -> Answer:
+    """Answer in the envelope; `res` is JSON text already."""
+    body = f'{{"status":"0","res":{res},"msg":"{message}"}}'
+    return Answer(200, body.encode(), {"content-type": JSON, **(headers or {})})
+
+
+def failure(error: AlgoplatformError, *, problem: bool) -> Answer:
+    """Answer a refusal in the form that the client asked for."""
+    status = 400 if isinstance(error, BadRequest) and error.malformed else http_status(error.code)
+    headers = {"content-type": PROBLEM if problem else JSON}
+    if error.code in (Code.UNAVAILABLE, Code.STILL_RUNNING):
+        headers["retry-after"] = _RETRY_SECONDS
+    body = _problem(error, status) if problem else _envelope(error)
+    return Answer(status, orjson.dumps(body), headers)
+
+
+def to_response(answer: Answer, *, always_200: bool) -> Response:
+    """Send an answer; `always_200` leaves the status to the body, for clients that read nothing else."""
+    enveloped = answer.headers.get("content-type") == JSON
+    status = 200 if always_200 and enveloped else answer.http_status
+    return Response(answer.body, status, answer.headers)
+
+
+def _envelope(error: AlgoplatformError) -> dict[str, Any]:
+    if isinstance(error, FileRefused):
+        shown = _fitting(error.record_faults, str)
+        message = FileRefused(error.record_faults[:shown], error.total).message
+    elif error.faults:
+        shown = _fitting(error.faults, lambda fault: fault.message)
+        rest = len(error.faults) - shown
+        message = "；".join(fault.message for fault in error.faults[:shown]) + (
+            f"……另有{rest}处错误未列出" if rest else ""
+        )
+    else:
+        message = error.message
+    return {"status": error.code, "res": None, "msg": message}
+
+
+def _problem(error: AlgoplatformError, status: int) -> dict[str, Any]:
+    if isinstance(error, FileRefused):
+        detail = f"文件中有{error.total}处错误，未写入任何数据"
+        errors = [_entry(item.fault, item.image) for item in error.record_faults]
+    else:
+        detail = "；".join(fault.message for fault in error.faults[:3]) or error.message
+        errors = [_entry(fault) for fault in error.faults]
+    return {
+        "type": f"urn:algoplatform:status:{error.code}",
+        "title": TITLES[error.code],
+        "status": status,
+        "detail": detail,
+        "code": error.code,
+        "errors": errors[: _fitting(errors, lambda entry: entry)],
+    }
+
+
+def _entry(fault: Fault, image: str | None = None) -> dict[str, str]:
+    named = {} if image is None else {"image": image}
+    return {**named, "field": fault.field, "code": fault.code, "message": fault.message}
+
+
+def _fitting(items: Sequence[Any], shown: Any) -> int:
+    """Count how many of the items an answer has room for."""
+    used = 0
+    for number, item in enumerate(items):
+        used += len(orjson.dumps(shown(item))) + 3
+        if used > _ROOM:
+            return number
+    return len(items)

@@ -1,0 +1,50 @@
+"""The one place where refusals, of ours and of the framework, become answers."""
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from algoplatform.api.envelope import failure, to_response
+from algoplatform.api.wire import wants_problem
+from algoplatform.domain.errors import AlgoplatformError
+from algoplatform.domain.faults import Code
+from algoplatform.storage.idempotency import Answer
+
+_MESSAGES = {
+    404: (Code.NO_SUCH_PATH, "路径不存在"),
+    405: (Code.METHOD_NOT_ALLOWED, "请求方式不允许"),
+    413: (Code.BODY_TOO_LARGE, "请求体过大"),
+}
+
+
+class FrameworkError(AlgoplatformError):
+    """Something that the framework refuses before a route is reached."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__()
+        self.code = code
+        self.message = message
+
+
+def install_handlers(app: FastAPI, *, always_200: bool) -> None:
+    """Answer every exception that is an answer; the rest is for the outermost layer."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, AlgoplatformError)
+        return to_response(failure(error, problem=wants_problem(request)), always_200=always_200)
+
+    async def framework(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code, message = _MESSAGES.get(error.status_code, (Code.BAD_REQUEST, "请求有误"))
+        response = await refused(request, FrameworkError(code, message))
+        response.headers.update(error.headers or {})
+        return response
+
+    app.add_exception_handler(AlgoplatformError, refused)
+    app.add_exception_handler(HTTPException, framework)
+
+
+def internal_error(*, problem: bool) -> Answer:
+    """Word an error of ours: nothing of the inside."""
+    return failure(FrameworkError(Code.INTERNAL, "服务内部错误，请凭X-Request-Id联系管理员"), problem=problem)

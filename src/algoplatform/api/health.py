@@ -1,0 +1,41 @@
+"""What operators and their probes ask: does the process live, can it serve, how does it do."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from algoplatform.api import metrics
+from algoplatform.domain.errors import Unavailable
+from algoplatform.runtime import Runtime
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    """Tell that the process answers."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """Tell whether the database is reachable and its schema the one that this version needs."""
+    runtime: Runtime = request.app.state.runtime
+    problem = await runtime.readiness()
+    if problem:
+        return JSONResponse({"status": "unavailable", "reason": problem}, 503, {"retry-after": "1"})
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/metrics")
+async def metrics_page(request: Request) -> Response:
+    """Give Prometheus its figures; those of the database are left out while it is away."""
+    runtime: Runtime = request.app.state.runtime
+    gauges = {f"algoplatform_pool_connections_{name}": float(value) for name, value in runtime.database.usage().items()}
+    try:
+        gauges["algoplatform_images_live"] = float(await runtime.count_live())
+    except Unavailable:
+        gauges["algoplatform_database_up"] = 0.0
+    else:
+        gauges["algoplatform_database_up"] = 1.0
+    return Response(metrics.render(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,213 @@
+"""The routes of images: read the request, call the use case, word the answer."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from email.utils import format_datetime
+from typing import Any, BinaryIO, Final
+
+import orjson
+from fastapi import APIRouter
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.requests import Request
+from starlette.responses import Response
+
+from algoplatform.api import openapi, wire
+from algoplatform.api.envelope import failure, success, to_response
+from algoplatform.api.schemas import check_deletion, check_upload_options
+from algoplatform.api.streams import StreamedRecords, Write
+from algoplatform.catalogue.idempotency import once
+from algoplatform.domain.errors import AlgoplatformError, BadRequest, ImageNotFound, Refused, Unavailable
+from algoplatform.domain.fields import check_id
+from algoplatform.domain.json_text import parse_json
+from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions, check_conditions
+from algoplatform.runtime import Runtime
+from algoplatform.storage import images
+from algoplatform.storage.database import Connection
+from algoplatform.storage.idempotency import Answer
+
+
+class _ImageId(StringConvertor):
+    """An image's id in a path; the operations, which begin with "_", are none."""
+
+    regex = "[^/_][^/]*"
+
+
+register_url_convertor("imageId", _ImageId())
+_CHUNK: Final = 64 * 1024
+
+router = APIRouter(prefix="/algoPlatform/images", tags=["镜像管理"])
+
+
+@router.post("/_register", **openapi.REGISTER)
+async def register(request: Request) -> Response:
+    """镜像注册"""
+    runtime = _runtime(request)
+    content, data = await _required(request, runtime)
+
+    async def action(connection: Connection) -> Answer:
+        image_id, version = await runtime.images.register(connection, data)
+        location = f"{request.scope.get('root_path', '')}/algoPlatform/images/{image_id}"
+        return success("注册成功", headers={"location": location, "etag": f'"{version}"'})
+
+    return await _write(request, action, content)
+
+
+@router.post("/_update", **openapi.UPDATE)
+async def update(request: Request) -> Response:
+    """镜像更新"""
+    runtime = _runtime(request)
+    content, data = await _required(request, runtime)
+    versions = wire.if_match(request)
+
+    async def action(connection: Connection) -> Answer:
+        version = await runtime.images.update(connection, data, versions)
+        return success("更新成功", headers={"etag": f'"{version}"'})
+
+    return await _write(request, action, content)
+
+
+@router.post("/_delete", **openapi.DELETE)
+async def delete(request: Request) -> Response:
+    """镜像删除"""
+    runtime = _runtime(request)
+    content, data = await _required(request, runtime)
+
+    async def action(connection: Connection) -> Answer:
+        image_id, caller = check_deletion(data)
+        await runtime.images.delete(connection, image_id, caller)
+        return success("删除成功")
+
+    return await _write(request, action, content)
+
+
+@router.post("/_upload", **openapi.UPLOAD)
+async def upload(request: Request) -> Response:
+    """镜像配置信息上传"""
+    runtime = _runtime(request)
+    on_conflict, dry_run = check_upload_options(request.query_params)
+    file = await wire.read_file(request, runtime.settings.max_upload_bytes)
+
+    async def action(connection: Connection) -> Answer:
+        chunks = iter(lambda: file.read(_CHUNK), b"")
+        counts = await runtime.transfer.load(connection, chunks, on_conflict, dry_run=dry_run)
+        return success("镜像上传成功", orjson.dumps(counts).decode())
+
+    with file:
+        digest = await asyncio.to_thread(_digest, file) if "idempotency-key" in request.headers else b""
+        return await _write(request, action, digest)
+
+
+@router.get("/_search", **openapi.SEARCH)
+@router.post("/_search", **openapi.SEARCH_BY_BODY)
+async def search(request: Request) -> Response:
+    """镜像按条件查询"""
+    runtime = _runtime(request)
+    conditions = await _conditions(request, runtime)
+    if conditions.page:
+        async with runtime.database.connection() as connection:
+            records, total = await images.search_page(connection, conditions)
+        return _answer(request, success("查询成功", f'{{"data":[{",".join(records)}],"total":{total}}}'))
+    async with runtime.database.connection() as connection:
+        records = await images.search(connection, conditions, MAX_PAGE_SIZE + 1)
+    if len(records) <= MAX_PAGE_SIZE:
+        return _answer(request, success("查询成功", f'{{"data":[{",".join(records)}]}}'))
+
+    async def copy(write: Write) -> None:
+        async with runtime.database.connection() as connection:
+            await images.copy(connection, conditions, write, keyed=False)
+
+    return StreamedRecords(copy, '{"status":"0","res":{"data":[', ']},"msg":"查询成功"}', {})
+
+
+@router.post("/_load", **openapi.LOAD)
+async def load(request: Request) -> Response:
+    """镜像配置信息下载"""
+    runtime = _runtime(request)
+    conditions = await _conditions(request, runtime)
+
+    async def copy(write: Write) -> None:
+        async with runtime.database.connection() as connection:
+            await runtime.transfer.export(connection, conditions, write)
+
+    download = {"content-disposition": 'attachment; filename="image_list.json"'}
+    return StreamedRecords(copy, '{"status":"0","res":{', '},"msg":"镜像下载成功"}', download)
+
+
+@router.get("/{imageId:imageId}", **openapi.GET)
+async def get(request: Request, imageId: str) -> Response:  # noqa: N803 - the name in the path, as published
+    """镜像查询"""
+    runtime = _runtime(request)
+    try:
+        image_id = check_id(imageId)
+    except ValueError:
+        raise ImageNotFound(imageId) from None
+    async with runtime.database.connection() as connection:
+        stored = await runtime.images.get(connection, image_id)
+    tag = f'"{stored.version}"'
+    headers = {"etag": tag, "last-modified": format_datetime(stored.updated_at, usegmt=True)}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return _answer(request, success("查询成功", stored.record, headers))
+
+
+def _runtime(request: Request) -> Runtime:
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+def _answer(request: Request, answer: Answer) -> Response:
+    return to_response(answer, always_200=_runtime(request).settings.http_status == "always-200")
+
+
+async def _required(request: Request, runtime: Runtime) -> tuple[bytes, Any]:
+    content = await wire.read_json_text(request, runtime.settings.max_body_bytes)
+    if not content:
+        raise BadRequest("请求体不能为空，须为JSON对象")
+    return content, parse_json(content)
+
+
+async def _conditions(request: Request, runtime: Runtime) -> Conditions:
+    query = dict(request.query_params)
+    if len(query) != len(request.query_params.multi_items()):
+        raise BadRequest("查询参数重复", malformed=False)
+    content = await wire.read_json_text(request, runtime.settings.max_body_bytes)
+    body = parse_json(content) if content else {}
+    if not isinstance(body, dict):
+        raise BadRequest("请求体须为JSON对象", malformed=False)
+    conditions = check_conditions(query | {name: value for name, value in body.items() if value is not None})
+    if isinstance(conditions, list):
+        raise Refused(conditions)
+    return conditions
+
+
+def _digest(file: BinaryIO) -> bytes:
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    file.seek(0)
+    return digest.digest()
+
+
+async def _write(request: Request, action: Callable[[Connection], Awaitable[Answer]], content: bytes) -> Response:
+    """Do a write, once where the client gives an Idempotency-Key; `content` is what a repeat must equal."""
+    runtime = _runtime(request)
+    key = wire.idempotency_key(request)
+    if key is None:
+        async with runtime.database.connection() as connection:
+            answer = await action(connection)
+        return _answer(request, answer)
+    problem = wire.wants_problem(request)
+
+    async def answered(connection: Connection) -> Answer:
+        try:
+            return await action(connection)
+        except Unavailable:
+            raise
+        except AlgoplatformError as error:
+            return failure(error, problem=problem)
+
+    asked = f"{request.url.path}?{request.url.query}\n{request.headers.get('if-match', '')}\n".encode()
+    fingerprint = hashlib.sha256(asked + content).digest()
+    answer = await once(runtime.database, key, fingerprint, runtime.settings.idempotency_hours, answered)
+    return _answer(request, answer)

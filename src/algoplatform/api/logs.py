@@ -1,0 +1,89 @@
+"""Logs: one JSON object a line on stderr, the same for our events and those of the libraries.
+
+An exception is told by its type and the places it went through; its message may quote a record and stays out.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final
+
+import orjson
+import structlog
+
+_DEEPEST: Final = 12
+_Event = MutableMapping[str, Any]
+
+
+def places(error: BaseException) -> list[str]:
+    """Give the frames that an exception came through, the innermost last."""
+    found = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        found.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return found[-_DEEPEST:]
+
+
+def kind(error: BaseException) -> str:
+    """Name an exception, the members of a group, and what caused it."""
+    name = type(error).__name__
+    if isinstance(error, BaseExceptionGroup):
+        name = f"{name}[{', '.join(map(kind, error.exceptions[:5]))}]"
+    return f"{name} from {kind(error.__cause__)}" if error.__cause__ else name
+
+
+def _without_values(logger: Any, method: str, event: _Event) -> _Event:
+    given = event.pop("exc_info", None)
+    error = given[1] if isinstance(given, tuple) else sys.exception() if given is True else given
+    if isinstance(error, BaseException):
+        event["error"], event["where"] = kind(error), places(error)
+    return event
+
+
+def _line(logger: Any, method: str, event: _Event) -> bytes:
+    try:
+        return orjson.dumps(event, default=str)
+    except TypeError:  # a lone surrogate
+        return orjson.dumps({name: repr(value) for name, value in event.items()})
+
+
+def _text_line(logger: Any, method: str, event: _Event) -> str:
+    return _line(logger, method, event).decode()
+
+
+_SHARED: Final[tuple[Callable[..., Any], ...]] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    _without_values,
+)
+
+
+def configure_logging(level: str) -> None:
+    """Send everything from this level on through one renderer."""
+    structlog.configure(
+        processors=[*_SHARED, _line],
+        # Past the logging module, which costs as much again as all the rest of a line.
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=(*_SHARED, structlog.stdlib.add_logger_name),
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _text_line],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], True
+    logging.getLogger("uvicorn.access").propagate = False
+    # httpx tells each request at INFO, addresses included; Alembic two lines for each start.
+    for name in ("httpx", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)

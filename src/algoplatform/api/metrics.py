@@ -1,0 +1,78 @@
+"""Figures for Prometheus; with several workers they are kept in files and added up when asked for."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+_LABELS: Final = ("method", "route", "status")
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+_MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@cache
+def _families() -> tuple[CollectorRegistry, Counter, Histogram]:
+    registry = CollectorRegistry()
+    requests = Counter("algoplatform_http_requests", "HTTP requests answered", _LABELS, registry=registry)
+    seconds = Histogram(
+        "algoplatform_http_request_duration_seconds",
+        "Seconds to the end of the answer",
+        _LABELS,
+        buckets=_BUCKETS,
+        registry=registry,
+    )
+    return registry, requests, seconds
+
+
+# Without a bound: its keys are our routes, the known methods and HTTP's status codes.
+@cache
+def _children(method: str, route: str, status: int) -> tuple[Callable[[], None], Callable[[float], None]]:
+    _, requests, seconds = _families()
+    labels = (method, route, str(status))
+    return requests.labels(*labels).inc, seconds.labels(*labels).observe
+
+
+class _Gauges(Collector):
+    """Values that are read when Prometheus asks."""
+
+    def __init__(self, values: Mapping[str, float]) -> None:
+        self._values = values
+
+    def collect(self) -> Iterable[Metric]:
+        """Give each value as a gauge."""
+        for name, value in self._values.items():
+            yield GaugeMetricFamily(name, name.removeprefix("algoplatform_").replace("_", " "), value)
+
+
+def prepare_multiprocess() -> Path:
+    """Give the workers that are about to start one folder for their figures, which goes with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="algoplatform-metrics-"))
+    os.environ[_MULTIPROCESS] = str(folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def observe(method: str, route: str, status: int, seconds: float) -> None:
+    """Count a request."""
+    count, time = _children(method, route, status)
+    count()
+    time(seconds)
+
+
+def render(gauges: Mapping[str, float]) -> bytes:
+    """Write all figures, and these gauges, in Prometheus's text format."""
+    own = CollectorRegistry()
+    own.register(_Gauges(gauges))
+    registry = _families()[0]
+    if _MULTIPROCESS in os.environ:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
+    return generate_latest(registry) + generate_latest(own)

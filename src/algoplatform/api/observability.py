@@ -1,0 +1,97 @@
+"""The outermost layer: a request id, a line in the log and a figure for each request, an answer to what nobody foresaw."""
+
+import re
+import time
+from collections.abc import Callable
+from os import urandom
+from typing import Final
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, reset_contextvars
+
+from algoplatform.api import metrics
+from algoplatform.api.logs import kind, places
+
+_HEADER: Final = b"x-request-id"
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_UNMATCHED: Final = "unmatched"
+# nginx's number for a client that went away before it had an answer.
+_GONE: Final = 499
+
+InternalError = Callable[[Scope], tuple[int, list[tuple[bytes, bytes]], bytes]]
+
+
+class BrokenOff(Exception):
+    """An answer that had begun could not be finished; what happened is in the log."""
+
+
+class Observability:
+    """Pure ASGI, around everything but Starlette's own last resort."""
+
+    def __init__(self, app: ASGIApp, internal_error: InternalError) -> None:
+        self._app = app
+        self._internal_error = internal_error
+        self._log = structlog.get_logger()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and tell what became of it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = _request_id(scope)
+        status = _GONE
+        started = False
+
+        async def identified(message: Message) -> None:
+            nonlocal started, status
+            if message["type"] == "http.response.start":
+                started, status = True, message["status"]
+                headers = [header for header in message.get("headers", ()) if header[0].lower() != _HEADER]
+                message["headers"] = [*headers, (_HEADER, request_id)]
+            await send(message)
+
+        name = request_id.decode()
+        scope.setdefault("state", {})["request_id"] = name
+        tokens = bind_contextvars(request_id=name)
+        try:
+            await self._app(scope, receive, identified)
+        except ClientDisconnect:
+            # Nobody is left to read an answer.
+            status = _GONE
+        except Exception as error:
+            # The message may quote a request's values: the type and the places are enough to find the fault.
+            self._log.error("unhandled_error", error=kind(error), where=places(error))
+            if started:
+                # Only breaking it off tells the client that what it has is not whole; a bare exception, as it is printed.
+                raise BrokenOff from None
+            code, headers, body = self._internal_error(scope)
+            await identified({"type": "http.response.start", "status": code, "headers": headers})
+            await identified({"type": "http.response.body", "body": body})
+        finally:
+            self._tell(scope, status, time.perf_counter() - began)
+            reset_contextvars(**tokens)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        route = getattr(scope.get("route"), "path", None) or _UNMATCHED
+        client = scope.get("client")
+        metrics.observe(method, route, status, seconds)
+        self._log.info(
+            "request",
+            method=method,
+            route=route,
+            status=status,
+            duration_ms=round(seconds * 1000, 2),
+            client=client[0] if client else None,
+        )
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == _HEADER and _REQUEST_ID.fullmatch(value):
+            return bytes(value)
+    return urandom(16).hex().encode()

@@ -1,0 +1,155 @@
+"""The bodies and answers that are not a record: read here, and published as the OpenAPI document's schemas."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import QueryParams
+
+from algoplatform.domain import fields
+from algoplatform.domain.access import Caller
+from algoplatform.domain.errors import BadRequest, Malformed, Refused, clip
+from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.image import RECORD_FIELDS
+from algoplatform.storage.staging import OnConflict
+
+_DELETION_FIELDS: Final = ("imageId", "userResult")
+_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False, "": False}
+MAX_AUTHORITY: Final = fields.MAX_INTEGER
+
+
+class UserResult(BaseModel):
+    """用户权限和所属分组"""
+
+    model_config = ConfigDict(extra="forbid")
+
+    authority: Annotated[int, Field(ge=0, le=MAX_AUTHORITY)] | Annotated[str, Field(pattern="^[0-9]{1,10}$")] = Field(
+        description="用户权限", examples=[3]
+    )
+    namespace: str | None = Field(
+        None, description="所属分组（命名空间）", examples=["algo"], max_length=fields.MAX_TEXT
+    )
+
+
+class Deletion(BaseModel):
+    """The body of _delete."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    imageId: str = Field(description="镜像Id", pattern="^[0-9a-f]{32}$", examples=["d933a740349911eb9b11b28e75924e00"])
+    userResult: UserResult = Field(description="用户权限和所属分组")
+
+
+class Failure(BaseModel):
+    """The document's envelope around a failure."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Literal[tuple(code.value for code in Code if code is not Code.SUCCESS)] = Field(  # type: ignore[valid-type]  # the table's codes
+        description="状态码，见状态码表"
+    )
+    res: None = None
+    msg: str = Field(description="状态描述")
+
+
+class ProblemError(BaseModel):
+    """One fault of one field."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: str | None = Field(None, description="上传文件中的镜像：imageName与imageTag相连")
+    field: str = Field(description="字段名")
+    code: str = Field(description="状态码")
+    message: str = Field(description="错误描述")
+
+
+class Problem(BaseModel):
+    """RFC 9457, for clients that accept application/problem+json."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="状态码，见状态码表")
+    errors: list[ProblemError]
+
+
+def check_deletion(data: Any) -> tuple[str, Caller]:
+    """Read what to delete and who asks; Refused with every fault."""
+    if not isinstance(data, dict):
+        raise BadRequest("请求体须为JSON对象", malformed=False)
+    faults: list[Fault] = []
+    user = data.get("userResult")
+    image_id = _read(data, "imageId", "imageId", fields.check_id, faults)
+    authority, namespace = 0, ""
+    if user is None:
+        faults.append(Fault("userResult", Code.FIELD, "userResult不能为空"))
+    elif not isinstance(user, dict):
+        faults.append(Fault("userResult", Code.FIELD, "userResult须为JSON对象"))
+    else:
+        authority = _read(user, "authority", "userResult.authority", fields.check_integer, faults)
+        if user.get("namespace") is not None:
+            namespace = _read(user, "namespace", "userResult.namespace", fields.check_text, faults, blank=True)
+        faults += _unknown(user, ("authority", "namespace"), "userResult.")
+    # A typed client may send a shared class: fields of a record count as unknown only where they hold something.
+    faults += _unknown(data, _DELETION_FIELDS, "")
+    if faults:
+        raise Refused(faults)
+    return image_id, Caller(authority, namespace)
+
+
+def check_upload_options(query: QueryParams) -> tuple[OnConflict, bool]:
+    """Read onConflict and dryRun."""
+    faults = _unknown(dict(query), ("onConflict", "dryRun"), "")
+    conflict = query.get("onConflict") or OnConflict.UPDATE
+    if conflict not in list(OnConflict):
+        faults.append(
+            Fault("onConflict", Code.FIELD, f"onConflict须为update、skip、fail之一，不能为“{clip(conflict)}”")
+        )
+    dry_run = _TRUTHS.get(query.get("dryRun", "").lower())
+    if dry_run is None:
+        faults.append(Fault("dryRun", Code.FIELD, f"dryRun须为true或false，不能为“{clip(query['dryRun'])}”"))
+    if faults:
+        raise Refused(faults)
+    return OnConflict(conflict), bool(dry_run)
+
+
+def record_schema() -> dict[str, Any]:
+    """Describe a record as it is answered: its 29 keys, always all present."""
+    integers = {"pvcSize", "tvChannel", "pics", "cpuRequests", "gpuRequests", "memRequests", "eventType"}
+    integers |= {"frameInterval", "frameNumber"}
+    required = {"imageId", "imageName", "imageTag", "factory", "algoName", "algoType", "deleteFlag"}
+    properties = {
+        name: {"type": "string"}
+        if name in required
+        else {"anyOf": [{"type": "integer" if name in integers else "string"}, {"type": "null"}]}
+        for name in RECORD_FIELDS
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(RECORD_FIELDS),
+        "additionalProperties": False,
+        "title": "Record",
+    }
+
+
+def _read(data: dict[str, Any], name: str, label: str, parse: Any, faults: list[Fault], *, blank: bool = False) -> Any:
+    value = data.get(name)
+    if value is None or (value == "" and not blank):
+        faults.append(Fault(label, Code.FIELD, f"{label}不能为空"))
+        return None
+    try:
+        return parse(value)
+    except Malformed as error:
+        faults += [Fault(label, Code.FIELD, f"{label}{sentence}") for sentence in error.faults]
+        return None
+
+
+def _unknown(data: dict[str, Any], known: tuple[str, ...], prefix: str) -> list[Fault]:
+    return [
+        Fault(prefix + clip(name), Code.FIELD, f"{prefix}{clip(name)}不是已知字段")
+        for name, value in data.items()
+        if name not in known and value is not None
+    ]

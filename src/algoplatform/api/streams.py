@@ -1,0 +1,39 @@
+"""Answers of any length in constant memory: records pass from COPY to the client as they come."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+Write = Callable[[bytes], Awaitable[None]]
+
+
+class StreamedRecords(Response):
+    """An envelope around records that `copy` writes; it starts with the first of them, so that a failure before it is still an answer."""
+
+    def __init__(self, copy: Callable[[Write], Awaitable[None]], head: str, tail: str, headers: dict[str, str]) -> None:
+        self._copy = copy
+        self._head = head.encode()
+        self._tail = tail.encode()
+        self.status_code = 200
+        self.background = None
+        self.init_headers({"content-type": "application/json", **headers})
+        # The length is not known beforehand.
+        self.raw_headers = [item for item in self.raw_headers if item[0] != b"content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the head with the first records, then the rest as it comes, then the tail."""
+        started = False
+
+        async def write(data: bytes) -> None:
+            nonlocal started
+            if not started:
+                started = True
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                data = self._head + data
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
+        await self._copy(write)
+        if not started:
+            await write(b"")
+        await send({"type": "http.response.body", "body": self._tail, "more_body": False})

@@ -1,0 +1,85 @@
+"""What is read off a request before a use case sees it: bodies, headers, the form of answer that is wanted."""
+
+import re
+from collections.abc import AsyncGenerator
+from typing import BinaryIO, Final
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from algoplatform.api.envelope import PROBLEM
+from algoplatform.domain.errors import BadRequest, BodyTooLarge, MediaTypeRefused
+
+_ENTITY_TAG: Final = re.compile(r'\s*(W/)?"([^"]*)"\s*')
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def wants_problem(request: Request) -> bool:
+    """Tell whether the client asks for RFC 9457."""
+    return PROBLEM in request.headers.get("accept", "")
+
+
+async def read_json_text(request: Request, limit: int) -> bytes:
+    """Read a body that must be JSON, unparsed; empty where there is no body at all."""
+    content = await read_body(request, limit)
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content and media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+        raise MediaTypeRefused("请求体须为JSON：Content-Type须为application/json")
+    return content
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read a body of at most `limit` bytes."""
+    return b"".join([chunk async for chunk in _limited(request, limit)])
+
+
+async def read_file(request: Request, limit: int) -> BinaryIO:
+    """Read the file of a multipart form: it is kept on disk where it is large; the caller closes it."""
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise MediaTypeRefused("请求体须为表单：Content-Type须为multipart/form-data，文件字段名为file")
+    parser = MultiPartParser(request.headers, _limited(request, limit), max_files=1, max_fields=16)
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError, ValueError):
+        raise BadRequest("表单格式错误，须为含一个文件字段file的multipart/form-data") from None
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        await form.close()
+        raise BadRequest("缺少文件：表单字段file不能为空")
+    return file.file
+
+
+def if_match(request: Request) -> list[int] | None:
+    """Read the versions that If-Match allows; None where any will do."""
+    header = request.headers.get("if-match")
+    if header is None or header.strip() == "*":
+        return None
+    tags = [_ENTITY_TAG.fullmatch(item) for item in header.split(",")]
+    return [int(tag[2]) for tag in tags if tag and not tag[1] and _VERSION.fullmatch(tag[2])]
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Read the Idempotency-Key header."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise BadRequest("Idempotency-Key须为1至255个可见ASCII字符", malformed=False)
+    return key
+
+
+async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise MediaTypeRefused("不支持压缩的请求体：Content-Encoding须为空")
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or int(declared) > limit:
+        raise BodyTooLarge(limit)
+    received = 0
+    try:
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > limit:
+                raise BodyTooLarge(limit)
+            yield chunk
+    except ClientDisconnect:
+        raise BadRequest("请求体不完整") from None

@@ -1,0 +1,1 @@
+"""The use cases, which own the transactions."""

@@ -1,0 +1,28 @@
+"""Doing a write once, however often it is asked for under one Idempotency-Key."""
+
+from collections.abc import Awaitable, Callable
+
+from algoplatform.domain.errors import BadRequest, RequestRunning
+from algoplatform.storage import idempotency
+from algoplatform.storage.database import Connection, Database
+from algoplatform.storage.idempotency import Answer
+
+
+async def once(
+    database: Database, key: str, fingerprint: bytes, hours: int, action: Callable[[Connection], Awaitable[Answer]]
+) -> Answer:
+    """Run the action and keep its answer in one transaction, or give the answer of the first time.
+
+    The action turns refusals into answers itself and raises only what must not be kept.
+    """
+    async with database.connection() as connection, connection.transaction():
+        if not await idempotency.lock(connection, key):
+            raise RequestRunning
+        kept = await idempotency.find(connection, key, hours)
+        if kept is None:
+            answer = await action(connection)
+            await idempotency.keep(connection, key, fingerprint, answer, hours)
+            return answer
+    if kept[0] != fingerprint:
+        raise BadRequest("此Idempotency-Key已用于另一个请求", malformed=False)
+    return kept[1]

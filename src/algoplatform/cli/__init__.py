@@ -1,0 +1,5 @@
+"""The command line: `algoplatform`."""
+
+from algoplatform.cli.commands import app
+
+__all__ = ["app"]

@@ -1,0 +1,93 @@
+"""What `serve` does before and around uvicorn: the database, the sample, the words of welcome."""
+
+import asyncio
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import asyncpg
+import uvicorn
+from pydantic import SecretStr
+
+from algoplatform.api import metrics
+from algoplatform.api.logs import configure_logging
+from algoplatform.domain.errors import Unavailable
+from algoplatform.runtime import Runtime
+from algoplatform.settings import Settings
+from algoplatform.storage import migrations
+from algoplatform.storage.embedded import EmbeddedPostgres
+
+# The ingress keeps connections for 60 s; the service must outlast it, or it closes one that a request is on its way on.
+_KEEP_ALIVE = 75
+_DRAIN = 30
+
+
+class NotReady(Exception):
+    """The service cannot start on this database."""
+
+
+def run(settings: Settings, sample: Path | None) -> None:
+    """Serve until told to stop; an embedded PostgreSQL starts before and stops after."""
+    configure_logging(settings.log_level)
+    with ExitStack() as stack:
+        if settings.database_url is None:
+            server = stack.enter_context(EmbeddedPostgres(settings.data_dir, settings.postgres_bin))
+            settings = settings.model_copy(update={"database_url": SecretStr(server.dsn)})
+            migrations.upgrade(server.dsn)
+        asyncio.run(_prepare(settings, sample))
+        _export(settings)
+        if settings.workers > 1:
+            metrics.prepare_multiprocess()
+        _welcome(settings)
+        uvicorn.run(
+            "algoplatform.api.app:app_from_environment",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            loop="uvloop",
+            http="httptools",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_DRAIN,
+        )
+
+
+async def _prepare(settings: Settings, sample: Path | None) -> None:
+    """Refuse a schema that is not current, and fill an empty registry with the sample."""
+    async with Runtime.open(settings) as runtime:
+        problem = await runtime.readiness()
+        if problem and "migrate" in problem:
+            raise NotReady(problem)
+        if problem or sample is None:
+            return
+        try:
+            if await runtime.count_live():
+                return
+            with sample.open("rb") as file:
+                async with runtime.database.connection() as connection:
+                    await runtime.transfer.load(connection, iter(lambda: file.read(65536), b""))
+        except (Unavailable, asyncpg.PostgresError) as error:
+            raise NotReady(f"sample not loaded: {error}") from error
+
+
+def _export(settings: Settings) -> None:
+    """Hand the settings on to uvicorn's workers, which read the environment."""
+    assert settings.database_url is not None
+    os.environ["ALGOPLATFORM_DATABASE_URL"] = settings.database_url.get_secret_value()
+    os.environ["ALGOPLATFORM_WORKERS"] = str(settings.workers)
+
+
+def _welcome(settings: Settings) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    base = f"http://{host}:{settings.port}{settings.root_path}"
+    lines = (
+        f"API   {base}/algoPlatform/images",
+        f"文档  {base}/docs",
+        f"试试  curl '{base}/algoPlatform/images/_search?searchCondition=posterize'",
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()

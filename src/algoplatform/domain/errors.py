@@ -1,0 +1,158 @@
+"""Everything the registry refuses, and why.
+
+AlgoplatformError
+├── Refused                a record breaks rules: one fault or several
+├── FileRefused            an uploaded file breaks rules: faults of many records
+├── BadRequest             the request as a whole cannot be read
+├── BodyTooLarge           more bytes than the service takes
+├── MediaTypeRefused       bytes of a kind that the operation does not read
+├── ImageNotFound          no live image has this id
+├── ImageInUse             other images depend on it
+├── Forbidden              the caller may not do this
+├── VersionConflict        If-Match names another version
+├── RequestRunning         a request with this Idempotency-Key is running
+└── Unavailable            the database cannot answer now
+
+`Malformed` stands apart: it is a ValueError that the grammars raise and Pydantic collects.
+"""
+
+from collections.abc import Sequence
+
+from algoplatform.domain.faults import Code, Fault, RecordFault
+
+CLIP = 64
+
+
+def clip(text: str, limit: int = CLIP) -> str:
+    """Shorten text that is echoed in a message, and make sure that it can be written as UTF-8."""
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    return text if text.isprintable() else text.encode("utf-8", "backslashreplace").decode()
+
+
+class Malformed(ValueError):
+    """A string breaks its grammar; `faults` holds one Chinese sentence for each thing wrong with it."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("；".join(faults))
+        self.faults = faults
+
+
+class AlgoplatformError(Exception):
+    """Something the registry refuses; `code` is its status, `message` what the user reads."""
+
+    code: Code = Code.INTERNAL
+    message: str = ""
+    faults: Sequence[Fault] = ()
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Refused(AlgoplatformError):
+    """A record breaks rules; the status is that of the first fault in the document's field order."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__()
+        self.faults = faults
+        self.code = faults[0].code
+        self.message = "；".join(fault.message for fault in faults)
+
+
+class FileRefused(AlgoplatformError):
+    """A file breaks rules: the first of its faults in the order of its records, and how many there are in all."""
+
+    code = Code.BAD_REQUEST
+
+    def __init__(self, record_faults: Sequence[RecordFault], total: int) -> None:
+        super().__init__()
+        self.record_faults = record_faults
+        self.total = total
+
+    @property
+    def message(self) -> str:  # type: ignore[override]  # derived: the faults may be cut to what an answer can hold
+        """Run the faults together as the document does, then say how many more there are."""
+        more = self.total - len(self.record_faults)
+        return "".join(map(str, self.record_faults)) + (f"……另有{more}处错误未列出" if more > 0 else "")
+
+
+class BadRequest(AlgoplatformError):
+    """The request as a whole cannot be read; `malformed` tells unreadable bytes from readable ones that ask for nonsense."""
+
+    code = Code.BAD_REQUEST
+
+    def __init__(self, message: str, *, malformed: bool = True) -> None:
+        super().__init__()
+        self.message = message
+        self.malformed = malformed
+
+
+class BodyTooLarge(AlgoplatformError):
+    """The body is larger than the service takes."""
+
+    code = Code.BODY_TOO_LARGE
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.message = f"请求体超过上限{limit}字节"
+
+
+class MediaTypeRefused(AlgoplatformError):
+    """The body is of a media type that this operation does not read."""
+
+    code = Code.MEDIA_TYPE
+
+    def __init__(self, message: str) -> None:
+        super().__init__()
+        self.message = message
+
+
+class ImageNotFound(AlgoplatformError):
+    """No live image has this id."""
+
+    code = Code.IMAGE_NOT_FOUND
+
+    def __init__(self, image_id: str) -> None:
+        super().__init__()
+        self.message = f"镜像不存在：{clip(image_id)}"
+
+
+class ImageInUse(AlgoplatformError):
+    """Other images depend on the one to be deleted; `dependents` are their first references, `total` counts them all."""
+
+    code = Code.IMAGE_IN_USE
+
+    def __init__(self, dependents: Sequence[str], total: int) -> None:
+        super().__init__()
+        more = f"等{total}个镜像" if total > len(dependents) else ""
+        self.message = f"镜像不能删除，以下镜像依赖它：{'，'.join(clip(name) for name in dependents)}{more}"
+
+
+class Forbidden(AlgoplatformError):
+    """The caller may not do this."""
+
+    code = Code.FORBIDDEN
+
+    def __init__(self, message: str) -> None:
+        super().__init__()
+        self.message = message
+
+
+class VersionConflict(AlgoplatformError):
+    """The image has changed since the caller read it."""
+
+    code = Code.PRECONDITION_FAILED
+    message = "镜像已被他人修改，请重新查询后再更新"
+
+
+class RequestRunning(AlgoplatformError):
+    """A request with this Idempotency-Key has not ended yet."""
+
+    code = Code.STILL_RUNNING
+    message = "相同Idempotency-Key的请求正在处理，请稍后重试"
+
+
+class Unavailable(AlgoplatformError):
+    """The database cannot answer now; trying again later may succeed."""
+
+    code = Code.UNAVAILABLE
+    message = "服务暂时不可用，请稍后重试"

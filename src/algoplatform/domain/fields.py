@@ -1,0 +1,108 @@
+"""The types of a record's fields: how a JSON value becomes a checked one.
+
+Each type is a Pydantic annotation whose validator raises `Malformed` with every fault of the value; Pydantic adds the
+field's name and gathers the faults of all fields.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator, ValidationInfo
+
+from algoplatform.domain.dependencies import Dependencies
+from algoplatform.domain.environment import Environment
+from algoplatform.domain.errors import Malformed, clip
+from algoplatform.domain.paths import AbsolutePath, PathList, PathPairs
+from algoplatform.domain.ports import ImagePorts
+from algoplatform.domain.reference import ImageName, ImageTag
+from algoplatform.domain.words import ShellWords
+
+MAX_TEXT = 4096
+MAX_INTEGER = 2**31 - 1
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL_BUT_TAB_NEWLINE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_DIGITS = re.compile(r"[0-9]{1,32}")
+_HEX_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def check_text(value: object, *, multiline: bool = False, limit: int = MAX_TEXT) -> str:
+    """Accept a string that PostgreSQL and people can read, as it is."""
+    if type(value) is not str:
+        raise Malformed("须为字符串")
+    faults = []
+    if len(value) > limit:
+        faults.append(f"长度不能超过{limit}个字符，实际为{len(value)}个")
+    if not value.isprintable():
+        control = (_CONTROL_BUT_TAB_NEWLINE if multiline else _CONTROL).search(value)
+        if control:
+            faults.append(f"第{control.start() + 1}个字符是控制字符（U+{ord(control[0]):04X}）")
+        surrogate = _SURROGATE.search(value)
+        if surrogate:
+            faults.append(f"第{surrogate.start() + 1}个字符不是合法的Unicode字符")
+    if faults:
+        raise Malformed(*faults)
+    return value
+
+
+def check_integer(value: object) -> int:
+    """Accept a whole number from 0 to 2147483647, also as a string of digits."""
+    if type(value) is str and _DIGITS.fullmatch(value):
+        value = int(value)
+    if type(value) is not int:
+        raise Malformed("须为整数")
+    if not 0 <= value <= MAX_INTEGER:
+        raise Malformed(f"须为0至{MAX_INTEGER}的整数")
+    return value
+
+
+def check_id(value: object) -> str:
+    """Accept an image's id: 32 lower-case hexadecimal digits."""
+    if type(value) is not str or not _HEX_ID.fullmatch(value):
+        raise Malformed("须为32位小写十六进制字符串")
+    return value
+
+
+def _choice(*allowed: str) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if type(value) is not str or value not in allowed:
+            shown = f"，不能为“{clip(value)}”" if type(value) is str else "（字符串）"
+            raise Malformed(f"须为{'、'.join(allowed)}之一{shown}")
+        return value
+
+    return check
+
+
+def _ports(value: object, info: ValidationInfo) -> ImagePorts:
+    rules: Any = info.context
+    return ImagePorts.parse(check_text(value), rules.node_ports)
+
+
+def _parsed(parse: Callable[[str], Any], limit: int = MAX_TEXT) -> PlainValidator:
+    return PlainValidator(lambda value: parse(check_text(value, limit=limit)), json_schema_input_type=_TEXT)
+
+
+_TEXT = Annotated[str, Field(max_length=MAX_TEXT)] | None
+_INTEGER = Annotated[int, Field(ge=0, le=MAX_INTEGER)] | Annotated[str, Field(pattern="^[0-9]*$")] | None
+_ID = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+
+Text = Annotated[str, PlainValidator(check_text, json_schema_input_type=_TEXT)]
+MultilineText = Annotated[
+    str, PlainValidator(lambda value: check_text(value, multiline=True), json_schema_input_type=_TEXT)
+]
+Integer = Annotated[int, PlainValidator(check_integer, json_schema_input_type=_INTEGER)]
+Id = Annotated[str, PlainValidator(check_id, json_schema_input_type=_ID)]
+Name = Annotated[ImageName, _parsed(ImageName.parse, 255)]
+Tag = Annotated[ImageTag, _parsed(ImageTag.parse, 128)]
+AlgoType = Annotated[str, PlainValidator(_choice("0", "1", "2"), json_schema_input_type=Literal["0", "1", "2"])]
+UseableFlag = Annotated[str, PlainValidator(_choice("0", "1"), json_schema_input_type=Literal["0", "1", ""] | None)]
+DeleteFlag = Annotated[str, PlainValidator(_choice("0"), json_schema_input_type=Literal["0", ""] | None)]
+Ports = Annotated[ImagePorts, PlainValidator(_ports, json_schema_input_type=_TEXT)]
+Paths = Annotated[PathList, _parsed(PathList.parse)]
+Pairs = Annotated[PathPairs, _parsed(PathPairs.parse)]
+Path = Annotated[AbsolutePath, _parsed(AbsolutePath.parse)]
+Env = Annotated[Environment, _parsed(Environment.parse)]
+Words = Annotated[ShellWords, _parsed(ShellWords.parse)]
+DependencyList = Annotated[Dependencies, _parsed(Dependencies.parse)]

@@ -1,0 +1,260 @@
+"""An image's record: its 29 fields, and the one place where their rules are applied.
+
+`check` reads what a client sent for register, update or upload and gives either a checked `Image` or every fault of it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from algoplatform.domain import fields
+from algoplatform.domain.dependencies import Dependencies
+from algoplatform.domain.errors import Malformed, clip
+from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.reference import ImageName, ImageReference, ImageTag
+
+DEPENDENCY_ADVICE: Final = "请检查依赖算法是否正确：镜像名:标签名,镜像名:标签名"
+SELF_DEVELOPED: Final = "0"
+
+
+class Image(BaseModel):
+    """What a client may say of an image, in the order of the document's input table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=False)
+
+    image_id: fields.Id | None = Field(None, description="镜像编号", examples=["c675e74e1bc211ea9f600242ac110002"])
+    image_name: fields.Name = Field(description="镜像名称", examples=["algo/posterize"])
+    image_tag: fields.Tag = Field(description="镜像版本", examples=["1.0"])
+    factory: fields.Text = Field(description="厂商名称", examples=["易华录"])
+    algo_name: fields.Text = Field(description="算法名称", examples=["抽帧"])
+    algo_type: fields.AlgoType = Field(description="算法类别：0自研，1生态，2其他", examples=["0"])
+    image_ports: fields.Ports | None = Field(
+        None,
+        description="端口列表：名称:容器端口[:节点端口]，逗号分隔；imageports是它的别名",
+        examples=["service1:5016:30016,service2:5017:30017,service:8888"],
+    )
+    image_mount: fields.Paths | None = Field(
+        None, description="挂载目录：绝对路径，逗号分隔", examples=["/vse/logs,/vse/coredump,/data/videos"]
+    )
+    pvc_size: fields.Integer | None = Field(None, description="pvc申请容量", examples=[10])
+    algo_desc: fields.MultilineText | None = Field(None, description="算法描述", examples=["抽帧超压"])
+    tv_channel: fields.Integer | None = Field(None, description="视频路数", examples=[1])
+    pics: fields.Integer | None = Field(None, description="图片数量", examples=[10])
+    cpu_requests: fields.Integer | None = Field(None, description="cpu核数", examples=[1000])
+    gpu_requests: fields.Integer | None = Field(None, description="gpu显存", examples=[1000])
+    mem_requests: fields.Integer | None = Field(None, description="内存大小", examples=[1000])
+    config: fields.Paths | None = Field(
+        None, description="配置文件：绝对路径，逗号分隔", examples=["/etc/fdfs/client.conf"]
+    )
+    event_type: fields.Integer | None = Field(None, description="算法编号（事件类型）", examples=[0])
+    sub_path: fields.Pairs | None = Field(
+        None, description="子目录：源:目标，逗号分隔", examples=["/usr/lib64/libnvcuvid.so:/usr/lib/libnvcuvid.so.1"]
+    )
+    host_path: fields.Pairs | None = Field(None, description="主机目录：源:目标，逗号分隔", examples=["/home:/home"])
+    working_dir: fields.Path | None = Field(None, description="容器工作目录：一个绝对路径", examples=["/home"])
+    command: fields.Words | None = Field(None, description="启动命令", examples=["/home/realtimetest/restart.sh"])
+    args: fields.Words | None = Field(None, description="启动参数", examples=["/home/realtimetest/start.sh"])
+    dependency_service_id: fields.DependencyList | None = Field(
+        None, description="算法依赖：镜像名:标签名，逗号分隔", examples=["algo/posterize:1.0"]
+    )
+    frame_interval: fields.Integer | None = Field(None, description="抽帧频率；算法类别为0时必填", examples=[1800000])
+    frame_number: fields.Integer | None = Field(None, description="抽帧数量；算法类别为0时必填", examples=[1])
+    incident_id: fields.Text | None = Field(None, description="算法分类", examples=["0"])
+    useable_flag: fields.UseableFlag | None = Field(None, description="对外展示：0或1", examples=["0"])
+    env: fields.Env | None = Field(
+        None, description="环境变量：键:值，逗号分隔，值中的逗号写作\\,", examples=["ent:3er"]
+    )
+    delete_flag: fields.DeleteFlag | None = Field(
+        None, description="删除标志：只能为0；删除请用_delete", examples=["0"]
+    )
+
+    @property
+    def reference(self) -> ImageReference:
+        """The image's name and tag."""
+        return ImageReference(self.image_name, self.image_tag)
+
+    @property
+    def dependencies(self) -> tuple[ImageReference, ...]:
+        """The other images that this one depends on; itself does not count."""
+        listed: Dependencies | None = self.dependency_service_id
+        return tuple(item for item in listed.items if item != self.reference) if listed else ()
+
+    @property
+    def needs_frames(self) -> bool:
+        """Tell whether frameInterval and frameNumber are required."""
+        return self.algo_type == SELF_DEVELOPED
+
+    def values(self) -> dict[str, Any]:
+        """Give every field by its name on the wire."""
+        return {name: getattr(self, attribute) for name, attribute in _ATTRIBUTES}
+
+
+_ATTRIBUTES: Final = tuple((to_camel(attribute), attribute) for attribute in Image.model_fields)
+_ORDER: Final = {name: position for position, (name, _) in enumerate(_ATTRIBUTES)}
+
+RECORD_FIELDS: Final = (
+    *("imageId", "imageName", "imageTag", "imagePorts", "imageMount", "pvcSize", "factory", "algoName", "algoDesc"),
+    *("deleteFlag", "tvChannel", "pics", "cpuRequests", "gpuRequests", "memRequests", "config", "algoType"),
+    *("eventType", "subPath", "hostPath", "workingDir", "env", "command", "args", "dependencyServiceId"),
+    *("frameInterval", "frameNumber", "incidentId", "useableFlag"),
+)
+
+_FRAMES: Final = ("frameInterval", "frameNumber")
+
+_CODES: Final = {
+    "imageName": Code.IMAGE_NAME,
+    "imageTag": Code.IMAGE_TAG,
+    "algoType": Code.ALGO_TYPE,
+    "imagePorts": Code.IMAGE_PORTS,
+    "imageMount": Code.IMAGE_MOUNT,
+    "config": Code.CONFIG,
+    "subPath": Code.SUB_PATH,
+    "hostPath": Code.HOST_PATH,
+    "workingDir": Code.WORKING_DIR,
+    "env": Code.ENV,
+    "dependencyServiceId": Code.DEPENDENCY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator decides of the rules."""
+
+    node_ports: range = range(30000, 32768)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found: the image when nothing is wrong, else its faults in the document's field order.
+
+    `present` names the fields the client sent: an update changes just these.
+    """
+
+    image: Image | None
+    faults: list[Fault]
+    present: frozenset[str] = frozenset()
+
+
+def check(data: object, rules: Rules, *, partial: bool = False) -> Checked:
+    """Apply every rule that needs no database to parsed JSON; `partial` leaves absent optional fields as they are stored."""
+    if not isinstance(data, dict):
+        return Checked(None, [Fault("", Code.BAD_REQUEST, "镜像信息须为JSON对象")])
+    clean, faults = _normalise(data)
+    present = frozenset(data) if "imageports" not in data else frozenset(data) | {"imagePorts"}
+    image: Image | None = None
+    try:
+        image = Image.model_validate(clean, context=rules)
+    except ValidationError as error:
+        for found in error.errors(include_url=False, include_input=False):
+            faults += _faults_of(str(found["loc"][0]), found)
+    empty = [name for name in _FRAMES if name not in clean and (name in present or not partial)]
+    if clean.get("algoType") == SELF_DEVELOPED:
+        faults += map(frame_fault, empty)
+    return Checked(None if faults else image, in_field_order(faults), present)
+
+
+def check_registration(data: object, rules: Rules) -> Checked:
+    """Check a new image: its id is the server's to give."""
+    checked = check(data, rules)
+    if isinstance(data, dict) and not is_blank(data.get("imageId")):
+        own = Fault("imageId", Code.FIELD, "imageId由服务端生成，注册时须为空")
+        others = [fault for fault in checked.faults if fault.field != "imageId"]
+        return replace(checked, image=None, faults=[own, *others])
+    return checked
+
+
+def check_update(data: object, rules: Rules) -> Checked:
+    """Check a change of an image, which its id names; the fields that are absent stay as they are."""
+    checked = check(data, rules, partial=True)
+    if isinstance(data, dict) and is_blank(data.get("imageId")):
+        return replace(checked, image=None, faults=[Fault("imageId", Code.FIELD, "imageId不能为空"), *checked.faults])
+    return checked
+
+
+def render(image: Image, image_id: str) -> str:
+    """Write the record as compact JSON, its 29 fields in the document's order."""
+    values = image.values() | {"imageId": image_id, "deleteFlag": "0"}
+    return render_json({name: values[name] for name in RECORD_FIELDS})
+
+
+def render_json(values: Mapping[str, Any]) -> str:
+    """Write checked values as compact JSON: value objects as the strings that were sent."""
+    return orjson.dumps(values, default=str, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
+
+
+def dependency_faults(missing: Iterable[ImageReference]) -> list[Fault]:
+    """Word the dependencies that are not registered."""
+    return [
+        Fault("dependencyServiceId", Code.DEPENDENCY, f"{DEPENDENCY_ADVICE}（“{clip(str(item))}”未注册）")
+        for item in missing
+    ]
+
+
+def exists_fault(image: str) -> Fault:
+    """Word that a live image has this name and tag already."""
+    return Fault("imageName", Code.IMAGE_EXISTS, f"镜像已注册：{image}")
+
+
+def code_of(name: str) -> Code:
+    """Tell the status of a fault in this field."""
+    return _CODES.get(name, Code.FIELD)
+
+
+def is_blank(value: object) -> bool:
+    """Tell what counts as empty on the wire: null, and strings of nothing but white space."""
+    return value is None or (type(value) is str and not value.strip())
+
+
+def _normalise(data: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    clean, faults = {}, []
+    for name, value in data.items():
+        if value is None or (name in _ORDER and is_blank(value)):
+            continue
+        clean[name] = value
+    alias = clean.pop("imageports", None)
+    if not is_blank(alias) and clean.setdefault("imagePorts", alias) != alias:
+        faults.append(Fault("imagePorts", Code.IMAGE_PORTS, "imagePorts与imageports不一致"))
+    return clean, faults
+
+
+def in_field_order(faults: list[Fault]) -> list[Fault]:
+    """Sort faults as the document's input table lists their fields."""
+    return sorted(faults, key=lambda fault: _ORDER.get(fault.field, len(_ORDER)))
+
+
+def identity_of(data: Mapping[str, Any]) -> ImageReference | None:
+    """Read name and tag out of a record that is wrong elsewhere."""
+    try:
+        return ImageReference(ImageName.parse(data["imageName"]), ImageTag.parse(data["imageTag"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def dependencies_of(data: Mapping[str, Any]) -> tuple[ImageReference, ...]:
+    """Read the dependencies on other images out of a record that is wrong elsewhere."""
+    try:
+        listed = Dependencies.parse(data["dependencyServiceId"]).items
+    except (KeyError, TypeError, ValueError):
+        return ()
+    return tuple(item for item in listed if item != identity_of(data))
+
+
+def _faults_of(name: str, found: Mapping[str, Any]) -> list[Fault]:
+    if found["type"] == "missing":
+        return [Fault(name, code_of(name), f"{name}不能为空")]
+    if found["type"] == "extra_forbidden":
+        return [Fault(clip(name), Code.FIELD, f"{clip(name)}不是已知字段")]
+    error: Malformed = found["ctx"]["error"]
+    if name == "dependencyServiceId":
+        return [Fault(name, Code.DEPENDENCY, f"{DEPENDENCY_ADVICE}（{sentence}）") for sentence in error.faults]
+    return [Fault(name, code_of(name), f"{name}{sentence}") for sentence in error.faults]
+
+
+def frame_fault(name: str) -> Fault:
+    """Word an empty frameInterval or frameNumber of a self-developed algorithm."""
+    code = Code.FRAME_INTERVAL if name == "frameInterval" else Code.FRAME_NUMBER
+    return Fault(name, code, f"{name}不能为空")

@@ -1,0 +1,144 @@
+"""A file of records, read as a stream: what `_load` gives (the envelope), its `res` alone, or a list of records.
+
+file     = envelope | records | list
+envelope = "{" members with "res": records, and "status", "msg" in any place "}"
+records  = "{" [ imageId ":" record { "," imageId ":" record } ] "}"
+list     = "[" [ record { "," record } ] "]"
+"""
+
+import codecs
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from algoplatform.domain.errors import BadRequest, clip
+from algoplatform.domain.json_text import DECODER, not_json
+
+MAX_RECORD: Final = 1024 * 1024
+_SPACE: Final = " \t\r\n"
+
+
+def read_records(chunks: Iterator[bytes]) -> Iterator[tuple[str | None, Any]]:
+    """Give the key (None in a list) and the parsed value of each record; BadRequest where the file breaks JSON or this form."""
+    reader = _Reader(chunks)
+    if reader.peek() == "[":
+        for _ in reader.elements("[", "]"):
+            yield None, reader.value()
+    elif reader.peek() == "{":
+        yield from _object(reader)
+    else:
+        raise reader.broken() if reader.peek() else BadRequest("文件为空")
+    if reader.peek():
+        raise reader.broken()
+
+
+def _object(reader: "_Reader") -> Iterator[tuple[str, Any]]:
+    seen: set[str] = set()
+    for _ in reader.elements("{", "}"):
+        key = reader.key()
+        if key in seen:
+            raise BadRequest(f"JSON对象中字段“{clip(key)}”重复")
+        if key == "res":
+            yield from _records(reader)
+        elif key in ("status", "msg"):
+            reader.value()
+        else:
+            yield key, reader.value()
+            key = ""
+        seen.add(key)
+    if "" in seen and len(seen) > 1:
+        raise BadRequest("文件的res之外还有镜像信息")
+    if seen & {"status", "msg"} and "res" not in seen:
+        raise BadRequest("文件中没有res")
+
+
+def _records(reader: "_Reader") -> Iterator[tuple[str, Any]]:
+    if reader.peek() != "{":
+        raise BadRequest("文件的res须为JSON对象") if reader.peek() else reader.broken()
+    for _ in reader.elements("{", "}"):
+        yield reader.key(), reader.value()
+
+
+class _Reader:
+    """Text that arrives in chunks, and the place reached in it; holds one record and one chunk at a time."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self._text = ""
+        self._at = 0
+        self._before = 0
+        self._ended = False
+
+    def peek(self) -> str:
+        """Look at the next character that is no white space; empty at the end."""
+        while True:
+            while self._at < len(self._text) and self._text[self._at] in _SPACE:
+                self._at += 1
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._fill():
+                return ""
+
+    def elements(self, opening: str, closing: str) -> Iterator[None]:
+        """Step from element to element of an array or object; the caller reads each."""
+        self._take(opening)
+        if self.peek() != closing:
+            yield
+            while self.peek() == ",":
+                self._take(",")
+                yield
+        self._take(closing)
+
+    def key(self) -> str:
+        """Read a member's name and the colon after it."""
+        if self.peek() != '"':
+            raise self.broken()
+        name: str = self.value()
+        self._take(":")
+        return name
+
+    def value(self) -> Any:
+        """Read any JSON value, asking for more text until it is whole."""
+        self.peek()
+        while True:
+            try:
+                value, end = DECODER.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if not self._may_grow():
+                    raise self.broken(error.pos) from None
+            except (ValueError, RecursionError) as error:
+                raise not_json(error) from None
+            else:
+                # A number at the end of the text may go on in the next chunk.
+                if end < len(self._text) or type(value) not in (int, float) or not self._may_grow():
+                    self._at = end
+                    return value
+
+    def broken(self, at: int | None = None) -> BadRequest:
+        """Word that the text is no JSON, by the position reached."""
+        return BadRequest(f"JSON格式错误：第{self._before + (self._at if at is None else at) + 1}个字符")
+
+    def _take(self, expected: str) -> None:
+        if self.peek() != expected:
+            raise self.broken()
+        self._at += 1
+
+    def _may_grow(self) -> bool:
+        if len(self._text) - self._at > MAX_RECORD:
+            raise BadRequest(f"单条镜像信息超过上限{MAX_RECORD}个字符：从第{self._before + self._at + 1}个字符起")
+        return self._fill()
+
+    def _fill(self) -> bool:
+        if self._ended:
+            return False
+        chunk = next(self._chunks, b"")
+        self._ended = not chunk
+        try:
+            fresh = self._decoder.decode(chunk, final=self._ended)
+        except UnicodeDecodeError:
+            raise BadRequest("文件不是UTF-8编码") from None
+        self._before += self._at
+        self._text = self._text[self._at :] + fresh
+        self._at = 0
+        return True

@@ -1,0 +1,84 @@
+"""What can be asked of the registry, and how text is compared: NFC-normalised, without regard to case."""
+
+import unicodedata
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic.alias_generators import to_camel
+
+from algoplatform.domain import fields
+from algoplatform.domain.errors import Malformed, clip
+from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.image import Image, code_of, is_blank
+
+DEFAULT_PAGE_SIZE: Final = 50
+MAX_PAGE_SIZE: Final = 1000
+
+
+def fold(text: str) -> str:
+    """Bring text into the form in which it is compared."""
+    if text.isascii():
+        return text.lower().replace("\n", " ")
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()).replace("\n", " ")
+
+
+def search_text(image: Image) -> str:
+    """Join what a search looks through: name:tag, factory, algoName and algoDesc, folded, a line each."""
+    return "\n".join((str(image.reference), fold(image.factory), fold(image.algo_name), fold(image.algo_desc or "")))
+
+
+def _positive(limit: int) -> PlainValidator:
+    def check(value: object) -> int:
+        number = fields.check_integer(value)
+        if not 1 <= number <= limit:
+            raise Malformed(f"须为1至{limit}的整数")
+        return number
+
+    return PlainValidator(check, json_schema_input_type=Annotated[int, Field(ge=1, le=limit)] | None)
+
+
+class Conditions(BaseModel):
+    """The conditions of a search or an export: all optional, all must hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=False)
+
+    search_condition: fields.Text | None = Field(
+        None,
+        description="搜索条件：imageName、imageTag、imageName:imageTag、factory、algoName、algoDesc中的子串，不区分大小写；"
+        "也可以是imageId",
+        examples=["structure_new"],
+    )
+    namespace: fields.Text | None = Field(None, description="命名空间：镜像名称的第一段路径", examples=["algo"])
+    algo_type: fields.AlgoType | None = Field(None, description="算法类别")
+    event_type: fields.Integer | None = Field(None, description="算法编号（事件类型）")
+    factory: fields.Text | None = Field(None, description="厂商名称（完全匹配）")
+    incident_id: fields.Text | None = Field(None, description="算法分类")
+    useable_flag: fields.UseableFlag | None = Field(None, description="对外展示")
+    page: Annotated[int, _positive(fields.MAX_INTEGER)] | None = Field(
+        None, description="页码，从1开始；不填则返回全部"
+    )
+    page_size: Annotated[int, _positive(MAX_PAGE_SIZE)] | None = Field(
+        None, description=f"每页条数，1至{MAX_PAGE_SIZE}，默认{DEFAULT_PAGE_SIZE}；只与page一起生效"
+    )
+
+
+_NAMES: Final = {to_camel(name): name for name in Conditions.model_fields}
+_NOTHING: Final = Conditions.model_validate({})
+
+
+def check_conditions(data: dict[str, Any]) -> Conditions | list[Fault]:
+    """Read conditions from parsed JSON or query parameters; gives every fault where there are any."""
+    clean = {name: value for name, value in data.items() if not (value is None or (name in _NAMES and is_blank(value)))}
+    if not clean:
+        return _NOTHING
+    try:
+        return Conditions.model_validate(clean)
+    except ValidationError as error:
+        faults = []
+        for found in error.errors(include_url=False, include_input=False):
+            name = clip(str(found["loc"][0]))
+            if found["type"] == "extra_forbidden":
+                faults.append(Fault(name, Code.FIELD, f"{name}不是已知的查询条件"))
+            else:
+                faults += [Fault(name, code_of(name), f"{name}{text}") for text in found["ctx"]["error"].faults]
+        return faults

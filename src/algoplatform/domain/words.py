@@ -1,0 +1,50 @@
+r"""Commands and arguments as a POSIX shell splits them.
+
+    words           = [blanks] word {blanks word} [blanks]
+    blanks          = /[ \t\r\n]+/
+    word            = part {part}
+    part            = any character but a blank, ', " and \
+                    | "\" any character
+                    | "'" {any character but '} "'"
+                    | '"' {any character but " and \ | "\" any character} '"'
+
+Source: `shlex.split` of Python, which knows no comments, variables or operators: these are characters like any other.
+"""
+
+import re
+import shlex
+from dataclasses import dataclass
+from typing import Final, Self
+
+from algoplatform.domain.errors import Malformed, clip
+
+# Deciding this here instead of calling shlex makes it some twenty times faster.
+_WORDS_RE = re.compile(r"""(?:[^'"\\]++|\\[\s\S]|'[^']*+'|"(?:[^"\\]++|\\[\s\S])*")*""")
+_BLANKS: Final = " \t\r\n"
+_FAULTS: Final = {"'": "的单引号没有闭合", '"': "的双引号没有闭合", "\\": "的反斜杠之后没有字符"}
+
+
+@dataclass(frozen=True, slots=True)
+class ShellWords:
+    """A command line as written: `python main.py --name 'two words'`."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read words; they must split."""
+        if not text.strip(_BLANKS):
+            raise Malformed("不能为空")
+        match = _WORDS_RE.match(text)
+        end = match.end() if match else 0
+        if end == len(text):
+            return cls(text)
+        raise Malformed(f"“{clip(text)}”第{end + 1}个字符{_FAULTS[text[end]]}")
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words, without their quotes."""
+        return tuple(shlex.split(self.text))
+
+    def __str__(self) -> str:
+        return self.text

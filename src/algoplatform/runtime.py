@@ -1,0 +1,58 @@
+"""The composition root: the one place where the parts are put together, for the web, the command line and the tests."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from algoplatform.catalogue.images import Images
+from algoplatform.catalogue.transfer import Transfer
+from algoplatform.domain.access import AccessPolicy
+from algoplatform.domain.errors import Unavailable
+from algoplatform.domain.image import Rules
+from algoplatform.settings import Settings, SettingsError
+from algoplatform.storage import images, migrations
+from algoplatform.storage.database import Database, revision
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The use cases and the database that they work on."""
+
+    settings: Settings
+    database: Database
+    images: Images
+    transfer: Transfer
+
+    async def readiness(self) -> str | None:
+        """Tell what keeps the service from serving; None where nothing does."""
+        try:
+            async with self.database.connection() as connection:
+                current = await revision(connection)
+        except Unavailable:
+            return "database unreachable"
+        if current == migrations.head():
+            return None
+        return (
+            f"schema is at {current or 'nothing'}, this version needs {migrations.head()}: run `algoplatform migrate`"
+        )
+
+    async def count_live(self) -> int:
+        """Count the live images."""
+        async with self.database.connection() as connection:
+            return await images.count_live(connection)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings) -> AsyncIterator["Runtime"]:
+        """Wire everything as the settings say; SettingsError where they name no database."""
+        if settings.database_url is None:
+            raise SettingsError("ALGOPLATFORM_DATABASE_URL is not set")
+        rules = Rules(settings.node_ports)
+        access = AccessPolicy(settings.platform_authorities, settings.namespace_authorities)
+        async with Database.open(
+            settings.database_url.get_secret_value(),
+            size=settings.pool_size,
+            timeout=settings.pool_timeout,
+            statement_timeout=settings.statement_timeout,
+        ) as database:
+            yield cls(settings, database, Images(rules, access), Transfer(rules))

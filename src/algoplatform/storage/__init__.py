@@ -1,0 +1,1 @@
+"""The only SQL: PostgreSQL and how it is reached."""

@@ -1,0 +1,52 @@
+"""Conditions as SQL: a WHERE clause of fixed pieces and its numbered arguments."""
+
+import re
+import unicodedata
+from typing import Any, Final
+
+from algoplatform.domain.search import DEFAULT_PAGE_SIZE, Conditions, fold
+
+_LIKE_SPECIAL: Final = re.compile(r"([\\%_])")
+_IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+class Filter:
+    """The images that meet the conditions: `where` for the clause, `arguments` for its $1, $2 ..."""
+
+    def __init__(self, conditions: Conditions) -> None:
+        self.arguments: list[Any] = []
+        self._pieces = ["live"]
+        self._text(conditions.search_condition)
+        self._equal("namespace", conditions.namespace)
+        self._equal("algo_type", conditions.algo_type)
+        self._equal("event_type", conditions.event_type)
+        self._equal("factory", fold_exact(conditions.factory))
+        self._equal("incident_id", conditions.incident_id)
+        self._equal("useable_flag", conditions.useable_flag)
+        self.where = " AND ".join(self._pieces)
+        size = conditions.page_size or DEFAULT_PAGE_SIZE
+        self.limit = size if conditions.page else None
+        self.offset = (conditions.page - 1) * size if conditions.page else 0
+
+    def _add(self, value: object) -> str:
+        self.arguments.append(value)
+        return f"${len(self.arguments)}"
+
+    def _equal(self, column: str, value: object) -> None:
+        if value is not None:
+            self._pieces.append(f"{column} = {self._add(value)}")
+
+    def _text(self, text: str | None) -> None:
+        if text is None:
+            return
+        folded = fold(text)
+        literal = _LIKE_SPECIAL.sub(r"\\\1", folded)
+        piece = f"search LIKE {self._add(f'%{literal}%')}"
+        if _IMAGE_ID.fullmatch(folded):
+            piece = f"({piece} OR image_id = {self._add(folded)}::uuid)"
+        self._pieces.append(piece)
+
+
+def fold_exact(text: str | None) -> str | None:
+    """Bring text into the form in which exact filters compare it: NFC, case kept."""
+    return None if text is None else unicodedata.normalize("NFC", text)

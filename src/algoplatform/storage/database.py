@@ -1,0 +1,109 @@
+"""The way to PostgreSQL: a pool of asyncpg connections, and which of its errors mean "try again later"."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import asyncpg
+import structlog
+
+from algoplatform.domain.errors import Unavailable
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+# SQLSTATE classes: connection, rollback by the server, resources, operator intervention; and a standby's "read only".
+_PASSING = ("08", "40", "53", "57", "25006")
+
+
+def libpq_dsn(url: str) -> str:
+    """Accept SQLAlchemy's spelling of an address beside libpq's."""
+    return url.replace("postgresql+asyncpg://", "postgresql://", 1)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell the failures that say nothing about the request: the same one may succeed later."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(_PASSING)
+    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError)
+
+
+class Database:
+    """A pool of connections; each is handed out as it is, with no round trip to reset it."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout: float) -> None:
+        self._pool = pool
+        self._timeout = timeout
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, url: str, *, size: int = 10, timeout: float = 5, statement_timeout: float = 60
+    ) -> AsyncIterator["Database"]:
+        """Open the pool without waiting for the server: a database that is away is a matter of readiness, not of start."""
+        pool = asyncpg.create_pool(
+            libpq_dsn(url),
+            min_size=0,
+            max_size=size,
+            timeout=timeout,
+            reset=_no_reset,
+            max_inactive_connection_lifetime=300,
+            server_settings={
+                "application_name": "algoplatform",
+                "statement_timeout": str(int(statement_timeout * 1000)),
+            },
+        )
+        async with pool:
+            yield cls(pool, timeout)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection; each statement is a transaction of its own unless one is begun. Unavailable where none is to be had."""
+        try:
+            async with self._pool.acquire(timeout=self._timeout) as connection:
+                yield connection
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if not is_passing(error):
+                raise
+            log.warning("database_unavailable", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
+            raise Unavailable from error
+
+    def usage(self) -> dict[str, int]:
+        """Count the pool's connections: open, idle, and the most there may be."""
+        return {
+            "open": self._pool.get_size(),
+            "idle": self._pool.get_idle_size(),
+            "max": self._pool.get_max_size(),
+        }
+
+
+async def revision(connection: Connection) -> str | None:
+    """Tell which migration the schema is at; None where there is none."""
+    try:
+        found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+        return found
+    except asyncpg.UndefinedTableError:
+        return None
+
+
+async def retried(connection: Connection, action: Callable[[], Awaitable[T]]) -> T:
+    """Run one statement again when a foreign key shows that the images it saw changed while it ran."""
+    for _ in range(3):
+        try:
+            if not connection.is_in_transaction():
+                return await action()
+            async with connection.transaction():
+                return await action()
+        except asyncpg.ForeignKeyViolationError:
+            continue
+    raise Unavailable
+
+
+async def _no_reset(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Nothing here changes a session: settings are SET LOCAL, locks are of the transaction, cursors are not kept."""

@@ -1,0 +1,265 @@
+"""The repository of images: every statement on live images outside an upload, one round trip each."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from algoplatform.domain.image import Image, render, render_json
+from algoplatform.domain.reference import ImageReference
+from algoplatform.domain.search import Conditions, search_text
+from algoplatform.storage.conditions import Filter, fold_exact
+from algoplatform.storage.database import Connection
+
+DEPENDENCY_FKEY: Final = "image_dependency_dependency_fkey"
+DEPENDENT_FKEY: Final = "image_dependency_dependent_fkey"
+REFERENCE_KEY: Final = "image_reference_key"
+
+# Delimiter and quote that COPY never meets in compact JSON, so that it hands a record through as it is.
+_NEVER: Final = ("\x1e", "\x1f")
+
+_FOUND: Final = """
+    SELECT wanted.position, image.image_id
+    FROM unnest({names}::text[], {tags}::text[]) WITH ORDINALITY AS wanted (name, tag, position)
+    JOIN image ON image.image_name = wanted.name AND image.image_tag = wanted.tag AND image.live
+"""
+
+_INSERT: Final = f"""
+WITH found AS ({_FOUND.format(names="$11", tags="$12")}),
+written AS (
+    INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
+                       useable_flag, search, record)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $13
+    WHERE (SELECT count(*) FROM found) = cardinality($11::text[])
+    ON CONFLICT (image_name, image_tag) WHERE live DO NOTHING
+    RETURNING image_id, version, updated_at
+), edges AS (
+    INSERT INTO image_dependency (dependent_id, dependency_id)
+    SELECT written.image_id, found.image_id FROM written, found
+)
+SELECT written.version, written.updated_at, ARRAY(SELECT position FROM found) AS found,
+       EXISTS (SELECT FROM image WHERE image_name = $2 AND image_tag = $3 AND live) AS existed
+FROM (VALUES (1)) AS always LEFT JOIN written ON true
+"""
+
+_UPDATE: Final = f"""
+WITH found AS ({_FOUND.format(names="$9", tags="$10")}),
+written AS (
+    UPDATE image SET
+        record = image_merge(record, $4),
+        factory = $5,
+        algo_type = $6,
+        search = $7 || CASE WHEN $4::json -> 'algoDesc' IS NULL THEN split_part(search, E'\\n', 4) ELSE '' END,
+        event_type = (image_merge(record, $4)::json ->> 'eventType')::integer,
+        incident_id = image_merge(record, $4)::json ->> 'incidentId',
+        useable_flag = image_merge(record, $4)::json ->> 'useableFlag',
+        version = version + 1,
+        updated_at = now()
+    WHERE image_id = $1 AND live AND image_name = $2 AND image_tag = $3
+      AND ($8::bigint[] IS NULL OR version = ANY ($8))
+      AND (SELECT count(*) FROM found) = cardinality($9::text[])
+      AND NOT EXISTS (SELECT FROM unnest($11::text[]) AS needed WHERE record::json ->> needed IS NULL)
+    RETURNING image_id, version, updated_at
+), dropped AS (
+    DELETE FROM image_dependency USING written
+    WHERE $12 AND dependent_id = written.image_id AND dependency_id <> ALL (ARRAY(SELECT image_id FROM found))
+), edges AS (
+    INSERT INTO image_dependency (dependent_id, dependency_id)
+    SELECT written.image_id, found.image_id FROM written, found ON CONFLICT DO NOTHING
+)
+SELECT written.version AS new_version, written.updated_at, ARRAY(SELECT position FROM found) AS found,
+       image.image_name, image.image_tag, image.version,
+       ARRAY(SELECT needed FROM unnest($11::text[]) AS needed WHERE image.record::json ->> needed IS NULL) AS empty
+FROM (VALUES (1)) AS always
+LEFT JOIN image ON image.image_id = $1 AND image.live
+LEFT JOIN written ON true
+"""
+
+_DEPENDENTS: Final = """
+    SELECT image.image_name || ':' || image.image_tag AS reference
+    FROM image_dependency JOIN image ON image.image_id = dependent_id
+    WHERE dependency_id = $1 ORDER BY image.image_name, image.image_tag
+"""
+
+_DELETE: Final = f"""
+WITH dependents AS ({_DEPENDENTS}),
+removed AS (
+    UPDATE image SET live = false, version = version + 1, updated_at = now(),
+                     record = replace(record, '"deleteFlag":"0"', '"deleteFlag":"1"')
+    WHERE image_id = $1 AND live AND ($2::text IS NULL OR namespace = $2) AND NOT EXISTS (SELECT FROM dependents)
+    RETURNING image_id
+), edges AS (
+    DELETE FROM image_dependency USING removed WHERE dependent_id = removed.image_id
+)
+SELECT image.namespace, (SELECT count(*) FROM dependents) AS total,
+       ARRAY(SELECT reference FROM dependents LIMIT 20) AS dependents, EXISTS (SELECT FROM removed) AS removed
+FROM image WHERE image_id = $1 AND live
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stored record: its JSON text and what its HTTP validators are made of."""
+
+    record: str
+    version: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write left: `version` is None where nothing was written, and the rest tells why."""
+
+    version: int | None
+    missing: Sequence[int] = ()
+    existed: bool = False
+    name_and_tag: tuple[str, str] | None = None
+    stale: bool = False
+    empty: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a delete found: the image's namespace and its dependents; `done` where it is gone now."""
+
+    done: bool
+    namespace: str | None
+    dependents: Sequence[str]
+    total: int
+
+
+def columns(image: Image) -> tuple[Any, ...]:
+    """Give the values that are stored beside the record, in the order of the statements here."""
+    return (
+        image.image_name.text,
+        image.image_tag.text,
+        image.image_name.namespace,
+        fold_exact(image.factory),
+        image.algo_type,
+        image.event_type,
+        image.incident_id,
+        image.useable_flag,
+        search_text(image),
+    )
+
+
+def names_and_tags(references: Sequence[ImageReference]) -> tuple[list[str], list[str]]:
+    """Split references into the two arrays that statements take."""
+    return [str(item.name) for item in references], [str(item.tag) for item in references]
+
+
+def _missing(references: Sequence[ImageReference], found: Sequence[int]) -> list[int]:
+    return [position for position in range(1, len(references) + 1) if position not in found]
+
+
+async def insert(connection: Connection, image: Image, image_id: str) -> Written:
+    """Register an image and its dependencies unless its name and tag are taken or a dependency is missing."""
+    needs = image.dependencies
+    row = await connection.fetchrow(
+        _INSERT, UUID(image_id), *columns(image), *names_and_tags(needs), render(image, image_id)
+    )
+    assert row is not None
+    missing = _missing(needs, row["found"])
+    return Written(row["version"], missing, existed=row["existed"])
+
+
+async def update(
+    connection: Connection, image: Image, present: frozenset[str], versions: Sequence[int] | None, needed: Sequence[str]
+) -> Written | None:
+    """Change the fields that are present, if the image has one of these versions and `needed` are stored; None if there is no such image."""
+    assert image.image_id is not None
+    values = {name: value for name, value in image.values().items() if name in present and name != "deleteFlag"}
+    name, tag, _, factory, algo_type, *_, search = columns(image)
+    relinks = "dependencyServiceId" in present
+    needs = image.dependencies if relinks else ()
+    row = await connection.fetchrow(
+        _UPDATE,
+        UUID(image.image_id),
+        name,
+        tag,
+        render_json(values),
+        factory,
+        algo_type,
+        search,
+        versions,
+        *names_and_tags(needs),
+        needed,
+        relinks,
+    )
+    assert row is not None
+    if row["image_name"] is None:
+        return None
+    return Written(
+        row["new_version"],
+        _missing(needs, row["found"]),
+        name_and_tag=(row["image_name"], row["image_tag"]),
+        stale=versions is not None and row["version"] not in versions,
+        empty=row["empty"],
+    )
+
+
+async def delete(connection: Connection, image_id: str, namespace: str | None) -> Removed | None:
+    """Mark an image deleted, if it is of the namespace (None: any) and nothing depends on it; None if there is no such image."""
+    row = await connection.fetchrow(_DELETE, UUID(image_id), namespace)
+    return Removed(row["removed"], row["namespace"], row["dependents"], row["total"]) if row else None
+
+
+async def get(connection: Connection, image_id: str) -> Stored | None:
+    """Read one live image."""
+    row = await connection.fetchrow(
+        "SELECT record, version, updated_at FROM image WHERE image_id = $1 AND live", UUID(image_id)
+    )
+    return Stored(row["record"], row["version"], row["updated_at"]) if row else None
+
+
+async def find_references(connection: Connection, references: Sequence[ImageReference]) -> set[ImageReference]:
+    """Tell which of these are live."""
+    names, tags = names_and_tags(references)
+    rows = await connection.fetch(_FOUND.format(names="$1", tags="$2"), names, tags)
+    return {references[row["position"] - 1] for row in rows}
+
+
+async def search(connection: Connection, conditions: Conditions, limit: int) -> list[str]:
+    """Read the records that meet the conditions by name and tag, `limit` at most."""
+    found = Filter(conditions)
+    query = f"SELECT record FROM image WHERE {found.where} ORDER BY image_name, image_tag LIMIT {limit}"
+    return [row[0] for row in await connection.fetch(query, *found.arguments)]
+
+
+async def search_page(connection: Connection, conditions: Conditions) -> tuple[list[str], int]:
+    """Read one page of the records that meet the conditions, and count them all."""
+    found = Filter(conditions)
+    row = await connection.fetchrow(
+        f"SELECT ARRAY(SELECT record FROM image WHERE {found.where} ORDER BY image_name, image_tag"
+        f" LIMIT {found.limit} OFFSET {found.offset}) AS records,"
+        f" (SELECT count(*) FROM image WHERE {found.where}) AS total",
+        *found.arguments,
+    )
+    assert row is not None
+    return row["records"], row["total"]
+
+
+async def copy(
+    connection: Connection, conditions: Conditions, write: Callable[[bytes], Awaitable[None]], *, keyed: bool
+) -> None:
+    """Pass the records that meet the conditions to `write`, joined by commas and keyed by id where asked, in one snapshot and constant memory."""
+    found = Filter(conditions)
+    item = "'\"' || replace(image_id::text, '-', '') || '\":' || record" if keyed else "record"
+    limit = f"LIMIT {found.limit} OFFSET {found.offset}" if found.limit else ""
+    rows = f"SELECT ',' || {item} FROM image WHERE {found.where} ORDER BY image_name, image_tag {limit}"
+    first = True
+
+    async def without_first_comma(data: bytes) -> None:
+        nonlocal first
+        await write(data[1:] if first else data)
+        first = False
+
+    await connection.copy_from_query(
+        rows, *found.arguments, output=without_first_comma, format="csv", delimiter=_NEVER[0], quote=_NEVER[1]
+    )
+
+
+async def count_live(connection: Connection) -> int:
+    """Count the live images."""
+    return int(await connection.fetchval("SELECT count(*) FROM image WHERE live"))

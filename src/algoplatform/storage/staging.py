@@ -1,0 +1,187 @@
+"""An upload's place in the database: a temporary table filled by COPY, then checks and writes of whole sets.
+
+All of it runs in one transaction of the caller. Rows are written in the order of name and tag, so that uploads that
+overlap wait for each other and never deadlock.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from algoplatform.domain.faults import Code, Fault, RecordFault
+from algoplatform.domain.image import Image, dependency_faults, exists_fault, render
+from algoplatform.domain.reference import ImageReference
+from algoplatform.storage.database import Connection
+from algoplatform.storage.images import columns, names_and_tags
+
+# Where the id ends and the rest of a record's text begins, counted from 1.
+_REST: Final = 46
+
+_CREATE: Final = """
+CREATE TEMPORARY TABLE staging (
+    position bigint, image_id uuid, image_name text COLLATE "C", image_tag text COLLATE "C", namespace text,
+    factory text, algo_type text, event_type integer, incident_id text, useable_flag text, search text, record text,
+    dependency_names text[], dependency_tags text[]
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE written (
+    image_id uuid, image_name text COLLATE "C", image_tag text COLLATE "C", created boolean
+) ON COMMIT DROP;
+SET LOCAL statement_timeout = 0;
+"""
+
+_REPEATED: Final = """
+SELECT position, image_name || image_tag AS image, first, count(*) OVER () AS total FROM (
+    SELECT position, image_name, image_tag, min(position) OVER (PARTITION BY {key}) AS first
+    FROM staging WHERE {key} IS NOT NULL
+) AS grouped WHERE position <> first ORDER BY position LIMIT $1
+"""
+
+_MISSING: Final = """
+SELECT position, image_name || image_tag AS image, ordinality, name || ':' || tag AS dependency,
+       count(*) OVER () AS total
+FROM staging CROSS JOIN unnest(dependency_names, dependency_tags) WITH ORDINALITY AS needed (name, tag, ordinality)
+WHERE NOT EXISTS (SELECT FROM image WHERE image_name = name AND image_tag = tag AND live)
+  AND NOT EXISTS (SELECT FROM staging AS other WHERE other.image_name = name AND other.image_tag = tag)
+ORDER BY position, ordinality LIMIT $1
+"""
+
+_EXISTING: Final = """
+SELECT position, image_name || image_tag AS image, image_name || ':' || image_tag AS reference,
+       count(*) OVER () AS total
+FROM staging JOIN image USING (image_name, image_tag) WHERE live ORDER BY position LIMIT $1
+"""
+
+# An id of the file is kept only where it is free: one that another image has, or had, gives way to a new one.
+_MOVE_TAKEN_IDS: Final = """
+UPDATE staging SET image_id = moved.fresh,
+       record = overlay(record PLACING replace(moved.fresh::text, '-', '') FROM 13 FOR 32)
+FROM (
+    SELECT position, gen_random_uuid() AS fresh FROM staging JOIN image USING (image_id)
+    WHERE NOT (image.live AND image.image_name = staging.image_name AND image.image_tag = staging.image_tag)
+) AS moved WHERE staging.position = moved.position
+"""
+
+_UPDATE_CLAUSE: Final = f"""
+DO UPDATE SET
+    factory = excluded.factory, algo_type = excluded.algo_type, event_type = excluded.event_type,
+    incident_id = excluded.incident_id, useable_flag = excluded.useable_flag, search = excluded.search,
+    record = overlay(excluded.record PLACING substr(image.record, 13, 32) FROM 13 FOR 32),
+    version = image.version + 1, updated_at = now()
+WHERE substr(image.record, {_REST}) <> substr(excluded.record, {_REST})
+"""
+
+_WRITE: Final = """
+WITH done AS (
+    INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
+                       useable_flag, search, record)
+    SELECT image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
+           useable_flag, search, record
+    FROM staging ORDER BY image_name, image_tag
+    ON CONFLICT (image_name, image_tag) WHERE live {on_conflict}
+    RETURNING image_id, image_name, image_tag, xmax = 0 AS created
+), noted AS (INSERT INTO written SELECT * FROM done)
+SELECT count(*) FILTER (WHERE created) AS created, count(*) FILTER (WHERE NOT created) AS updated FROM done
+"""
+
+_UNLINK: Final = """
+DELETE FROM image_dependency USING written WHERE NOT created AND dependent_id = written.image_id
+"""
+
+_LINK: Final = """
+WITH needed AS (
+    SELECT written.image_id, name, tag
+    FROM written JOIN staging USING (image_name, image_tag)
+    CROSS JOIN unnest(dependency_names, dependency_tags) AS listed (name, tag)
+), linked AS (
+    INSERT INTO image_dependency (dependent_id, dependency_id)
+    SELECT needed.image_id, image.image_id FROM needed
+    JOIN image ON image.image_name = name AND image.image_tag = tag AND image.live
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM needed) = (SELECT count(*) FROM linked)
+"""
+
+
+class OnConflict(StrEnum):
+    """What an upload does with an image that is registered already."""
+
+    UPDATE = "update"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What an upload did, in images."""
+
+    created: int
+    updated: int
+    unchanged: int
+    skipped: int
+
+
+Row = tuple[Any, ...]
+
+
+def row(position: int, image: Image, image_id: str) -> Row:
+    """Make the staged form of a record without faults."""
+    return position, UUID(image_id), *columns(image), render(image, image_id), *names_and_tags(image.dependencies)
+
+
+def faulty_row(position: int, identity: ImageReference, needs: Sequence[ImageReference]) -> Row:
+    """Make the staged form of a record with faults: others may depend on it, and it on others."""
+    return position, None, str(identity.name), str(identity.tag), *[None] * 8, *names_and_tags(needs)
+
+
+async def fill(connection: Connection, rows: AsyncIterator[Row]) -> None:
+    """Make the staging table and stream the rows into it."""
+    await connection.execute(_CREATE)
+    await connection.copy_records_to_table("staging", records=rows)
+
+
+async def faults(connection: Connection, on_conflict: OnConflict, limit: int) -> tuple[list[RecordFault], int]:
+    """Find what only the whole file and the registry together show: the first `limit` of each kind, and how many in all."""
+    found: list[RecordFault] = []
+    total = 0
+    for rows, faults_of in (
+        (await connection.fetch(_REPEATED.format(key="(image_name || ':' || image_tag)"), limit), _repeated),
+        (await connection.fetch(_REPEATED.format(key="image_id"), limit), _repeated_id),
+        (await connection.fetch(_MISSING, limit), _missing),
+        (await connection.fetch(_EXISTING, limit) if on_conflict is OnConflict.FAIL else [], _existing),
+    ):
+        found += [RecordFault(found["position"], found["image"], faults_of(found)) for found in rows]
+        total += rows[0]["total"] if rows else 0
+    return found, total
+
+
+async def write(connection: Connection, on_conflict: OnConflict) -> tuple[int, int]:
+    """Write the staged images: how many were created and how many updated."""
+    await connection.execute(_MOVE_TAKEN_IDS)
+    clause = _UPDATE_CLAUSE if on_conflict is OnConflict.UPDATE else "DO NOTHING"
+    done = await connection.fetchrow(_WRITE.format(on_conflict=clause))
+    assert done is not None
+    return done["created"], done["updated"]
+
+
+async def link(connection: Connection) -> bool:
+    """Write the dependencies of the images written; False where one has vanished since the check."""
+    await connection.execute(_UNLINK)
+    return bool(await connection.fetchval(_LINK))
+
+
+def _repeated(found: Any) -> Fault:
+    return Fault("imageName", Code.IMAGE_EXISTS, f"文件中重复：与第{found['first']}条记录的镜像名和标签相同")
+
+
+def _repeated_id(found: Any) -> Fault:
+    return Fault("imageId", Code.FIELD, f"imageId在文件中重复：与第{found['first']}条记录相同")
+
+
+def _missing(found: Any) -> Fault:
+    return dependency_faults([ImageReference.parse(found["dependency"])])[0]
+
+
+def _existing(found: Any) -> Fault:
+    return exists_fault(found["reference"])

@@ -1,0 +1,87 @@
+"""The schema, as SQLAlchemy knows it: what `alembic check` holds the database against."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+metadata = MetaData()
+
+_BYTEWISE = Text(collation="C")
+_NOW = text("now()")
+_TRUE = text("true")
+
+image = Table(
+    "image",
+    metadata,
+    Column("image_id", Uuid, nullable=False),
+    Column("image_name", _BYTEWISE, nullable=False),
+    Column("image_tag", _BYTEWISE, nullable=False),
+    Column("namespace", _BYTEWISE),
+    Column("factory", _BYTEWISE, nullable=False),
+    Column("algo_type", _BYTEWISE, nullable=False),
+    Column("event_type", Integer),
+    Column("incident_id", _BYTEWISE),
+    Column("useable_flag", _BYTEWISE),
+    Column("search", _BYTEWISE, nullable=False, comment="name:tag, factory, algoName, algoDesc, folded, a line each"),
+    Column("record", _BYTEWISE, nullable=False, comment="the record as the interface answers it: compact JSON"),
+    Column("version", BigInteger, nullable=False, server_default=text("1"), comment="the ETag"),
+    Column("live", Boolean, nullable=False, server_default=_TRUE, comment="false once deleted"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    PrimaryKeyConstraint("image_id", name="image_pkey"),
+    UniqueConstraint("image_id", "live", name="image_live_key"),
+    CheckConstraint("algo_type IN ('0', '1', '2')", name="image_algo_type_check"),
+    CheckConstraint("useable_flag IN ('0', '1')", name="image_useable_flag_check"),
+    CheckConstraint("event_type >= 0", name="image_event_type_check"),
+    CheckConstraint("substr(record, 13, 32) = replace(image_id::text, '-', '')", name="image_record_check"),
+    Index("image_reference_key", "image_name", "image_tag", unique=True, postgresql_where=text("live")),
+)
+
+# Both ends point at (image_id, live) and `live` is always true here: PostgreSQL itself refuses to delete an image that
+# another depends on, and a dependency on a deleted one, whichever transaction comes first.
+image_dependency = Table(
+    "image_dependency",
+    metadata,
+    Column("dependent_id", Uuid, nullable=False),
+    Column("dependency_id", Uuid, nullable=False),
+    Column("live", Boolean, nullable=False, server_default=_TRUE),
+    PrimaryKeyConstraint("dependent_id", "dependency_id", name="image_dependency_pkey"),
+    ForeignKeyConstraint(
+        ["dependent_id", "live"], ["image.image_id", "image.live"], name="image_dependency_dependent_fkey"
+    ),
+    ForeignKeyConstraint(
+        ["dependency_id", "live"], ["image.image_id", "image.live"], name="image_dependency_dependency_fkey"
+    ),
+    CheckConstraint("live", name="image_dependency_live_check"),
+    CheckConstraint("dependent_id <> dependency_id", name="image_dependency_self_check"),
+    Index("image_dependency_dependency_idx", "dependency_id"),
+)
+
+idempotency_key = Table(
+    "idempotency_key",
+    metadata,
+    Column("key", _BYTEWISE, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False, comment="SHA-256 of the operation and the body"),
+    Column("http_status", SmallInteger, nullable=False),
+    Column("headers", Text, nullable=False, comment="JSON object"),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    PrimaryKeyConstraint("key", name="idempotency_key_pkey"),
+    Index("idempotency_key_created_idx", "created_at"),
+)

@@ -1,0 +1,229 @@
+"""`_load` and `_upload`: moving a registry as one file, all or nothing."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.images import IMAGES, delete, minimal, records, register, upload
+
+
+async def load(client: httpx.AsyncClient, **conditions: Any) -> bytes:
+    answer = await client.post(f"{IMAGES}/_load", json=conditions)
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
+async def clear(client: httpx.AsyncClient) -> None:
+    """Delete every image, those that others depend on after their dependents."""
+    while left := await records(client):
+        for record in left:
+            await delete(client, record["imageId"])
+
+
+async def counts(client: httpx.AsyncClient, content: Any, **query: str) -> dict[str, int]:
+    answer = await upload(client, content, **query)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["msg"] == "镜像上传成功"
+    found: dict[str, int] = answer.json()["res"]
+    return found
+
+
+def done(created: int = 0, updated: int = 0, unchanged: int = 0, skipped: int = 0) -> dict[str, int]:
+    return {"created": created, "updated": updated, "unchanged": unchanged, "skipped": skipped}
+
+
+async def test_three_forms_of_a_file(client: httpx.AsyncClient) -> None:
+    """The envelope, its res alone and a list are the same; a byte order mark does no harm; twice changes nothing."""
+    await register(client, "algo/b", dependencyServiceId="algo/b:1.0", algoDesc='a\n\t"\\/\u2028b')
+    await register(client, "algo/a", dependencyServiceId="algo/b:1.0")
+    envelope = await load(client)
+    res = json.loads(envelope)["res"]
+    assert [record["imageName"] for record in res.values()] == ["algo/a", "algo/b"]
+    for content in (envelope, b"\xef\xbb\xbf" + envelope, res, list(res.values())):
+        assert await counts(client, content) == done(unchanged=2)
+    assert await load(client) == envelope
+
+
+async def test_load_into_an_empty_registry(client: httpx.AsyncClient, other_client: httpx.AsyncClient) -> None:
+    """What one registry gives, another takes and gives again, byte for byte, ids included."""
+    await register(client, "algo/z")
+    await register(client, "algo/y", dependencyServiceId="algo/z:1.0", imagePorts="web:80:30080", env="A:x\\,y,B:")
+    file = await load(client)
+    assert await counts(other_client, file) == done(created=2)
+    assert await load(other_client) == file
+
+
+async def test_conditions_of_a_load(client: httpx.AsyncClient) -> None:
+    """`_load` takes the conditions of `_search`; nothing found is an empty object."""
+    await register(client, "algo/a")
+    await register(client, "vision/b")
+    assert len(json.loads(await load(client, namespace="vision"))["res"]) == 1
+    assert json.loads(await load(client, searchCondition="nothing"))["res"] == {}
+    assert json.loads((await client.post(f"{IMAGES}/_load")).content)["msg"] == "镜像下载成功"
+
+
+async def test_order_does_not_matter(client: httpx.AsyncClient) -> None:
+    """A record may depend on one further down, and two on each other."""
+    content = [
+        minimal("algo/a", dependencyServiceId="algo/b:1.0"),
+        minimal("algo/b", dependencyServiceId="algo/a:1.0,algo/b:1.0"),
+    ]
+    assert await counts(client, content) == done(created=2)
+    for record in await records(client):
+        assert (await delete(client, record["imageId"])).json()["status"] == "220"
+
+
+async def test_existing_images(client: httpx.AsyncClient) -> None:
+    """update replaces all fields and keeps the id, skip leaves them, fail names them; dryRun writes nothing."""
+    image_id = await register(client, "algo/a", pvcSize=1)
+    content = [minimal("algo/a", algoDesc="新") | {"imageId": "f" * 32}, minimal("algo/b")]
+    assert await counts(client, content, dryRun="true") == done(created=1, updated=1)
+    assert len(await records(client)) == 1
+    failed = await upload(client, content, onConflict="fail")
+    assert (failed.status_code, failed.json()["msg"]) == (422, "algo/a1.0:镜像已注册：algo/a:1.0")
+    assert await counts(client, content, onConflict="skip") == done(created=1, skipped=1)
+    assert (await records(client))[0]["algoDesc"] is None
+    assert await counts(client, content) == done(updated=1, unchanged=1)
+    [record, _] = await records(client)
+    assert (record["imageId"], record["algoDesc"], record["pvcSize"]) == (image_id, "新", None)
+    assert (await client.get(f"{IMAGES}/{image_id}")).headers["etag"] == '"2"'
+
+
+async def test_dependencies_of_updated_images(client: httpx.AsyncClient) -> None:
+    """An upload moves the edges with the records."""
+    await upload(client, [minimal("algo/a", dependencyServiceId="algo/b:1.0"), minimal("algo/b"), minimal("algo/c")])
+    ids = {record["imageName"]: record["imageId"] for record in await records(client)}
+    await upload(client, [minimal("algo/a", dependencyServiceId="algo/c:1.0")])
+    assert (await delete(client, ids["algo/c"])).json()["status"] == "220"
+    assert (await delete(client, ids["algo/b"])).status_code == 200
+
+
+async def test_ids_of_the_file(client: httpx.AsyncClient) -> None:
+    """An id is kept where it is free; one that another image has or had gives way to a new one."""
+    free, taken = "a" * 32, await register(client, "algo/x")
+    await counts(client, {free: minimal("algo/a"), taken: minimal("algo/b")})
+    ids = {record["imageName"]: record["imageId"] for record in await records(client)}
+    assert ids["algo/a"] == free
+    assert ids["algo/x"] == taken
+    assert ids["algo/b"] not in (free, taken)
+    assert (await client.get(f"{IMAGES}/{ids['algo/b']}")).json()["res"]["imageId"] == ids["algo/b"]
+    await delete(client, free)
+    await counts(client, {free: minimal("algo/a")})
+    assert free not in {record["imageId"] for record in await records(client)}
+
+
+async def test_every_fault_of_every_record(client: httpx.AsyncClient) -> None:
+    """One answer names all that is wrong, in the document's form, and nothing is written."""
+    await register(client, "algo/live")
+    content = {
+        "1" * 32: minimal("algo/ok", dependencyServiceId="algo/broken:1.0,algo/live:1.0"),
+        "2" * 32: minimal("algo/broken", env="1", pvcSize="x"),
+        "3" * 32: minimal("algo/lost", dependencyServiceId="algo/none:1.0"),
+        "4" * 32: minimal("algo/ok"),
+        "5" * 32: minimal("algo/other") | {"imageId": "6" * 32},
+        "X": minimal("algo/key"),
+        "7" * 32: 5,
+        "8" * 32: {"imageName": "UPPER"},
+    }
+    answer = await upload(client, content)
+    assert (answer.status_code, answer.json()["status"]) == (422, "-1")
+    message = answer.json()["msg"]
+    for part in (
+        "algo/broken1.0:env第1项“1”缺少“:”",
+        "algo/broken1.0:pvcSize须为整数",
+        "algo/lost1.0:请检查依赖算法是否正确：镜像名:标签名,镜像名:标签名（“algo/none:1.0”未注册）",
+        "algo/ok1.0:文件中重复：与第1条记录的镜像名和标签相同",
+        f"algo/other1.0:imageId与键“{'5' * 32}”不一致",
+        "algo/key1.0:imageId（键“X”）须为32位小写十六进制字符串",
+        "第7条记录:镜像信息须为JSON对象",
+        "UPPER:imageName“UPPER”",
+        "UPPER:imageTag不能为空",
+    ):
+        assert part in message
+    assert "algo/broken:1.0”未注册" not in message
+    assert message.index("algo/broken") < message.index("algo/lost") < message.index("algo/other")
+    assert len(await records(client)) == 1
+    problem = await client.post(
+        f"{IMAGES}/_upload", files={"file": json.dumps(content)}, headers={"accept": "application/problem+json"}
+    )
+    entry = problem.json()["errors"][0]
+    assert (entry["image"], entry["field"]) == ("algo/broken1.0", "pvcSize")
+
+
+async def test_the_first_thousand_faults(client: httpx.AsyncClient) -> None:
+    """A file with very many faults gets the first thousand of them, and their number, in an answer of bounded size."""
+    bad = [minimal(f"algo/{n}", dependencyServiceId=f"algo/none{n}:1") for n in range(1500)]
+    answer = await upload(client, bad)
+    assert answer.json()["msg"].count("未注册") == 1000
+    assert answer.json()["msg"].endswith("……另有500处错误未列出")
+    long = [minimal(f"algo/{n}", env=",".join(f"{k}x{'y' * 80}" for k in range(40))) for n in range(500)]
+    answer = await upload(client, long)
+    assert len(answer.content) <= 256 * 1024
+    assert answer.json()["msg"].endswith("处错误未列出")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "文件为空"),
+        (b"nonsense", "JSON格式错误：第1个字符"),
+        (b'{"res":', "JSON格式错误"),
+        (b'{"status":"0","msg":"x"}', "文件中没有res"),
+        (b'{"status":"-1","res":null,"msg":"x"}', "文件的res须为JSON对象"),
+        (b'{"res":{},"x":{}}', "文件的res之外还有镜像信息"),
+        (b'{"res":{},"res":{}}', "字段“res”重复"),
+        (b'[{"imageName":"a","imageName":"b"}]', "字段“imageName”重复"),
+        (b"[1,]", "JSON格式错误"),
+        (b"[] []", "JSON格式错误"),
+        (b"[NaN]", "JSON中不能使用NaN"),
+        (b"[" * 100_000, "嵌套过深"),
+        ("[]".encode("utf-16"), "文件不是UTF-8编码"),
+        ('["易华录"]'.encode("gbk"), "文件不是UTF-8编码"),
+        (b'["' + b"x" * 3_000_000 + b'"]', "单条镜像信息超过上限"),
+    ],
+)
+async def test_unreadable_file(client: httpx.AsyncClient, content: bytes, message: str) -> None:
+    """A file that is no file of records is refused as a whole."""
+    answer = await upload(client, content)
+    assert (answer.status_code, answer.json()["status"]) == (400, "-1")
+    assert message in answer.json()["msg"]
+
+
+async def test_request_without_a_file(client: httpx.AsyncClient) -> None:
+    """No file, a field in its place, another media type, a truncated form: each has its answer."""
+    nothing = await client.post(f"{IMAGES}/_upload", files={"other": b"x"})
+    assert (nothing.status_code, nothing.json()["msg"]) == (400, "缺少文件：表单字段file不能为空")
+    text = await client.post(f"{IMAGES}/_upload", content=b"[]", headers={"content-type": "application/json"})
+    assert (text.status_code, text.json()["status"]) == (415, "-415")
+    form = 'multipart/form-data; boundary="x"'
+    for body in (b"", b"--x\r\n", b'--x\r\nContent-Disposition: form-data; name="file"; filename="../../a"\r\n\r\n[]'):
+        cut = await client.post(f"{IMAGES}/_upload", content=body, headers={"content-type": form})
+        assert (cut.status_code, cut.json()["status"]) == (400, "-1")
+    unbounded = await client.post(f"{IMAGES}/_upload", content=b"x", headers={"content-type": "multipart/form-data"})
+    assert unbounded.status_code == 400
+    wrong = await upload(client, [], onConflict="merge", dryRun="maybe", colour="red")
+    assert wrong.json()["msg"] == (
+        "colour不是已知字段；onConflict须为update、skip、fail之一，不能为“merge”；dryRun须为true或false，不能为“maybe”"
+    )
+
+
+async def test_repeated_upload_under_one_key(client: httpx.AsyncClient) -> None:
+    """The same file under the same Idempotency-Key answers as the first time, though its form has another boundary."""
+    answers = [
+        await client.post(
+            f"{IMAGES}/_upload", files={"file": json.dumps([minimal()])}, headers={"idempotency-key": "u1"}
+        )
+        for _ in range(2)
+    ]
+    assert answers[0].content == answers[1].content
+    assert answers[0].json()["res"] == done(created=1)
+    refused = await client.post(f"{IMAGES}/_upload", files={"file": b"[]"}, headers={"idempotency-key": "u1"})
+    assert refused.status_code == 422
+    bad = [
+        await client.post(f"{IMAGES}/_upload", files={"file": b"[1]"}, headers={"idempotency-key": "u2"})
+        for _ in range(2)
+    ]
+    assert bad[0].status_code == 422
+    assert bad[0].content == bad[1].content

@@ -1,0 +1,92 @@
+"""`_update`: what changes, what stays, and what stands against it."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.images import IMAGES, delete, minimal, records, register
+
+
+async def update(client: httpx.AsyncClient, body: dict[str, Any], **headers: str) -> httpx.Response:
+    return await client.post(f"{IMAGES}/_update", json=body, headers=headers)
+
+
+async def test_absent_stays_and_empty_clears(client: httpx.AsyncClient) -> None:
+    """Only the fields sent change; null and "" clear; the search finds what is there now."""
+    image_id = await register(
+        client, pvcSize=5, algoDesc="旧描述", env="A:1", eventType=7, incidentId="x", useableFlag="1"
+    )
+    answer = await update(client, minimal(imageId=image_id, factory="新厂", env="", eventType=None, command="run"))
+    assert answer.json() == {"status": "0", "res": None, "msg": "更新成功"}
+    assert answer.headers["etag"] == '"2"'
+    [record] = await records(client)
+    assert (record["factory"], record["pvcSize"], record["algoDesc"]) == ("新厂", 5, "旧描述")
+    assert (record["env"], record["eventType"], record["command"]) == (None, None, "run")
+    assert (record["incidentId"], record["useableFlag"]) == ("x", "1")
+    assert len(await records(client, searchCondition="旧描述")) == 1
+    assert len(await records(client, searchCondition="新厂")) == 1
+    assert await records(client, searchCondition="易华录") == []
+    assert await records(client, eventType=7) == []
+    await update(client, minimal(imageId=image_id, algoDesc="新描述"))
+    assert await records(client, searchCondition="旧描述") == []
+    assert len(await records(client, searchCondition="新描述", incidentId="x", useableFlag="1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "http", "status", "message"),
+    [
+        ({"imageId": None}, 422, "202", "imageId不能为空"),
+        ({"imageId": "x"}, 422, "202", "imageId须为32位小写十六进制字符串"),
+        ({"imageId": "0" * 32}, 404, "204", "镜像不存在"),
+        ({"imageTag": "2.0"}, 409, "219", "更新不能修改imageName或imageTag"),
+        ({"imageName": "algo/b"}, 409, "219", "更新不能修改imageName或imageTag"),
+        ({"factory": None}, 422, "202", "factory不能为空"),
+        ({"algoType": "0"}, 422, "502", "frameInterval不能为空；frameNumber不能为空"),
+        ({"algoType": "0", "frameInterval": 1}, 422, "503", "frameNumber不能为空"),
+        ({"algoType": "0", "frameInterval": "", "frameNumber": 1}, 422, "502", "frameInterval不能为空"),
+        ({"dependencyServiceId": "no/such:1"}, 422, "308", "“no/such:1”未注册"),
+        ({"imagePorts": "x", "dependencyServiceId": "no/such:1"}, 422, "208", "“no/such:1”未注册"),
+    ],
+)
+async def test_refused(client: httpx.AsyncClient, fields: dict[str, Any], http: int, status: str, message: str) -> None:
+    """Nothing is written when something is wrong."""
+    image_id = await register(client)
+    before = await records(client)
+    answer = await update(client, minimal(imageId=image_id) | fields)
+    assert (answer.status_code, answer.json()["status"]) == (http, status)
+    assert message in answer.json()["msg"]
+    assert await records(client) == before
+
+
+async def test_stored_frames_satisfy_a_self_developed_algorithm(client: httpx.AsyncClient) -> None:
+    """An update that leaves frameInterval and frameNumber out keeps those stored, which count."""
+    image_id = await register(client, algoType="0", frameInterval=1, frameNumber=2)
+    assert (await update(client, minimal(imageId=image_id, algoType="0"))).status_code == 200
+    [record] = await records(client)
+    assert (record["frameInterval"], record["frameNumber"]) == (1, 2)
+    assert (await update(client, minimal(imageId=image_id, algoType="0", frameNumber=""))).json()["status"] == "503"
+
+
+async def test_dependencies_follow_the_record(client: httpx.AsyncClient) -> None:
+    """An image is free to go once no update names it any more, and not before."""
+    first, second = await register(client, "algo/x"), await register(client, "algo/y")
+    image_id = await register(client, dependencyServiceId="algo/x:1.0")
+    await update(client, minimal(imageId=image_id))
+    assert (await delete(client, first)).json()["status"] == "220"
+    await update(client, minimal(imageId=image_id, dependencyServiceId="algo/y:1.0,algo/a:1.0"))
+    assert (await delete(client, first)).status_code == 200
+    assert (await delete(client, second)).json()["status"] == "220"
+    await update(client, minimal(imageId=image_id, dependencyServiceId=""))
+    assert (await delete(client, second)).status_code == 200
+
+
+async def test_if_match(client: httpx.AsyncClient) -> None:
+    """A stale or unreadable ETag writes nothing; the current one, any of several, or * does."""
+    image_id = await register(client)
+    body = minimal(imageId=image_id)
+    for stale in ('"7"', 'W/"1"', "1", '"x"', '"2", "3"'):
+        answer = await update(client, body, **{"if-match": stale})
+        assert (answer.status_code, answer.json()["status"]) == (412, "-412")
+    for current in ('"1"', '"9", "2"', "*"):
+        assert (await update(client, body, **{"if-match": current})).status_code == 200

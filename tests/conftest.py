@@ -1,0 +1,39 @@
+"""What every test can ask for."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+
+from tests.support import postgres as server
+from tests.support.postgres import Postgres
+from tests.support.service import serving, settings_for
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL."""
+    with server.running() as running:
+        yield running
+
+
+@pytest.fixture
+def database_url(postgres: Postgres) -> Iterator[str]:
+    """A database of the test's own, migrated and empty."""
+    with postgres.database() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the service on that database."""
+    async with serving(settings_for(database_url)) as served:
+        yield served
+
+
+@pytest.fixture
+async def other_client(postgres: Postgres) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a second service, on a second database."""
+    with postgres.database() as dsn:
+        async with serving(settings_for(dsn)) as served:
+            yield served

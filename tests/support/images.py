@@ -1,0 +1,56 @@
+"""Requests that tests send, and the document's own examples, taken from the document."""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+IMAGES = "/algoPlatform/images"
+DOCUMENT = Path(__file__).parents[1] / "data" / "api-document.md"
+PLATFORM = {"authority": 1, "namespace": ""}
+
+
+def minimal(name: str = "algo/a", tag: str = "1.0", **fields: Any) -> dict[str, Any]:
+    """Make a registration with nothing but what is required."""
+    return {
+        "imageName": name,
+        "imageTag": tag,
+        "factory": "易华录",
+        "algoName": "安全帽",
+        "algoType": "1",
+    } | fields
+
+
+async def register(client: httpx.AsyncClient, name: str = "algo/a", tag: str = "1.0", **fields: Any) -> str:
+    """Register an image and give its id."""
+    answer = await client.post(f"{IMAGES}/_register", json=minimal(name, tag, **fields))
+    assert answer.status_code == 200, answer.text
+    return answer.headers["location"].rpartition("/")[2]
+
+
+async def upload(client: httpx.AsyncClient, content: Any, **query: str) -> httpx.Response:
+    """Upload a file of records, given as JSON or as bytes."""
+    data = content if isinstance(content, bytes) else json.dumps(content, ensure_ascii=False).encode()
+    return await client.post(f"{IMAGES}/_upload", params=query, files={"file": ("image_list.json", data)})
+
+
+async def records(client: httpx.AsyncClient, **conditions: Any) -> list[dict[str, Any]]:
+    """Search, and give the records found."""
+    answer = await client.post(f"{IMAGES}/_search", json=conditions)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["res"]["data"]
+    return found
+
+
+async def delete(client: httpx.AsyncClient, image_id: str, **user: Any) -> httpx.Response:
+    """Delete an image as one who may."""
+    return await client.post(f"{IMAGES}/_delete", json={"imageId": image_id, "userResult": user or PLATFORM})
+
+
+@cache
+def document_examples() -> list[str]:
+    """Take every fenced example out of the API document, in its order."""
+    return re.findall(r"```json\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)

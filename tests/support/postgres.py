@@ -1,0 +1,71 @@
+"""One PostgreSQL for the whole run, and a database for each test that costs next to nothing."""
+
+import asyncio
+import tempfile
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+
+from algoplatform.storage import migrations
+from algoplatform.storage.embedded import EmbeddedPostgres
+
+
+def execute(dsn: str, *statements: str) -> None:
+    """Run statements, each by itself, in an event loop of their own."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(dsn)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, run()).result()
+
+
+class Postgres:
+    """A running server with a migrated template database."""
+
+    def __init__(self, dsn: str) -> None:
+        self._admin = dsn
+        self._template = self.create()
+        migrations.upgrade(self._template)
+
+    def create(self, template: str | None = None) -> str:
+        """Create a database and give its address."""
+        name = f"t{uuid.uuid4().hex}"
+        source = f"TEMPLATE {template} STRATEGY file_copy" if template else ""
+        execute(self._admin, f"CREATE DATABASE {name} {source}")
+        return self._admin.replace("/algoplatform?", f"/{name}?")
+
+    def drop(self, dsn: str) -> None:
+        """Drop a database, whoever is connected."""
+        execute(self._admin, f"DROP DATABASE {_name(dsn)} WITH (FORCE)")
+
+    @contextmanager
+    def database(self, *, migrated: bool = True) -> Iterator[str]:
+        """Lend a fresh database."""
+        dsn = self.create(_name(self._template) if migrated else None)
+        try:
+            yield dsn
+        finally:
+            self.drop(dsn)
+
+
+@contextmanager
+def running() -> Iterator[Postgres]:
+    """Run a server for as long as the tests do; what it writes may be lost, so it need not wait for the disk."""
+    with tempfile.TemporaryDirectory(prefix="algoplatform-tests-") as folder:
+        Path(folder).chmod(0o755)
+        with EmbeddedPostgres(Path(folder), fast=True) as server:
+            yield Postgres(server.dsn)
+
+
+def _name(dsn: str) -> str:
+    return dsn.partition("?")[0].rpartition("/")[2]

@@ -1,0 +1,121 @@
+"""Random value objects, small enough that a record made of them stays within every length limit."""
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from algoplatform.domain.dependencies import Dependencies
+from algoplatform.domain.environment import Environment, EnvironmentVariable
+from algoplatform.domain.paths import AbsolutePath, PathList, PathPair, PathPairs
+from algoplatform.domain.ports import CONTAINER_PORTS, NODE_PORTS, ImagePort, ImagePorts
+from algoplatform.domain.reference import ImageName, ImageReference, ImageTag
+from algoplatform.domain.words import ShellWords
+
+LOWER_ALNUM = "abcxyz0189"
+ALNUM = LOWER_ALNUM + "ABXYZ"
+
+
+def printable(forbidden: str = "") -> SearchStrategy[str]:
+    """One character that a record may hold."""
+    return st.characters(exclude_categories=["Cc", "Cs"], exclude_characters=forbidden)
+
+
+def image_names() -> SearchStrategy[ImageName]:
+    """Names of images, with and without a registry host and a namespace."""
+    run = st.text(LOWER_ALNUM, min_size=1, max_size=6)
+    separator = st.sampled_from([".", "_", "__", "-", "--", "---"])
+    # A first component with a dot would be read as a host, and `x_y.z` is none.
+    first = st.tuples(run, st.sampled_from(["_", "__", "-"]), run).map("".join) | run
+    component = st.tuples(run, separator, run).map("".join) | run
+    path = st.builds(lambda head, rest: "/".join([head, *rest]), first, st.lists(component, max_size=3))
+    label = st.text(ALNUM, min_size=1, max_size=6) | st.sampled_from(["a-b", "A--1"])
+    domain = st.lists(label, min_size=2, max_size=4).map(".".join) | st.sampled_from(
+        ["localhost", "[::1]", "[fe80::A]"]
+    )
+    port = st.integers(0, 99999).map(":{}".format)
+    host = st.tuples(domain, port | st.just("")).map("".join) | st.tuples(label, port).map("".join)
+    hosted = st.tuples(host, path).map("/".join)
+    return (path | hosted | component).map(ImageName)
+
+
+def image_tags() -> SearchStrategy[ImageTag]:
+    """Tags of images."""
+    return st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True).map(ImageTag)
+
+
+def references() -> SearchStrategy[ImageReference]:
+    """Images by name and tag."""
+    return st.builds(ImageReference, image_names(), image_tags())
+
+
+def dependencies() -> SearchStrategy[Dependencies]:
+    """Lists of references."""
+    return st.lists(references(), min_size=1, max_size=4, unique=True).map(tuple).map(Dependencies)
+
+
+def image_ports(node_ports: range = NODE_PORTS) -> SearchStrategy[ImagePorts]:
+    """Lists of ports, none of whose names and node ports repeats."""
+    name = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
+    container = st.integers(CONTAINER_PORTS.start, CONTAINER_PORTS.stop - 1)
+    node = st.none() | st.integers(node_ports.start, node_ports.stop - 1)
+    ports = st.lists(
+        st.builds(ImagePort, name, container, node),
+        min_size=1,
+        max_size=5,
+        unique_by=(lambda port: port.name, lambda port: port.node_port or port.name),
+    )
+    return ports.map(tuple).map(ImagePorts)
+
+
+def absolute_paths() -> SearchStrategy[AbsolutePath]:
+    """Single paths, which may hold commas and colons."""
+    return _paths(forbidden="/").map(AbsolutePath)
+
+
+def path_lists() -> SearchStrategy[PathList]:
+    """Lists of paths that name different places."""
+    return st.lists(_paths(), min_size=1, max_size=5, unique_by=_place).map(tuple).map(PathList)
+
+
+def path_pairs() -> SearchStrategy[PathPairs]:
+    """Lists of pairs whose targets are different places."""
+    pair = st.builds(PathPair, _paths(), _paths())
+    pairs = st.lists(pair, min_size=1, max_size=4, unique_by=lambda item: _place(item.target))
+    return pairs.map(tuple).map(PathPairs)
+
+
+def environments() -> SearchStrategy[Environment]:
+    """Lists of variables, rich in commas and backslashes; only the last value may end in a backslash."""
+    key = st.from_regex(r"[-._a-zA-Z][-._a-zA-Z0-9]{0,15}", fullmatch=True).filter(
+        lambda text: text != "." and not text.startswith("..")
+    )
+    value = st.text(st.sampled_from("\\,:=") | printable(), max_size=30).map(str.strip)
+    variables = st.lists(
+        st.builds(EnvironmentVariable, key, value), min_size=1, max_size=5, unique_by=lambda item: item.key
+    )
+    return variables.map(_only_last_ends_in_backslash).map(tuple).map(Environment)
+
+
+def shell_words() -> SearchStrategy[ShellWords]:
+    """Command lines of bare, escaped and quoted parts."""
+    bare = st.text(printable("'\"\\ "), min_size=1, max_size=8)
+    single = st.text(printable("'"), max_size=8).map("'{}'".format)
+    quoted = st.lists(st.sampled_from(["\\\\", '\\"', "\\x"]) | printable('"\\'), max_size=8).map("".join)
+    double = quoted.map('"{}"'.format)
+    escaped = printable().map("\\{}".format)
+    word = st.lists(bare | single | double | escaped, min_size=1, max_size=3).map("".join)
+    line = st.builds(str.join, st.sampled_from([" ", "  "]), st.lists(word, min_size=1, max_size=5))
+    return line.filter(lambda text: bool(text.strip())).map(ShellWords)
+
+
+def _paths(forbidden: str = "/,:") -> SearchStrategy[str]:
+    segment = st.text(printable(forbidden), max_size=8).filter(lambda text: text != "..")
+    path = st.lists(segment, min_size=1, max_size=4).map(lambda segments: "/" + "/".join(segments))
+    return path.map(str.rstrip).filter(lambda text: ".." not in text.split("/"))
+
+
+def _place(path: str) -> tuple[str, ...]:
+    return tuple(segment for segment in path.split("/") if segment not in ("", "."))
+
+
+def _only_last_ends_in_backslash(items: list[EnvironmentVariable]) -> list[EnvironmentVariable]:
+    return [*(EnvironmentVariable(item.key, item.value.rstrip("\\").rstrip()) for item in items[:-1]), items[-1]]

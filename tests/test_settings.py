@@ -1,0 +1,159 @@
+"""What an operator writes into the environment, and what comes of it."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from algoplatform.settings import Settings, SettingsError, describe, load, unknown
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*(row[0] for row in describe(Settings())), *unknown()):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_defaults() -> None:
+    """Nothing set is the quick start: own database, loopback, the document's authorities."""
+    settings = load()
+    assert settings.database_url is None
+    assert settings.node_ports == range(30000, 32768)
+    assert (settings.platform_authorities, settings.namespace_authorities) == (frozenset({1}), frozenset({2, 3}))
+    assert (settings.max_body_bytes, settings.max_upload_bytes) == (1024**2, 256 * 1024**2)
+    settings.check_listening()
+
+
+def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every kind of value can be written as text."""
+    for name, value in {
+        "PLATFORM_AUTHORITIES": "1, 7",
+        "NAMESPACE_AUTHORITIES": "",
+        "NODE_PORT_RANGE": "1-65535",
+        "TRUST_GATEWAY": "true",
+        "HTTP_STATUS": "always-200",
+        "POSTGRES_BIN": "",
+        "DATABASE_URL": " ",
+    }.items():
+        monkeypatch.setenv(f"ALGOPLATFORM_{name}", value)
+    settings = load()
+    assert settings.platform_authorities == {1, 7}
+    assert settings.namespace_authorities == frozenset()
+    assert settings.node_ports == range(1, 65536)
+    assert settings.trust_gateway
+    assert settings.http_status == "always-200"
+    assert settings.postgres_bin is None
+    assert settings.database_url is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "port"),
+        ("PORT", "65536"),
+        ("WORKERS", "0"),
+        ("POOL_TIMEOUT", "nan"),
+        ("POOL_TIMEOUT", "inf"),
+        ("NODE_PORT_RANGE", "30000"),
+        ("NODE_PORT_RANGE", "2-1"),
+        ("NODE_PORT_RANGE", "0-5"),
+        ("NODE_PORT_RANGE", "1-99999"),
+        ("NODE_PORT_RANGE", "1-9999999999999999999999"),
+        ("NODE_PORT_RANGE", "\u0661-5"),
+        ("PLATFORM_AUTHORITIES", "one"),
+        ("PLATFORM_AUTHORITIES", "[1]"),
+        ("HTTP_STATUS", "200"),
+        ("AUTH", "none"),
+        ("LOG_LEVEL", "loud"),
+        ("ROOT_PATH", "nodes"),
+        ("ROOT_PATH", "/nodes/"),
+        ("DATA_DIR", ""),
+        ("DATABASE_URL", "mysql://user:hunter2@db/x"),
+    ],
+)
+def test_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A wrong value is one line that names the variable and keeps a secret."""
+    monkeypatch.setenv(f"ALGOPLATFORM_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        load()
+    message = str(caught.value)
+    assert message.startswith(f"ALGOPLATFORM_{name}: ")
+    assert "\n" not in message
+    assert "hunter2" not in message
+    assert caught.value.__suppress_context__
+
+
+def test_given_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line goes before the environment."""
+    monkeypatch.setenv("ALGOPLATFORM_PORT", "8001")
+    assert load().port == 8001
+    assert load(port=8002).port == 8002
+
+
+def test_secrets_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A mounted secret is read without its last line's end, and shown to nobody."""
+    (tmp_path / "ALGOPLATFORM_DATABASE_URL").write_text("postgresql://user:hunter2@db/x\n")
+    monkeypatch.setenv("ALGOPLATFORM_SECRETS_DIR", str(tmp_path))
+    settings = load()
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == "postgresql://user:hunter2@db/x"
+    assert "hunter2" not in repr(settings)
+    rows = {row[0]: row for row in describe(settings)}
+    assert "hunter2" not in str(rows)
+    assert rows["ALGOPLATFORM_DATABASE_URL"][1].strip("*") == ""
+    assert rows["ALGOPLATFORM_SECRETS_DIR"][1] == str(tmp_path)
+
+
+def test_secrets_folder_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A secrets folder that is not there is told, not passed over."""
+    monkeypatch.setenv("ALGOPLATFORM_SECRETS_DIR", str(tmp_path / "none"))
+    with pytest.raises(SettingsError, match="ALGOPLATFORM_SECRETS_DIR"):
+        load()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_loopback_is_fine(host: str) -> None:
+    """On this machine only, nobody is claimed to be who he is not."""
+    load(host=host).check_listening()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "registry.example", ""])
+def test_beyond_loopback(host: str) -> None:
+    """Elsewhere the operator has to say that a gateway stands in front."""
+    with pytest.raises(SettingsError, match="ALGOPLATFORM_TRUST_GATEWAY=true"):
+        load(host=host).check_listening()
+    load(host=host, trust_gateway=True).check_listening()
+
+
+def test_frozen() -> None:
+    """Settings do not change under a running service."""
+    with pytest.raises(ValidationError):
+        load().port = 1  # type: ignore[misc]
+
+
+def test_described() -> None:
+    """Each setting has a purpose, and a default shown as it would be written."""
+    rows = {row[0]: row for row in describe(load())}
+    assert all(row[3] for row in rows.values())
+    assert rows["ALGOPLATFORM_NAMESPACE_AUTHORITIES"][1:3] == ("2,3", "2,3")
+    assert rows["ALGOPLATFORM_TRUST_GATEWAY"][2] == "false"
+    assert rows["ALGOPLATFORM_DATA_DIR"][2].endswith("/algoplatform")
+
+
+def test_data_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The data's place is XDG's, and for root and for users without a home the system's."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert load().data_dir == tmp_path / "algoplatform"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load().data_dir == tmp_path / ".local/share/algoplatform"
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert load().data_dir == Path("/var/lib/algoplatform")
+
+
+def test_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt variable is found."""
+    monkeypatch.setenv("ALGOPLATFORM_PROT", "1")
+    monkeypatch.setenv("ALGOPLATFORM_PORT", "1")
+    assert unknown() == ["ALGOPLATFORM_PROT"]
