@@ -12,6 +12,7 @@ from algoplatform.domain.image import Rules
 from algoplatform.settings import Settings, SettingsError
 from algoplatform.storage import images, migrations
 from algoplatform.storage.database import Database, revision
+from algoplatform.storage.search import ImageSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Runtime:
     settings: Settings
     database: Database
     images: Images
+    search: ImageSearch
     transfer: Transfer
 
     async def readiness(self) -> str | None:
@@ -55,4 +57,5 @@ class Runtime:
             timeout=settings.pool_timeout,
             statement_timeout=settings.statement_timeout,
         ) as database:
-            yield cls(settings, database, Images(rules, access), Transfer(rules))
+            search = ImageSearch()
+            yield cls(settings, database, Images(rules, access), search, Transfer(rules, search))

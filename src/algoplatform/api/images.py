@@ -22,7 +22,6 @@ from algoplatform.domain.fields import check_id
 from algoplatform.domain.json_text import parse_json
 from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions, check_conditions
 from algoplatform.runtime import Runtime
-from algoplatform.storage import images
 from algoplatform.storage.database import Connection
 from algoplatform.storage.idempotency import Answer
 
@@ -106,16 +105,16 @@ async def search(request: Request) -> Response:
     conditions = await _conditions(request, runtime)
     if conditions.page:
         async with runtime.database.connection() as connection:
-            records, total = await images.search_page(connection, conditions)
+            records, total = await runtime.search.page(connection, conditions)
         return _answer(request, success("查询成功", f'{{"data":[{",".join(records)}],"total":{total}}}'))
     async with runtime.database.connection() as connection:
-        records = await images.search(connection, conditions, MAX_PAGE_SIZE + 1)
+        records = await runtime.search.records(connection, conditions, MAX_PAGE_SIZE + 1)
     if len(records) <= MAX_PAGE_SIZE:
         return _answer(request, success("查询成功", f'{{"data":[{",".join(records)}]}}'))
 
     async def copy(write: Write) -> None:
         async with runtime.database.connection() as connection:
-            await images.copy(connection, conditions, write, keyed=False)
+            await runtime.search.copy(connection, conditions, write, keyed=False)
 
     return StreamedRecords(copy, '{"status":"0","res":{"data":[', ']},"msg":"查询成功"}', {})
 

@@ -9,7 +9,7 @@ from algoplatform.domain import fields
 from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import BadRequest, Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.image import RECORD_FIELDS
+from algoplatform.domain.image import INTEGER_FIELDS, RECORD_FIELDS
 from algoplatform.storage.staging import OnConflict
 
 _DELETION_FIELDS: Final = ("imageId", "userResult")
@@ -117,13 +117,11 @@ def check_upload_options(query: QueryParams) -> tuple[OnConflict, bool]:
 
 def record_schema() -> dict[str, Any]:
     """Describe a record as it is answered: its 29 keys, always all present."""
-    integers = {"pvcSize", "tvChannel", "pics", "cpuRequests", "gpuRequests", "memRequests", "eventType"}
-    integers |= {"frameInterval", "frameNumber"}
     required = {"imageId", "imageName", "imageTag", "factory", "algoName", "algoType", "deleteFlag"}
     properties = {
         name: {"type": "string"}
         if name in required
-        else {"anyOf": [{"type": "integer" if name in integers else "string"}, {"type": "null"}]}
+        else {"anyOf": [{"type": "integer" if name in INTEGER_FIELDS else "string"}, {"type": "null"}]}
         for name in RECORD_FIELDS
     }
     return {

@@ -12,8 +12,9 @@ from algoplatform.domain.fields import check_id
 from algoplatform.domain.image import Rules, check, dependencies_of, identity_of, is_blank
 from algoplatform.domain.record_file import read_records
 from algoplatform.domain.search import Conditions
-from algoplatform.storage import images, staging
+from algoplatform.storage import staging
 from algoplatform.storage.database import Connection
+from algoplatform.storage.search import ImageSearch
 from algoplatform.storage.staging import Counts, OnConflict, Row
 
 MAX_FAULTS: Final = 1000
@@ -23,14 +24,15 @@ _BATCH: Final = 200
 class Transfer:
     """Import and export, in constant memory."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, search: ImageSearch) -> None:
         self._rules = rules
+        self._search = search
 
     async def export(
         self, connection: Connection, conditions: Conditions, write: Callable[[bytes], Awaitable[None]]
     ) -> None:
         """Pass the records that meet the conditions to `write` as members of one JSON object, without its braces."""
-        await images.copy(connection, conditions, write, keyed=True)
+        await self._search.copy(connection, conditions, write, keyed=True)
 
     async def load(
         self,

@@ -15,7 +15,6 @@ from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.search import check_conditions
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
-from algoplatform.storage import images
 
 Advance = Callable[[int], None]
 
@@ -56,7 +55,9 @@ class Local:
         if isinstance(conditions, list):
             raise Refused(conditions)
         async with self._runtime.database.connection() as connection:
-            return [json.loads(record) for record in await images.search(connection, conditions, limit=1000)]
+            return [
+                json.loads(record) for record in await self._runtime.search.records(connection, conditions, limit=1000)
+            ]
 
     async def export(self, file: BinaryIO) -> None:
         """Write every image to a file, as _load answers it."""

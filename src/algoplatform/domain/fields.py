@@ -6,7 +6,8 @@ field's name and gathers the faults of all fields.
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, PlainValidator, ValidationInfo
 
@@ -75,13 +76,34 @@ def _choice(*allowed: str) -> Callable[[object], str]:
     return check
 
 
+# Records repeat each other's mounts, ports and commands: what is short and was read lately need not be read again.
+_SHORT: Final = 160
+_REMEMBERED: Final = 1024
+
+
 def _ports(value: object, info: ValidationInfo) -> ImagePorts:
     rules: Any = info.context
-    return ImagePorts.parse(check_text(value), rules.node_ports)
+    read = _known_ports if type(value) is str and len(value) <= _SHORT else _read_ports
+    return read(value, rules.node_ports)
+
+
+def _read_ports(value: object, node_ports: range) -> ImagePorts:
+    return ImagePorts.parse(check_text(value), node_ports)
+
+
+_known_ports = lru_cache(_REMEMBERED)(_read_ports)
 
 
 def _parsed(parse: Callable[[str], Any], limit: int = MAX_TEXT) -> PlainValidator:
-    return PlainValidator(lambda value: parse(check_text(value, limit=limit)), json_schema_input_type=_TEXT)
+    def read(value: object) -> Any:
+        return parse(check_text(value, limit=limit))
+
+    known = lru_cache(_REMEMBERED)(read)
+
+    def read_or_recall(value: object) -> Any:
+        return known(value) if type(value) is str and len(value) <= _SHORT else read(value)
+
+    return PlainValidator(read_or_recall, json_schema_input_type=_TEXT)
 
 
 _TEXT = Annotated[str, Field(max_length=MAX_TEXT)] | None

@@ -5,10 +5,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from algoplatform.domain import fields
@@ -71,6 +79,14 @@ class Image(BaseModel):
     delete_flag: fields.DeleteFlag | None = Field(
         None, description="删除标志：只能为0；删除请用_delete", examples=["0"]
     )
+    _sent: dict[str, Any] = PrivateAttr()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_what_was_sent(cls, data: dict[str, Any], read: ModelWrapValidatorHandler[Self]) -> Self:
+        image = read(data)
+        image._sent = data
+        return image
 
     @property
     def reference(self) -> ImageReference:
@@ -88,15 +104,22 @@ class Image(BaseModel):
         """Tell whether frameInterval and frameNumber are required."""
         return self.algo_type == SELF_DEVELOPED
 
-    def values(self) -> dict[str, Any]:
-        """Give every field by its name on the wire."""
-        return {name: getattr(self, attribute) for name, attribute in _ATTRIBUTES}
+    def values(self) -> dict[str, str | int]:
+        """Give the fields that are not empty by their names on the wire: strings as they were sent, numbers as numbers."""
+        values = dict(self._sent)
+        for name in INTEGER_FIELDS:
+            if type(values.get(name)) is str:
+                values[name] = int(values[name])
+        return values
 
 
-_ATTRIBUTES: Final = tuple((to_camel(attribute), attribute) for attribute in Image.model_fields)
-_ORDER: Final = {name: position for position, (name, _) in enumerate(_ATTRIBUTES)}
+_ORDER: Final = {to_camel(attribute): position for position, attribute in enumerate(Image.model_fields)}
+INTEGER_FIELDS: Final = (
+    *("pvcSize", "tvChannel", "pics", "cpuRequests", "gpuRequests", "memRequests", "eventType"),
+    *("frameInterval", "frameNumber"),
+)
 
-RECORD_FIELDS: Final = (
+RECORD_FIELDS: Final[tuple[str, ...]] = (
     *("imageId", "imageName", "imageTag", "imagePorts", "imageMount", "pvcSize", "factory", "algoName", "algoDesc"),
     *("deleteFlag", "tvChannel", "pics", "cpuRequests", "gpuRequests", "memRequests", "config", "algoType"),
     *("eventType", "subPath", "hostPath", "workingDir", "env", "command", "args", "dependencyServiceId"),
@@ -178,12 +201,12 @@ def check_update(data: object, rules: Rules) -> Checked:
 def render(image: Image, image_id: str) -> str:
     """Write the record as compact JSON, its 29 fields in the document's order."""
     values = image.values() | {"imageId": image_id, "deleteFlag": "0"}
-    return render_json({name: values[name] for name in RECORD_FIELDS})
+    return render_json({name: values.get(name) for name in RECORD_FIELDS})
 
 
-def render_json(values: Mapping[str, Any]) -> str:
-    """Write checked values as compact JSON: value objects as the strings that were sent."""
-    return orjson.dumps(values, default=str, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
+def render_json(values: Mapping[str, str | int | None]) -> str:
+    """Write values as compact JSON."""
+    return orjson.dumps(values).decode()
 
 
 def dependency_faults(missing: Iterable[ImageReference]) -> list[Fault]:
@@ -212,7 +235,7 @@ def is_blank(value: object) -> bool:
 def _normalise(data: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
     clean, faults = {}, []
     for name, value in data.items():
-        if value is None or (name in _ORDER and is_blank(value)):
+        if value is None or (type(value) is str and (not value or value.isspace()) and name in _ORDER):
             continue
         clean[name] = value
     alias = clean.pop("imageports", None)

@@ -22,6 +22,24 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()).replace("\n", " ")
 
 
+def fold_exact(text: str | None) -> str | None:
+    """Bring text into the form in which exact filters compare it: NFC, case kept."""
+    return text if text is None or text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def grams(folded: str) -> list[str]:
+    """Give the pieces that any text holding this one holds too, as the function image_grams of the database cuts them.
+
+    Four characters where all are ASCII, two where they are not or there are fewer, one where it stands alone and is
+    not ASCII. None for a single ASCII character, which is in nearly every text.
+    """
+    fours = [folded[at : at + 4] for at in range(len(folded) - 3) if folded[at : at + 4].isascii()]
+    covered = "\0".join(fours)
+    pairs = [folded[at : at + 2] for at in range(len(folded) - 1)]
+    pieces = fours + [pair for pair in pairs if pair not in covered]
+    return pieces or [character for character in folded if not character.isascii()]
+
+
 def search_text(image: Image) -> str:
     """Join what a search looks through: name:tag, factory, algoName and algoDesc, folded, a line each."""
     return "\n".join((str(image.reference), fold(image.factory), fold(image.algo_name), fold(image.algo_desc or "")))

@@ -1,23 +1,19 @@
 """The repository of images: every statement on live images outside an upload, one round trip each."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from algoplatform.domain.image import Image, render, render_json
+from algoplatform.domain.image import RECORD_FIELDS, Image, render, render_json
 from algoplatform.domain.reference import ImageReference
-from algoplatform.domain.search import Conditions, search_text
-from algoplatform.storage.conditions import Filter, fold_exact
+from algoplatform.domain.search import fold_exact, search_text
 from algoplatform.storage.database import Connection
 
 DEPENDENCY_FKEY: Final = "image_dependency_dependency_fkey"
 DEPENDENT_FKEY: Final = "image_dependency_dependent_fkey"
 REFERENCE_KEY: Final = "image_reference_key"
-
-# Delimiter and quote that COPY never meets in compact JSON, so that it hands a record through as it is.
-_NEVER: Final = ("\x1e", "\x1f")
 
 _FOUND: Final = """
     SELECT wanted.position, image.image_id
@@ -169,7 +165,10 @@ async def update(
 ) -> Written | None:
     """Change the fields that are present, if the image has one of these versions and `needed` are stored; None if there is no such image."""
     assert image.image_id is not None
-    values = {name: value for name, value in image.values().items() if name in present and name != "deleteFlag"}
+    sent = image.values()
+    values = {
+        name: sent.get(name) for name in RECORD_FIELDS if name in present and name not in ("imageId", "deleteFlag")
+    }
     name, tag, _, factory, algo_type, *_, search = columns(image)
     relinks = "dependencyServiceId" in present
     needs = image.dependencies if relinks else ()
@@ -218,46 +217,6 @@ async def find_references(connection: Connection, references: Sequence[ImageRefe
     names, tags = names_and_tags(references)
     rows = await connection.fetch(_FOUND.format(names="$1", tags="$2"), names, tags)
     return {references[row["position"] - 1] for row in rows}
-
-
-async def search(connection: Connection, conditions: Conditions, limit: int) -> list[str]:
-    """Read the records that meet the conditions by name and tag, `limit` at most."""
-    found = Filter(conditions)
-    query = f"SELECT record FROM image WHERE {found.where} ORDER BY image_name, image_tag LIMIT {limit}"
-    return [row[0] for row in await connection.fetch(query, *found.arguments)]
-
-
-async def search_page(connection: Connection, conditions: Conditions) -> tuple[list[str], int]:
-    """Read one page of the records that meet the conditions, and count them all."""
-    found = Filter(conditions)
-    row = await connection.fetchrow(
-        f"SELECT ARRAY(SELECT record FROM image WHERE {found.where} ORDER BY image_name, image_tag"
-        f" LIMIT {found.limit} OFFSET {found.offset}) AS records,"
-        f" (SELECT count(*) FROM image WHERE {found.where}) AS total",
-        *found.arguments,
-    )
-    assert row is not None
-    return row["records"], row["total"]
-
-
-async def copy(
-    connection: Connection, conditions: Conditions, write: Callable[[bytes], Awaitable[None]], *, keyed: bool
-) -> None:
-    """Pass the records that meet the conditions to `write`, joined by commas and keyed by id where asked, in one snapshot and constant memory."""
-    found = Filter(conditions)
-    item = "'\"' || replace(image_id::text, '-', '') || '\":' || record" if keyed else "record"
-    limit = f"LIMIT {found.limit} OFFSET {found.offset}" if found.limit else ""
-    rows = f"SELECT ',' || {item} FROM image WHERE {found.where} ORDER BY image_name, image_tag {limit}"
-    first = True
-
-    async def without_first_comma(data: bytes) -> None:
-        nonlocal first
-        await write(data[1:] if first else data)
-        first = False
-
-    await connection.copy_from_query(
-        rows, *found.arguments, output=without_first_comma, format="csv", delimiter=_NEVER[0], quote=_NEVER[1]
-    )
 
 
 async def count_live(connection: Connection) -> int:

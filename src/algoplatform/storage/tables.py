@@ -51,6 +51,13 @@ image = Table(
     CheckConstraint("event_type >= 0", name="image_event_type_check"),
     CheckConstraint("substr(record, 13, 32) = replace(image_id::text, '-', '')", name="image_record_check"),
     Index("image_reference_key", "image_name", "image_tag", unique=True, postgresql_where=text("live")),
+    Index(
+        "image_grams_idx",
+        text("image_grams(search)"),
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": 1024},
+        postgresql_where=text("live"),
+    ),
 )
 
 # Both ends point at (image_id, live) and `live` is always true here: PostgreSQL itself refuses to delete an image that

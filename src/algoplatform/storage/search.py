@@ -1,0 +1,104 @@
+"""Searching: the statements that read many images, and which way PostgreSQL is sent to find them.
+
+Text that few images hold is found through the index of grams; text that many hold, by walking the images in the order
+of the answer until a page is full. PostgreSQL cannot tell them apart by itself, since it multiplies the shares of grams
+that always come together; so a sample of the texts, which its own ANALYZE keeps, is asked. A sample that is out of date
+costs time and never changes an answer.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from algoplatform.domain.search import Conditions
+from algoplatform.storage.conditions import Filter
+from algoplatform.storage.database import Connection
+
+_SAMPLE: Final = """
+    SELECT histogram_bounds::text::text[] FROM pg_stats
+    WHERE schemaname = current_schema() AND tablename = 'image' AND attname = 'search'
+"""
+_SAMPLE_SECONDS: Final = 60
+# Of some 300 texts: below this share the index finds them sooner than the walk fills a page.
+_COMMON: Final = 3
+_TOTALS: Final = 256
+
+# Delimiter and quote that COPY never meets in compact JSON, so that it hands a record through as it is.
+_NEVER: Final = ("\x1e", "\x1f")
+
+
+class ImageSearch:
+    """Reads live images by conditions, in the order of name and tag."""
+
+    def __init__(self) -> None:
+        self._sample = ""
+        self._sampled_at = float("-inf")
+        self._totals: dict[Any, tuple[str, int]] = {}
+
+    async def records(self, connection: Connection, conditions: Conditions, limit: int) -> list[str]:
+        """Read the records that meet the conditions, `limit` at most."""
+        found = await self._filter(connection, conditions)
+        query = f"SELECT record FROM image WHERE {found.where} ORDER BY image_name, image_tag LIMIT {limit}"
+        return [row[0] for row in await connection.fetch(query, *found.arguments)]
+
+    async def page(self, connection: Connection, conditions: Conditions) -> tuple[list[str], int]:
+        """Read one page of the records that meet the conditions, and count them all.
+
+        Counting goes through every match, so a total is kept with the snapshot that it was counted in, and counted again
+        unless this statement's own snapshot is the same: no transaction has ended since.
+        """
+        found = await self._filter(connection, conditions)
+        key = (found.where, *map(str, found.arguments))
+        snapshot, total = self._totals.pop(key, ("", 0))
+        # Not fetchrow: to PostgreSQL that is a cursor, for which it does not count in parallel.
+        [row] = await connection.fetch(
+            f"SELECT ARRAY(SELECT record FROM image WHERE {found.where} ORDER BY image_name, image_tag"
+            f" LIMIT {found.limit} OFFSET {found.offset}), pg_current_snapshot()::text,"
+            f" CASE WHEN pg_current_snapshot()::text <> ${len(found.arguments) + 1}"
+            f" THEN (SELECT count(*) FROM image WHERE {found.where}) END",
+            *found.arguments,
+            snapshot,
+        )
+        records, snapshot, counted = row
+        total = total if counted is None else counted
+        self._totals[key] = (snapshot, total)
+        if len(self._totals) > _TOTALS:
+            del self._totals[next(iter(self._totals))]
+        return records, total
+
+    async def copy(
+        self,
+        connection: Connection,
+        conditions: Conditions,
+        write: Callable[[bytes], Awaitable[None]],
+        *,
+        keyed: bool,
+    ) -> None:
+        """Pass the records that meet the conditions to `write`, joined by commas and keyed by id where asked, in one snapshot and constant memory."""
+        found = await self._filter(connection, conditions)
+        item = "'\"' || replace(image_id::text, '-', '') || '\":' || record" if keyed else "record"
+        limit = f"LIMIT {found.limit} OFFSET {found.offset}" if found.limit else ""
+        rows = f"SELECT ',' || {item} FROM image WHERE {found.where} ORDER BY image_name, image_tag {limit}"
+        first = True
+
+        async def without_first_comma(data: bytes) -> None:
+            nonlocal first
+            await write(data[1:] if first else data)
+            first = False
+
+        async with connection.transaction():
+            if not found.indexed:
+                # Walking the index gives the first record at once, where a sort would first read them all.
+                await connection.execute("SET LOCAL enable_sort = off; SET LOCAL statement_timeout = 0")
+            await connection.copy_from_query(
+                rows, *found.arguments, output=without_first_comma, format="csv", delimiter=_NEVER[0], quote=_NEVER[1]
+            )
+
+    async def _filter(self, connection: Connection, conditions: Conditions) -> Filter:
+        if conditions.search_condition is not None and time.monotonic() - self._sampled_at > _SAMPLE_SECONDS:
+            self._sampled_at = time.monotonic()
+            self._sample = "\n\n".join(await connection.fetchval(_SAMPLE) or [])
+        return Filter(conditions, self._is_common)
+
+    def _is_common(self, folded: str) -> bool:
+        return self._sample.count(folded) >= _COMMON
