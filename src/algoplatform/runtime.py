@@ -58,4 +58,4 @@ class Runtime:
             statement_timeout=settings.statement_timeout,
         ) as database:
             search = ImageSearch()
-            yield cls(settings, database, Images(rules, access), search, Transfer(rules, search))
+            yield cls(settings, database, Images(rules, access), search, Transfer(rules, access, search))

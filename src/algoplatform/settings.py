@@ -38,6 +38,9 @@ def _comma_separated(value: object) -> object:
 
 
 Authorities = Annotated[frozenset[int], NoDecode, BeforeValidator(_comma_separated)]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+Algorithms = Annotated[frozenset[Algorithm], NoDecode, BeforeValidator(_comma_separated)]
+Text = Annotated[str | None, BeforeValidator(_unset_if_blank)]
 _URL_SCHEMES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
 
 
@@ -67,8 +70,29 @@ class Settings(BaseSettings):
     namespace_authorities: Authorities = Field(
         frozenset({2, 3}), description="authorities that may delete images of their own namespace"
     )
-    auth: Literal["gateway"] = Field("gateway", description="who establishes the caller: the gateway in front")
+    auth: Literal["gateway", "token"] = Field(
+        "gateway",
+        description="who establishes the caller: the gateway in front, or a Bearer token (JWT) of each request",
+    )
     trust_gateway: bool = Field(False, description="true allows listening beyond loopback behind such a gateway")
+    jwks_url: Text = Field(None, pattern="^https?://", description="where the tokens' public keys are, as a JWKS")
+    jwks_refresh: float = Field(300, ge=1, le=86400, description="seconds after which they are fetched again")
+    key_file: Annotated[Path | None, BeforeValidator(_unset_if_blank)] = Field(
+        None, description="the tokens' public key (PEM) or keys (JWKS), instead of jwks_url"
+    )
+    token_algorithms: Algorithms = Field(
+        frozenset({"RS256", "ES256", "EdDSA"}), min_length=1, description="algorithms that tokens may be signed with"
+    )
+    token_audience: Text = Field(None, description="`aud` that a token must have")
+    token_issuer: Text = Field(None, description="`iss` that a token must have")
+    token_leeway: float = Field(10, ge=0, le=300, description="seconds that clocks may differ")
+    authority_claim: str = Field("authority", min_length=1, description="claim that holds the caller's authority")
+    namespaces_claim: str = Field(
+        "namespace", min_length=1, description="claim that holds the caller's namespace, or a list of them"
+    )
+    token: Annotated[SecretStr | None, BeforeValidator(_unset_if_blank)] = Field(
+        None, description="token that the command line shows to the service of --url"
+    )
     max_body_bytes: int = Field(_MEBIBYTE, ge=1024, description="size of a JSON body at most")
     max_upload_bytes: int = Field(256 * _MEBIBYTE, ge=1024, description="size of an uploaded file at most")
     root_path: str = Field("", pattern=r"^(/[^/?#]+)*$", description="path under which an ingress serves the service")
@@ -105,12 +129,21 @@ class Settings(BaseSettings):
 
     def check_listening(self) -> None:
         """Refuse to listen where anyone could claim any authority; SettingsError says what to do."""
-        if self.trust_gateway or _is_loopback(self.host):
+        if self.auth == "token" or self.trust_gateway or _is_loopback(self.host):
             return
         raise SettingsError(
             f"refusing to listen on {self.host}: with ALGOPLATFORM_AUTH=gateway every caller is believed; put a gateway that"
-            " authenticates in front and set ALGOPLATFORM_TRUST_GATEWAY=true, or listen on 127.0.0.1"
+            " authenticates in front and set ALGOPLATFORM_TRUST_GATEWAY=true, or set ALGOPLATFORM_AUTH=token, or listen on 127.0.0.1"
         )
+
+    def check_token(self) -> None:
+        """Refuse to take tokens that cannot be checked; SettingsError says what is missing."""
+        needed = {"TOKEN_AUDIENCE": self.token_audience, "TOKEN_ISSUER": self.token_issuer}
+        missing = [PREFIX + name for name, value in needed.items() if value is None]
+        if (self.jwks_url is None) == (self.key_file is None):
+            missing.append("either ALGOPLATFORM_JWKS_URL or ALGOPLATFORM_KEY_FILE")
+        if missing:
+            raise SettingsError(f"ALGOPLATFORM_AUTH=token needs {' and '.join(missing)}")
 
 
 def load(**given: Any) -> Settings:

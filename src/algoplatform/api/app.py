@@ -1,13 +1,13 @@
 """The application: routes, pages, handlers and the layers around them."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from starlette.types import Scope
 
 from algoplatform import __version__
-from algoplatform.api import health, images
+from algoplatform.api import auth, health, images, openapi
 from algoplatform.api.envelope import PROBLEM
 from algoplatform.api.errors import install_handlers, internal_error
 from algoplatform.api.logs import configure_logging
@@ -25,10 +25,12 @@ DESCRIPTION = (
 
 def create_app(settings: Settings) -> FastAPI:
     """Build the FastAPI application; it opens the runtime when it starts and closes it when it ends."""
+    verifier = auth.verifier(settings)
+    always_200 = settings.http_status == "always-200"
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Runtime.open(settings) as runtime:
+        async with Runtime.open(settings) as runtime, verifier.keys if verifier else nullcontext():
             app.state.runtime = runtime
             yield
 
@@ -43,11 +45,14 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         openapi_tags=[{"name": "镜像管理", "description": "镜像的六个操作 · the operations on images"}],
     )
+    if verifier:
+        app.add_middleware(auth.Authentication, verifier=verifier, always_200=always_200)
+        openapi.declare_token(app)
     app.add_middleware(Observability, internal_error=_internal_error)
     app.include_router(images.router)
     app.include_router(health.router)
     mount_pages(app)
-    install_handlers(app, always_200=settings.http_status == "always-200")
+    install_handlers(app, always_200=always_200)
     return app
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 from starlette.responses import Response
 
-from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefused
+from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefused, Unauthenticated
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.storage.idempotency import Answer
 
@@ -16,6 +16,7 @@ PROBLEM: Final = "application/problem+json"
 # An answer is at most 256 KiB; what frames the faults needs little of that.
 _ROOM: Final = 240 * 1024
 _RETRY_SECONDS: Final = "1"
+_CHALLENGE: Final = 'Bearer realm="algoplatform"'
 
 HTTP_STATUS: Final = {
     Code.SUCCESS: 200,
@@ -79,6 +80,8 @@ def failure(error: AlgoplatformError, *, problem: bool) -> Answer:
     headers = {"content-type": PROBLEM if problem else JSON}
     if error.code in (Code.UNAVAILABLE, Code.STILL_RUNNING):
         headers["retry-after"] = _RETRY_SECONDS
+    if isinstance(error, Unauthenticated):
+        headers["www-authenticate"] = _CHALLENGE + (', error="invalid_token"' if error.token_given else "")
     body = _problem(error, status) if problem else _envelope(error)
     return Answer(status, orjson.dumps(body), headers)
 

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from algoplatform.api.envelope import failure, to_response
 from algoplatform.api.wire import wants_problem
@@ -43,6 +44,12 @@ def install_handlers(app: FastAPI, *, always_200: bool) -> None:
 
     app.add_exception_handler(AlgoplatformError, refused)
     app.add_exception_handler(HTTPException, framework)
+
+
+async def refuse(error: AlgoplatformError, scope: Scope, receive: Receive, send: Send, *, always_200: bool) -> None:
+    """Answer a refusal before any route is reached."""
+    answer = failure(error, problem=wants_problem(Request(scope)))
+    await to_response(answer, always_200=always_200)(scope, receive, send)
 
 
 def internal_error(*, problem: bool) -> Answer:

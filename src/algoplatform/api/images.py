@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform.api import openapi, wire
+from algoplatform.api.auth import caller_of
 from algoplatform.api.envelope import failure, success, to_response
 from algoplatform.api.schemas import check_deletion, check_upload_options
 from algoplatform.api.streams import StreamedRecords, Write
@@ -45,7 +46,7 @@ async def register(request: Request) -> Response:
     content, data = await _required(request, runtime)
 
     async def action(connection: Connection) -> Answer:
-        image_id, version = await runtime.images.register(connection, data)
+        image_id, version = await runtime.images.register(connection, caller_of(request), data)
         location = f"{request.scope.get('root_path', '')}/algoPlatform/images/{image_id}"
         return success("注册成功", headers={"location": location, "etag": f'"{version}"'})
 
@@ -60,7 +61,7 @@ async def update(request: Request) -> Response:
     versions = wire.if_match(request)
 
     async def action(connection: Connection) -> Answer:
-        version = await runtime.images.update(connection, data, versions)
+        version = await runtime.images.update(connection, caller_of(request), data, versions)
         return success("更新成功", headers={"etag": f'"{version}"'})
 
     return await _write(request, action, content)
@@ -73,8 +74,8 @@ async def delete(request: Request) -> Response:
     content, data = await _required(request, runtime)
 
     async def action(connection: Connection) -> Answer:
-        image_id, caller = check_deletion(data)
-        await runtime.images.delete(connection, image_id, caller)
+        image_id, claim = check_deletion(data)
+        await runtime.images.delete(connection, image_id, caller_of(request), claim)
         return success("删除成功")
 
     return await _write(request, action, content)
@@ -89,7 +90,7 @@ async def upload(request: Request) -> Response:
 
     async def action(connection: Connection) -> Answer:
         chunks = iter(lambda: file.read(_CHUNK), b"")
-        counts = await runtime.transfer.load(connection, chunks, on_conflict, dry_run=dry_run)
+        counts = await runtime.transfer.load(connection, caller_of(request), chunks, on_conflict, dry_run=dry_run)
         return success("镜像上传成功", orjson.dumps(counts).decode())
 
     with file:
@@ -151,6 +152,8 @@ async def get(request: Request, imageId: str) -> Response:  # noqa: N803 - the n
 
 
 def _runtime(request: Request) -> Runtime:
+    """Give the runtime to one who may read; what he may write the use cases decide."""
+    caller_of(request)
     runtime: Runtime = request.app.state.runtime
     return runtime
 
@@ -191,7 +194,7 @@ def _digest(file: BinaryIO) -> bytes:
 async def _write(request: Request, action: Callable[[Connection], Awaitable[Answer]], content: bytes) -> Response:
     """Do a write, once where the client gives an Idempotency-Key; `content` is what a repeat must equal."""
     runtime = _runtime(request)
-    key = wire.idempotency_key(request)
+    key = wire.idempotency_key(request, caller_of(request).subject)
     if key is None:
         async with runtime.database.connection() as connection:
             answer = await action(connection)

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from fastapi import FastAPI
 from pydantic import BaseModel
 
 from algoplatform.api.schemas import Deletion, Failure, Problem, record_schema
@@ -49,6 +50,7 @@ DELETE_EXAMPLE: Final = {
 
 _DESCRIPTIONS: Final = {
     400: "请求无法读取（状态码-1）：JSON、编码或表单格式错误",
+    401: "没有令牌，或令牌无效（-401）",
     403: "没有权限（240）",
     404: "镜像不存在（204）",
     405: "请求方式不允许（-405）",
@@ -61,6 +63,7 @@ _DESCRIPTIONS: Final = {
     503: "服务暂时不可用（-503），稍后重试",
 }
 _RETRY_AFTER: Final = {"Retry-After": {"description": "多少秒后重试", "schema": {"type": "string"}}}
+_CHALLENGE: Final = {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}}
 _REQUEST_ID: Final = {"X-Request-Id": {"description": "请求编号，日志中可查", "schema": {"type": "string"}}}
 
 
@@ -125,11 +128,30 @@ def _failures(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {
         code: {
             "description": _DESCRIPTIONS[code],
-            "headers": _REQUEST_ID | (_RETRY_AFTER if code in (409, 503) else {}),
+            "headers": _REQUEST_ID | (_RETRY_AFTER if code in (409, 503) else _CHALLENGE if code == 401 else {}),
             "content": forms,
         }
         for code in (*codes, 500, 503)
     }
+
+
+def declare_token(app: FastAPI) -> None:
+    """Say of every operation that it needs a token, and what it answers without."""
+    plain = app.openapi
+
+    def with_token() -> dict[str, Any]:
+        document = plain()
+        scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        document["components"] = document.get("components", {}) | {"securitySchemes": {"bearer": scheme}}
+        refusals = _failures(401, 403)
+        for path in document["paths"].values():
+            for operation in path.values():
+                operation["security"] = [{"bearer": []}]
+                for code in (401, 403):
+                    operation["responses"].setdefault(str(code), refusals[code])
+        return document
+
+    app.openapi = with_token  # type: ignore[method-assign]  # FastAPI's own way to extend the document
 
 
 def _query(model: type[BaseModel]) -> list[dict[str, Any]]:

@@ -96,7 +96,7 @@ def check_deletion(data: Any) -> tuple[str, Caller]:
     faults += _unknown(data, _DELETION_FIELDS, "")
     if faults:
         raise Refused(faults)
-    return image_id, Caller(authority, namespace)
+    return image_id, Caller(authority, frozenset([namespace] if namespace else []))
 
 
 def check_upload_options(query: QueryParams) -> tuple[OnConflict, bool]:

@@ -60,12 +60,12 @@ def if_match(request: Request) -> list[int] | None:
     return [int(tag[2]) for tag in tags if tag and not tag[1] and _VERSION.fullmatch(tag[2])]
 
 
-def idempotency_key(request: Request) -> str | None:
-    """Read the Idempotency-Key header."""
+def idempotency_key(request: Request, subject: str | None) -> str | None:
+    """Read the Idempotency-Key header; a key is its subject's own, or one could fetch another's answer with it."""
     key = request.headers.get("idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise BadRequest("Idempotency-Key须为1至255个可见ASCII字符", malformed=False)
-    return key
+    return key if key is None or subject is None else f"{key} {subject}"
 
 
 async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-from algoplatform.domain.access import AccessPolicy, Caller
+from algoplatform.domain.access import AccessPolicy, Caller, covers, refuse_namespace
 from algoplatform.domain.errors import ImageInUse, ImageNotFound, Refused, VersionConflict
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.image import (
@@ -36,12 +36,13 @@ class Images:
         self._rules = rules
         self._access = access
 
-    async def register(self, connection: Connection, data: Any) -> tuple[str, int]:
+    async def register(self, connection: Connection, caller: Caller, data: Any) -> tuple[str, int]:
         """Register what parsed JSON describes: the new image's id and version; Refused with every fault."""
         checked = check_registration(data, self._rules)
         image = checked.image
         if image is None:
             raise Refused(await self._all_faults(connection, checked, data, taken=True))
+        self._access.require(caller, image.image_name.namespace)
         image_id = uuid4().hex
         written = await retried(connection, lambda: images.insert(connection, image, image_id))
         if written.version is None:
@@ -58,12 +59,14 @@ class Images:
             raise ImageNotFound(image_id)
         return stored
 
-    async def update(self, connection: Connection, data: Any, versions: Sequence[int] | None) -> int:
+    async def update(self, connection: Connection, caller: Caller, data: Any, versions: Sequence[int] | None) -> int:
         """Change the fields that are present and give the new version; `versions` are those that If-Match allows."""
         checked = check_update(data, self._rules)
         image = checked.image
         if image is None:
             raise Refused(await self._all_faults(connection, checked, data, taken=False))
+        # Only an image of this very name is updated, so its namespace is the stored one's.
+        self._access.require(caller, image.image_name.namespace)
         assert image.image_id is not None
         needed = [
             name for name in ("frameInterval", "frameNumber") if image.needs_frames and name not in checked.present
@@ -85,16 +88,16 @@ class Images:
             raise VersionConflict
         raise ImageNotFound(image.image_id)
 
-    async def delete(self, connection: Connection, image_id: str, caller: Caller) -> None:
-        """Delete an image that the caller may delete and on which no other depends."""
-        scope = self._access.scope(caller)
+    async def delete(self, connection: Connection, image_id: str, caller: Caller, claim: Caller) -> None:
+        """Delete an image that the caller, as who the claim makes him, may delete and on which no other depends."""
+        scope = self._access.claimed_scope(caller, claim)
         removed = await retried(connection, lambda: images.delete(connection, image_id, scope))
         if removed is None:
             raise ImageNotFound(image_id)
         if removed.done:
             return
-        if scope is not None and removed.namespace != scope:
-            raise self._access.refuse_namespace(removed.namespace)
+        if not covers(scope, removed.namespace):
+            raise refuse_namespace(removed.namespace)
         if not removed.total:
             raise ImageNotFound(image_id)
         raise ImageInUse(removed.dependents, removed.total)

@@ -6,10 +6,11 @@ from itertools import islice
 from typing import Any, Final
 from uuid import uuid4
 
+from algoplatform.domain.access import AccessPolicy, Caller, Scope, covers, outside_fault
 from algoplatform.domain.errors import FileRefused, Unavailable, clip
 from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.fields import check_id
-from algoplatform.domain.image import Rules, check, dependencies_of, identity_of, is_blank
+from algoplatform.domain.image import Image, Rules, check, dependencies_of, identity_of, is_blank
 from algoplatform.domain.record_file import read_records
 from algoplatform.domain.search import Conditions
 from algoplatform.storage import staging
@@ -24,8 +25,9 @@ _BATCH: Final = 200
 class Transfer:
     """Import and export, in constant memory."""
 
-    def __init__(self, rules: Rules, search: ImageSearch) -> None:
+    def __init__(self, rules: Rules, access: AccessPolicy, search: ImageSearch) -> None:
         self._rules = rules
+        self._access = access
         self._search = search
 
     async def export(
@@ -37,6 +39,7 @@ class Transfer:
     async def load(
         self,
         connection: Connection,
+        caller: Caller,
         chunks: Iterator[bytes],
         on_conflict: OnConflict = OnConflict.UPDATE,
         *,
@@ -44,7 +47,7 @@ class Transfer:
         progress: Callable[[int], None] = lambda records: None,
     ) -> Counts:
         """Import a file in one transaction; FileRefused with the faults of every record, and then nothing is written."""
-        reading = _Reading(self._rules, chunks)
+        reading = _Reading(self._rules, self._access.scope(caller), chunks)
         transaction = connection.transaction()
         await transaction.start()
         try:
@@ -67,8 +70,9 @@ class Transfer:
 class _Reading:
     """A file on its way to the staging table: rows out, faults kept aside."""
 
-    def __init__(self, rules: Rules, chunks: Iterator[bytes]) -> None:
+    def __init__(self, rules: Rules, scope: Scope, chunks: Iterator[bytes]) -> None:
         self._rules = rules
+        self._scope = scope
         self._records = read_records(chunks)
         self.records = 0
         self.faults: list[RecordFault] = []
@@ -81,7 +85,7 @@ class _Reading:
     def _row(self, key: str | None, data: Any) -> Row | None:
         self.records += 1
         checked = check(data, self._rules)
-        faults = [*_key_faults(key, data), *checked.faults]
+        faults = [*_key_faults(key, data), *checked.faults, *self._access_faults(checked.image, data)]
         if checked.image is not None and not faults:
             return staging.row(self.records, checked.image, checked.image.image_id or key or uuid4().hex)
         self.total += len(faults)
@@ -89,6 +93,14 @@ class _Reading:
         self.faults += [RecordFault(self.records, self._label(data), fault) for fault in faults[:room]]
         identity = identity_of(data) if isinstance(data, dict) else None
         return staging.faulty_row(self.records, identity, dependencies_of(data)) if identity else None
+
+    def _access_faults(self, image: Image | None, data: Any) -> list[Fault]:
+        if self._scope is None:
+            return []
+        identity = image.reference if image else identity_of(data) if isinstance(data, dict) else None
+        if identity is None or covers(self._scope, identity.name.namespace):
+            return []
+        return [outside_fault(identity.name.namespace)]
 
     def _label(self, data: Any) -> str:
         named = data if isinstance(data, dict) else {}

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from algoplatform import __version__
 from algoplatform import settings as configuration
+from algoplatform.api import auth
 from algoplatform.api.app import create_app
 from algoplatform.cli import serving
 from algoplatform.cli.registries import open_registry
@@ -59,6 +60,7 @@ def serve(
     settings = _settings(**{name: value for name, value in given.items() if value is not None})
     try:
         settings.check_listening()
+        auth.verifier(settings)
         serving.run(settings, sample)
     except (SettingsError, EmbeddedPostgresError, serving.NotReady) as error:
         _fail(str(error))

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final, Protocol
 
 import httpx
 
+from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefused, Refused
 from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.search import check_conditions
@@ -36,7 +37,10 @@ class Registry(Protocol):
 async def open_registry(settings: Settings, url: str | None) -> AsyncIterator[Registry]:
     """Reach the registry at the URL, or else the database of the settings."""
     if url:
-        async with httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(30, read=None, write=None)) as client:
+        token = settings.token.get_secret_value() if settings.token else ""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        timeout = httpx.Timeout(30, read=None, write=None)
+        async with httpx.AsyncClient(base_url=url, timeout=timeout, headers=headers) as client:
             yield Remote(client)
     else:
         async with Runtime.open(settings) as runtime:
@@ -72,7 +76,7 @@ class Local:
         """Import a file, all or nothing."""
         with path.open("rb") as file:
             async with self._runtime.database.connection() as connection:
-                counts = await self._runtime.transfer.load(connection, _chunks(file, advance), dry_run=dry_run)
+                counts = await self._runtime.transfer.load(connection, TRUSTED, _chunks(file, advance), dry_run=dry_run)
         return {name: getattr(counts, name) for name in counts.__slots__}
 
 

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from algoplatform.api import metrics
 from algoplatform.api.logs import configure_logging
+from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import Unavailable
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
@@ -69,7 +70,7 @@ async def _prepare(settings: Settings, sample: Path | None) -> None:
                 return
             with sample.open("rb") as file:
                 async with runtime.database.connection() as connection:
-                    await runtime.transfer.load(connection, iter(lambda: file.read(65536), b""))
+                    await runtime.transfer.load(connection, TRUSTED, iter(lambda: file.read(65536), b""))
         except (Unavailable, asyncpg.PostgresError) as error:
             raise NotReady(f"sample not loaded: {error}") from error
 

@@ -3,6 +3,7 @@
 AlgoplatformError
 ├── Refused                a record breaks rules: one fault or several
 ├── FileRefused            an uploaded file breaks rules: faults of many records
+├── Unauthenticated        the caller shows no valid token
 ├── BadRequest             the request as a whole cannot be read
 ├── BodyTooLarge           more bytes than the service takes
 ├── MediaTypeRefused       bytes of a kind that the operation does not read
@@ -61,10 +62,11 @@ class Refused(AlgoplatformError):
 class FileRefused(AlgoplatformError):
     """A file breaks rules: the first of its faults in the order of its records, and how many there are in all."""
 
-    code = Code.BAD_REQUEST
-
     def __init__(self, record_faults: Sequence[RecordFault], total: int) -> None:
         super().__init__()
+        # Whoever may not touch one of the records is told so first, by the status.
+        forbidden = any(item.fault.code is Code.FORBIDDEN for item in record_faults)
+        self.code = Code.FORBIDDEN if forbidden else Code.BAD_REQUEST
         self.record_faults = record_faults
         self.total = total
 
@@ -125,6 +127,17 @@ class ImageInUse(AlgoplatformError):
         super().__init__()
         more = f"等{total}个镜像" if total > len(dependents) else ""
         self.message = f"镜像不能删除，以下镜像依赖它：{'，'.join(clip(name) for name in dependents)}{more}"
+
+
+class Unauthenticated(AlgoplatformError):
+    """The caller shows no token, or one that is not valid; `token_given` tells which."""
+
+    code = Code.UNAUTHENTICATED
+
+    def __init__(self, message: str, *, token_given: bool) -> None:
+        super().__init__()
+        self.message = message
+        self.token_given = token_given
 
 
 class Forbidden(AlgoplatformError):

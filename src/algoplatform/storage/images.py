@@ -1,6 +1,6 @@
 """The repository of images: every statement on live images outside an upload, one round trip each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -83,7 +83,7 @@ WITH dependents AS ({_DEPENDENTS}),
 removed AS (
     UPDATE image SET live = false, version = version + 1, updated_at = now(),
                      record = replace(record, '"deleteFlag":"0"', '"deleteFlag":"1"')
-    WHERE image_id = $1 AND live AND ($2::text IS NULL OR namespace = $2) AND NOT EXISTS (SELECT FROM dependents)
+    WHERE image_id = $1 AND live AND ($2::text[] IS NULL OR namespace = ANY ($2)) AND NOT EXISTS (SELECT FROM dependents)
     RETURNING image_id
 ), edges AS (
     DELETE FROM image_dependency USING removed WHERE dependent_id = removed.image_id
@@ -198,9 +198,9 @@ async def update(
     )
 
 
-async def delete(connection: Connection, image_id: str, namespace: str | None) -> Removed | None:
-    """Mark an image deleted, if it is of the namespace (None: any) and nothing depends on it; None if there is no such image."""
-    row = await connection.fetchrow(_DELETE, UUID(image_id), namespace)
+async def delete(connection: Connection, image_id: str, namespaces: Collection[str] | None) -> Removed | None:
+    """Mark an image deleted, if it is of one of the namespaces (None: any) and nothing depends on it; None if there is no such image."""
+    row = await connection.fetchrow(_DELETE, UUID(image_id), namespaces)
     return Removed(row["removed"], row["namespace"], row["dependents"], row["total"]) if row else None
 
 

@@ -1,0 +1,176 @@
+"""The public keys that tokens are signed with: from a file, or from a URL that is asked again when they may have changed."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import httpx
+import orjson
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt import PyJWK
+from jwt.exceptions import PyJWTError
+
+from algoplatform.domain.errors import Unavailable
+
+_RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
+_CURVES: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_MIN_RSA_BITS: Final = 2048
+_MAX_BYTES: Final = 256 * 1024
+_FETCH_SECONDS: Final = 5.0
+# Tokens that name keys nobody has must not make the service hammer the URL.
+_FLOOR_SECONDS: Final = 5.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A public key, its name where it has one, and the algorithms that it is good for."""
+
+    kid: str | None
+    key: Any
+    algorithms: frozenset[str]
+
+
+class Keys:
+    """Keys that do not change."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self._keys = keys
+
+    async def __aenter__(self) -> Self:
+        """Start what keeps the keys fresh."""
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Stop it."""
+
+    async def find(self, kid: str | None, algorithm: str) -> Key | None:
+        """Give the key of this name, or the only one where a name is missing on either side."""
+        fit = [key for key in self._keys if algorithm in key.algorithms]
+        named = [key for key in fit if kid is not None and key.kid == kid]
+        nameless = [key for key in fit if kid is None or key.kid is None]
+        if named:
+            return named[0]
+        return nameless[0] if len(nameless) == 1 else None
+
+
+class FetchedKeys(Keys):
+    """Keys of a JWKS URL: fetched once at a time, when unknown ones are named or when they grow old; kept while it is away."""
+
+    def __init__(self, url: str, refresh: float, floor: float = _FLOOR_SECONDS) -> None:
+        super().__init__(())
+        self._url = url
+        self._refresh = refresh
+        self._floor = floor
+        self._asked = float("-inf")
+        self._fetching: asyncio.Task[None] | None = None
+        self._client: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the client; the first token fetches."""
+        self._client = httpx.AsyncClient(timeout=_FETCH_SECONDS, follow_redirects=False)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Close the client."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.gather(self._fetching, return_exceptions=True)
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def find(self, kid: str | None, algorithm: str) -> Key | None:
+        """Give the key; Unavailable where the URL has never answered."""
+        found = await super().find(kid, algorithm)
+        age = time.monotonic() - self._asked
+        if found is not None:
+            if age > self._refresh:
+                self._fetch()
+            return found
+        if age > self._floor or (self._fetching is not None and not self._fetching.done()):
+            # Another's request may go away meanwhile: the fetch is everybody's.
+            await asyncio.shield(self._fetch())
+            found = await super().find(kid, algorithm)
+        if not self._keys:
+            raise Unavailable
+        return found
+
+    def _fetch(self) -> "asyncio.Task[None]":
+        if self._fetching is None or self._fetching.done():
+            self._asked = time.monotonic()
+            self._fetching = asyncio.create_task(self._load())
+        return self._fetching
+
+    async def _load(self) -> None:
+        try:
+            async with asyncio.timeout(_FETCH_SECONDS):
+                keys = await asyncio.to_thread(parse_jwks, await self._read())
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            log.warning("jwks_unavailable", error=type(error).__name__)
+        else:
+            self._keys = keys
+
+    async def _read(self) -> bytes:
+        assert self._client is not None
+        content = b""
+        async with self._client.stream("GET", self._url, headers={"accept": "application/json"}) as answer:
+            answer.raise_for_status()
+            async for chunk in answer.aiter_bytes():
+                content += chunk
+                if len(content) > _MAX_BYTES:
+                    raise ValueError("the key set is too large")
+        return content
+
+
+def read_key_file(path: Path) -> Keys:
+    """Read a public key in PEM, or a JWKS; ValueError where it is neither."""
+    content = path.read_bytes()
+    if content.lstrip().startswith(b"{"):
+        return Keys(parse_jwks(content))
+    return Keys([_usable(None, load_pem_public_key(content))])
+
+
+def parse_jwks(content: bytes) -> Sequence[Key]:
+    """Read a JWKS and leave out what no token can be checked with; ValueError where nothing is left."""
+    data = orjson.loads(content)
+    listed = data.get("keys") if isinstance(data, dict) else None
+    keys = list(_keys(listed)) if isinstance(listed, list) else []
+    if not keys:
+        raise ValueError("no usable public key")
+    return keys
+
+
+def _keys(listed: Iterable[Any]) -> Iterable[Key]:
+    for jwk in listed:
+        if (
+            not isinstance(jwk, dict)
+            or jwk.get("use", "sig") != "sig"
+            or "verify" not in jwk.get("key_ops", ["verify"])
+        ):
+            continue
+        kid, algorithm = jwk.get("kid"), jwk.get("alg")
+        try:
+            key = _usable(kid if isinstance(kid, str) else None, PyJWK.from_dict(jwk).key)
+        except (PyJWTError, ValueError, TypeError):
+            continue
+        algorithms = key.algorithms if algorithm is None else key.algorithms & {algorithm}
+        yield Key(key.kid, key.key, algorithms)
+
+
+def _usable(kid: str | None, key: object) -> Key:
+    """Bind a public key to the algorithms of its kind, so that none is ever taken for another's secret."""
+    if isinstance(key, RSAPublicKey) and key.key_size >= _MIN_RSA_BITS:
+        return Key(kid, key, _RSA)
+    if isinstance(key, EllipticCurvePublicKey) and key.curve.name in _CURVES:
+        return Key(kid, key, frozenset({_CURVES[key.curve.name]}))
+    if isinstance(key, Ed25519PublicKey):
+        return Key(kid, key, frozenset({"EdDSA"}))
+    raise ValueError("not a public key of RSA (2048 bits or more), P-256, P-384, P-521 or Ed25519")

@@ -1,0 +1,183 @@
+"""Where the tokens' keys come from: rotation, a URL that is away, and what the settings must say."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from algoplatform.api.auth import Verifier, verifier
+from algoplatform.api.keys import FetchedKeys, parse_jwks
+from algoplatform.domain.errors import Unauthenticated, Unavailable
+from algoplatform.settings import Settings, SettingsError
+from tests.support.images import IMAGES
+from tests.support.service import serving, settings_for
+from tests.support.tokens import SETTINGS, KeyServer, bearer, claims, ec_key, jwk, key_server, pem, rsa_key, token
+
+
+def _given(text: str) -> list[bytes]:
+    return [f"Bearer {text}".encode()]
+
+
+async def _passes(checked: Verifier, text: str) -> bool:
+    try:
+        return (await checked.caller(_given(text))).subject == "alice"
+    except Unauthenticated:
+        return False
+
+
+def _fetching(served: KeyServer, refresh: float = 300, floor: float = 0.05) -> Verifier:
+    return Verifier(Settings(**SETTINGS), FetchedKeys(served.url, refresh, floor))
+
+
+async def test_fetched_once(database_url: str) -> None:
+    """The service fetches with the first token, for all that come at once, and not again."""
+    async with key_server() as served:
+        served.delay = 0.1
+        async with serving(settings_for(database_url, **SETTINGS, jwks_url=served.url)) as client:
+            assert served.asked == 0
+            answers = await asyncio.gather(
+                *(client.get(f"{IMAGES}/_search", headers=bearer()) for _ in range(20)), client.get("/healthz")
+            )
+            assert {answer.status_code for answer in answers} == {200}
+            assert answers[-1].elapsed.total_seconds() < 0.09
+        assert served.asked == 1
+
+
+async def test_rotation() -> None:
+    """A new key is found when a token names it; the old one is refused once it is withdrawn."""
+    async with key_server() as served, (checked := _fetching(served)).keys:
+        assert await _passes(checked, token())
+        served.keys = [jwk("second"), jwk("first")]
+        await asyncio.sleep(0.06)
+        assert await _passes(checked, token("second"))
+        served.keys = [jwk("second")]
+        await asyncio.sleep(0.06)
+        assert not await _passes(checked, token("third"))
+        assert not await _passes(checked, token())
+
+
+async def test_old_keys_are_fetched_again() -> None:
+    """A withdrawn key stops to count though nobody names a new one, and nobody waits for that."""
+    async with key_server() as served, (checked := _fetching(served, refresh=0.05)).keys:
+        assert await _passes(checked, token())
+        served.keys, served.delay = [jwk("second")], 0.2
+        await asyncio.sleep(0.06)
+        began = time.perf_counter()
+        assert await _passes(checked, token())
+        assert time.perf_counter() - began < 0.1
+        await asyncio.sleep(0.3)
+        assert not await _passes(checked, token())
+
+
+@pytest.mark.parametrize(("status", "keys"), [(500, [jwk("first")]), (200, []), (200, [{"kty": "oct", "k": "AA"}])])
+async def test_url_away(status: int, keys: list[dict[str, str]]) -> None:
+    """Without any key the answer is "later", and with those of before the service goes on."""
+    async with key_server() as served, (checked := _fetching(served)).keys:
+        before, served.keys, served.status = served.keys, keys, status
+        with pytest.raises(Unavailable):
+            await checked.caller(_given(token()))
+        served.keys, served.status = before, 200
+        await asyncio.sleep(0.06)
+        assert await _passes(checked, token())
+        served.keys, served.status = keys, status
+        await asyncio.sleep(0.06)
+        assert not await _passes(checked, token("second"))
+        assert await _passes(checked, token())
+
+
+async def test_nobody_there(database_url: str) -> None:
+    """A URL where nothing listens is -503 with Retry-After, not a failure of ours."""
+    async with serving(settings_for(database_url, **SETTINGS, jwks_url="http://127.0.0.1:1/")) as client:
+        answer = await client.get(f"{IMAGES}/_search", headers=bearer())
+        assert (answer.status_code, answer.json()["status"], answer.headers["retry-after"]) == (503, "-503", "1")
+        assert (await client.get(f"{IMAGES}/_search")).status_code == 401
+
+
+async def test_forged_names_do_not_hammer() -> None:
+    """However many keys are named that nobody has, the URL is asked once in a while."""
+    async with key_server() as served, (checked := _fetching(served, floor=60)).keys:
+        assert await _passes(checked, token())
+        for number in range(200):
+            assert not await _passes(checked, jwt.encode(claims(), ec_key("x"), "ES256", {"kid": f"k{number}"}))
+        assert served.asked == 1
+
+
+async def test_hanging_url_holds_nobody_up() -> None:
+    """While a fetch hangs, tokens of known keys pass, and the loop turns."""
+    async with key_server() as served, (checked := _fetching(served)).keys:
+        assert await _passes(checked, token())
+        served.delay = 0.5
+        await asyncio.sleep(0.06)
+        waiting = asyncio.create_task(_passes(checked, token("second")))
+        slowest = 0.0
+        while not waiting.done():
+            began = time.perf_counter()
+            await asyncio.sleep(0.01)
+            assert await _passes(checked, token())
+            slowest = max(slowest, time.perf_counter() - began)
+        assert not await waiting
+        assert slowest < 0.2
+
+
+async def test_pem_file(tmp_path: Path) -> None:
+    """A public key in PEM checks tokens whatever they call it."""
+    file = tmp_path / "key.pem"
+    file.write_bytes(pem(ec_key("first")))
+    checked = verifier(Settings(**SETTINGS, key_file=file))
+    assert checked is not None
+    assert await _passes(checked, token())
+    assert await _passes(checked, jwt.encode(claims(), ec_key("first"), "ES256"))
+    assert not await _passes(checked, token("second"))
+
+
+@pytest.mark.parametrize("kind", ["missing", "garbage", "private", "weak", "set of nothing", "curve"])
+def test_bad_key_file(tmp_path: Path, kind: str) -> None:
+    """A key file that checks nothing, or that should be a secret, is one line at the start."""
+    file = tmp_path / "key"
+    contents = {
+        "garbage": b"hello",
+        "private": ec_key("first").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        "weak": pem(rsa_key(1024)),
+        "set of nothing": b'{"keys": [5, {"kty": "RSA"}, {"kty": "oct", "k": "AA"}]}',
+        "curve": pem(ec.generate_private_key(ec.SECP256K1())),
+    }
+    if kind != "missing":
+        file.write_bytes(contents[kind])
+    with pytest.raises(SettingsError, match=f"^ALGOPLATFORM_KEY_FILE: {file}: "):
+        verifier(Settings(**SETTINGS, key_file=file))
+
+
+def test_key_is_bound_to_its_algorithm() -> None:
+    """A key of a set counts for its own algorithm, and a private one never."""
+    [key] = parse_jwks(json.dumps({"keys": [jwk("first", alg="ES256")]}).encode())
+    assert (key.kid, set(key.algorithms)) == ("first", {"ES256"})
+    with pytest.raises(ValueError, match="no usable"):
+        parse_jwks(json.dumps({"keys": [jwk("first", key_ops=["sign"])]}).encode())
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, "TOKEN_AUDIENCE and ALGOPLATFORM_TOKEN_ISSUER and either ALGOPLATFORM_JWKS_URL or ALGOPLATFORM_KEY_FILE"),
+        ({"token_audience": "a", "token_issuer": "i"}, "either"),
+        ({"token_audience": "a", "jwks_url": "http://x"}, "ALGOPLATFORM_TOKEN_ISSUER"),
+        ({"token_audience": "a", "token_issuer": "i", "jwks_url": "http://x", "key_file": Path("y")}, "either"),
+    ],
+)
+def test_incomplete_settings(given: dict[str, object], missing: str) -> None:
+    """Token mode without all that it needs does not start, and says what is missing."""
+    with pytest.raises(SettingsError, match=missing):
+        verifier(Settings(auth="token", **given))  # type: ignore[arg-type]  # as the table has it
+
+
+def test_any_address_with_tokens() -> None:
+    """Where every request shows who asks, the service may listen anywhere; no signature of secrets can be chosen."""
+    Settings(**SETTINGS, host="0.0.0.0").check_listening()
+    for name in ("HS256", "none", ""):
+        with pytest.raises(ValueError, match="token_algorithms"):
+            Settings(token_algorithms=name)
