@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "ALGOPLATFORM_"
@@ -38,6 +38,17 @@ def _comma_separated(value: object) -> object:
 
 
 Authorities = Annotated[frozenset[int], NoDecode, BeforeValidator(_comma_separated)]
+
+
+def _check_network(value: str) -> str:
+    ipaddress.ip_network(value)
+    return value
+
+
+Names = Annotated[frozenset[Annotated[str, AfterValidator(str.lower)]], NoDecode, BeforeValidator(_comma_separated)]
+Networks = Annotated[
+    frozenset[Annotated[str, AfterValidator(_check_network)]], NoDecode, BeforeValidator(_comma_separated)
+]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Algorithms = Annotated[frozenset[Algorithm], NoDecode, BeforeValidator(_comma_separated)]
 Text = Annotated[str | None, BeforeValidator(_unset_if_blank)]
@@ -95,6 +106,26 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(_MEBIBYTE, ge=1024, description="size of a JSON body at most")
     max_upload_bytes: int = Field(256 * _MEBIBYTE, ge=1024, description="size of an uploaded file at most")
+    max_header_bytes: int = Field(32 * 1024, ge=1024, description="size of a request's head at most")
+    header_timeout: float = Field(30, gt=0, le=3600, description="seconds that a request's head may take")
+    body_timeout: float = Field(
+        30, gt=0, le=3600, description="seconds that a body may take, and one more for every 64 KiB of it"
+    )
+    send_timeout: float = Field(
+        30, gt=0, le=3600, description="seconds that a client may go without reading its answer"
+    )
+    max_uploads: int = Field(4, ge=1, le=1000, description="uploads at a time, per worker; others are answered -429")
+    max_exports: int = Field(4, ge=1, le=1000, description="streamed answers at a time, per worker; others -429")
+    allowed_hosts: Names = Field(
+        frozenset(), description="names (also *.example.com) that a request's Host may have; any where this is not set"
+    )
+    trusted_proxies: Networks = Field(
+        frozenset(),
+        description="addresses or networks of proxies whose X-Forwarded-* count; none where this is not set",
+    )
+    cors_origins: Names = Field(
+        frozenset(), description="origins of web pages that may call the service from a browser"
+    )
     root_path: str = Field("", pattern=r"^(/[^/?#]+)*$", description="path under which an ingress serves the service")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
     idempotency_hours: int = Field(24, ge=1, le=24 * 365, description="hours an Idempotency-Key is remembered")

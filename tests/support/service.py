@@ -11,6 +11,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from algoplatform.api.app import create_app
+from algoplatform.api.protocol import server_options
 from algoplatform.settings import Settings
 
 
@@ -24,9 +25,7 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """Serve until the test is done with the client."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            create_app(settings), http="httptools", loop="asyncio", log_config=None, access_log=False, lifespan="on"
-        )
+        config = uvicorn.Config(create_app(settings), loop="asyncio", lifespan="on", **server_options(settings))
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:

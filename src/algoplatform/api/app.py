@@ -2,16 +2,20 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from typing import Any, Final
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
 from algoplatform import __version__
-from algoplatform.api import auth, health, images, openapi
+from algoplatform.api import auth, health, images
 from algoplatform.api.envelope import PROBLEM
 from algoplatform.api.errors import install_handlers, internal_error
+from algoplatform.api.gate import Gate, Slots
 from algoplatform.api.logs import configure_logging
 from algoplatform.api.observability import Observability
+from algoplatform.api.openapi_token import declare_token
 from algoplatform.api.pages import mount_pages
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings, load
@@ -21,6 +25,13 @@ DESCRIPTION = (
     '应答为`{status, res, msg}`，`status`为`"0"`表示成功，HTTP状态码与之一致；'
     "请求头`Accept: application/problem+json`时，错误以RFC 9457的形式返回。"
 )
+
+
+_CORS: Final[dict[str, Any]] = {
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"],
+    "expose_headers": ["ETag", "Location", "Retry-After", "X-Request-Id"],
+}
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -47,7 +58,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     if verifier:
         app.add_middleware(auth.Authentication, verifier=verifier, always_200=always_200)
-        openapi.declare_token(app)
+        declare_token(app)
+    app.add_middleware(Gate, settings=settings)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=sorted(settings.cors_origins), **_CORS)
+    app.state.uploads, app.state.exports = Slots(settings.max_uploads), Slots(settings.max_exports)
     app.add_middleware(Observability, internal_error=_internal_error)
     app.include_router(images.router)
     app.include_router(health.router)

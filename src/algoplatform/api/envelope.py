@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 from starlette.responses import Response
 
-from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefused, Unauthenticated
+from algoplatform.domain.errors import AlgoplatformError, BadRequest, BodyTooSlow, FileRefused, Unauthenticated
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.storage.idempotency import Answer
 
@@ -76,9 +76,13 @@ def success(message: str, res: str = "null", headers: dict[str, str] | None = No
 
 def failure(error: AlgoplatformError, *, problem: bool) -> Answer:
     """Answer a refusal in the form that the client asked for."""
-    status = 400 if isinstance(error, BadRequest) and error.malformed else http_status(error.code)
+    status = http_status(error.code)
+    if isinstance(error, BodyTooSlow):
+        status = 408
+    elif isinstance(error, BadRequest) and error.malformed:
+        status = 400
     headers = {"content-type": PROBLEM if problem else JSON}
-    if error.code in (Code.UNAVAILABLE, Code.STILL_RUNNING):
+    if error.code in (Code.UNAVAILABLE, Code.STILL_RUNNING, Code.TOO_MANY_REQUESTS):
         headers["retry-after"] = _RETRY_SECONDS
     if isinstance(error, Unauthenticated):
         headers["www-authenticate"] = _CHALLENGE + (', error="invalid_token"' if error.token_given else "")

@@ -25,6 +25,7 @@ from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions, check_conditio
 from algoplatform.runtime import Runtime
 from algoplatform.storage.database import Connection
 from algoplatform.storage.idempotency import Answer
+from algoplatform.storage.staging import OnConflict
 
 
 class _ImageId(StringConvertor):
@@ -86,16 +87,22 @@ async def upload(request: Request) -> Response:
     """镜像配置信息上传"""
     runtime = _runtime(request)
     on_conflict, dry_run = check_upload_options(request.query_params)
-    file = await wire.read_file(request, runtime.settings.max_upload_bytes)
+    with request.app.state.uploads.taken():
+        file = await wire.read_file(request, runtime.settings.max_upload_bytes)
+        with file:
+            return await _import(request, file, on_conflict, dry_run=dry_run)
+
+
+async def _import(request: Request, file: BinaryIO, on_conflict: OnConflict, *, dry_run: bool) -> Response:
+    runtime = _runtime(request)
 
     async def action(connection: Connection) -> Answer:
         chunks = iter(lambda: file.read(_CHUNK), b"")
         counts = await runtime.transfer.load(connection, caller_of(request), chunks, on_conflict, dry_run=dry_run)
         return success("镜像上传成功", orjson.dumps(counts).decode())
 
-    with file:
-        digest = await asyncio.to_thread(_digest, file) if "idempotency-key" in request.headers else b""
-        return await _write(request, action, digest)
+    digest = await asyncio.to_thread(_digest, file) if "idempotency-key" in request.headers else b""
+    return await _write(request, action, digest)
 
 
 @router.get("/_search", **openapi.SEARCH)
@@ -114,8 +121,9 @@ async def search(request: Request) -> Response:
         return _answer(request, success("查询成功", f'{{"data":[{",".join(records)}]}}'))
 
     async def copy(write: Write) -> None:
-        async with runtime.database.connection() as connection:
-            await runtime.search.copy(connection, conditions, write, keyed=False)
+        with request.app.state.exports.taken():
+            async with runtime.database.connection() as connection:
+                await runtime.search.copy(connection, conditions, write, keyed=False)
 
     return StreamedRecords(copy, '{"status":"0","res":{"data":[', ']},"msg":"查询成功"}', {})
 
@@ -127,8 +135,9 @@ async def load(request: Request) -> Response:
     conditions = await _conditions(request, runtime)
 
     async def copy(write: Write) -> None:
-        async with runtime.database.connection() as connection:
-            await runtime.transfer.export(connection, conditions, write)
+        with request.app.state.exports.taken():
+            async with runtime.database.connection() as connection:
+                await runtime.transfer.export(connection, conditions, write)
 
     download = {"content-disposition": 'attachment; filename="image_list.json"'}
     return StreamedRecords(copy, '{"status":"0","res":{', '},"msg":"镜像下载成功"}', download)

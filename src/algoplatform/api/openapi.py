@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-from fastapi import FastAPI
 from pydantic import BaseModel
 
 from algoplatform.api.schemas import Deletion, Failure, Problem, record_schema
@@ -54,11 +53,13 @@ _DESCRIPTIONS: Final = {
     403: "没有权限（240）",
     404: "镜像不存在（204）",
     405: "请求方式不允许（-405）",
+    408: "请求体发送过慢（-1）",
     409: "与已有镜像冲突（203、219、220），或相同Idempotency-Key的请求正在处理（-409）",
     412: "If-Match与镜像当前版本不符（-412）",
     413: "请求体过大（-413）",
     415: "请求体类型不支持（-415）",
     422: "内容有误：状态码为第一处错误的状态码，msg列出全部错误",
+    429: "同时进行的上传或下载过多（-429），稍后重试",
     500: "服务内部错误（-500）",
     503: "服务暂时不可用（-503），稍后重试",
 }
@@ -117,7 +118,8 @@ def _success(res: dict[str, Any], message: str, example: Any, headers: dict[str,
     return {"description": "成功", "headers": named | _REQUEST_ID, "content": {"application/json": body}}
 
 
-def _failures(*codes: int) -> dict[int | str, dict[str, Any]]:
+def failures(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the refusals of these HTTP statuses, in both forms, beside those that any request may meet."""
     forms = {
         "application/json": {
             "schema": _schema(Failure),
@@ -128,30 +130,11 @@ def _failures(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {
         code: {
             "description": _DESCRIPTIONS[code],
-            "headers": _REQUEST_ID | (_RETRY_AFTER if code in (409, 503) else _CHALLENGE if code == 401 else {}),
+            "headers": _REQUEST_ID | (_RETRY_AFTER if code in (409, 429, 503) else _CHALLENGE if code == 401 else {}),
             "content": forms,
         }
         for code in (*codes, 500, 503)
     }
-
-
-def declare_token(app: FastAPI) -> None:
-    """Say of every operation that it needs a token, and what it answers without."""
-    plain = app.openapi
-
-    def with_token() -> dict[str, Any]:
-        document = plain()
-        scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-        document["components"] = document.get("components", {}) | {"securitySchemes": {"bearer": scheme}}
-        refusals = _failures(401, 403)
-        for path in document["paths"].values():
-            for operation in path.values():
-                operation["security"] = [{"bearer": []}]
-                for code in (401, 403):
-                    operation["responses"].setdefault(str(code), refusals[code])
-        return document
-
-    app.openapi = with_token  # type: ignore[method-assign]  # FastAPI's own way to extend the document
 
 
 def _query(model: type[BaseModel]) -> list[dict[str, Any]]:
@@ -199,7 +182,7 @@ REGISTER: Final = _operation(
     "登记一个镜像。所有错误一次全部返回；依赖的镜像必须已登记。",
     {
         200: _success(_NULL, "注册成功", None, {"Location": "新镜像的地址", "ETag": "镜像的版本"}),
-        **_failures(400, 409, 413, 415, 422),
+        **failures(400, 408, 409, 413, 415, 422),
     },
     requestBody=_body(_record_input(with_id=False), REGISTER_EXAMPLE),
     parameters=[_IDEMPOTENCY_KEY],
@@ -207,14 +190,17 @@ REGISTER: Final = _operation(
 UPDATE: Final = _operation(
     "镜像更新 · Update an image",
     "按imageId更新镜像。没有出现的字段不变，null或空字符串表示清空；imageName和imageTag不能修改。",
-    {200: _success(_NULL, "更新成功", None, {"ETag": "镜像的新版本"}), **_failures(400, 404, 409, 412, 413, 415, 422)},
+    {
+        200: _success(_NULL, "更新成功", None, {"ETag": "镜像的新版本"}),
+        **failures(400, 404, 408, 409, 412, 413, 415, 422),
+    },
     requestBody=_body(_record_input(with_id=True), UPDATE_EXAMPLE),
     parameters=[_IDEMPOTENCY_KEY, _IF_MATCH],
 )
 DELETE: Final = _operation(
     "镜像删除 · Delete an image",
     "删除镜像（软删除）。被其他镜像依赖时不能删除。",
-    {200: _success(_NULL, "删除成功", None), **_failures(400, 403, 404, 409, 413, 415, 422)},
+    {200: _success(_NULL, "删除成功", None), **failures(400, 403, 404, 408, 409, 413, 415, 422)},
     requestBody=_body(_schema(Deletion), DELETE_EXAMPLE),
     parameters=[_IDEMPOTENCY_KEY],
 )
@@ -222,7 +208,7 @@ SEARCH: Final = _operation(
     "镜像查询 · Search images",
     "按条件查询，条件都是可选的，须同时满足。也可以把同样的条件放在JSON请求体中（优先于查询参数）；"
     "浏览器不能在GET请求中发送请求体，可改用POST。不填page时返回全部。",
-    {200: _success(_FOUND, "查询成功", _FOUND_EXAMPLE), **_failures(400, 413, 415, 422)},
+    {200: _success(_FOUND, "查询成功", _FOUND_EXAMPLE), **failures(400, 408, 413, 415, 422, 429)},
     parameters=_query(Conditions),
     operationId="search",
 )
@@ -244,7 +230,7 @@ LOAD: Final = _operation(
             {_ID: _FOUND_EXAMPLE["data"][0]},
             {"Content-Disposition": "下载的文件名"},
         ),
-        **_failures(400, 413, 415, 422),
+        **failures(400, 408, 413, 415, 422, 429),
     },
     requestBody=_body(_CONDITIONS, {"searchCondition": ""}, required=False),
     parameters=_query(Conditions),
@@ -254,7 +240,7 @@ UPLOAD: Final = _operation(
     "上传_load得到的文件（或其中的res，或镜像信息的数组）。全部成功或全部不写入；所有镜像的所有错误一次全部返回。",
     {
         200: _success(_COUNTS, "镜像上传成功", {"created": 2, "updated": 1, "unchanged": 0, "skipped": 0}),
-        **_failures(400, 409, 413, 415, 422),
+        **failures(400, 408, 409, 413, 415, 422, 429),
     },
     requestBody={
         "required": True,
@@ -294,7 +280,7 @@ GET: Final = _operation(
             _RECORD, "查询成功", _FOUND_EXAMPLE["data"][0], {"ETag": "镜像的版本", "Last-Modified": "更新时间"}
         ),
         304: {"description": "镜像没有变化"},
-        **_failures(404),
+        **failures(404),
         422: {"description": _DESCRIPTIONS[422]},
     },
     parameters=[_IF_NONE_MATCH],

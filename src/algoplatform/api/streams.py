@@ -1,7 +1,9 @@
 """Answers of any length in constant memory: records pass from COPY to the client as they come."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -24,16 +26,28 @@ class StreamedRecords(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the head with the first records, then the rest as it comes, then the tail."""
         started = False
+        # Where nobody is left to read, the rest need not come out of the database.
+        gone = asyncio.ensure_future(_disconnect(receive))
 
         async def write(data: bytes) -> None:
             nonlocal started
+            if gone.done():
+                raise ClientDisconnect
             if not started:
                 started = True
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 data = self._head + data
             await send({"type": "http.response.body", "body": data, "more_body": True})
 
-        await self._copy(write)
-        if not started:
-            await write(b"")
+        try:
+            await self._copy(write)
+            if not started:
+                await write(b"")
+        finally:
+            gone.cancel()
         await send({"type": "http.response.body", "body": self._tail, "more_body": False})
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

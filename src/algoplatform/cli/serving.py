@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,16 +13,13 @@ from pydantic import SecretStr
 
 from algoplatform.api import metrics
 from algoplatform.api.logs import configure_logging
+from algoplatform.api.protocol import server_options
 from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import Unavailable
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
 from algoplatform.storage import migrations
 from algoplatform.storage.embedded import EmbeddedPostgres
-
-# The ingress keeps connections for 60 s; the service must outlast it, or it closes one that a request is on its way on.
-_KEEP_ALIVE = 75
-_DRAIN = 30
 
 
 class NotReady(Exception):
@@ -41,6 +39,7 @@ def run(settings: Settings, sample: Path | None) -> None:
         if settings.workers > 1:
             metrics.prepare_multiprocess()
         _welcome(settings)
+        _allow_connections()
         uvicorn.run(
             "algoplatform.api.app:app_from_environment",
             factory=True,
@@ -48,12 +47,7 @@ def run(settings: Settings, sample: Path | None) -> None:
             port=settings.port,
             workers=settings.workers,
             loop="uvloop",
-            http="httptools",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=_DRAIN,
+            **server_options(settings),
         )
 
 
@@ -82,13 +76,20 @@ def _export(settings: Settings) -> None:
     os.environ["ALGOPLATFORM_WORKERS"] = str(settings.workers)
 
 
+def _allow_connections() -> None:
+    """Take as many connections as the system lets us: the usual 1,024 are soon held by clients that do nothing."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _welcome(settings: Settings) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     base = f"http://{host}:{settings.port}{settings.root_path}"
+    token = " -H 'Authorization: Bearer <JWT>'" if settings.auth == "token" else ""
     lines = (
         f"API   {base}/algoPlatform/images",
         f"文档  {base}/docs",
-        f"试试  curl '{base}/algoPlatform/images/_search?searchCondition=posterize'",
+        f"试试  curl{token} '{base}/algoPlatform/images/_search?searchCondition=posterize'",
     )
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

@@ -6,11 +6,13 @@ AlgoplatformError
 ├── Unauthenticated        the caller shows no valid token
 ├── BadRequest             the request as a whole cannot be read
 ├── BodyTooLarge           more bytes than the service takes
+├── BodyTooSlow            bytes that do not come in time
 ├── MediaTypeRefused       bytes of a kind that the operation does not read
 ├── ImageNotFound          no live image has this id
 ├── ImageInUse             other images depend on it
 ├── Forbidden              the caller may not do this
 ├── VersionConflict        If-Match names another version
+├── TooManyRequests        others are doing this already, as many as may
 ├── RequestRunning         a request with this Idempotency-Key is running
 └── Unavailable            the database cannot answer now
 
@@ -98,6 +100,13 @@ class BodyTooLarge(AlgoplatformError):
         self.message = f"请求体超过上限{limit}字节"
 
 
+class BodyTooSlow(AlgoplatformError):
+    """The body does not come in time."""
+
+    code = Code.BAD_REQUEST
+    message = "请求体发送过慢"
+
+
 class MediaTypeRefused(AlgoplatformError):
     """The body is of a media type that this operation does not read."""
 
@@ -155,6 +164,13 @@ class VersionConflict(AlgoplatformError):
 
     code = Code.PRECONDITION_FAILED
     message = "镜像已被他人修改，请重新查询后再更新"
+
+
+class TooManyRequests(AlgoplatformError):
+    """As many as may are doing this already."""
+
+    code = Code.TOO_MANY_REQUESTS
+    message = "同时进行的上传或下载过多，请稍后重试"
 
 
 class RequestRunning(AlgoplatformError):

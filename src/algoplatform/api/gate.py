@@ -1,0 +1,115 @@
+"""What a request must keep to before it reaches a route: known hosts, a body that comes in time and is read or ends the connection."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from algoplatform.api.errors import refuse
+from algoplatform.domain.errors import BadRequest, BodyTooSlow, TooManyRequests
+from algoplatform.settings import Settings
+
+# Probes and scrapers address a pod by its number.
+_ANY_HOST: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+# Bytes per second that earn a body more time.
+_RATE: Final = 64 * 1024
+
+
+class Gate:
+    """Pure ASGI, inside the layer that watches and around the one that knows callers."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._always_200 = settings.http_status == "always-200"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its body watched, or refuse it."""
+        if scope["type"] == "http":
+            if self._settings.allowed_hosts and scope["path"] not in _ANY_HOST and not self._is_known(scope):
+                error = BadRequest("请求头Host不是本服务的地址")
+                await refuse(error, scope, receive, send, always_200=self._always_200)
+                return
+            if _has_body(scope):
+                body = _Body(scope, receive, send, self._settings)
+                receive, send = body.receive, body.send
+        await self._app(scope, receive, send)
+
+    def _is_known(self, scope: Scope) -> bool:
+        given = [value for name, value in scope["headers"] if name == b"host"]
+        if len(given) != 1:
+            return False
+        host = given[0].decode("latin-1").lower()
+        name, colon, port = host.rpartition(":")
+        if colon and port.isdecimal():
+            host = name
+        known = self._settings.allowed_hosts
+        return host in known or any(item[:2] == "*." and host.endswith(item[1:]) for item in known)
+
+
+class Slots:
+    """How many may do at once what holds a connection, a thread or the disk for long."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Take a slot; TooManyRequests where there is none."""
+        if not self._free:
+            raise TooManyRequests
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+class _Body:
+    """A body on its way in; what the route leaves unread is read here, or else the connection closes with the answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, settings: Settings) -> None:
+        self._headers = scope["headers"]
+        self._receive = receive
+        self._send = send
+        self._drained = settings.max_upload_bytes
+        self._until = asyncio.get_running_loop().time() + settings.body_timeout
+        self._received = 0
+        self._ended = False
+
+    async def receive(self) -> Message:
+        """Wait for the next part; BodyTooSlow where it does not come in time."""
+        if self._ended:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._until + self._received / _RATE):
+                message = await self._receive()
+        except TimeoutError:
+            raise BodyTooSlow from None
+        self._received += len(message.get("body", b""))
+        self._ended = not message.get("more_body")
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Answer once the body has been read: a client that is still writing might not look."""
+        if message["type"] == "http.response.start" and not self._ended:
+            # Who expects to be told to go on has not sent it, and need not.
+            if (b"expect", b"100-continue") not in self._headers:
+                await self._drain()
+            if not self._ended:
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        await self._send(message)
+
+    async def _drain(self) -> None:
+        with suppress(BodyTooSlow):
+            while not self._ended and self._received <= self._drained:
+                await self.receive()
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )

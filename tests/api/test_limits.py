@@ -1,0 +1,315 @@
+"""What a client may not do for long, or with too much: each limit is answered in the envelope, and others go on."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from algoplatform.settings import Settings
+from tests.support.images import IMAGES, minimal, records, upload
+from tests.support.raw import Connection, connected, post
+from tests.support.service import serving, settings_for
+from tests.support.tokens import SETTINGS, pem, rsa_key
+
+REGISTER = f"{IMAGES}/_register"
+LIMIT = 1024 * 1024
+
+
+@asynccontextmanager
+async def limited(database_url: str, **given: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Connection]]:
+    """Serve with these settings; a client, and a bare connection."""
+    async with serving(settings_for(database_url, **given)) as client, connected(client) as raw:
+        yield client, raw
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 100_000 + b"\r\n\r\n"],
+        [b"GET / HTTP/1.1\r\nHost: x\r\n", *[b"A: " + b"a" * 1000 + b"\r\n"] * 100],
+        [b"GET / HTTP/1.1\r\nHost: x\r\nA: ", *[b"a" * 10_000] * 1000],
+        [b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"],
+        [b"GET /healthz HTTP/1.1\r\n" + b"A: b\r\n" * 8000 + b"\r\n"],
+        [b"G" * 40_000],
+    ],
+    ids=["one header", "many pieces", "ten megabytes", "address", "many headers", "method"],
+)
+async def test_long_head(client: httpx.AsyncClient, pieces: list[bytes]) -> None:
+    """A head longer than the limit is refused as soon as that shows, and the connection ends."""
+    async with connected(client) as raw:
+        sending = asyncio.create_task(raw.send(*pieces))
+        answer = await raw.answer()
+        assert answer.status in (400, 431)
+        assert answer.envelope["status"] == "-1"
+        assert await raw.closed()
+        await sending
+
+
+async def test_head_within_the_limit(client: httpx.AsyncClient) -> None:
+    """What fits passes, also in pieces, behind another request, and with a body that is longer than heads may be."""
+    async with connected(client) as raw:
+        get = b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 30_000 + b"\r\n\r\n"
+        await raw.send(get[:9000], get[9000:], get + get)
+        assert [(await raw.answer()).status for _ in range(3)] == [200, 200, 200]
+        body = json.dumps(minimal()).encode() + b" " * 100_000
+        await raw.send(post(REGISTER, f"Content-Length: {len(body)}") + body)
+        assert (await raw.answer()).status == 200
+
+
+async def test_slow_head(database_url: str) -> None:
+    """A head has its time, however steadily it drips; who says nothing at all is hung up on."""
+    async with (
+        limited(database_url, header_timeout=0.3) as (client, raw),
+        connected(client) as silent,
+        connected(client) as second,
+    ):
+        sending = asyncio.create_task(raw.send(*[b"G", b"E", b"T", b" ", b"/", b"a"] * 20, pause=0.05))
+        await second.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await second.answer()).status == 200
+        assert await silent.closed(2)
+        answer = await raw.answer()
+        assert (answer.status, answer.envelope["status"]) == (408, "-1")
+        assert await raw.closed()
+        await second.send(b"GET /healthz HT")
+        assert (await second.answer()).status == 408
+        sending.cancel()
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 100", "Transfer-Encoding: chunked"])
+async def test_slow_body(database_url: str, framing: str) -> None:
+    """A body has its time; the answer comes in the envelope, and ends the connection."""
+    async with limited(database_url, body_timeout=0.3) as (_, raw):
+        await raw.send(post(REGISTER, framing))
+        await raw.send(*[b"1\r\n{\r\n" if "chunked" in framing else b"{"] * 4, pause=0.05)
+        answer = await raw.answer()
+        assert (answer.status, answer.envelope) == (408, {"status": "-1", "res": None, "msg": "请求体发送过慢"})
+        assert answer.headers["connection"] == "close"
+        assert await raw.closed()
+
+
+async def test_body_that_nobody_reads(database_url: str) -> None:
+    """A route that reads no body answers all the same, and does not take bytes for ever."""
+    async with limited(database_url, body_timeout=0.3, max_upload_bytes=LIMIT) as (client, raw):
+        head = b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await raw.send(head + b"1\r\na\r\n0\r\n\r\n" + head)
+        first, second = await raw.answer(), await raw.answer()
+        assert (first.status, "connection" in first.headers) == (200, False)
+        assert (second.status, second.headers["connection"]) == (200, "close")
+        assert await raw.closed()
+        async with connected(client) as endless:
+            sending = asyncio.create_task(endless.send(head, *[b"%x\r\n" % 65536 + b"a" * 65536 + b"\r\n"] * 40))
+            assert (await endless.answer()).headers["connection"] == "close"
+            await sending
+
+
+async def test_too_large(client: httpx.AsyncClient) -> None:
+    """A declared length and one that shows only on the way are refused alike, and the connection can go on."""
+    async with connected(client) as raw:
+        body = b" " * (LIMIT + 1)
+        await raw.send(post(REGISTER, f"Content-Length: {len(body)}") + body)
+        declared = await raw.answer()
+        await raw.send(post(REGISTER, "Transfer-Encoding: chunked"), b"%x\r\n" % len(body), body, b"\r\n0\r\n\r\n")
+        chunked = await raw.answer()
+        for answer in (declared, chunked):
+            assert (answer.status, answer.envelope["status"]) == (413, "-413")
+            assert "connection" not in answer.headers
+        await raw.send(post(REGISTER, "Content-Length: 2") + b"{}")
+        assert (await raw.answer()).status == 422
+
+
+async def test_expecting_to_go_on(client: httpx.AsyncClient) -> None:
+    """Who asks before sending too much is told no without being told to go on, and who sends little is told to."""
+    async with connected(client) as raw:
+        await raw.send(post(REGISTER, f"Content-Length: {LIMIT + 1}", "Expect: 100-continue"))
+        answer = await raw.answer()
+        assert (answer.status, answer.headers["connection"]) == (413, "close")
+    async with connected(client) as raw:
+        await raw.send(post(REGISTER, "Content-Length: 2", "Expect: 100-continue"))
+        assert (await raw.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+        await raw.send(b"{}")
+        assert (await raw.answer()).status == 422
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"hello\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA b\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+async def test_no_http(client: httpx.AsyncClient, request_: bytes) -> None:
+    """What is no HTTP, or could be read in two ways, is refused in the envelope too."""
+    async with connected(client) as raw:
+        await raw.send(request_)
+        answer = await raw.answer()
+        assert (answer.status, answer.envelope) == (400, {"status": "-1", "res": None, "msg": "不是有效的HTTP请求"})
+        assert await raw.closed()
+
+
+async def test_waiting_for_bodies_holds_no_connection(database_url: str) -> None:
+    """Clients that send a byte now and then keep nobody from the database."""
+    async with limited(database_url, pool_size=1, pool_timeout=1) as (client, _):
+        slow = [await asyncio.open_connection(client.base_url.host, client.base_url.port) for _ in range(100)]
+        for number, (_, writer) in enumerate(slow):
+            path = (REGISTER, f"{IMAGES}/_search", f"{IMAGES}/_delete", f"{IMAGES}/_load")[number % 4]
+            writer.write(post(path, "Content-Length: 100", f"Idempotency-Key: {number}") + b"{")
+        await asyncio.sleep(0.1)
+        answers = await asyncio.gather(*(client.get(f"{IMAGES}/_search") for _ in range(20)))
+        assert {answer.status_code for answer in answers} == {200}
+        for _, writer in slow:
+            writer.transport.abort()
+
+
+async def _fill(client: httpx.AsyncClient) -> None:
+    """Register more than the buffers between two sockets hold."""
+    file = [minimal(f"algo/i{number}", algoDesc="长" * 4000) for number in range(1200)]
+    assert (await upload(client, file)).status_code == 200
+
+
+def _stalled(client: httpx.AsyncClient) -> socket.socket:
+    """Ask for everything and read nothing."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    found.connect((client.base_url.host, client.base_url.port))
+    found.sendall(post(f"{IMAGES}/_load", "Content-Length: 0"))
+    return found
+
+
+async def test_reader_that_stalls(database_url: str) -> None:
+    """An export that nobody reads is one too many while it lasts, and does not last: slot and connection come back."""
+    async with limited(database_url, pool_size=2, max_exports=1, send_timeout=1) as (client, _):
+        await _fill(client)
+        with _stalled(client):
+            await asyncio.sleep(0.3)
+            other = await client.post(f"{IMAGES}/_load")
+            assert (other.status_code, other.json()["status"]) == (429, "-429")
+            assert other.headers["retry-after"] == "1"
+            assert (await client.get("/readyz")).status_code == 200
+            await asyncio.sleep(1.5)
+            other = await client.post(f"{IMAGES}/_load")
+            assert (other.status_code, len(other.json()["res"])) == (200, 1200)
+
+
+async def test_reader_that_leaves(database_url: str) -> None:
+    """An export ends with its reader."""
+    async with limited(database_url, max_exports=1) as (client, _):
+        await _fill(client)
+        with _stalled(client):
+            await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)
+        assert (await client.post(f"{IMAGES}/_load")).status_code == 200
+
+
+async def test_slow_reader_who_reads(database_url: str) -> None:
+    """Who reads slowly but reads gets everything."""
+    async with limited(database_url, send_timeout=0.5) as (client, _):
+        await _fill(client)
+        async with client.stream("POST", f"{IMAGES}/_load") as answer:
+            content = b""
+            async for chunk in answer.aiter_raw(512 * 1024):
+                content += chunk
+                await asyncio.sleep(0.05)
+        assert len(json.loads(content)["res"]) == 1200
+
+
+async def test_uploads_at_a_time(database_url: str) -> None:
+    """One upload more than may is told to come again, and may when another has ended."""
+    async with limited(database_url, max_uploads=1) as (client, raw):
+        await raw.send(
+            f"POST {IMAGES}/_upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            "Content-Length: 999\r\n\r\n--b".encode()
+        )
+        await asyncio.sleep(0.1)
+        refused = await upload(client, [minimal()])
+        assert (refused.status_code, refused.json()["status"], refused.headers["retry-after"]) == (429, "-429", "1")
+        raw.writer.transport.abort()
+        await asyncio.sleep(0.1)
+        assert (await upload(client, [minimal()])).status_code == 200
+
+
+async def test_no_connection_in_time(database_url: str) -> None:
+    """A pool with nothing left answers "later", never an error of ours."""
+    async with limited(database_url, pool_size=1, pool_timeout=0.1, max_exports=1) as (client, _):
+        await _fill(client)
+        with _stalled(client):
+            await asyncio.sleep(0.3)
+            answer = await client.get(f"{IMAGES}/_search")
+            assert (answer.status_code, answer.json()["status"], answer.headers["retry-after"]) == (503, "-503", "1")
+            assert (await client.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("registry.example", True),
+        ("Registry.Example:8000", True),
+        ("a.b.example.org", True),
+        ("[::1]:8000", True),
+        ("example.org", False),
+        ("registry.example.evil", False),
+        ("evilexample.org", False),
+        ("127.0.0.1", False),
+        ("", False),
+    ],
+)
+async def test_hosts(database_url: str, host: str, known: bool) -> None:
+    """Only the names that are set are answered to; probes come by number."""
+    names = frozenset({"registry.example", "*.example.org", "[::1]"})
+    async with limited(database_url, allowed_hosts=names) as (client, raw):
+        answer = await client.get(f"{IMAGES}/_search", headers={"host": host})
+        assert answer.status_code == (200 if known else 400)
+        assert answer.json()["status"] == ("0" if known else "-1")
+        assert (await client.get("/healthz", headers={"host": host})).status_code == 200
+        await raw.send(b"GET /algoPlatform HTTP/1.1\r\nHost: registry.example\r\nHost: registry.example\r\n\r\n")
+        assert (await raw.answer()).status == 400
+
+
+@pytest.mark.parametrize(("trusted", "seen"), [([], "127.0.0.1"), (["127.0.0.0/8"], "203.0.113.9")])
+async def test_forwarded(database_url: str, trusted: list[str], seen: str) -> None:
+    """X-Forwarded-For counts from the proxies that are set, and from no others."""
+    async with limited(database_url, trusted_proxies=frozenset(trusted)) as (client, _):
+        with capture_logs() as lines:
+            await client.get(f"{IMAGES}/_search", headers={"x-forwarded-for": "203.0.113.9"})
+    assert [line["client"] for line in lines if line["event"] == "request"] == [seen]
+
+
+async def test_browsers(database_url: str, client: httpx.AsyncClient, tmp_path: Any) -> None:
+    """Pages of other origins may call only where that is set, and their preflight needs no token."""
+    asking = {"origin": "https://ui.example", "access-control-request-method": "POST"}
+    assert (await client.options(REGISTER, headers=asking)).status_code == 405
+    assert "access-control-allow-origin" not in (await client.get(f"{IMAGES}/_search", headers=asking)).headers
+    key = tmp_path / "key.pem"
+    key.write_bytes(pem(rsa_key()))
+    given = {**SETTINGS, "key_file": key, "cors_origins": frozenset({"https://ui.example"})}
+    async with limited(database_url, **given) as (other, _):
+        answer = await other.options(REGISTER, headers=asking)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://ui.example")
+        answer = await other.get(f"{IMAGES}/_search", headers=asking)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (401, "https://ui.example")
+        answer = await other.options(REGISTER, headers=asking | {"origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_compressed(client: httpx.AsyncClient) -> None:
+    """A compressed body is refused, not blown up."""
+    answer = await client.post(REGISTER, content=b"x", headers={"content-encoding": "gzip"})
+    assert (answer.status_code, answer.json()["status"]) == (415, "-415")
+    assert await records(client) == []
+
+
+def test_networks() -> None:
+    """A proxy is an address or a network; "everyone" has to be spelt out."""
+    assert Settings(trusted_proxies="10.0.0.0/8, ::1").trusted_proxies == {"10.0.0.0/8", "::1"}
+    for wrong in ("*", "proxy", "10.0.0.1/8"):
+        with pytest.raises(ValueError, match="trusted_proxies"):
+            Settings(trusted_proxies=wrong)
