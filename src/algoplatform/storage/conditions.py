@@ -1,26 +1,23 @@
 """Conditions as SQL: a WHERE clause of fixed pieces and its numbered arguments."""
 
 import re
-from collections.abc import Callable
 from typing import Any, Final
 
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, Conditions, fold, fold_exact, grams
+from algoplatform.storage.sample import TextSample
 
 _LIKE_SPECIAL: Final = re.compile(r"([\\%_])")
 _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class Filter:
-    """The images that meet the conditions: `where` for the clause, `arguments` for its $1, $2 ...
+    """The images that meet the conditions: `where` for the clause, `arguments` for its $1, $2 ..."""
 
-    `is_common` tells of text whether so many images hold it that the index of grams is of no use.
-    """
-
-    def __init__(self, conditions: Conditions, is_common: Callable[[str], bool]) -> None:
+    def __init__(self, conditions: Conditions, sample: TextSample) -> None:
         self.arguments: list[Any] = []
         self._pieces = ["live"]
         self.indexed = False
-        self._text(conditions.search_condition, is_common)
+        self._text(conditions.search_condition, sample)
         self._equal("namespace", conditions.namespace)
         self._equal("algo_type", conditions.algo_type)
         self._equal("event_type", conditions.event_type)
@@ -40,16 +37,16 @@ class Filter:
         if value is not None:
             self._pieces.append(f"{column} = {self._add(value)}")
 
-    def _text(self, text: str | None, is_common: Callable[[str], bool]) -> None:
+    def _text(self, text: str | None, sample: TextSample) -> None:
         if text is None:
             return
         folded = fold(text)
         literal = _LIKE_SPECIAL.sub(r"\\\1", folded)
         piece = f"search LIKE {self._add(f'%{literal}%')}"
         pieces = grams(folded)
-        if pieces and not is_common(folded):
+        if pieces and not sample.is_common(folded):
             self.indexed = True
-            piece = f"image_grams(search) @> {self._add(pieces)}::text[] AND {piece}"
+            piece = f"image_grams(search) @> {self._add(sample.rarest(pieces))}::text[] AND {piece}"
         if _IMAGE_ID.fullmatch(folded):
             piece = f"({piece} OR image_id = {self._add(folded)}::uuid)"
         self._pieces.append(piece)

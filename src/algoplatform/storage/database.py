@@ -57,6 +57,9 @@ class Database:
             server_settings={
                 "application_name": "algoplatform",
                 "statement_timeout": str(int(statement_timeout * 1000)),
+                # Compiling a plan, or starting helpers to walk an index, takes longer than a search.
+                "jit": "off",
+                "min_parallel_index_scan_size": "1TB",
             },
         )
         async with pool:

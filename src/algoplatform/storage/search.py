@@ -1,26 +1,13 @@
-"""Searching: the statements that read many images, and which way PostgreSQL is sent to find them.
+"""Searching: the statements that read many images."""
 
-Text that few images hold is found through the index of grams; text that many hold, by walking the images in the order
-of the answer until a page is full. PostgreSQL cannot tell them apart by itself, since it multiplies the shares of grams
-that always come together; so a sample of the texts, which its own ANALYZE keeps, is asked. A sample that is out of date
-costs time and never changes an answer.
-"""
-
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from algoplatform.domain.search import Conditions
 from algoplatform.storage.conditions import Filter
 from algoplatform.storage.database import Connection
+from algoplatform.storage.sample import TextSample
 
-_SAMPLE: Final = """
-    SELECT histogram_bounds::text::text[] FROM pg_stats
-    WHERE schemaname = current_schema() AND tablename = 'image' AND attname = 'search'
-"""
-_SAMPLE_SECONDS: Final = 60
-# Of some 300 texts: below this share the index finds them sooner than the walk fills a page.
-_COMMON: Final = 3
 _TOTALS: Final = 256
 
 # Delimiter and quote that COPY never meets in compact JSON, so that it hands a record through as it is.
@@ -31,8 +18,7 @@ class ImageSearch:
     """Reads live images by conditions, in the order of name and tag."""
 
     def __init__(self) -> None:
-        self._sample = ""
-        self._sampled_at = float("-inf")
+        self._sample = TextSample()
         self._totals: dict[Any, tuple[str, int]] = {}
 
     async def records(self, connection: Connection, conditions: Conditions, limit: int) -> list[str]:
@@ -95,10 +81,6 @@ class ImageSearch:
             )
 
     async def _filter(self, connection: Connection, conditions: Conditions) -> Filter:
-        if conditions.search_condition is not None and time.monotonic() - self._sampled_at > _SAMPLE_SECONDS:
-            self._sampled_at = time.monotonic()
-            self._sample = "\n\n".join(await connection.fetchval(_SAMPLE) or [])
-        return Filter(conditions, self._is_common)
-
-    def _is_common(self, folded: str) -> bool:
-        return self._sample.count(folded) >= _COMMON
+        if conditions.search_condition is not None:
+            await self._sample.refresh(connection)
+        return Filter(conditions, self._sample)

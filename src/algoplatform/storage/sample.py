@@ -1,0 +1,46 @@
+"""Which way to send PostgreSQL in search of text.
+
+Text that few images hold is found through the index of grams; text that many hold, by walking the images in the order
+of the answer until a page is full. PostgreSQL cannot tell them apart by itself, since it multiplies the shares of grams
+that always come together; so a sample of the texts, which its own ANALYZE keeps, is asked. A sample that is out of date
+costs time and never changes an answer.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from algoplatform.storage.database import Connection
+
+_READ: Final = """
+    SELECT histogram_bounds::text::text[] FROM pg_stats
+    WHERE schemaname = current_schema() AND tablename = 'image' AND attname = 'search'
+"""
+_SECONDS: Final = 60
+# Of some 300 texts: below this share the index finds the images sooner than the walk fills a page.
+_COMMON: Final = 3
+# Each gram more costs a lookup for each image that has the rarest.
+_GRAMS: Final = 3
+_CONSIDERED: Final = 32
+
+
+class TextSample:
+    """Some of the searched texts, read again once a minute."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._read_at = float("-inf")
+
+    async def refresh(self, connection: Connection) -> None:
+        """Read the sample where it is old."""
+        if time.monotonic() - self._read_at > _SECONDS:
+            self._read_at = time.monotonic()
+            self._text = "\n\n".join(await connection.fetchval(_READ) or [])
+
+    def is_common(self, folded: str) -> bool:
+        """Tell whether so many images hold the text that the index is of no use."""
+        return self._text.count(folded) >= _COMMON
+
+    def rarest(self, grams: Sequence[str]) -> list[str]:
+        """Choose the grams by which to look."""
+        return sorted(grams[:_CONSIDERED], key=self._text.count)[:_GRAMS]
