@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from algoplatform.catalogue.images import Images
+from algoplatform.catalogue.revisions import Revisions
 from algoplatform.catalogue.transfer import Transfer
 from algoplatform.domain.access import AccessPolicy
 from algoplatform.domain.errors import Unavailable
@@ -22,6 +23,7 @@ class Runtime:
     settings: Settings
     database: Database
     images: Images
+    revisions: Revisions
     search: ImageSearch
     transfer: Transfer
 
@@ -58,4 +60,11 @@ class Runtime:
             statement_timeout=settings.statement_timeout,
         ) as database:
             search = ImageSearch()
-            yield cls(settings, database, Images(rules, access), search, Transfer(rules, access, search))
+            yield cls(
+                settings,
+                database,
+                Images(rules, access),
+                Revisions(rules, access),
+                search,
+                Transfer(rules, access, search),
+            )

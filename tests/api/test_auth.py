@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import io
 import json
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -276,7 +277,7 @@ async def _attempts(runtime: Runtime, connection: Connection, given: dict[str, A
     attempts = (
         runtime.images.register(connection, caller, minimal(f"{name}-new")),
         runtime.images.update(connection, caller, minimal(name, imageId=image_id), None),
-        runtime.transfer.load(connection, caller, iter([file])),
+        runtime.transfer.load(connection, caller, io.BytesIO(file)),
         runtime.images.delete(connection, image_id, caller, caller),
     )
     return [await _outcome(attempt) for attempt in attempts]

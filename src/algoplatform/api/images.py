@@ -97,8 +97,7 @@ async def _import(request: Request, file: BinaryIO, on_conflict: OnConflict, *, 
     runtime = _runtime(request)
 
     async def action(connection: Connection) -> Answer:
-        chunks = iter(lambda: file.read(_CHUNK), b"")
-        counts = await runtime.transfer.load(connection, caller_of(request), chunks, on_conflict, dry_run=dry_run)
+        counts = await runtime.transfer.load(connection, caller_of(request), file, on_conflict, dry_run=dry_run)
         return success("镜像上传成功", orjson.dumps(counts).decode())
 
     digest = await asyncio.to_thread(_digest, file) if "idempotency-key" in request.headers else b""

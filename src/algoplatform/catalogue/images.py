@@ -13,7 +13,6 @@ from algoplatform.domain.errors import ImageInUse, ImageNotFound, Refused, Versi
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.image import (
     Checked,
-    Image,
     Rules,
     check_registration,
     check_update,
@@ -23,6 +22,7 @@ from algoplatform.domain.image import (
     frame_fault,
     identity_of,
     in_field_order,
+    missing_faults,
 )
 from algoplatform.storage import images
 from algoplatform.storage.database import Connection, retried
@@ -44,9 +44,9 @@ class Images:
             raise Refused(await self._all_faults(connection, checked, data, taken=True))
         self._access.require(caller, image.image_name.namespace)
         image_id = uuid4().hex
-        written = await retried(connection, lambda: images.insert(connection, image, image_id))
+        written = await retried(connection, lambda: images.insert(connection, caller, image, image_id))
         if written.version is None:
-            faults = _missing_faults(image, written.missing)
+            faults = missing_faults(image, written.missing)
             if written.existed or not faults:
                 faults.insert(0, exists_fault(str(image.reference)))
             raise Refused(faults)
@@ -71,14 +71,16 @@ class Images:
         needed = [
             name for name in ("frameInterval", "frameNumber") if image.needs_frames and name not in checked.present
         ]
-        written = await retried(connection, lambda: images.update(connection, image, checked.present, versions, needed))
+        written = await retried(
+            connection, lambda: images.update(connection, caller, image, checked.present, versions, needed)
+        )
         if written is None:
             raise ImageNotFound(image.image_id)
         if written.version is not None:
             return written.version
         if written.stale:
             raise VersionConflict
-        faults = [*_missing_faults(image, written.missing), *map(frame_fault, written.empty)]
+        faults = [*missing_faults(image, written.missing), *map(frame_fault, written.empty)]
         if written.name_and_tag != (str(image.image_name), str(image.image_tag)):
             faults.append(Fault("imageName", Code.IDENTITY_CHANGED, "更新不能修改imageName或imageTag"))
         if faults:
@@ -91,7 +93,7 @@ class Images:
     async def delete(self, connection: Connection, image_id: str, caller: Caller, claim: Caller) -> None:
         """Delete an image that the caller, as who the claim makes him, may delete and on which no other depends."""
         scope = self._access.claimed_scope(caller, claim)
-        removed = await retried(connection, lambda: images.delete(connection, image_id, scope))
+        removed = await retried(connection, lambda: images.delete(connection, caller, image_id, scope))
         if removed is None:
             raise ImageNotFound(image_id)
         if removed.done:
@@ -115,7 +117,3 @@ class Images:
         if taken and identity in found:
             faults.append(exists_fault(str(identity)))
         return in_field_order(faults)
-
-
-def _missing_faults(image: Image, missing: Sequence[int]) -> list[Fault]:
-    return dependency_faults(image.dependencies[position - 1] for position in missing)

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from itertools import islice
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, Self
 from uuid import uuid4
+
+import asyncpg
 
 from algoplatform.domain.access import AccessPolicy, Caller, Scope, covers, outside_fault
 from algoplatform.domain.errors import FileRefused, Unavailable, clip
@@ -13,13 +16,14 @@ from algoplatform.domain.fields import check_id
 from algoplatform.domain.image import Image, Rules, check, dependencies_of, identity_of, is_blank
 from algoplatform.domain.record_file import read_records
 from algoplatform.domain.search import Conditions
-from algoplatform.storage import staging
+from algoplatform.storage import bulk, staging
 from algoplatform.storage.database import Connection
 from algoplatform.storage.search import ImageSearch
-from algoplatform.storage.staging import Counts, OnConflict, Row
+from algoplatform.storage.staging import Counts, OnConflict, StagedRow
 
 MAX_FAULTS: Final = 1000
 _BATCH: Final = 200
+_CHUNK: Final = 64 * 1024
 
 
 class Transfer:
@@ -40,49 +44,121 @@ class Transfer:
         self,
         connection: Connection,
         caller: Caller,
-        chunks: Iterator[bytes],
+        file: BinaryIO,
         on_conflict: OnConflict = OnConflict.UPDATE,
         *,
         dry_run: bool = False,
-        progress: Callable[[int], None] = lambda records: None,
+        progress: Callable[[int], None] = lambda size: None,
     ) -> Counts:
-        """Import a file in one transaction; FileRefused with the faults of every record, and then nothing is written."""
-        reading = _Reading(self._rules, self._access.scope(caller), chunks)
-        transaction = connection.transaction()
-        await transaction.start()
+        """Import a file in one transaction; FileRefused with the faults of every record, and then nothing is written.
+
+        `progress` is told the bytes read; a file that has to be read again takes them back.
+        """
+        scope = self._access.scope(caller)
+        start = file.tell()
         try:
-            await staging.fill(connection, _rows(reading, progress))
-            await _refuse(connection, reading, on_conflict)
-            created, updated = await staging.write(connection, on_conflict)
-            if not await staging.link(connection):
-                raise Unavailable
-            counts = _count(reading.records, created, updated, on_conflict)
-            if on_conflict is OnConflict.FAIL and created < reading.records:
-                # Another upload has just created one of these: asked again, the check will see it.
-                raise Unavailable
-        except BaseException:
-            await transaction.rollback()
-            raise
-        await (transaction.rollback() if dry_run else transaction.commit())
-        return counts
+            async with (
+                _Reading(self._rules, scope, _chunks(file, progress)) as reading,
+                _transaction(connection, dry_run=dry_run),
+                bulk.refusing_conflicts(),
+            ):
+                return await self._load_new(connection, caller, reading)
+        except bulk.NotOnlyNew:
+            progress(start - file.tell())
+            file.seek(start)
+        try:
+            async with (
+                _Reading(self._rules, scope, _chunks(file, progress)) as reading,
+                _transaction(connection, dry_run=dry_run),
+            ):
+                return await self._load_any(connection, caller, reading, on_conflict)
+        except asyncpg.ForeignKeyViolationError:
+            # A dependency was deleted since the check: asked again, the check will see it.
+            raise Unavailable from None
+
+    async def _load_new(self, connection: Connection, caller: Caller, reading: "_Reading") -> Counts:
+        first = await reading.next_rows()
+        if reading.total:
+            raise bulk.NotOnlyNew
+        await bulk.begin(connection, first)
+        await bulk.fill(connection, caller, _faultless(first, reading))
+        return Counts(reading.records, 0, 0, 0)
+
+    async def _load_any(
+        self, connection: Connection, caller: Caller, reading: "_Reading", on_conflict: OnConflict
+    ) -> Counts:
+        await staging.fill(connection, reading.rows())
+        await _refuse(connection, reading, on_conflict)
+        created, updated = await staging.write(connection, caller, on_conflict)
+        if not await staging.link(connection):
+            raise Unavailable
+        if on_conflict is OnConflict.FAIL and created < reading.records:
+            # Another upload has just created one of these: asked again, the check will see it.
+            raise Unavailable
+        return _count(reading.records, created, updated, on_conflict)
+
+
+@asynccontextmanager
+async def _transaction(connection: Connection, *, dry_run: bool) -> AsyncIterator[None]:
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        yield
+    except BaseException:
+        await transaction.rollback()
+        raise
+    await (transaction.rollback() if dry_run else transaction.commit())
+
+
+def _chunks(file: BinaryIO, progress: Callable[[int], None]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        progress(len(chunk))
+        yield chunk
 
 
 class _Reading:
-    """A file on its way to the staging table: rows out, faults kept aside."""
+    """A file on its way to the database: rows out, faults kept aside.
+
+    It is read and checked in a thread, a batch ahead, so that other requests are answered meanwhile.
+    """
 
     def __init__(self, rules: Rules, scope: Scope, chunks: Iterator[bytes]) -> None:
         self._rules = rules
         self._scope = scope
         self._records = read_records(chunks)
+        self._ahead: asyncio.Task[list[StagedRow | None]] | None = None
         self.records = 0
         self.faults: list[RecordFault] = []
         self.total = 0
 
-    def batch(self) -> list[Row | None]:
-        """Check the next records: a row each, None for one that cannot be staged; empty at the end of the file."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        # The thread reads the file: it must have ended before anybody closes that, or reads it again.
+        if self._ahead:
+            await asyncio.gather(self._ahead, return_exceptions=True)
+
+    async def rows(self) -> AsyncIterator[StagedRow]:
+        """Give a row for each record that can be staged."""
+        while batch := await self._next():
+            for row in batch:
+                if row is not None:
+                    yield row
+
+    async def next_rows(self) -> list[StagedRow]:
+        """Give the rows of the next batch of records."""
+        return [row for row in await self._next() if row is not None]
+
+    async def _next(self) -> list[StagedRow | None]:
+        batch = await (self._ahead or asyncio.to_thread(self._batch))
+        self._ahead = asyncio.create_task(asyncio.to_thread(self._batch)) if batch else None
+        return batch
+
+    def _batch(self) -> list[StagedRow | None]:
         return [self._row(key, data) for key, data in islice(self._records, _BATCH)]
 
-    def _row(self, key: str | None, data: Any) -> Row | None:
+    def _row(self, key: str | None, data: Any) -> StagedRow | None:
         self.records += 1
         checked = check(data, self._rules)
         faults = [*_key_faults(key, data), *checked.faults, *self._access_faults(checked.image, data)]
@@ -121,13 +197,15 @@ def _key_faults(key: str | None, data: Any) -> list[Fault]:
     return [Fault("imageId", Code.FIELD, f"imageId与键“{clip(key)}”不一致")]
 
 
-async def _rows(reading: _Reading, progress: Callable[[int], None]) -> AsyncIterator[Row]:
-    """Check the file in a thread, so that other requests are answered meanwhile."""
-    while batch := await asyncio.to_thread(reading.batch):
-        for row in batch:
-            if row is not None:
-                yield row
-        progress(reading.records)
+async def _faultless(first: list[StagedRow], reading: _Reading) -> AsyncIterator[StagedRow]:
+    for row in first:
+        yield row
+    async for row in reading.rows():
+        if reading.total:
+            raise bulk.NotOnlyNew
+        yield row
+    if reading.total:
+        raise bulk.NotOnlyNew
 
 
 async def _refuse(connection: Connection, reading: _Reading, on_conflict: OnConflict) -> None:

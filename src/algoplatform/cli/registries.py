@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
@@ -76,7 +76,7 @@ class Local:
         """Import a file, all or nothing."""
         with path.open("rb") as file:
             async with self._runtime.database.connection() as connection:
-                counts = await self._runtime.transfer.load(connection, TRUSTED, _chunks(file, advance), dry_run=dry_run)
+                counts = await self._runtime.transfer.load(connection, TRUSTED, file, dry_run=dry_run, progress=advance)
         return {name: getattr(counts, name) for name in counts.__slots__}
 
 
@@ -157,12 +157,6 @@ def _read(answer: httpx.Response) -> Any:
 
 def _record_fault(entry: dict[str, str]) -> RecordFault:
     return RecordFault(0, entry["image"], Fault(entry["field"], Code(entry["code"]), entry["message"]))
-
-
-def _chunks(file: BinaryIO, advance: Advance) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
-        advance(len(chunk))
-        yield chunk
 
 
 def _writer(file: BinaryIO) -> Callable[[bytes], Awaitable[None]]:

@@ -64,7 +64,7 @@ async def _prepare(settings: Settings, sample: Path | None) -> None:
                 return
             with sample.open("rb") as file:
                 async with runtime.database.connection() as connection:
-                    await runtime.transfer.load(connection, TRUSTED, iter(lambda: file.read(65536), b""))
+                    await runtime.transfer.load(connection, TRUSTED, file)
         except (Unavailable, asyncpg.PostgresError) as error:
             raise NotReady(f"sample not loaded: {error}") from error
 

@@ -12,12 +12,13 @@ Scope = frozenset[str] | None
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks; `trusted` is one whom something in front has let in already, or an operator at the database."""
+    """Who asks, and by which request; `trusted` is one whom something in front has let in, or an operator at the database."""
 
     authority: int | None
     namespaces: frozenset[str]
     subject: str | None = None
     trusted: bool = False
+    request_id: str | None = None
 
 
 TRUSTED: Final = Caller(None, frozenset(), trusted=True)

@@ -217,6 +217,11 @@ def dependency_faults(missing: Iterable[ImageReference]) -> list[Fault]:
     ]
 
 
+def missing_faults(image: Image, positions: Iterable[int]) -> list[Fault]:
+    """Word the dependencies of an image, counted from 1, that are not registered."""
+    return dependency_faults(image.dependencies[position - 1] for position in positions)
+
+
 def exists_fault(image: str) -> Fault:
     """Word that a live image has this name and tag already."""
     return Fault("imageName", Code.IMAGE_EXISTS, f"镜像已注册：{image}")

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from algoplatform.domain.access import Caller
 from algoplatform.domain.image import RECORD_FIELDS, Image, render, render_json
 from algoplatform.domain.reference import ImageReference
 from algoplatform.domain.search import fold_exact, search_text
@@ -15,18 +16,18 @@ DEPENDENCY_FKEY: Final = "image_dependency_dependency_fkey"
 DEPENDENT_FKEY: Final = "image_dependency_dependent_fkey"
 REFERENCE_KEY: Final = "image_reference_key"
 
-_FOUND: Final = """
+FOUND: Final = """
     SELECT wanted.position, image.image_id
     FROM unnest({names}::text[], {tags}::text[]) WITH ORDINALITY AS wanted (name, tag, position)
     JOIN image ON image.image_name = wanted.name AND image.image_tag = wanted.tag AND image.live
 """
 
 _INSERT: Final = f"""
-WITH found AS ({_FOUND.format(names="$11", tags="$12")}),
+WITH found AS ({FOUND.format(names="$11", tags="$12")}),
 written AS (
     INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
-                       useable_flag, search, record)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $13
+                       useable_flag, search, record, actor, request_id)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $13, $14, $15
     WHERE (SELECT count(*) FROM found) = cardinality($11::text[])
     ON CONFLICT (image_name, image_tag) WHERE live DO NOTHING
     RETURNING image_id, version, updated_at
@@ -40,7 +41,7 @@ FROM (VALUES (1)) AS always LEFT JOIN written ON true
 """
 
 _UPDATE: Final = f"""
-WITH found AS ({_FOUND.format(names="$9", tags="$10")}),
+WITH found AS ({FOUND.format(names="$9", tags="$10")}),
 written AS (
     UPDATE image SET
         record = image_merge(record, $4),
@@ -51,7 +52,10 @@ written AS (
         incident_id = image_merge(record, $4)::json ->> 'incidentId',
         useable_flag = image_merge(record, $4)::json ->> 'useableFlag',
         version = version + 1,
-        updated_at = now()
+        updated_at = now(),
+        operation = 'update',
+        actor = $13,
+        request_id = $14
     WHERE image_id = $1 AND live AND image_name = $2 AND image_tag = $3
       AND ($8::bigint[] IS NULL OR version = ANY ($8))
       AND (SELECT count(*) FROM found) = cardinality($9::text[])
@@ -81,8 +85,8 @@ _DEPENDENTS: Final = """
 _DELETE: Final = f"""
 WITH dependents AS ({_DEPENDENTS}),
 removed AS (
-    UPDATE image SET live = false, version = version + 1, updated_at = now(),
-                     record = replace(record, '"deleteFlag":"0"', '"deleteFlag":"1"')
+    UPDATE image SET live = false, version = version + 1, updated_at = now(), operation = 'delete', actor = $3,
+                     request_id = $4, record = replace(record, '"deleteFlag":"0"', '"deleteFlag":"1"')
     WHERE image_id = $1 AND live AND ($2::text[] IS NULL OR namespace = ANY ($2)) AND NOT EXISTS (SELECT FROM dependents)
     RETURNING image_id
 ), edges AS (
@@ -145,23 +149,35 @@ def names_and_tags(references: Sequence[ImageReference]) -> tuple[list[str], lis
     return [str(item.name) for item in references], [str(item.tag) for item in references]
 
 
-def _missing(references: Sequence[ImageReference], found: Sequence[int]) -> list[int]:
+def missing_positions(references: Sequence[ImageReference], found: Sequence[int]) -> list[int]:
+    """Tell which references, counted from 1, are not among those found."""
     return [position for position in range(1, len(references) + 1) if position not in found]
 
 
-async def insert(connection: Connection, image: Image, image_id: str) -> Written:
+async def insert(connection: Connection, caller: Caller, image: Image, image_id: str) -> Written:
     """Register an image and its dependencies unless its name and tag are taken or a dependency is missing."""
     needs = image.dependencies
     row = await connection.fetchrow(
-        _INSERT, UUID(image_id), *columns(image), *names_and_tags(needs), render(image, image_id)
+        _INSERT,
+        UUID(image_id),
+        *columns(image),
+        *names_and_tags(needs),
+        render(image, image_id),
+        caller.subject,
+        caller.request_id,
     )
     assert row is not None
-    missing = _missing(needs, row["found"])
+    missing = missing_positions(needs, row["found"])
     return Written(row["version"], missing, existed=row["existed"])
 
 
 async def update(
-    connection: Connection, image: Image, present: frozenset[str], versions: Sequence[int] | None, needed: Sequence[str]
+    connection: Connection,
+    caller: Caller,
+    image: Image,
+    present: frozenset[str],
+    versions: Sequence[int] | None,
+    needed: Sequence[str],
 ) -> Written | None:
     """Change the fields that are present, if the image has one of these versions and `needed` are stored; None if there is no such image."""
     assert image.image_id is not None
@@ -185,22 +201,26 @@ async def update(
         *names_and_tags(needs),
         needed,
         relinks,
+        caller.subject,
+        caller.request_id,
     )
     assert row is not None
     if row["image_name"] is None:
         return None
     return Written(
         row["new_version"],
-        _missing(needs, row["found"]),
+        missing_positions(needs, row["found"]),
         name_and_tag=(row["image_name"], row["image_tag"]),
         stale=versions is not None and row["version"] not in versions,
         empty=row["empty"],
     )
 
 
-async def delete(connection: Connection, image_id: str, namespaces: Collection[str] | None) -> Removed | None:
+async def delete(
+    connection: Connection, caller: Caller, image_id: str, namespaces: Collection[str] | None
+) -> Removed | None:
     """Mark an image deleted, if it is of one of the namespaces (None: any) and nothing depends on it; None if there is no such image."""
-    row = await connection.fetchrow(_DELETE, UUID(image_id), namespaces)
+    row = await connection.fetchrow(_DELETE, UUID(image_id), namespaces, caller.subject, caller.request_id)
     return Removed(row["removed"], row["namespace"], row["dependents"], row["total"]) if row else None
 
 
@@ -215,7 +235,7 @@ async def get(connection: Connection, image_id: str) -> Stored | None:
 async def find_references(connection: Connection, references: Sequence[ImageReference]) -> set[ImageReference]:
     """Tell which of these are live."""
     names, tags = names_and_tags(references)
-    rows = await connection.fetch(_FOUND.format(names="$1", tags="$2"), names, tags)
+    rows = await connection.fetch(FOUND.format(names="$1", tags="$2"), names, tags)
     return {references[row["position"] - 1] for row in rows}
 
 

@@ -1,7 +1,7 @@
 """An upload's place in the database: a temporary table filled by COPY, then checks and writes of whole sets.
 
-All of it runs in one transaction of the caller. Rows are written in the order of name and tag, so that uploads that
-overlap wait for each other and never deadlock.
+All of it runs in one transaction of the caller. Rows are written in the order of name and tag, by one upload at a time,
+so that nothing that writes several rows waits for another that does.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -10,11 +10,15 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from algoplatform.domain.access import Caller
 from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.image import Image, dependency_faults, exists_fault, render
 from algoplatform.domain.reference import ImageReference
 from algoplatform.storage.database import Connection
 from algoplatform.storage.images import columns, names_and_tags
+
+# Held by an upload while it writes, so that two that overlap never wait for each other.
+UPLOAD_LOCK: Final = "hashtextextended('algoplatform upload', 0)"
 
 # Where the id ends and the rest of a record's text begins, counted from 1.
 _REST: Final = 46
@@ -68,16 +72,17 @@ DO UPDATE SET
     factory = excluded.factory, algo_type = excluded.algo_type, event_type = excluded.event_type,
     incident_id = excluded.incident_id, useable_flag = excluded.useable_flag, search = excluded.search,
     record = overlay(excluded.record PLACING substr(image.record, 13, 32) FROM 13 FOR 32),
-    version = image.version + 1, updated_at = now()
+    version = image.version + 1, updated_at = now(), operation = excluded.operation, actor = excluded.actor,
+    request_id = excluded.request_id
 WHERE substr(image.record, {_REST}) <> substr(excluded.record, {_REST})
 """
 
 _WRITE: Final = """
 WITH done AS (
     INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
-                       useable_flag, search, record)
+                       useable_flag, search, record, operation, actor, request_id)
     SELECT image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
-           useable_flag, search, record
+           useable_flag, search, record, 'upload', $1, $2
     FROM staging ORDER BY image_name, image_tag
     ON CONFLICT (image_name, image_tag) WHERE live {on_conflict}
     RETURNING image_id, image_name, image_tag, xmax = 0 AS created
@@ -122,20 +127,20 @@ class Counts:
     skipped: int
 
 
-Row = tuple[Any, ...]
+StagedRow = tuple[Any, ...]
 
 
-def row(position: int, image: Image, image_id: str) -> Row:
+def row(position: int, image: Image, image_id: str) -> StagedRow:
     """Make the staged form of a record without faults."""
     return position, UUID(image_id), *columns(image), render(image, image_id), *names_and_tags(image.dependencies)
 
 
-def faulty_row(position: int, identity: ImageReference, needs: Sequence[ImageReference]) -> Row:
+def faulty_row(position: int, identity: ImageReference, needs: Sequence[ImageReference]) -> StagedRow:
     """Make the staged form of a record with faults: others may depend on it, and it on others."""
     return position, None, str(identity.name), str(identity.tag), *[None] * 8, *names_and_tags(needs)
 
 
-async def fill(connection: Connection, rows: AsyncIterator[Row]) -> None:
+async def fill(connection: Connection, rows: AsyncIterator[StagedRow]) -> None:
     """Make the staging table and stream the rows into it."""
     await connection.execute(_CREATE)
     await connection.copy_records_to_table("staging", records=rows)
@@ -156,11 +161,12 @@ async def faults(connection: Connection, on_conflict: OnConflict, limit: int) ->
     return found, total
 
 
-async def write(connection: Connection, on_conflict: OnConflict) -> tuple[int, int]:
-    """Write the staged images: how many were created and how many updated."""
+async def write(connection: Connection, caller: Caller, on_conflict: OnConflict) -> tuple[int, int]:
+    """Write the staged images, one upload after the other: how many were created and how many updated."""
+    await connection.execute(f"SELECT pg_advisory_xact_lock({UPLOAD_LOCK})")
     await connection.execute(_MOVE_TAKEN_IDS)
     clause = _UPDATE_CLAUSE if on_conflict is OnConflict.UPDATE else "DO NOTHING"
-    done = await connection.fetchrow(_WRITE.format(on_conflict=clause))
+    done = await connection.fetchrow(_WRITE.format(on_conflict=clause), caller.subject, caller.request_id)
     assert done is not None
     return done["created"], done["updated"]
 

@@ -44,6 +44,9 @@ image = Table(
     Column("live", Boolean, nullable=False, server_default=_TRUE, comment="false once deleted"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("operation", _BYTEWISE, nullable=False, server_default=text("'register'")),
+    Column("actor", _BYTEWISE),
+    Column("request_id", _BYTEWISE),
     PrimaryKeyConstraint("image_id", name="image_pkey"),
     UniqueConstraint("image_id", "live", name="image_live_key"),
     CheckConstraint("algo_type IN ('0', '1', '2')", name="image_algo_type_check"),
@@ -78,6 +81,20 @@ image_dependency = Table(
     CheckConstraint("live", name="image_dependency_live_check"),
     CheckConstraint("dependent_id <> dependency_id", name="image_dependency_self_check"),
     Index("image_dependency_dependency_idx", "dependency_id"),
+)
+
+# Every state of an image before its present one; a trigger fills it, another keeps it append-only.
+image_revision = Table(
+    "image_revision",
+    metadata,
+    Column("image_id", Uuid, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("operation", _BYTEWISE, nullable=False),
+    Column("actor", _BYTEWISE),
+    Column("request_id", _BYTEWISE),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("record", _BYTEWISE, nullable=False),
+    PrimaryKeyConstraint("image_id", "version", name="image_revision_pkey"),
 )
 
 idempotency_key = Table(

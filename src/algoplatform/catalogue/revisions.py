@@ -1,0 +1,60 @@
+"""The use cases of an image's past: reading it, and going back to it."""
+
+import json
+from collections.abc import Sequence
+
+from algoplatform.domain.access import AccessPolicy, Caller
+from algoplatform.domain.errors import ImageNotFound, Refused, VersionConflict
+from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.image import Image, Rules, check, exists_fault, missing_faults
+from algoplatform.storage import revisions
+from algoplatform.storage.database import Connection, retried
+from algoplatform.storage.revisions import Revision, State
+
+
+class Revisions:
+    """Read an image's history, and restore an image."""
+
+    def __init__(self, rules: Rules, access: AccessPolicy) -> None:
+        self._rules = rules
+        self._access = access
+
+    async def history(
+        self, connection: Connection, image_id: str, page: int, page_size: int
+    ) -> tuple[list[Revision], int]:
+        """Read a page of the changes of an image, deleted or not, the latest first, and count them all."""
+        found, total = await revisions.history(connection, image_id, page_size, (page - 1) * page_size)
+        if not total:
+            raise ImageNotFound(image_id)
+        return found, total
+
+    async def restore(
+        self, connection: Connection, caller: Caller, image_id: str, version: int | None, versions: Sequence[int] | None
+    ) -> int:
+        """Undelete an image, or bring it back to a version, under the rules of any write; gives the new version."""
+        state = await revisions.state(connection, image_id, version)
+        if state is None:
+            raise ImageNotFound(image_id)
+        if versions is not None and state.version not in versions:
+            raise VersionConflict
+        image = self._checked(state, version)
+        self._access.require(caller, image.image_name.namespace)
+        written = await retried(
+            connection, lambda: revisions.restore(connection, caller, image, image_id, state.version)
+        )
+        if written.version is not None:
+            return written.version
+        faults = [exists_fault(str(image.reference))] if written.existed else missing_faults(image, written.missing)
+        if faults:
+            raise Refused(faults)
+        raise VersionConflict
+
+    def _checked(self, state: State, version: int | None) -> Image:
+        if version is None and state.live:
+            raise Refused([Fault("version", Code.FIELD, "version不能为空：镜像未删除，须指明恢复到哪个版本")])
+        if state.record is None:
+            raise Refused([Fault("version", Code.FIELD, f"version不存在：{version}")])
+        checked = check(json.loads(state.record) | {"deleteFlag": "0"}, self._rules)
+        if checked.image is None:
+            raise Refused(checked.faults)
+        return checked.image
