@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,6 +30,8 @@ class NotReady(Exception):
 def run(settings: Settings, sample: Path | None) -> None:
     """Serve until told to stop; an embedded PostgreSQL starts before and stops after."""
     configure_logging(settings.log_level)
+    # uvicorn drains, then raises the signal again, which would end the process before its PostgreSQL has stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with ExitStack() as stack:
         if settings.database_url is None:
             server = stack.enter_context(EmbeddedPostgres(settings.data_dir, settings.postgres_bin))

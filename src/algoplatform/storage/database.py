@@ -18,8 +18,13 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-# SQLSTATE classes: connection, rollback by the server, resources, operator intervention; and a standby's "read only".
-_PASSING = ("08", "40", "53", "57", "25006")
+# SQLSTATE classes: connection, refused login, rollback by the server, resources, operator intervention; and a database
+# that is not there (yet), and a standby's "read only".
+_PASSING = ("08", "28", "40", "53", "57", "3D000", "25006")
+
+# The last is raised where none of several hosts is the primary, and by a connection that has just been told of the
+# server's crash.
+_OF_THE_WAY = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def libpq_dsn(url: str) -> str:
@@ -31,7 +36,7 @@ def is_passing(error: BaseException) -> bool:
     """Tell the failures that say nothing about the request: the same one may succeed later."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_PASSING)
-    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError)
+    return isinstance(error, _OF_THE_WAY)
 
 
 class Database:
@@ -71,7 +76,7 @@ class Database:
         try:
             async with self._pool.acquire(timeout=self._timeout) as connection:
                 yield connection
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*_OF_THE_WAY, asyncpg.PostgresError) as error:
             if not is_passing(error):
                 raise
             log.warning("database_unavailable", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))

@@ -5,19 +5,18 @@ folder where the path would be too long for one), `programs` (a copy, only where
 """
 
 import asyncio
-import ctypes
 import fcntl
 import importlib.util
 import os
-import pwd
 import shutil
 import signal
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, Self
 from urllib.parse import quote
@@ -25,20 +24,20 @@ from urllib.parse import quote
 import asyncpg
 import structlog
 
+from algoplatform.storage.processes import EmbeddedPostgresError, die_with_parent, server_user
+
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
+
 log = structlog.get_logger()
 
 DATABASE: Final = "algoplatform"
+# Said on both sides: an operator's PGPORT is about another server.
+_PORT: Final = 5432
 _START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 30
 # A unix socket's path has 107 bytes, of which its name takes 15.
 _MAX_SOCKET_DIR: Final = 107 - 15
-_PR_SET_PDEATHSIG: Final = 1
-_SERVER_USERS: Final = ("postgres", "nobody")
 _BUILTIN_LOCALE: Final = 17
-
-
-class EmbeddedPostgresError(RuntimeError):
-    """The embedded PostgreSQL cannot run; the message is for the operator."""
 
 
 class EmbeddedPostgres:
@@ -47,9 +46,10 @@ class EmbeddedPostgres:
     def __init__(self, data_dir: Path, bin_dir: Path | None = None, *, fast: bool = False) -> None:
         self._home = data_dir.absolute()
         self._data = self._home / "postgres"
-        self._programs = bin_dir or _wheel_programs()
+        self._given_programs = bin_dir is not None
+        self._programs = bin_dir.absolute() if bin_dir else _wheel_programs()
         self._fast = fast
-        self._user = _server_user()
+        self._user = server_user(self._data)
         self._socket_dir = self._home / "run"
         self._lock: IO[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,7 +59,7 @@ class EmbeddedPostgres:
     @property
     def dsn(self) -> str:
         """The address of the database, as libpq and asyncpg read it."""
-        return f"postgresql://{DATABASE}@/{DATABASE}?host={quote(str(self._socket_dir))}"
+        return f"postgresql://{DATABASE}@/{DATABASE}?host={quote(str(self._socket_dir))}&port={_PORT}"
 
     @property
     def pid(self) -> int | None:
@@ -73,12 +73,13 @@ class EmbeddedPostgres:
             if not (self._data / "PG_VERSION").exists():
                 self._initdb()
             self._check_version()
-            started = threading.Event()
-            self._watcher = threading.Thread(target=self._watch, args=(started,), name="postgres", daemon=True)
+            self._watcher = threading.Thread(target=self._watch, name="postgres", daemon=True)
             self._watcher.start()
-            started.wait()
             self._await_ready()
             self._create_database()
+        except OSError as error:
+            self.__exit__()
+            raise EmbeddedPostgresError(f"cannot use {self._home}: {error}") from error
         except BaseException:
             self.__exit__()
             raise
@@ -86,10 +87,12 @@ class EmbeddedPostgres:
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-        if self._watcher is not None:
-            self._watcher.join(_STOP_SECONDS)
+        deadline = time.monotonic() + _STOP_SECONDS
+        # Again and again: the watcher may be about to start another one.
+        while self._watcher is not None and self._watcher.is_alive() and time.monotonic() < deadline:
+            if self._process is not None:
+                self._process.send_signal(signal.SIGINT)
+            self._watcher.join(0.2)
         if self._socket_dir.parent != self._home:
             shutil.rmtree(self._socket_dir, ignore_errors=True)
         if self._lock is not None:
@@ -115,12 +118,25 @@ class EmbeddedPostgres:
                 f"the user {self._user.pw_name if self._user else ''} cannot reach {self._home}: PostgreSQL does not run as"
                 " root; set ALGOPLATFORM_DATA_DIR to a folder that others can enter"
             )
-        if not (self._programs / "postgres").exists():
-            raise EmbeddedPostgresError(f"no PostgreSQL in {self._programs}")
-        if not self._can_run([self._programs / "postgres", "--version"]):
-            copy = self._home / "programs"
-            shutil.copytree(self._programs.parent, copy, dirs_exist_ok=True)
-            self._programs = copy / self._programs.name
+        if not self._programs_run():
+            self._copy_programs()
+
+    def _programs_run(self) -> bool:
+        return all(self._can_run([self._programs / name, "--version"]) for name in ("postgres", "initdb"))
+
+    def _copy_programs(self) -> None:
+        """Give the server's user a copy of the wheel's programs; a folder of the operator's own may hold anything beside them."""
+        if self._user and not self._given_programs:
+            installed, copy = self._programs.parents[1], self._home / "programs"
+            # The programs find their libraries by the way from one to the other.
+            for part in ("pginstall", f"../{installed.name}.libs"):
+                shutil.copytree(installed / part, copy / installed.name / part, dirs_exist_ok=True)
+            for path in (copy, *copy.rglob("*")):
+                os.chown(path, self._user.pw_uid, self._user.pw_gid)
+            self._programs = copy / installed.name / "pginstall" / "bin"
+        if not self._programs_run():
+            user = f" that the user {self._user.pw_name} can run" if self._user else ""
+            raise EmbeddedPostgresError(f"no PostgreSQL{user} in {self._programs}; set ALGOPLATFORM_POSTGRES_BIN")
 
     def _own(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -130,7 +146,7 @@ class EmbeddedPostgres:
     def _can_run(self, command: Sequence[str | Path]) -> bool:
         try:
             return subprocess.run(command, check=False, capture_output=True, **self._as_user()).returncode == 0
-        except PermissionError:
+        except OSError:
             return False
 
     def _as_user(self) -> dict[str, Any]:
@@ -155,18 +171,9 @@ class EmbeddedPostgres:
         unfinished = self._data.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
         self._own(unfinished)
-        command: list[str | Path] = [
-            self._programs / "initdb",
-            "-D",
-            unfinished,
-            "-U",
-            DATABASE,
-            "-E",
-            "UTF8",
-            "-A",
-            "trust",
-            *locale,
-        ]
+        sync = ["--no-sync"] if self._fast else []
+        options: list[str | Path] = ["-D", unfinished, "-U", DATABASE, "-E", "UTF8", "-A", "trust", *locale, *sync]
+        command = [self._programs / "initdb", *options]
         answer = subprocess.run(command, check=False, capture_output=True, text=True, **self._as_user())
         if answer.returncode:
             raise EmbeddedPostgresError(f"initdb failed: {answer.stderr.strip()}")
@@ -180,20 +187,23 @@ class EmbeddedPostgres:
                 " (algoplatform export), move the folder away, and import"
             )
 
-    def _watch(self, started: threading.Event) -> None:
+    def _watch(self) -> None:
         """Run the server until told to stop, again and again; its death signal is tied to this thread."""
         while not self._stopping.is_set():
             began = time.monotonic()
-            self._process = self._spawn()
-            started.set()
-            status = self._process.wait()
+            try:
+                self._process = self._spawn()
+                status: int | str = self._process.wait()
+            except (OSError, subprocess.SubprocessError) as error:
+                status = str(error)
             if not self._stopping.is_set():
                 log.warning("postgres_died", status=status)
-                time.sleep(max(0.0, 0.2 - (time.monotonic() - began)))
+                self._stopping.wait(max(0.0, 0.2 - (time.monotonic() - began)))
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         settings = {
             "listen_addresses": "",
+            "port": str(_PORT),
             "unix_socket_directories": str(self._socket_dir),
             "shared_buffers": "128MB",
             "max_connections": "200",
@@ -211,32 +221,42 @@ class EmbeddedPostgres:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),
+                preexec_fn=die_with_parent(),
                 **environment,
             )
 
     def _stale_pid(self) -> str:
-        """Wait for a server that outlived its owner; name the pid that another program was given since."""
+        """Wait for a server that outlived its owner; name the pid that is not, or no longer, such a server's."""
+        file = self._data / "postmaster.pid"
         deadline = time.monotonic() + _STOP_SECONDS
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self._stopping.is_set():
             try:
-                pid = int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
-                if Path(f"/proc/{pid}/cwd").readlink() != self._data:
-                    return str(pid)
-            except (OSError, ValueError):
-                return "0"
+                pid = int(file.read_text().split("\n", 1)[0])
+            except FileNotFoundError:
+                break
+            except ValueError:
+                # Killed between creating and writing it; PostgreSQL would refuse to start for ever.
+                file.unlink()
+                break
+            if not self._serves_data(pid):
+                return str(pid)
             time.sleep(0.05)
         return "0"
+
+    def _serves_data(self, pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/cwd").readlink() == self._data.resolve()
+        except OSError:
+            return False
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
-            try:
-                self._query("SELECT 1")
-            except (OSError, asyncpg.PostgresError):
-                time.sleep(0.02)
-            else:
-                return
+            # Until ours is started, one that outlived its owner might answer.
+            with suppress(OSError, asyncpg.PostgresError):
+                if self._process and self._query("SELECT 1"):
+                    return
+            time.sleep(0.02)
         raise EmbeddedPostgresError(f"PostgreSQL does not start; see {self._home / 'postgres.log'}")
 
     def _create_database(self) -> None:
@@ -248,7 +268,9 @@ class EmbeddedPostgres:
         result: list[Any] = []
 
         async def run() -> None:
-            connection = await asyncpg.connect(user=DATABASE, database="postgres", host=str(self._socket_dir))
+            connection = await asyncpg.connect(
+                user=DATABASE, database="postgres", host=str(self._socket_dir), port=_PORT
+            )
             try:
                 result.extend(await connection.fetch(sql))
             finally:
@@ -266,28 +288,3 @@ def _wheel_programs() -> Path:
             "no database: set ALGOPLATFORM_DATABASE_URL, or install algoplatform[embedded], or set ALGOPLATFORM_POSTGRES_BIN"
         )
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
-
-
-def _server_user() -> pwd.struct_passwd | None:
-    """Choose whom the server runs as: PostgreSQL refuses to be root."""
-    if os.geteuid() != 0:
-        return None
-    for name in _SERVER_USERS:
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    raise EmbeddedPostgresError(f"PostgreSQL does not run as root, and there is no user {' or '.join(_SERVER_USERS)}")
-
-
-def _die_with_parent() -> Callable[[], None]:
-    """Make what a child calls to be stopped in order when its parent dies, however that happens."""
-    prctl = ctypes.CDLL(None).prctl
-    parent = os.getpid()
-
-    def arrange() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return arrange

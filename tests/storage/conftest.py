@@ -1,0 +1,40 @@
+"""What the tests of storage share."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from algoplatform.storage.embedded import EmbeddedPostgres
+from tests.support.postgres import Postgres, execute
+
+OLDEST = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.fixture(scope="session")
+def oldest_postgres() -> Iterator[Postgres]:
+    """The oldest PostgreSQL that the service supports, where it is installed."""
+    if not (OLDEST / "postgres").exists():
+        pytest.skip(f"no PostgreSQL 15 in {OLDEST}")
+    with tempfile.TemporaryDirectory(prefix="algoplatform-") as folder:
+        Path(folder).chmod(0o755)
+        with EmbeddedPostgres(Path(folder), OLDEST, fast=True) as server:
+            yield Postgres(server.dsn)
+
+
+@pytest.fixture(scope="session")
+def enterable() -> Iterator[Path]:
+    """A folder that the server's user can enter."""
+    with tempfile.TemporaryDirectory(prefix="algoplatform-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def home(enterable: Path) -> Path:
+    """A data folder with a table `kept` that holds 1; nobody owns it, and every test leaves it so."""
+    home = enterable / "data"
+    with EmbeddedPostgres(home, fast=True) as server:
+        execute(server.dsn, "CREATE TABLE kept AS SELECT 1 AS n")
+    return home

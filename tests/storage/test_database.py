@@ -1,0 +1,242 @@
+"""The pool: what of PostgreSQL's failures becomes "try again later", and that nothing is leaked on the way."""
+
+import asyncio
+import re
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import httpx
+import pytest
+
+from algoplatform.domain.errors import Unavailable
+from algoplatform.storage.database import Connection, Database, retried
+from tests.support.images import IMAGES, delete, minimal, records, register
+from tests.support.service import serving, settings_for
+
+WAITING = "SELECT array_agg(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _locked(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Make every statement on images wait until the end."""
+    async with _connected(url) as connection, connection.transaction():
+        await connection.execute("LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
+        yield connection
+
+
+async def _blocked(connection: "asyncpg.Connection[asyncpg.Record]", count: int = 1) -> list[int]:
+    """Wait until so many backends wait for a lock, and name them."""
+    async with asyncio.timeout(10):
+        # Statistics are a snapshot inside of a transaction.
+        while len(pids := await connection.fetchval(WAITING) or []) < count:
+            await connection.execute("SELECT pg_stat_clear_snapshot()")
+            await asyncio.sleep(0.01)
+    return list(pids)
+
+
+def _search(client: httpx.AsyncClient) -> "asyncio.Task[httpx.Response]":
+    return asyncio.create_task(client.get(f"{IMAGES}/_search"))
+
+
+def _assert_unavailable(answer: httpx.Response) -> None:
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert list(answer.json()) == ["status", "res", "msg"]
+    assert answer.json()["status"] == "-503"
+
+
+async def _pool(client: httpx.AsyncClient) -> dict[str, float]:
+    found = re.findall(r"^algoplatform_pool_connections_(\w+)\S* (\S+)$", (await client.get("/metrics")).text, re.M)
+    return {name: float(value) for name, value in found}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("/run&", "/nowhere&"),
+        ("port=5432", "port=5433"),
+        ("?", "x?"),
+        ("port=5432", "port=5432&target_session_attrs=standby"),
+    ],
+    ids=["no socket", "no server", "no database", "no primary"],
+)
+async def test_server_gone(database_url: str, change: tuple[str, str]) -> None:
+    """Without a database the process lives, is not ready, and asks for patience."""
+    gone = database_url.replace("%2F", "/").replace(*change)
+    assert gone != database_url.replace("%2F", "/")
+    async with serving(settings_for(gone)) as client:
+        _assert_unavailable(await client.get(f"{IMAGES}/_search"))
+        _assert_unavailable(await client.post(f"{IMAGES}/_register", json=minimal()))
+        assert (await client.get("/readyz")).json()["reason"] == "database unreachable"
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_server_that_says_nothing() -> None:
+    """A server that takes connections and never answers costs no more than the time to get a connection."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://someone@127.0.0.1:{silent.getsockname()[1]}/database"
+        async with serving(settings_for(url, pool_timeout=0.2)) as client:
+            began = time.monotonic()
+            _assert_unavailable(await client.get(f"{IMAGES}/_search"))
+            assert time.monotonic() - began < 2
+
+
+async def test_pool_exhausted(database_url: str) -> None:
+    """Who gets no connection in time is told so; who has one gets an answer, and then there is room again."""
+    async with serving(settings_for(database_url, pool_size=1, pool_timeout=0.2)) as client:
+        async with _locked(database_url) as holder:
+            first = _search(client)
+            await _blocked(holder)
+            began = time.monotonic()
+            _assert_unavailable(await client.get(f"{IMAGES}/_search"))
+            assert time.monotonic() - began >= 0.2
+        assert (await first).status_code == 200
+        assert (await client.get(f"{IMAGES}/_search")).status_code == 200
+
+
+async def test_statement_that_takes_too_long(database_url: str) -> None:
+    """A statement is given up after its time, and the connection serves on."""
+    async with serving(settings_for(database_url, statement_timeout=0.2, pool_size=1)) as client:
+        async with _locked(database_url):
+            _assert_unavailable(await client.get(f"{IMAGES}/_search"))
+        assert await records(client) == []
+
+
+async def test_connection_ended_by_an_administrator(client: httpx.AsyncClient, database_url: str) -> None:
+    """A connection ended mid-statement fails its request; one ended while idle is replaced and nobody notices."""
+    async with _locked(database_url) as holder:
+        search = _search(client)
+        for pid in await _blocked(holder):
+            await holder.execute("SELECT pg_terminate_backend($1)", pid)
+        _assert_unavailable(await search)
+    assert await records(client) == []
+    async with _connected(database_url) as other:
+        await other.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE application_name = 'algoplatform' AND datname = current_database()"
+        )
+    assert await records(client) == []
+
+
+async def test_too_many_connections(database_url: str) -> None:
+    """A server that takes no more connections is a matter of time."""
+    role = database_url.partition("?")[0].rpartition("/")[2]
+    async with _connected(database_url) as admin:
+        await admin.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0")
+        try:
+            async with serving(settings_for(database_url.replace("//algoplatform@", f"//{role}@"))) as client:
+                _assert_unavailable(await client.get(f"{IMAGES}/_search"))
+        finally:
+            await admin.execute(f"DROP ROLE {role}")
+
+
+async def test_faults_of_statements_are_not_passing(database_url: str) -> None:
+    """What trying again would not mend is raised as it is; the connection goes back to the pool."""
+    async with Database.open(database_url) as database:
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            async with database.connection() as connection:
+                await connection.execute("SELECT 1 / 0")
+        assert database.usage() == {"open": 1, "idle": 1, "max": 10}
+
+
+async def test_clients_that_hang_up(database_url: str) -> None:
+    """Requests whose clients went away mid-statement give their connections back."""
+    async with serving(settings_for(database_url, pool_size=4)) as client:
+        async with _locked(database_url) as holder:
+            requests = [
+                _search(client),
+                asyncio.create_task(client.post(f"{IMAGES}/_load")),
+                asyncio.create_task(client.post(f"{IMAGES}/_register", json=minimal())),
+                asyncio.create_task(
+                    client.post(f"{IMAGES}/_register", json=minimal(), headers={"Idempotency-Key": "k"})
+                ),
+            ]
+            await _blocked(holder, 4)
+            for request in requests:
+                request.cancel()
+            await asyncio.gather(*requests, return_exceptions=True)
+        async with asyncio.timeout(5):
+            while (pool := await _pool(client))["idle"] != pool["open"]:  # noqa: ASYNC110 - the service has no event to wait for
+                await asyncio.sleep(0.01)
+        answers = await asyncio.gather(*(_search(client) for _ in range(8)))
+        assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_cancelled_mid_transaction(database_url: str) -> None:
+    """A task cancelled mid-statement leaves an idle connection without its transaction."""
+    async with Database.open(database_url, size=1) as database, _locked(database_url) as holder:
+
+        async def work() -> None:
+            async with database.connection() as connection, connection.transaction():
+                await connection.execute("CREATE TABLE half (n integer)")
+                await connection.execute("SELECT FROM image")
+
+        task = asyncio.create_task(work())
+        await _blocked(holder)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert database.usage() == {"open": 1, "idle": 1, "max": 1}
+        async with database.connection() as connection:
+            assert not connection.is_in_transaction()
+            assert await connection.fetchval("SELECT to_regclass('half')") is None
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}], ids=["statement", "transaction"])
+@pytest.mark.parametrize("deleted", [True, False])
+async def test_dependency_deleted_meanwhile(
+    client: httpx.AsyncClient, database_url: str, headers: dict[str, str], deleted: bool
+) -> None:
+    """A register that saw its dependency alive waits for the delete under way, and then tells the truth."""
+    needed = await register(client, "algo/needed")
+    async with _connected(database_url) as other:
+        racing = other.transaction()
+        await racing.start()
+        await other.execute("UPDATE image SET live = false WHERE image_id = $1::text::uuid", needed)
+        body = minimal(dependencyServiceId="algo/needed:1.0")
+        answer = asyncio.create_task(client.post(f"{IMAGES}/_register", json=body, headers=headers))
+        await _blocked(other)
+        await (racing.commit() if deleted else racing.rollback())
+        assert (await answer).json()["status"] == ("308" if deleted else "0")
+
+
+async def test_dependent_registered_meanwhile(client: httpx.AsyncClient, database_url: str) -> None:
+    """A delete that saw no dependent waits for the register under way, and then refuses."""
+    needed = await register(client, "algo/needed")
+    dependent = await register(client)
+    async with _connected(database_url) as other:
+        racing = other.transaction()
+        await racing.start()
+        await other.execute("INSERT INTO image_dependency VALUES ($1::text::uuid, $2::text::uuid)", dependent, needed)
+        answer = asyncio.create_task(delete(client, needed))
+        await _blocked(other)
+        await racing.commit()
+        assert (await answer).json()["status"] == "220"
+
+
+async def test_never_the_same_twice(database_url: str) -> None:
+    """A statement that meets a foreign key every time is given up as a matter of time, not of the request."""
+    attempts = 0
+
+    async def action(connection: Connection) -> None:
+        nonlocal attempts
+        attempts += 1
+        await connection.execute("INSERT INTO image_dependency VALUES (gen_random_uuid(), gen_random_uuid())")
+
+    async with Database.open(database_url) as database:
+        with pytest.raises(Unavailable):
+            async with database.connection() as connection:
+                await retried(connection, lambda: action(connection))
+    assert attempts == 3

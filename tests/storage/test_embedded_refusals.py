@@ -1,0 +1,132 @@
+"""The embedded PostgreSQL where it cannot run: one clear line, and nothing left behind."""
+
+import importlib.util
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from algoplatform.storage import embedded, processes
+from algoplatform.storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from tests.support.owners import owning
+
+
+def _refusal(home: Path, programs: Path | None = None) -> str:
+    """Try to start, and give the line that the operator reads."""
+    with pytest.raises(EmbeddedPostgresError) as refused, EmbeddedPostgres(home, programs, fast=True):
+        pass
+    line = str(refused.value)
+    assert "\n" not in line
+    return line
+
+
+def test_second_owner(home: Path) -> None:
+    """A folder has one owner at a time, in this process and in others; it is free again afterwards."""
+    with EmbeddedPostgres(home, fast=True):
+        assert _refusal(home) == f"{home} is in use by another algoplatform; stop it first"
+    with owning(home):
+        assert "in use by another" in _refusal(home)
+    with EmbeddedPostgres(home, fast=True):
+        pass
+
+
+def test_data_of_another_major_version(home: Path) -> None:
+    """Data that this version cannot read is left alone."""
+    version = home / "postgres" / "PG_VERSION"
+    ours = version.read_text()
+    try:
+        version.write_text("14\n")
+        assert "is of PostgreSQL 14, but" in _refusal(home)
+    finally:
+        version.write_text(ours)
+
+
+def test_no_programs(home: Path, enterable: Path) -> None:
+    """A folder of programs that has none is named in full."""
+    assert f"in {enterable}/nothing;" in _refusal(home, enterable / "nothing")
+    assert "in /nothing/here;" in _refusal(home, Path("/nothing/here"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
+def test_given_programs_are_not_copied(home: Path, tmp_path: Path) -> None:
+    """Beside an operator's programs anything may lie: it is not copied to where others read."""
+    (tmp_path / "bin").symlink_to(embedded._wheel_programs())
+    (tmp_path / "secret").touch()
+    tmp_path.chmod(0o700)
+    assert "no PostgreSQL that the user" in _refusal(home, tmp_path / "bin")
+    assert not list(home.rglob("secret"))
+
+
+def test_extra_not_installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the wheel the line says what to install or to set."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    line = _refusal(home)
+    assert "algoplatform[embedded]" in line
+    assert "ALGOPLATFORM_DATABASE_URL" in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
+def test_folder_out_of_reach(tmp_path: Path) -> None:
+    """Root's own folder is no place for a server of another user."""
+    tmp_path.chmod(0o700)
+    assert "cannot reach" in _refusal(tmp_path / "data")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
+def test_nobody_to_run_as(enterable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL does not run as root."""
+    monkeypatch.setattr(processes, "_SERVER_USERS", ("no-such-user",))
+    assert "there is no user no-such-user" in _refusal(enterable / "new")
+
+
+def test_no_folder(enterable: Path) -> None:
+    """What is no folder cannot hold data."""
+    (enterable / "file").touch()
+    assert _refusal(enterable / "file" / "data").startswith(f"cannot use {enterable}/file/data: ")
+
+
+def test_folder_with_other_content(enterable: Path) -> None:
+    """A folder `postgres` that is something else is left as it is."""
+    other = enterable / "foreign" / "postgres" / "notes"
+    other.mkdir(parents=True)
+    assert "cannot use" in _refusal(enterable / "foreign")
+    assert other.exists()
+
+
+def test_initdb_fails(enterable: Path) -> None:
+    """What initdb says is passed on."""
+    programs = enterable / "failing"
+    programs.mkdir()
+    for name in ("postgres", "initdb"):
+        script = '#!/bin/sh\n[ "$1" = --version ] && echo "postgres (PostgreSQL) 18.0" && exit\necho no space left >&2\nexit 1\n'
+        (programs / name).write_text(script)
+        (programs / name).chmod(0o755)
+    assert _refusal(enterable / "fresh", programs) == "initdb failed: no space left"
+
+
+def _break_configuration(home: Path) -> Callable[[], object]:
+    file = home / "postgres" / "postgresql.auto.conf"
+    text = file.read_text()
+    file.write_text("nonsense")
+    return lambda: file.write_text(text)
+
+
+def _break_log(home: Path) -> Callable[[], object]:
+    file = home / "postgres.log"
+    file.unlink()
+    file.mkdir()
+    return file.rmdir
+
+
+@pytest.mark.parametrize("spoil", [_break_configuration, _break_log])
+def test_server_does_not_start(
+    home: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], Callable[[], object]]
+) -> None:
+    """A server that does not start is given up, and the line says where to read on."""
+    monkeypatch.setattr(embedded, "_START_SECONDS", 0.5)
+    mend = spoil(home)
+    try:
+        assert _refusal(home) == f"PostgreSQL does not start; see {home / 'postgres.log'}"
+    finally:
+        mend()
