@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.support.postgres import Postgres, execute
 KEPT = "SELECT n FROM kept"
 
 
-def _owner_of(home: Path) -> dict[str, int]:
+def _owner_of(home: Path) -> dict[str, Any]:
     """Give what starts a process as the user of the server."""
     return {"user": (home / "postgres").stat().st_uid} if os.geteuid() == 0 else {}
 
@@ -99,7 +100,15 @@ def test_server_that_outlived_its_owner(home: Path, enterable: Path) -> None:
     """A start waits for the server before to be gone, also where the folder is reached by another name."""
     other_name = enterable / "link"
     other_name.symlink_to(home)
-    command = [_programs() / "postgres", "-D", home / "postgres", "-k", home / "run", "-c", "listen_addresses="]
+    command: list[str | Path] = [
+        _programs() / "postgres",
+        "-D",
+        home / "postgres",
+        "-k",
+        home / "run",
+        "-c",
+        "listen_addresses=",
+    ]
     with subprocess.Popen(command, cwd="/", stderr=subprocess.DEVNULL, **_owner_of(home)) as before:
         wait_until((home / "run" / ".s.PGSQL.5432").exists)
         stopping = threading.Timer(0.5, before.send_signal, [signal.SIGINT])
