@@ -15,6 +15,7 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
+from algoplatform.api.app import create_app
 from algoplatform.cli.registries import open_registry
 from algoplatform.domain.access import TRUSTED, Caller
 from algoplatform.domain.errors import AlgoplatformError
@@ -180,6 +181,18 @@ async def test_what_is_open(service: httpx.AsyncClient) -> None:
         answer = await service.get(path)
         assert (answer.status_code, answer.json()["status"]) == (401, "-401"), path
     assert (await service.get("/none")).status_code == 404
+
+
+async def test_route_reached_past_the_check(settings: Settings) -> None:
+    """Without the layer that checks tokens nobody has come in, so the routes refuse everyone."""
+    app = create_app(settings)
+    app.user_middleware = [layer for layer in app.user_middleware if "verifier" not in layer.kwargs]
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x", headers=bearer()) as client:
+            for method, path in (("GET", "_search"), ("POST", "_register"), ("POST", "_load"), ("GET", "0" * 32)):
+                answer = await client.request(method, f"{IMAGES}/{path}")
+                assert (answer.status_code, answer.json()["status"]) == (401, "-401"), path
 
 
 async def test_refusal_forms(service: httpx.AsyncClient, settings: Settings) -> None:

@@ -10,8 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from algoplatform.api.auth import Verifier, verifier
+from algoplatform.api.auth import verifier
 from algoplatform.api.keys import FetchedKeys, parse_jwks
+from algoplatform.api.tokens import Verifier
 from algoplatform.domain.errors import Unauthenticated, Unavailable
 from algoplatform.settings import Settings, SettingsError
 from tests.support.images import IMAGES
@@ -37,14 +38,14 @@ def _fetching(served: KeyServer, refresh: float = 300, floor: float = 0.05) -> V
 async def test_fetched_once(database_url: str) -> None:
     """The service fetches with the first token, for all that come at once, and not again."""
     async with key_server() as served:
-        served.delay = 0.1
+        served.delay = 1
         async with serving(settings_for(database_url, **SETTINGS, jwks_url=served.url)) as client:
             assert served.asked == 0
             answers = await asyncio.gather(
                 *(client.get(f"{IMAGES}/_search", headers=bearer()) for _ in range(20)), client.get("/healthz")
             )
             assert {answer.status_code for answer in answers} == {200}
-            assert answers[-1].elapsed.total_seconds() < 0.09
+            assert answers[-1].elapsed.total_seconds() < 0.8
         assert served.asked == 1
 
 
@@ -65,12 +66,12 @@ async def test_old_keys_are_fetched_again() -> None:
     """A withdrawn key stops to count though nobody names a new one, and nobody waits for that."""
     async with key_server() as served, (checked := _fetching(served, refresh=0.05)).keys:
         assert await _passes(checked, token())
-        served.keys, served.delay = [jwk("second")], 0.2
+        served.keys, served.delay = [jwk("second")], 0.6
         await asyncio.sleep(0.06)
         began = time.perf_counter()
         assert await _passes(checked, token())
-        assert time.perf_counter() - began < 0.1
-        await asyncio.sleep(0.3)
+        assert time.perf_counter() - began < 0.4
+        await asyncio.sleep(0.9)
         assert not await _passes(checked, token())
 
 
@@ -111,7 +112,7 @@ async def test_hanging_url_holds_nobody_up() -> None:
     """While a fetch hangs, tokens of known keys pass, and the loop turns."""
     async with key_server() as served, (checked := _fetching(served)).keys:
         assert await _passes(checked, token())
-        served.delay = 0.5
+        served.delay = 1
         await asyncio.sleep(0.06)
         waiting = asyncio.create_task(_passes(checked, token("second")))
         slowest = 0.0
@@ -121,7 +122,7 @@ async def test_hanging_url_holds_nobody_up() -> None:
             assert await _passes(checked, token())
             slowest = max(slowest, time.perf_counter() - began)
         assert not await waiting
-        assert slowest < 0.2
+        assert slowest < 0.6
 
 
 async def test_pem_file(tmp_path: Path) -> None:
