@@ -58,6 +58,7 @@ class Runtime:
             size=settings.pool_size,
             timeout=settings.pool_timeout,
             statement_timeout=settings.statement_timeout,
+            prepared_statements=settings.prepared_statements,
         ) as database:
             search = ImageSearch()
             yield cls(

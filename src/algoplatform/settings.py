@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     pool_size: int = Field(10, ge=1, le=1000, description="connections to PostgreSQL at most, per worker")
     pool_timeout: float = Field(5, gt=0, le=3600, description="seconds to wait for a connection before answering -503")
     statement_timeout: float = Field(60, ge=0, le=86400, description="seconds a statement may take; 0 is no limit")
+    prepared_statements: bool = Field(
+        True, description="false behind a pooler of transactions, as PgBouncer; statement_timeout is then the role's"
+    )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     workers: int = Field(1, ge=1, le=64, description="processes that serve")

@@ -59,11 +59,11 @@ class Postgres:
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
+def running(programs: Path | None = None) -> Iterator[Postgres]:
     """Run a server for as long as the tests do; what it writes may be lost, so it need not wait for the disk."""
     with tempfile.TemporaryDirectory(prefix="algoplatform-tests-") as folder:
         Path(folder).chmod(0o755)
-        with EmbeddedPostgres(Path(folder), fast=True) as server:
+        with EmbeddedPostgres(Path(folder), programs, fast=True) as server:
             yield Postgres(server.dsn)
 
 

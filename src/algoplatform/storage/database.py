@@ -49,9 +49,27 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str, *, size: int = 10, timeout: float = 5, statement_timeout: float = 60
+        cls,
+        url: str,
+        *,
+        size: int = 10,
+        timeout: float = 5,
+        statement_timeout: float = 60,
+        prepared_statements: bool = True,
     ) -> AsyncIterator["Database"]:
-        """Open the pool without waiting for the server: a database that is away is a matter of readiness, not of start."""
+        """Open the pool without waiting for the server: a database that is away is a matter of readiness, not of start.
+
+        Without prepared statements nothing is left in a session, and nothing asked of it but its name: a pooler may hand out
+        another session for each transaction, and the settings of a session have to be the database role's.
+        """
+        session = {"application_name": "algoplatform"}
+        if prepared_statements:
+            session |= {
+                "statement_timeout": str(int(statement_timeout * 1000)),
+                # Compiling a plan, or starting helpers to walk an index, takes longer than a search.
+                "jit": "off",
+                "min_parallel_index_scan_size": "1TB",
+            }
         pool = asyncpg.create_pool(
             libpq_dsn(url),
             min_size=0,
@@ -59,13 +77,8 @@ class Database:
             timeout=timeout,
             reset=_no_reset,
             max_inactive_connection_lifetime=300,
-            server_settings={
-                "application_name": "algoplatform",
-                "statement_timeout": str(int(statement_timeout * 1000)),
-                # Compiling a plan, or starting helpers to walk an index, takes longer than a search.
-                "jit": "off",
-                "min_parallel_index_scan_size": "1TB",
-            },
+            server_settings=session,
+            statement_cache_size=100 if prepared_statements else 0,
         )
         async with pool:
             yield cls(pool, timeout)

@@ -1,0 +1,59 @@
+"""Real servers of the system's packages, started on a free port of this machine and stopped after."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    """Skip where the program is not installed."""
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def unprivileged() -> str | None:
+    """Name whom a server that refuses to be root runs as; None where we are not root."""
+    if os.geteuid() != 0:
+        return None
+    known = {user.pw_name for user in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in known)
+
+
+@contextmanager
+def running(command: Sequence[str | Path], port: int, log: Path, user: str | None = None) -> Iterator[None]:
+    """Run a server from when it listens until the test is done with it."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, user=user, cwd="/")
+    try:
+        _await_listening(process, port, log)
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _await_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise RuntimeError(f"{process.args!r} does not listen on {port}: {log.read_text()}")
