@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoplatform import __version__
 from algoplatform.api import auth, health, images
@@ -50,7 +50,6 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
-        root_path=settings.root_path,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -63,12 +62,30 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=sorted(settings.cors_origins), **_CORS)
     app.state.uploads, app.state.exports = Slots(settings.max_uploads), Slots(settings.max_exports)
+    # Not as a parameter, which is on its way out, nor as the server's: that would ask every ingress to cut the path off.
+    app.root_path = settings.root_path
+    if settings.root_path:
+        app.add_middleware(_WithRootPath)
     app.add_middleware(Observability, internal_error=_internal_error)
     app.include_router(images.router)
     app.include_router(health.router)
     mount_pages(app)
     install_handlers(app, always_200=always_200)
     return app
+
+
+class _WithRootPath:
+    """Put back the path that an ingress has cut off: what is mounted is found only by whole paths."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its whole path."""
+        root = scope.get("root_path", "")
+        if scope["type"] == "http" and not f"{scope['path']}/".startswith(f"{root}/"):
+            scope["path"] = root + scope["path"]
+        await self._app(scope, receive, send)
 
 
 def _internal_error(scope: Scope) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
