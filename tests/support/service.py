@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,9 @@ from algoplatform.api.app import create_app
 from algoplatform.api.protocol import server_options
 from algoplatform.settings import Settings
 
+# As uvicorn calls it; its own type of it asks for more than Starlette's gives.
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
 
 def settings_for(database_url: str, **given: Any) -> Settings:
     """Make settings for a test's own database."""
@@ -23,10 +26,19 @@ def settings_for(database_url: str, **given: Any) -> Settings:
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """Serve until the test is done with the client."""
+    async with (
+        listening(create_app(settings), lifespan="on", **server_options(settings)) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+    ):
+        yield client
+
+
+@asynccontextmanager
+async def listening(app: App, **options: Any) -> AsyncIterator[int]:
+    """Serve any application on a free port, as uvicorn's options say."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        config = uvicorn.Config(create_app(settings), loop="asyncio", lifespan="on", **server_options(settings))
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(uvicorn.Config(app, loop="asyncio", **{"log_config": None, **options}))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             while not server.started:
@@ -34,8 +46,7 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
                     task.result()
                     raise RuntimeError("the service did not start")
                 await asyncio.sleep(0.005)
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-                yield client
+            yield port
         finally:
             server.should_exit = True
             await task

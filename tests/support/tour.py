@@ -31,4 +31,3 @@ async def tour(client: httpx.AsyncClient) -> None:
     [new] = await records(client, searchCondition="algo/b:")
     assert (await delete(client, new["imageId"])).status_code == 200
     assert (await client.post(f"{IMAGES}/_load")).content == file
-    assert (await client.get("/readyz")).json() == {"status": "ok"}

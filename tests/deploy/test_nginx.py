@@ -1,0 +1,179 @@
+"""The service behind a real nginx with the configuration that is shipped."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.images import IMAGES, minimal, register, upload
+from tests.support.programs import ROOT, free_port, needs, running
+from tests.support.service import App, listening, serving, settings_for
+from tests.support.tour import tour
+
+pytestmark = needs("nginx")
+TOKEN = {"authorization": "Bearer good"}
+
+
+async def identity(scope: Any, receive: Any, send: Any) -> None:
+    """Know one token; forbid what it is not for."""
+    headers = dict(scope["headers"])
+    status = 204 if headers.get(b"authorization") == b"Bearer good" else 401
+    if headers[b"x-original-uri"].startswith(b"/secret"):
+        status = 403
+    await send({"type": "http.response.start", "status": status, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@asynccontextmanager
+async def nginx(folder: Path, upstream: int, root: str = "") -> AsyncIterator[httpx.AsyncClient]:
+    """Run nginx in front of a port, and give a client of it that the identity service knows."""
+    async with listening(identity) as known:
+        port = free_port()
+        text = (ROOT / "deploy/nginx/nginx.conf").read_text()
+        places = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi"))
+        places += f"uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;"
+        for ours, theirs in {
+            "algoplatform:8000": f"127.0.0.1:{upstream}",
+            "identity:9000": f"127.0.0.1:{known}",
+            "listen 8080": f"listen 127.0.0.1:{port}",
+            "http {\n": f"http {{\n{places}\n",
+        }.items():
+            assert ours in text
+            text = text.replace(ours, theirs)
+        (folder / "nginx.conf").write_text(text)
+        # Its workers, too, have to get at the test's own folder.
+        globals_ = f"daemon off; pid {folder}/pid; error_log stderr;" + ("user root;" if os.geteuid() == 0 else "")
+        command: list[str | Path] = ["nginx", "-p", folder, "-c", folder / "nginx.conf", "-g", globals_]
+        with running(command, port, folder / "log"):
+            base = f"http://127.0.0.1:{port}{root}"
+            async with httpx.AsyncClient(base_url=base, headers=TOKEN, timeout=60) as client:
+                yield client
+
+
+@asynccontextmanager
+async def fronted(url: str, folder: Path, root: str = "", **given: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """Run the service behind nginx."""
+    settings = settings_for(url, root_path=root, **given)
+    async with serving(settings) as direct, nginx(folder, direct.base_url.port or 0, root) as client:
+        yield client
+
+
+@pytest.mark.parametrize("root", ["", "/registry"])
+async def test_every_operation(database_url: str, tmp_path: Path, root: str) -> None:
+    """Every operation passes, a search by the body of a GET among them; under a path, too."""
+    async with fronted(database_url, tmp_path, root) as client:
+        await tour(client)
+        answer = await client.post(f"{IMAGES}/_register", json=minimal("algo/located"))
+        assert answer.headers["location"].startswith(f"{root}{IMAGES}/")
+        assert (await client.get("/docs")).status_code == 200
+
+
+async def test_large_bodies(database_url: str, tmp_path: Path) -> None:
+    """An upload well over nginx's own limit passes; what is too large is refused in the envelope, by one or the other."""
+    async with fronted(database_url, tmp_path) as client:
+        many = [minimal(f"algo/n{number}", algoDesc="图" * 1300) for number in range(1500)]
+        uploaded = await upload(client, many)
+        assert uploaded.json()["res"] == {"created": 1500, "updated": 0, "unchanged": 0, "skipped": 0}, uploaded.text[
+            :300
+        ]
+        assert len((await client.post(f"{IMAGES}/_load")).content) > 4 * 1024**2
+        port = client.base_url.port or 0
+        for size, message in ((256 * 1024**2 + 1, "268435456"), (258 * 1024**2, "请求体超过上限")):
+            head, body = await declared(port, "_upload", size)
+            assert " 413 " in head
+            assert '"status":"-413"' in body
+            assert message in body
+            assert "x-request-id: " in head.lower()
+        head, body = await declared(port, "_register", 3 * 1024**2)
+        assert '"msg":"请求体超过上限"' in body
+
+
+async def declared(port: int, operation: str, size: int) -> tuple[str, str]:
+    """Announce a body and send nothing of it; give the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    kind = "multipart/form-data; boundary=x" if operation == "_upload" else "application/json"
+    writer.write(
+        f"POST {IMAGES}/{operation} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nConnection: close\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {size}\r\n\r\n".encode()
+    )
+    answer = await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    return head, body
+
+
+async def test_request_id(database_url: str, tmp_path: Path) -> None:
+    """A client's id comes back; one that is none is replaced; an answer has one."""
+    async with fronted(database_url, tmp_path) as client:
+        for sent, kept in (("trace-1.A", True), ("no id", False)):
+            answer = await client.get(f"{IMAGES}/_search", headers={"x-request-id": sent})
+            assert (answer.headers.get_list("x-request-id") == [sent]) is kept
+            assert len(answer.headers.get_list("x-request-id")) == 1
+
+
+async def test_who_may(database_url: str, tmp_path: Path) -> None:
+    """Whom the identity service does not know gets no answer but 401, whom it forbids 403, each in the envelope."""
+    async with fronted(database_url, tmp_path) as client:
+        await register(client)
+        refused = await client.get(f"{IMAGES}/_search", headers={"authorization": "Bearer bad"})
+        assert (refused.status_code, refused.json()["status"]) == (401, "-401")
+        assert (await upload(client, [minimal()])).status_code == 200
+        client.headers.pop("authorization")
+        assert (await upload(client, [minimal("algo/other")])).status_code == 401
+        forbidden = await client.get("/secret")
+        assert (forbidden.status_code, forbidden.json()["status"]) == (403, "240")
+        for inside in ("/metrics", "/readyz", "/healthz", "/_authenticate"):
+            assert (await client.get(inside, headers=TOKEN)).status_code == 404
+
+
+async def test_service_away(tmp_path: Path) -> None:
+    """While no replica can be reached the answer is the envelope's -503, to be tried again."""
+    async with nginx(tmp_path, free_port()) as client:
+        answer = await client.get(f"{IMAGES}/_search")
+        assert (answer.status_code, answer.json()["status"], answer.headers["retry-after"]) == (503, "-503", "1")
+
+
+def recorder(go: asyncio.Event, seen: dict[str, str]) -> App:
+    """Note the headers of a request, answer the half of it, and the rest when told to."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.update({name.decode(): value.decode() for name, value in scope["headers"]})
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first,", "more_body": True})
+        await go.wait()
+        await send({"type": "http.response.body", "body": b"last"})
+
+    return app
+
+
+async def test_streamed(tmp_path: Path) -> None:
+    """The first records of a load are at the client before the last have left the service."""
+    go, seen = asyncio.Event(), dict[str, str]()
+    async with (
+        listening(recorder(go, seen)) as upstream,
+        nginx(tmp_path, upstream) as client,
+        client.stream("POST", f"{IMAGES}/_load") as answer,
+    ):
+        parts = answer.aiter_raw()
+        assert await asyncio.wait_for(anext(parts), 5) == b"first,"
+        go.set()
+        assert b"".join([part async for part in parts]) == b"last"
+
+
+async def test_headers(tmp_path: Path) -> None:
+    """What a client claims of itself does not reach the service, nor does its token."""
+    go, seen = asyncio.Event(), dict[str, str]()
+    go.set()
+    claims = {"x-forwarded-for": "10.0.0.1", "x-forwarded-proto": "https", "forwarded": "for=10.0.0.1"}
+    async with listening(recorder(go, seen)) as upstream, nginx(tmp_path, upstream) as client:
+        await client.get(f"{IMAGES}/_search", headers=claims | {"host": "registry.example:8443"})
+    assert (seen["x-forwarded-for"], seen["x-forwarded-proto"]) == ("127.0.0.1", "http")
+    assert seen["host"] == seen["x-forwarded-host"] == "registry.example:8443"
+    assert "forwarded" not in seen
+    assert "authorization" not in seen
+    assert len(seen["x-request-id"]) == 32
