@@ -1,0 +1,178 @@
+"""The Kubernetes manifests: valid, consistent, hardened, and about settings that there are."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from algoplatform import __version__
+from algoplatform.settings import Settings
+from tests.support.kustomize import Document, build
+from tests.support.manifests import amount, findings, pods
+from tests.support.programs import ROOT
+
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+OVERLAYS = ("small", "ha")
+CUSTOM = ("Cluster", "Pooler")
+
+
+@cache
+def _built(overlay: str) -> list[Document]:
+    return build(KUBERNETES / "overlays" / overlay)
+
+
+def built(overlay: str) -> list[Document]:
+    """Build an overlay into documents of the caller's own."""
+    return deepcopy(_built(overlay))
+
+
+def one(documents: list[Document], kind: str) -> Any:
+    """Take the one document of a kind."""
+    [found] = [document for document in documents if document["kind"] == kind]
+    return found
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_valid(overlay: str) -> None:
+    """Each manifest is what the cluster's API knows, field by field."""
+    for document in built(overlay):
+        if document["kind"] not in CUSTOM:
+            kubernetes_validate.validate(document, "1.30", strict=True)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_consistent(overlay: str) -> None:
+    """The manifests fit each other, the service and its settings."""
+    assert findings(built(overlay)) == []
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_built_as_kustomize_does(overlay: str) -> None:
+    """What these tests look at is what kustomize itself makes."""
+    made = subprocess.run(["kubectl", "kustomize", KUBERNETES / "overlays" / overlay], capture_output=True, check=True)
+
+    def key(document: Document) -> tuple[str, str]:
+        return document["kind"], document["metadata"]["name"]
+
+    assert sorted(yaml.safe_load_all(made.stdout), key=key) == sorted(built(overlay), key=key)
+
+
+def _container(documents: list[Document]) -> Any:
+    return one(documents, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+
+
+def _pod(documents: list[Document]) -> Any:
+    return one(documents, "Deployment")["spec"]["template"]["spec"]
+
+
+SPOILT: dict[str, Callable[[list[Document]], Any]] = {
+    "no DNS label": lambda all_: one(all_, "Service")["metadata"].update(name="Algo_platform"),
+    "is no DNS label": lambda all_: _container(all_).update(name="a.b"),
+    "port http 99999": lambda all_: _container(all_)["ports"][0].update(containerPort=99999),
+    "readinessProbe asks port web": lambda all_: _container(all_)["readinessProbe"]["httpGet"].update(port="web"),
+    "requests more cpu": lambda all_: _container(all_)["resources"]["requests"].update(cpu="2001m"),
+    "memory 1 GB": lambda all_: _container(all_)["resources"]["limits"].update(memory="1 GB"),
+    "not both defined and mounted": lambda all_: _container(all_)["volumeMounts"][0].update(name="secret"),
+    "no writable /tmp": lambda all_: _container(all_)["volumeMounts"][1].update(mountPath="/temp"),
+    "is not mounted": lambda all_: _container(all_)["volumeMounts"][0].update(mountPath="/secrets"),
+    "runs as root": lambda all_: _pod(all_)["securityContext"].update(runAsUser=0),
+    "seccomp": lambda all_: _pod(all_)["securityContext"].pop("seccompProfile"),
+    "writable root": lambda all_: _container(all_)["securityContext"].update(readOnlyRootFilesystem=False),
+    "escalation": lambda all_: _container(all_)["securityContext"].pop("allowPrivilegeEscalation"),
+    "capabilities": lambda all_: _container(all_)["securityContext"]["capabilities"].update(add=["NET_ADMIN"]),
+    ": token": lambda all_: _pod(all_).update(automountServiceAccountToken=True),
+    "Deployment algoplatform: selects no pod": lambda all_: one(all_, "Deployment")["spec"]["selector"][
+        "matchLabels"
+    ].update(x="y"),
+    "Service algoplatform: selects no pod": lambda all_: one(all_, "Service")["spec"]["selector"].update(x="y"),
+    "PodDisruptionBudget algoplatform: selects no pod": lambda all_: one(all_, "PodDisruptionBudget")["spec"][
+        "selector"
+    ]["matchLabels"].update(x="y"),
+    "Service algoplatform: port 80 to web": lambda all_: one(all_, "Service")["spec"]["ports"][0].update(
+        targetPort="web"
+    ),
+    "no such backend": lambda all_: one(all_, "Service")["spec"]["ports"][0].update(name="web"),
+    "no Deployment other": lambda all_: one(all_, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"].update(
+        name="other"
+    ),
+    "replicas there are": lambda all_: one(all_, "Deployment")["spec"].update(replicas=3),
+    "no Cluster other": lambda all_: one(all_, "Pooler")["spec"]["cluster"].update(name="other"),
+    "ConfigMap: ALGOPLATFORM_PROT is no setting": lambda all_: one(all_, "ConfigMap")["data"].update(
+        ALGOPLATFORM_PROT="1"
+    ),
+    "no ConfigMap other": lambda all_: _container(all_)["envFrom"][0]["configMapRef"].update(name="other"),
+    "ALGOPLATFORM_DB is no setting": lambda all_: _pod(all_)["volumes"][0]["secret"]["items"][0].update(
+        path="ALGOPLATFORM_DB"
+    ),
+    "images: ": lambda all_: _container(all_).update(image="registry.example.com/algoplatform:other"),
+    "killed before it has drained": lambda all_: _pod(all_).update(terminationGracePeriodSeconds=40),
+    "UDP 53 cannot be reached": lambda all_: one(all_, "NetworkPolicy")["spec"]["egress"].pop(0),
+    "TCP 5432 cannot be reached": lambda all_: one(all_, "NetworkPolicy")["spec"]["egress"][1]["ports"].pop(0),
+    "believes everybody": lambda all_: one(all_, "Ingress")["metadata"].pop("annotations"),
+    "lets in to a port": lambda all_: one(all_, "NetworkPolicy")["spec"]["ingress"][0]["ports"][0].update(port=80),
+}
+
+
+@pytest.mark.parametrize("finding", SPOILT)
+def test_found(finding: str) -> None:
+    """Each thing that may be wrong is found where it is."""
+    documents = built("ha")
+    SPOILT[finding](documents)
+    assert any(finding in found for found in findings(documents)), findings(documents)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_settings_are_accepted(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service itself takes every value of the ConfigMap, and may listen with them."""
+    for name, value in one(built(overlay), "ConfigMap")["data"].items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    settings.check_listening()
+    container = _container(built(overlay))
+    assert settings.port == container["ports"][0]["containerPort"]
+    assert settings.prepared_statements is (overlay == "small")
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_room_for_uploads(overlay: str) -> None:
+    """The ingress lets an upload of the greatest size through, and it has a place to wait."""
+    documents = built(overlay)
+    annotations = one(documents, "Ingress")["metadata"]["annotations"]
+    passed = amount(annotations["nginx.ingress.kubernetes.io/proxy-body-size"].upper() + "i")
+    assert passed > Settings().max_upload_bytes
+    [tmp] = [volume for volume in _pod(documents)["volumes"] if volume["name"] == "tmp"]
+    assert amount(tmp["emptyDir"]["sizeLimit"]) > 2 * Settings().max_upload_bytes
+
+
+def test_connections_fit() -> None:
+    """All poolers together open fewer connections than the server has, and take as many as all replicas may open."""
+    documents = built("ha")
+    pooler, cluster = one(documents, "Pooler")["spec"], one(documents, "Cluster")["spec"]
+    parameters, data = pooler["pgbouncer"]["parameters"], one(documents, "ConfigMap")["data"]
+    opened = pooler["instances"] * int(parameters["default_pool_size"])
+    assert opened < int(cluster["postgresql"]["parameters"]["max_connections"])
+    replicas = one(documents, "HorizontalPodAutoscaler")["spec"]["maxReplicas"]
+    clients = replicas * int(data["ALGOPLATFORM_WORKERS"]) * int(data["ALGOPLATFORM_POOL_SIZE"])
+    assert clients <= int(parameters["max_client_conn"]) * pooler["instances"]
+
+
+def test_synchronous() -> None:
+    """Of three instances two have a write before it is acknowledged."""
+    cluster = one(built("ha"), "Cluster")["spec"]
+    assert cluster["instances"] == 3
+    assert cluster["postgresql"]["synchronous"] == {"method": "any", "number": 1, "dataDurability": "required"}
+
+
+def test_no_secret_inside() -> None:
+    """Secrets are named, never held; the version deployed is this one."""
+    for overlay in OVERLAYS:
+        assert all(document["kind"] != "Secret" for document in built(overlay))
+        for _, pod in pods(built(overlay)):
+            assert pod["spec"]["containers"][0]["image"].endswith(f":{__version__}")
