@@ -1,0 +1,144 @@
+"""Alerts and dashboard: they ask for figures that the service has, and the alerts go off when they should."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.support.images import register
+from tests.support.programs import ROOT, needs
+
+RULES = ROOT / "deploy/prometheus/rules.yaml"
+DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
+# Prometheus's own, and kube-state-metrics'.
+FOREIGN = {"up", "kube_pod_container_status_restarts_total"}
+_METRIC = re.compile(r"\b(up|(?:algoplatform|kube)[a-z0-9_:]*)\b(?=\s*[{\[)=<>+-]|\s*$|,)")
+
+
+def rules() -> list[dict[str, Any]]:
+    """Read the rules of every group."""
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+def expressions() -> list[str]:
+    """Take every expression of the rules and the dashboard."""
+    dashboard = json.loads(DASHBOARD.read_text())
+    targets = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    queries = [item["query"] for item in dashboard["templating"]["list"] if item["type"] == "query"]
+    return [*(rule["expr"] for rule in rules()), *targets, *queries]
+
+
+def used(expression: str) -> set[str]:
+    """Name the metrics of an expression; what stands in quotes is none."""
+    return set(_METRIC.findall(re.sub(r'"[^"]*"', '""', expression)))
+
+
+async def test_every_metric_exists(client: httpx.AsyncClient) -> None:
+    """Each metric and label asked for is one of the service's, or of those that Prometheus always has."""
+    await register(client)
+    page = (await client.get("/metrics")).text
+    given = set(re.findall(r"^([a-z_:]+)", page, re.MULTILINE)) | FOREIGN
+    given |= {rule["record"] for rule in rules() if "record" in rule}
+    for expression in expressions():
+        assert used(expression), expression
+        assert used(expression) <= given, expression
+    assert 'route="/algoPlatform/images/_register",status="200"' in page
+    assert "algoplatform_gone" not in given
+    assert used("rate(algoplatform_gone[5m])") == {"algoplatform_gone"}
+
+
+def test_alerts_are_explained() -> None:
+    """Each alert says how bad it is, what has happened and what to do; the panels do not lie on each other."""
+    for rule in rules():
+        if "alert" in rule:
+            assert rule["labels"]["severity"] in ("critical", "warning")
+            assert {"summary", "action"} <= rule["annotations"].keys()
+    cells: set[tuple[int, int]] = set()
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        at = panel["gridPos"]
+        own = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not own & cells
+        assert at["x"] + at["w"] <= 24
+        cells |= own
+
+
+SERIES = {
+    "AlgoplatformDown": {'up{job="algoplatform"}': "0x30"},
+    "AlgoplatformDatabaseDown": {"algoplatform_database_up": "0x30"},
+    "AlgoplatformReplicaWithoutDatabase": {'algoplatform_database_up{instance="a"}': "0x30"},
+    "AlgoplatformErrors": {
+        'algoplatform_http_requests_total{status="200"}': "0+900x30",
+        'algoplatform_http_requests_total{status="503"}': "0+100x30",
+    },
+    "AlgoplatformSlow": {
+        'algoplatform_http_request_duration_seconds_bucket{le="1",route="/x"}': "0+900x30",
+        'algoplatform_http_request_duration_seconds_bucket{le="2.5",route="/x"}': "0+1000x30",
+        'algoplatform_http_request_duration_seconds_bucket{le="+Inf",route="/x"}': "0+1000x30",
+    },
+    "AlgoplatformPoolExhausted": {
+        "algoplatform_pool_connections_open": "10x30",
+        "algoplatform_pool_connections_idle": "0x30",
+        "algoplatform_pool_connections_max": "10x30",
+    },
+    "AlgoplatformRestarting": {'kube_pod_container_status_restarts_total{container="algoplatform"}': "0+1x30"},
+}
+
+
+def healthy(alert: str) -> dict[str, str]:
+    """Make the same series as they are where all is well."""
+    values = {
+        "AlgoplatformDown": ["1x30"],
+        "AlgoplatformErrors": ["0+1000x30", "0+1x30"],
+        "AlgoplatformSlow": ["0+1000x30", "0+1000x30", "0+1000x30"],
+        "AlgoplatformPoolExhausted": ["10x30", "9x30", "10x30"],
+        "AlgoplatformRestarting": ["1x30"],
+    }.get(alert, ["1x30"])
+    return dict(zip(SERIES[alert], values, strict=True))
+
+
+@needs("promtool")
+def test_alerts_go_off(tmp_path: Path) -> None:
+    """Prometheus itself raises each alert on figures that call for it, and not on healthy ones."""
+    alerts = [rule["alert"] for rule in rules() if "alert" in rule]
+    assert set(alerts) == set(SERIES)
+    shutil.copy(RULES, tmp_path / "rules.yaml")
+    tests = []
+    for alert in alerts:
+        for series, firing in ((SERIES[alert], 1), (healthy(alert), 0)):
+            tests.append(
+                {
+                    "interval": "1m",
+                    "input_series": [{"series": name, "values": values} for name, values in series.items()],
+                    "promql_expr_test": [
+                        {
+                            "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)',
+                            "eval_time": "29m",
+                            "exp_samples": [{"labels": "{}", "value": firing}],
+                        }
+                    ],
+                }
+            )
+    file = tmp_path / "tests.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}))
+    done = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs("promtool")
+def test_queries_parse(tmp_path: Path) -> None:
+    """Prometheus can read every query, with what Grafana puts in for its variables."""
+    queries = [
+        query.replace("$__rate_interval", "5m").replace("$job", ".*")
+        for query in expressions()
+        if not query.startswith("label_values(")
+    ]
+    file = tmp_path / "rules.yaml"
+    records = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": records}]}))
+    done = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
