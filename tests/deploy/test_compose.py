@@ -122,5 +122,8 @@ def test_settings_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     service = _read()["services"]["algoplatform"]
     for name, value in service["environment"].items():
         monkeypatch.setenv(name, value)
-    Settings().check_listening()
+    settings = Settings()
+    settings.check_listening()
+    [size] = [int(path.partition("size=")[2].rstrip("m")) for path in service["tmpfs"]]
+    assert size * 1024**2 > settings.workers * settings.max_uploads * settings.max_upload_bytes
     assert service["image"] == f"algoplatform:{__version__}"
