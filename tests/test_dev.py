@@ -1,0 +1,87 @@
+"""`./dev` where something is missing: one clear line, on whatever Python it meets."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout with what `dev` reads, and nothing installed."""
+    for name in ("dev", "pyproject.toml", "requirements.lock", "requirements-embedded.lock", "requirements-dev.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run with nothing in the environment but HOME and PATH."""
+    env = {"HOME": os.environ.get("HOME", "/"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(list(map(str, command)), env=env | environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"]])
+def test_usage(checkout: Path, arguments: list[str]) -> None:
+    """An unknown command, or none, gets the list of them, and nothing is installed for it."""
+    done = run(checkout / "dev", *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("usage: ./dev COMMAND")
+    assert not (checkout / ".venv").exists()
+
+
+def test_old_python(checkout: Path) -> None:
+    """A Python that is too old is told its version and the one that is needed, whatever the command."""
+    simulated = f"""
+import runpy, sys
+sys.version_info, sys.version = (3, 9, 2), "3.9.2 (default)"
+sys.argv = ["dev", "run"]
+runpy.run_path({str(checkout / "dev")!r}, run_name="__main__")
+"""
+    done = run(sys.executable, "-c", simulated)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "./dev: needs Python 3.11 or newer, this is 3.9.2\n"
+
+
+def test_old_python_can_read_it() -> None:
+    """What tells an old Python so must be written in words that it knows."""
+    ast.parse((ROOT / "dev").read_text("utf-8"), feature_version=(3, 6))
+
+
+def test_no_venv_module(checkout: Path, tmp_path: Path) -> None:
+    """Where Debian has left out ensurepip, the package to install is named, and no half .venv stays."""
+    stub = tmp_path / "stub"
+    stub.mkdir()
+    half = "import os, sys; os.makedirs(sys.argv[1] + '/bin'); sys.exit('ensurepip is not available')"
+    (stub / "venv.py").write_text(half)
+    done = run(checkout / "dev", "lint", PYTHONPATH=str(stub))
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "./dev: making .venv",
+        "./dev: cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv",
+    ]
+    assert not (checkout / ".venv").exists()
+
+
+def test_run_hands_on_its_arguments(checkout: Path, tmp_path: Path) -> None:
+    """`./dev run` is `serve` with the sample, from any folder; an install that is current is not repeated."""
+    programs = checkout / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "pip").touch()
+    (programs / "algoplatform").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (programs / "algoplatform").chmod(0o755)
+    (programs / "python").write_text('#!/bin/sh\necho "$@" >> "${0%/*}/installs"\n')
+    (programs / "python").chmod(0o755)
+    for _ in range(2):
+        done = run(checkout / "dev", "run", "--port", "8080")
+        assert done.returncode == 0, done.stderr
+        sample = str(checkout / "examples" / "image_list.json")
+        assert done.stdout.splitlines() == ["serve", "--sample", sample, "--port", "8080"]
+    locked, ours = (programs / "installs").read_text().splitlines()
+    assert "--require-hashes -r" in locked
+    assert ours.endswith("-e .")
