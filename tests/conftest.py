@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.support import postgres as server
+from tests.support.logs import Log, logged
 from tests.support.postgres import Postgres
 from tests.support.service import serving, settings_for
 
@@ -37,3 +38,10 @@ async def other_client(postgres: Postgres) -> AsyncIterator[httpx.AsyncClient]:
     with postgres.database() as dsn:
         async with serving(settings_for(dsn)) as served:
             yield served
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """The log, as `serve` writes it."""
+    with logged() as written:
+        yield written

@@ -69,6 +69,10 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ROOT_PATH", "/nodes/"),
         ("DATA_DIR", ""),
         ("DATABASE_URL", "mysql://user:hunter2@db/x"),
+        ("DATABASE_URL", "postgresql://user:hunter2/x@db/x"),
+        ("DATABASE_URL", "postgresql://user:hunter2#x@db/x"),
+        ("DATABASE_URL", "postgresql://db:port/x"),
+        ("DATABASE_URL", "postgresql://[::1/x"),
     ],
 )
 def test_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -102,6 +106,23 @@ def test_secrets_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert "hunter2" not in str(rows)
     assert rows["ALGOPLATFORM_DATABASE_URL"][1].strip("*") == ""
     assert rows["ALGOPLATFORM_SECRETS_DIR"][1] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://db",
+        "postgresql://u:p%2Fq@db:5432/x?sslmode=require",
+        "postgresql+asyncpg://u@db/x",
+        "postgresql://u@[::1]:5432/x",
+        "postgresql://u@a:1,b:2/x?target_session_attrs=read-write",
+        "postgresql:///x?host=/run/postgresql",
+        "postgresql://algoplatform@/algoplatform?host=%2Ftmp%2Frun",
+    ],
+)
+def test_database_urls(url: str) -> None:
+    """Every form of address that libpq knows and asyncpg reads is taken."""
+    assert load(database_url=url).database_url is not None
 
 
 def test_secrets_folder_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

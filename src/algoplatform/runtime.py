@@ -16,6 +16,10 @@ from algoplatform.storage.database import Database, revision
 from algoplatform.storage.search import ImageSearch
 
 
+class NotReady(Exception):
+    """The database is not one that this version can work on; the message says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """The use cases and the database that they work on."""
@@ -27,18 +31,23 @@ class Runtime:
     search: ImageSearch
     transfer: Transfer
 
+    async def require_schema(self) -> None:
+        """Raise NotReady unless the schema is the one that this version needs."""
+        async with self.database.connection() as connection:
+            current = await revision(connection)
+        if current != migrations.head():
+            at = current or "nothing"
+            raise NotReady(f"schema is at {at}, this version needs {migrations.head()}: run `algoplatform migrate`")
+
     async def readiness(self) -> str | None:
         """Tell what keeps the service from serving; None where nothing does."""
         try:
-            async with self.database.connection() as connection:
-                current = await revision(connection)
+            await self.require_schema()
         except Unavailable:
             return "database unreachable"
-        if current == migrations.head():
-            return None
-        return (
-            f"schema is at {current or 'nothing'}, this version needs {migrations.head()}: run `algoplatform migrate`"
-        )
+        except NotReady as problem:
+            return str(problem)
+        return None
 
     async def count_live(self) -> int:
         """Count the live images."""

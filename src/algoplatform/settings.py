@@ -52,7 +52,10 @@ Networks = Annotated[
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Algorithms = Annotated[frozenset[Algorithm], NoDecode, BeforeValidator(_comma_separated)]
 Text = Annotated[str | None, BeforeValidator(_unset_if_blank)]
-_URL_SCHEMES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
+_HOST = r"(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]@:,/?#]*)(?::[0-9]{1,5})?"
+_DATABASE_URL = re.compile(
+    rf"(?:postgres|postgresql|postgresql\+asyncpg)://(?:[^@/?#]*@)?{_HOST}(?:,{_HOST})*(?:[/?].*)?"
+)
 
 
 class Settings(BaseSettings):
@@ -136,8 +139,10 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(_URL_SCHEMES):
-            raise ValueError("must start with postgresql://")
+        if value is not None and not _DATABASE_URL.fullmatch(value.get_secret_value()):
+            raise ValueError(
+                "must be postgresql://user:password@host:port/database, special characters of the password percent-encoded"
+            )
         return value
 
     @field_validator("data_dir")

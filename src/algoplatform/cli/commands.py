@@ -2,32 +2,37 @@
 
 import asyncio
 import json
+import logging
+import os
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, BinaryIO, NoReturn
 
+import asyncpg
 import httpx
+import structlog
 import typer
+from alembic.util import CommandError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-from rich.table import Table
+from sqlalchemy.exc import DBAPIError
 
 from algoplatform import __version__
 from algoplatform import settings as configuration
 from algoplatform.api import auth
 from algoplatform.api.app import create_app
-from algoplatform.cli import serving
+from algoplatform.cli import serving, tables
 from algoplatform.cli.registries import open_registry
-from algoplatform.domain.errors import AlgoplatformError, FileRefused, clip
+from algoplatform.domain.errors import AlgoplatformError, FileRefused, Unavailable
 from algoplatform.domain.image import Rules, check
 from algoplatform.domain.record_file import read_records
-from algoplatform.settings import Settings, SettingsError
+from algoplatform.runtime import NotReady
+from algoplatform.settings import SettingsError
 from algoplatform.storage import migrations
 from algoplatform.storage.database import libpq_dsn
 from algoplatform.storage.embedded import EmbeddedPostgresError
-
-T = TypeVar("T")
 
 app = typer.Typer(
     help="算法平台的镜像登记处。配置见 algoplatform settings。",
@@ -43,6 +48,8 @@ Url = Annotated[str | None, typer.Option("--url", help="服务地址，如http:/
 @app.callback(invoke_without_command=True)
 def main(version: Annotated[bool, typer.Option("--version", help="显示版本")] = False) -> None:
     """算法平台的镜像登记处。"""
+    # Only `serve` writes a log; the others say what went wrong in a line of their own.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     if version:
         console.print(__version__)
         raise typer.Exit
@@ -51,40 +58,36 @@ def main(version: Annotated[bool, typer.Option("--version", help="显示版本")
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="监听地址")] = None,
-    port: Annotated[int | None, typer.Option(help="监听端口")] = None,
+    port: Annotated[int | None, typer.Option(help="监听端口，0为任意空闲端口")] = None,
     workers: Annotated[int | None, typer.Option(help="工作进程数")] = None,
     sample: Annotated[Path | None, typer.Option(help="登记处为空时，先导入此文件", exists=True)] = None,
 ) -> None:
     """启动服务；没有设置ALGOPLATFORM_DATABASE_URL时，自带一个PostgreSQL。"""
     given = {"host": host, "port": port, "workers": workers}
-    settings = _settings(**{name: value for name, value in given.items() if value is not None})
-    try:
+    with _told():
+        settings = configuration.load(**{name: value for name, value in given.items() if value is not None})
         settings.check_listening()
         auth.verifier(settings)
         serving.run(settings, sample)
-    except (SettingsError, EmbeddedPostgresError, serving.NotReady) as error:
-        _fail(str(error))
 
 
 @app.command()
 def migrate() -> None:
     """把数据库的结构升级到本版本。"""
-    settings = _settings()
-    if settings.database_url is None:
-        _fail("ALGOPLATFORM_DATABASE_URL未设置；自带的PostgreSQL在serve启动时自动升级")
-    try:
+    with _told():
+        settings = configuration.load()
+        if settings.database_url is None:
+            raise SettingsError("ALGOPLATFORM_DATABASE_URL未设置；自带的PostgreSQL在serve启动时自动升级")
         migrations.upgrade(libpq_dsn(settings.database_url.get_secret_value()))
-    except OSError as error:
-        _fail(f"数据库无法连接：{error}")
     console.print(f"数据库结构版本：{migrations.head()}")
 
 
 @app.command()
 def export(file: Annotated[Path, typer.Argument(help="写到这个文件")], url: Url = None) -> None:
     """导出全部镜像到一个JSON文件。"""
-    with file.open("wb") as target:
-        _run(_with_registry(url, lambda registry: registry.export(target)))
-    console.print(f"已导出到{file}（{file.stat().st_size}字节）")
+    with _told(), _whole(file) as target:
+        _run(url, lambda registry: registry.export(target))
+    errors.print(f"已导出到{file}（{file.stat().st_size}字节）", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command(name="import")
@@ -95,44 +98,54 @@ def import_(
 ) -> None:
     """从一个JSON文件导入镜像：全部成功，或全部不写入。"""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
+    shown = Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
+    with _told(), shown as progress:
         task = progress.add_task("导入", total=file.stat().st_size)
 
         def advance(size: int) -> None:
             progress.advance(task, size)
 
-        counts = _run(_with_registry(url, lambda registry: registry.load(file, dry_run=dry_run, advance=advance)))
-    table = Table("新建", "更新", "未变", "跳过", title="检查通过（未写入）" if dry_run else "导入成功")
-    table.add_row(*(str(counts[name]) for name in ("created", "updated", "unchanged", "skipped")))
-    console.print(table)
+        counts = _run(url, lambda registry: registry.load(file, dry_run=dry_run, advance=advance))
+    row = [counts[name] for name in ("created", "updated", "unchanged", "skipped")]
+    title = "检查通过（未写入）" if dry_run else "导入成功"
+    console.print(tables.table(("新建", "更新", "未变", "跳过"), [row], title))
 
 
 @app.command()
 def search(text: Annotated[str, typer.Argument(help="搜索条件")] = "", url: Url = None) -> None:
     """查询镜像，最多1000个。"""
-    table = Table("镜像", "厂商", "算法名称", "类别", "依赖", "imageId")
-    for record in _run(_with_registry(url, lambda registry: registry.search(text))):
-        name = f"{record['imageName']}:{record['imageTag']}"
-        needs = record["dependencyServiceId"] or ""
-        table.add_row(name, record["factory"], record["algoName"], record["algoType"], needs, record["imageId"])
-    console.print(table)
+    with _told():
+        found = _run(url, lambda registry: registry.search(text))
+    rows = [
+        (f"{record['imageName']}:{record['imageTag']}", *(record[name] for name in _COLUMNS.values()))
+        for record in found
+    ]
+    console.print(tables.table(("镜像", *_COLUMNS), rows))
+
+
+_COLUMNS = {
+    "厂商": "factory",
+    "算法名称": "algoName",
+    "类别": "algoType",
+    "依赖": "dependencyServiceId",
+    "imageId": "imageId",
+}
 
 
 @app.command(name="check")
 def check_(url: Url = None) -> None:
     """列出不再符合现行规则的镜像。"""
-    rules = Rules(_settings().node_ports)
-    table = Table("镜像", "字段", "状态码", "错误")
-    records = 0
-    with tempfile.TemporaryFile() as file:
-        _run(_with_registry(url, lambda registry: registry.export(file)))
+    records, rows = 0, []
+    with _told(), tempfile.TemporaryFile() as file:
+        rules = Rules(configuration.load().node_ports)
+        _run(url, lambda registry: registry.export(file))
         file.seek(0)
         for _, data in read_records(iter(lambda: file.read(65536), b"")):
             records += 1
-            for fault in check(data, rules).faults:
-                table.add_row(f"{data['imageName']}:{data['imageTag']}", fault.field, fault.code, fault.message)
-    if table.row_count:
-        console.print(table)
+            name = f"{data['imageName']}:{data['imageTag']}"
+            rows += [(name, fault.field, fault.code, fault.message) for fault in check(data, rules).faults]
+    if rows:
+        console.print(tables.table(("镜像", "字段", "状态码", "错误"), rows))
         raise typer.Exit(1)
     console.print(f"{records}个镜像全部符合规则")
 
@@ -140,47 +153,70 @@ def check_(url: Url = None) -> None:
 @app.command()
 def openapi() -> None:
     """输出OpenAPI文档。"""
-    typer.echo(json.dumps(create_app(Settings()).openapi(), ensure_ascii=False, indent=2))
+    with _told():
+        document = create_app(configuration.load()).openapi()
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
 
 
 @app.command()
 def settings() -> None:
     """列出全部配置项。"""
-    table = Table("环境变量", "当前值", "默认值", "说明")
-    for row in configuration.describe(_settings()):
-        table.add_row(*map(str, row))
-    console.print(table)
+    with _told():
+        rows = configuration.describe(configuration.load())
+    console.print(tables.table(("环境变量", "当前值", "默认值", "说明"), rows))
 
 
-def _settings(**given: Any) -> Settings:
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what is refused (exit code 1), or cannot be done here and now (2), into something to read."""
     try:
-        return configuration.load(**given)
-    except SettingsError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    errors.print(message, style="bold red", markup=False, highlight=False)
-    raise typer.Exit(2)
-
-
-async def _with_registry(url: str | None, use: Any) -> Any:
-    async with open_registry(_settings(), url) as registry:
-        return await use(registry)
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end and turn what is refused into something to read."""
-    try:
-        return asyncio.run(work)
+        yield
     except FileRefused as error:
-        table = Table("镜像", "字段", "状态码", "错误", title=f"文件中有{error.total}处错误，未写入任何数据")
-        for item in error.record_faults:
-            table.add_row(clip(item.image), item.fault.field, item.fault.code, item.fault.message)
-        errors.print(table)
+        errors.print(tables.faults_of(error))
         raise typer.Exit(1) from None
+    except Unavailable as error:
+        _fail(f"数据库无法连接：{_reason(error.__cause__ or error)}")
     except AlgoplatformError as error:
-        errors.print(f"{error.code}：{error}", style="bold red", markup=False)
-        raise typer.Exit(1) from None
-    except (httpx.TransportError, SettingsError) as error:
-        _fail(str(error) or type(error).__name__)
+        _fail(f"{error.code}：{error}", 1)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        _fail(f"服务无法访问：{_reason(error)}")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, CommandError) as error:
+        _fail(f"数据库出错：{_reason(error)}")
+    except (SettingsError, NotReady, EmbeddedPostgresError, OSError) as error:
+        _fail(_reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _fail(message: str, code: int = 2) -> NoReturn:
+    errors.print(message, style="bold red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def _run(url: str | None, use: Any) -> Any:
+    async def work() -> Any:
+        async with open_registry(configuration.load(), url) as registry:
+            return await use(registry)
+
+    return asyncio.run(work())
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[BinaryIO]:
+    """Write a file that bears its name only once it is whole; what is no file, as /dev/stdout, is written as it is."""
+    file = file.resolve()
+    if file.exists() and not file.is_file():
+        with file.open("wb") as target:
+            yield target
+        return
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        with part.open("xb") as target:
+            yield target
+            target.flush()
+            os.fsync(target.fileno())
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)

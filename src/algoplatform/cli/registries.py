@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ Advance = Callable[[int], None]
 
 _CHUNK: Final = 64 * 1024
 _IMAGES: Final = "/algoPlatform/images"
+# A failure in this form has its true HTTP status, whatever the service does for clients that read only the body.
+_PROBLEM: Final = {"accept": "application/problem+json"}
+_NUMBER: Final = re.compile(r"[0-9]+")
 
 
 class Registry(Protocol):
@@ -44,6 +48,7 @@ async def open_registry(settings: Settings, url: str | None) -> AsyncIterator[Re
             yield Remote(client)
     else:
         async with Runtime.open(settings) as runtime:
+            await runtime.require_schema()
             yield Local(runtime)
 
 
@@ -96,10 +101,11 @@ class Remote:
 
     async def export(self, file: BinaryIO) -> None:
         """Write every image to a file, as _load answers it."""
-        async with self._client.stream("POST", f"{_IMAGES}/_load") as answer:
-            if answer.status_code != httpx.codes.OK:
+        async with self._client.stream("POST", f"{_IMAGES}/_load", headers=_PROBLEM) as answer:
+            if answer.status_code != httpx.codes.OK or "content-disposition" not in answer.headers:
                 await answer.aread()
                 _read(answer)
+                raise _stranger(answer)
             write = _writer(file)
             async for chunk in answer.aiter_bytes():
                 await write(chunk)
@@ -111,7 +117,7 @@ class Remote:
                 f"{_IMAGES}/_upload",
                 params={"dryRun": str(dry_run).lower()},
                 files={"file": (path.name, file, "application/json")},
-                headers={"accept": "application/problem+json"},
+                headers=_PROBLEM,
             )
         counts: dict[str, int] = _read(answer)
         return counts
@@ -149,10 +155,16 @@ def _read(answer: httpx.Response) -> Any:
         message = body.get("detail") or body["msg"]
         named = [_record_fault(entry) for entry in body.get("errors", []) if "image" in entry]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise BadRequest(f"{answer.url}不是算法平台的服务：HTTP {answer.status_code}") from None
+        raise _stranger(answer) from None
     if named:
-        raise FileRefused(named, len(named))
+        # The answer lists as many as it has room for, and tells in words how many there are.
+        told = _NUMBER.search(message)
+        raise FileRefused(named, max(len(named), int(told[0]) if told else 0))
     raise RemoteError(code, message)
+
+
+def _stranger(answer: httpx.Response) -> BadRequest:
+    return BadRequest(f"{answer.url.copy_with(query=None)}不是算法平台的服务：HTTP {answer.status_code}")
 
 
 def _record_fault(entry: dict[str, str]) -> RecordFault:

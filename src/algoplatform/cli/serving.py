@@ -1,75 +1,125 @@
-"""What `serve` does before and around uvicorn: the database, the sample, the words of welcome."""
+"""What `serve` does before and around uvicorn: the port, the database, the sample, the words of welcome."""
 
 import asyncio
 import os
 import resource
 import signal
+import socket
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
-import asyncpg
+import structlog
 import uvicorn
 from pydantic import SecretStr
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from algoplatform.api import metrics
 from algoplatform.api.logs import configure_logging
 from algoplatform.api.protocol import server_options
 from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import Unavailable
-from algoplatform.runtime import Runtime
-from algoplatform.settings import Settings
+from algoplatform.runtime import NotReady, Runtime
+from algoplatform.settings import Settings, unknown
 from algoplatform.storage import migrations
 from algoplatform.storage.embedded import EmbeddedPostgres
-
-
-class NotReady(Exception):
-    """The service cannot start on this database."""
 
 
 def run(settings: Settings, sample: Path | None) -> None:
     """Serve until told to stop; an embedded PostgreSQL starts before and stops after."""
     configure_logging(settings.log_level)
-    # uvicorn drains, then raises the signal again, which would end the process before its PostgreSQL has stopped.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if names := unknown():
+        structlog.get_logger().warning("unknown_settings", names=names)
     with ExitStack() as stack:
+        stack.enter_context(_terminable())
+        # First of all: a port in use is told before anything is started or written.
+        listener = stack.enter_context(_listen(settings))
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         if settings.database_url is None:
             server = stack.enter_context(EmbeddedPostgres(settings.data_dir, settings.postgres_bin))
             settings = settings.model_copy(update={"database_url": SecretStr(server.dsn)})
             migrations.upgrade(server.dsn)
         asyncio.run(_prepare(settings, sample))
         _export(settings)
-        if settings.workers > 1:
-            metrics.prepare_multiprocess()
         _welcome(settings)
         _allow_connections()
-        uvicorn.run(
-            "algoplatform.api.app:app_from_environment",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            loop="uvloop",
-            **server_options(settings),
-        )
+        _serve(settings, listener)
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        "algoplatform.api.app:app_from_environment",
+        factory=True,
+        workers=settings.workers,
+        loop="uvloop",
+        **server_options(settings),
+    )
+    if settings.workers > 1:
+        metrics.prepare_multiprocess()
+        supervisor = _Workers(config, sockets=[listener])
+        supervisor.run()
+        started = all(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)
+    else:
+        server = uvicorn.Server(config)
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+        started = server.started
+    if not started:
+        raise NotReady("the service did not start; the log says why")
+
+
+class _Workers(Multiprocess):
+    """Workers whose parent, too, lets go of the port when they drain: connections would queue where nobody accepts them."""
+
+    def terminate_all(self) -> None:
+        """Tell the workers to finish what they are at."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the process in good order, at any time: what was started is stopped, the exit code is 0."""
+
+    def leave(number: int, frame: object) -> NoReturn:
+        sys.exit(0)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _listen(settings: Settings) -> Iterator[socket.socket]:
+    """Take the port; nobody can connect before uvicorn listens."""
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            raise NotReady(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
+        yield listener
 
 
 async def _prepare(settings: Settings, sample: Path | None) -> None:
     """Refuse a schema that is not current, and fill an empty registry with the sample."""
     async with Runtime.open(settings) as runtime:
-        problem = await runtime.readiness()
-        if problem and "migrate" in problem:
-            raise NotReady(problem)
-        if problem or sample is None:
-            return
         try:
-            if await runtime.count_live():
-                return
-            with sample.open("rb") as file:
-                async with runtime.database.connection() as connection:
-                    await runtime.transfer.load(connection, TRUSTED, file)
-        except (Unavailable, asyncpg.PostgresError) as error:
-            raise NotReady(f"sample not loaded: {error}") from error
+            await runtime.require_schema()
+        except Unavailable:
+            # It may come later; until then /readyz tells.
+            return
+        if sample is None or await runtime.count_live():
+            return
+        with sample.open("rb") as file:
+            async with runtime.database.connection() as connection:
+                await runtime.transfer.load(connection, TRUSTED, file)
 
 
 def _export(settings: Settings) -> None:

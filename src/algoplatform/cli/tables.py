@@ -1,0 +1,37 @@
+"""What the commands print: tables that show what is stored, whatever it is, and stay readable where the terminal is narrow."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rich.table import Table
+from rich.text import Text
+
+from algoplatform.domain.errors import FileRefused, clip
+
+# These are short, and useless in pieces.
+_WHOLE: Final = frozenset({"字段", "状态码", "类别", "imageId"})
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
+    """Lay out rows; what does not fit into a column goes on in its next line."""
+    shown = Table(title=title, title_justify="left", show_lines=True)
+    for header in headers:
+        shown.add_column(header, overflow="fold", no_wrap=header in _WHOLE)
+    for row in rows:
+        shown.add_row(*map(_cell, row))
+    return shown
+
+
+def faults_of(error: FileRefused) -> Table:
+    """Lay out what is wrong with a file."""
+    rows = ((clip(item.image), item.fault.field, item.fault.code, item.fault.message) for item in error.record_faults)
+    shown = table(("镜像", "字段", "状态码", "错误"), rows, f"文件中有{error.total}处错误，未写入任何数据")
+    more = error.total - len(error.record_faults)
+    shown.caption = f"另有{more}处错误未列出" if more > 0 else None
+    return shown
+
+
+def _cell(value: object) -> Text:
+    # A value is neither rich's markup nor may it steer the terminal.
+    text = "" if value is None else str(value)
+    return Text("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text))

@@ -1,0 +1,45 @@
+"""The command line in the test's own process, where coverage and debuggers see it."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+
+import httpx
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from algoplatform.cli import app
+
+Call = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in [name for name in os.environ if name.startswith("ALGOPLATFORM_")]:
+        monkeypatch.delenv(name)
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def cli() -> Call:
+    """Call a command in a thread, beside the loop in which a service may be running; keywords are settings."""
+
+    async def call(*arguments: str, **settings: str) -> Result:
+        env = {f"ALGOPLATFORM_{name}": value for name, value in settings.items()}
+        return await asyncio.to_thread(lambda: CliRunner().invoke(app, arguments, env=env))
+
+    return call
+
+
+@pytest.fixture(params=["database", "url"])
+def reached(request: pytest.FixtureRequest, cli: Call, client: httpx.AsyncClient, database_url: str) -> Call:
+    """Call a command on the registry of `client`: by its database, or by its address and with no database at hand."""
+
+    async def call(*arguments: str, **settings: str) -> Result:
+        if request.param == "database":
+            return await cli(*arguments, DATABASE_URL=database_url, **settings)
+        return await cli(*arguments, "--url", str(client.base_url), **settings)
+
+    return call

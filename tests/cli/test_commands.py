@@ -1,0 +1,119 @@
+"""The commands that read: what they print, by the database and by the service's address alike."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from algoplatform import __version__
+from algoplatform.storage import migrations
+from tests.cli.conftest import Call
+from tests.support.images import register
+from tests.support.postgres import Postgres, execute
+from tests.support.tables import cells
+
+
+async def test_version(cli: Call) -> None:
+    """--version tells it and nothing else."""
+    result = await cli("--version")
+    assert (result.exit_code, result.output) == (0, f"{__version__}\n")
+
+
+async def test_no_command(cli: Call) -> None:
+    """Without a command, and for an unknown one, there is help or a hint, and no traceback."""
+    assert "import" in (await cli()).output
+    unknown = await cli("nonsense")
+    assert (unknown.exit_code, "No such command" in unknown.output) == (2, True)
+
+
+async def test_search(reached: Call, client: httpx.AsyncClient) -> None:
+    """A table of what was found, ids whole, however narrow the terminal."""
+    image_id = await register(client, "algo/posterize", factory="易华录", algoName="[bold]抽帧[/x]")
+    await register(client, "algo/other")
+    result = await reached("search", "POSTERIZE")
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.output.splitlines())) <= 80
+    [_, found] = cells(result.output)
+    assert found == ["algo/posterize:1.0", "易华录", "[bold]抽帧[/x]", "1", "", image_id]
+    assert image_id in result.output
+
+
+async def test_search_refused(reached: Call) -> None:
+    """A condition that the service refuses is told in its words, with the code."""
+    result = await reached("search", "x" * 5000)
+    assert (result.exit_code, result.output[:4]) == (1, "202：")
+    assert result.output.count("\n") == 1
+
+
+async def test_check(reached: Call, client: httpx.AsyncClient) -> None:
+    """Stored records that break the rules of today are listed, one line each, and the exit code tells."""
+    await register(client, "algo/a", imagePorts="web:80:32000")
+    await register(client, "algo/b", imagePorts="web:80:30001")
+    fine = await reached("check")
+    assert (fine.exit_code, fine.output) == (0, "2个镜像全部符合规则\n")
+    broken = await reached("check", NODE_PORT_RANGE="30000-30500")
+    assert broken.exit_code == 1
+    for part in ("algo/a:1.0", "imagePorts", "208", "30000"):
+        assert part in broken.output
+    assert "algo/b" not in broken.output
+
+
+async def test_openapi_needs_no_database(cli: Call) -> None:
+    """The document is JSON on stdout and names the six operations."""
+    result = await cli("openapi", DATABASE_URL="postgresql://nobody@192.0.2.1/none")
+    assert result.exit_code == 0
+    paths = json.loads(result.stdout)["paths"]
+    for operation in ("_register", "_search", "_update", "_delete", "_load", "_upload"):
+        assert f"/algoPlatform/images/{operation}" in paths
+
+
+async def test_settings(cli: Call) -> None:
+    """Every setting with its value, passwords masked."""
+    result = await cli("settings", DATABASE_URL="postgresql://u:hunter2@db/x", NODE_PORT_RANGE="31000-31999")
+    assert result.exit_code == 0
+    assert "hunter2" not in result.output
+    assert "31000-31999" in result.output
+
+
+@pytest.mark.parametrize("command", [["settings"], ["openapi"], ["search"], ["check"], ["serve"], ["migrate"]])
+async def test_wrong_setting(cli: Call, command: list[str]) -> None:
+    """A wrong setting is one line that names it, whatever the command."""
+    result = await cli(*command, PORT="http")
+    assert result.exit_code == 2
+    assert result.output.startswith("ALGOPLATFORM_PORT: ")
+    assert result.output.count("\n") == 1
+
+
+async def test_migrate(cli: Call, postgres: Postgres) -> None:
+    """A fresh database is brought to the schema of this version, before which nothing else works on it."""
+    with postgres.database(migrated=False) as dsn:
+        before = await cli("search", DATABASE_URL=dsn)
+        assert (before.exit_code, "run `algoplatform migrate`" in before.output) == (2, True)
+        for _ in range(2):
+            result = await cli("migrate", DATABASE_URL=dsn)
+            assert (result.exit_code, result.output) == (0, f"数据库结构版本：{migrations.head()}\n")
+        assert (await cli("search", DATABASE_URL=dsn)).exit_code == 0
+
+
+async def test_migrate_needs_a_database(cli: Call) -> None:
+    """Without an address there is nothing to migrate, and the reason is told."""
+    result = await cli("migrate")
+    assert (result.exit_code, "ALGOPLATFORM_DATABASE_URL" in result.output) == (2, True)
+
+
+async def test_migrate_unknown_revision(cli: Call, postgres: Postgres) -> None:
+    """A database that a newer version has migrated is left alone, with one clear line."""
+    with postgres.database() as dsn:
+        execute(dsn, "UPDATE alembic_version SET version_num = 'future'")
+        result = await cli("migrate", DATABASE_URL=dsn)
+    assert (result.exit_code, "future" in result.output, result.output.count("\n")) == (2, True, 1)
+
+
+def test_as_a_module(tmp_path: Path) -> None:
+    """`python -m algoplatform` is the same, in a real process, from any folder."""
+    command = [sys.executable, "-m", "algoplatform", "--version"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{__version__}\n"

@@ -1,0 +1,196 @@
+"""`serve` as an operator meets it: what it says, what it refuses, how it ends."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from algoplatform.cli import serving
+from algoplatform.settings import load
+from tests.cli.conftest import Call
+from tests.support.images import IMAGES, minimal
+from tests.support.postgres import Postgres, execute
+from tests.support.process import refused, served
+
+SAMPLE = Path(__file__).parents[2] / "examples" / "image_list.json"
+
+
+def load_of(url: str) -> dict[str, object]:
+    answer = httpx.post(f"{url}{IMAGES}/_load")
+    found: dict[str, object] = answer.json()["res"]
+    return found
+
+
+def test_one_worker(database_url: str) -> None:
+    """It says where it is, fills an empty registry with the sample, warns of misspelt settings, and ends with 0."""
+    with served("--sample", str(SAMPLE), DATABASE_URL=database_url, PROT="1") as service:
+        assert service.get("/readyz").status_code == 200
+        assert service.welcome[1] == f"文档  {service.url}/docs"
+        assert service.welcome[2].startswith(f"试试  curl '{service.url}{IMAGES}/_search?")
+        assert httpx.get(service.welcome[2].split("'")[1]).json()["status"] == "0"
+        assert load_of(service.url).keys() == json.loads(SAMPLE.read_text())["res"].keys()
+        assert service.log("unknown_settings")[0]["names"] == ["ALGOPLATFORM_PROT"]
+        assert service.stop() == 0
+        assert "Traceback" not in service.stderr
+
+
+def test_two_workers(database_url: str) -> None:
+    """Figures add up over the workers, whichever answers; nothing is left of them in the end."""
+    with served("--workers", "2", DATABASE_URL=database_url) as service:
+        service.get("/readyz")
+        for _ in range(40):
+            service.get("/healthz")
+        pages = {service.get("/metrics").text for _ in range(6)}
+        counted = {line for page in pages for line in page.splitlines() if '/healthz",status="200"} 40.0' in line}
+        assert any(line.startswith("algoplatform_http_requests_total") for line in counted)
+        for page in pages:
+            assert 'algoplatform_http_requests_total{method="GET",route="/healthz",status="200"} 40.0' in page
+        workers = [line for line in service.log("request") if line["route"] == "/healthz"]
+        assert len(workers) == 40
+        folder = Path(f"/proc/{_children(service.process.pid)[0]}/environ").read_bytes()
+        metrics = folder.partition(b"PROMETHEUS_MULTIPROC_DIR=")[2].partition(b"\0")[0].decode()
+        assert len(list(Path(metrics).iterdir())) >= 2
+        assert service.stop() == 0
+        assert not Path(metrics).exists()
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(int(child))
+    return found
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_drain(database_url: str, workers: str) -> None:
+    """SIGTERM lets the upload that is on its way finish, refuses new connections meanwhile, and ends with 0."""
+    content = json.dumps([minimal("algo/late")]).encode()
+    boundary = b"--b\r\ncontent-disposition: form-data; name=file; filename=f\r\n\r\n"
+    body = boundary + content + b"\r\n--b--\r\n"
+    head = f"POST {IMAGES}/_upload HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n".encode()
+    with served("--workers", workers, DATABASE_URL=database_url) as service:
+        await asyncio.to_thread(service.get, "/readyz")
+        port = httpx.URL(service.url).port or 0
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head + b"content-type: multipart/form-data; boundary=b\r\n\r\n" + body[:50])
+        await writer.drain()
+        await asyncio.sleep(0.3)
+        service.process.send_signal(signal.SIGTERM)
+        await _refusing(port)
+        writer.write(body[50:])
+        answer = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["res"]["created"] == 1
+        assert await asyncio.to_thread(service.process.wait, 20) == 0
+    with served(DATABASE_URL=database_url) as service:
+        await asyncio.to_thread(service.get, "/healthz")
+        assert len(await asyncio.to_thread(load_of, service.url)) == 1
+
+
+async def _refusing(port: int) -> None:
+    for _ in range(500):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionError:
+            return
+        writer.close()
+        await asyncio.sleep(0.02)
+    raise AssertionError("new connections are still taken")
+
+
+def test_database_comes_later(postgres: Postgres) -> None:
+    """Without its database the service serves and says that it is not ready; when it comes, so does the service."""
+    with postgres.database() as template:
+        away = template.replace("?", "x?")
+        with served(DATABASE_URL=away, POOL_TIMEOUT="1") as service:
+            ready = service.get("/readyz")
+            assert (ready.status_code, ready.json()["reason"]) == (503, "database unreachable")
+            assert service.get("/healthz").status_code == 200
+            assert service.get(f"{IMAGES}/_search").json()["status"] == "-503"
+            name = template.partition("?")[0].rpartition("/")[2]
+            execute(template.replace(name, "postgres"), f'ALTER DATABASE {name} RENAME TO "{name}x"')
+            try:
+                assert service.get("/readyz").status_code == 200
+                assert service.get(f"{IMAGES}/_search").json()["status"] == "0"
+                assert service.stop() == 0
+            finally:
+                execute(template.replace(name, "postgres"), f'ALTER DATABASE "{name}x" RENAME TO {name}')
+
+
+def test_refused_in_a_process(postgres: Postgres) -> None:
+    """A schema that is not current is refused with the command to run, and no traceback."""
+    with postgres.database(migrated=False) as dsn:
+        code, output = refused("--port", "0", DATABASE_URL=dsn)
+    assert (code, output.count("\n")) == (2, 1)
+    assert "schema is at nothing" in output
+    assert "algoplatform migrate" in output
+
+
+async def test_port_in_use(cli: Call, database_url: str) -> None:
+    """Two cannot listen on one port: the second says so, with nothing begun."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        code, output = await asyncio.to_thread(refused, "--port", port, DATABASE_URL=database_url)
+    assert (code, output) == (2, f"cannot listen on 127.0.0.1:{port}: Address already in use\n")
+
+
+async def test_beyond_loopback(cli: Call, database_url: str) -> None:
+    """Listening for everybody needs the word that a gateway stands in front."""
+    result = await cli("serve", "--host", "0.0.0.0", DATABASE_URL=database_url)
+    assert (result.exit_code, result.output.count("\n")) == (2, 1)
+    assert "ALGOPLATFORM_TRUST_GATEWAY=true" in result.output
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch, database_url: str, log: object) -> None:
+    monkeypatch.setenv("ALGOPLATFORM_DATABASE_URL", database_url)
+    monkeypatch.setenv("ALGOPLATFORM_WORKERS", "1")
+
+
+def test_sample_only_into_an_empty_registry(in_process: None, tmp_path: Path) -> None:
+    """A registry that holds anything is left as it is; a faulty sample is refused like any file."""
+    faulty = tmp_path / "faulty.json"
+    faulty.write_text('[{"imageName":"algo/a","imageTag":"1"}]')
+
+    async def prepare(file: Path) -> None:
+        await serving._prepare(load(), file)
+
+    with pytest.raises(Exception, match="algo/a1:"):
+        asyncio.run(prepare(faulty))
+    asyncio.run(prepare(SAMPLE))
+    asyncio.run(prepare(faulty))
+
+
+def test_serving_in_process(
+    in_process: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same from start to SIGTERM in this process: the handler of before is back in the end."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(serving, "_welcome", lambda settings: _terminate_when_ready(settings.port))
+    with pytest.raises(SystemExit) as left:
+        serving.run(load(port=0), None)
+    assert left.value.code == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def _terminate_when_ready(port: int) -> None:
+    def wait() -> None:
+        for _ in range(500):
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/healthz")
+                break
+            except httpx.ConnectError:
+                time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait).start()
