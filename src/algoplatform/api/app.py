@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -10,7 +11,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoplatform import __version__
 from algoplatform.api import auth, health, images
-from algoplatform.api.envelope import PROBLEM
 from algoplatform.api.errors import install_handlers, internal_error
 from algoplatform.api.gate import Gate, Slots
 from algoplatform.api.logs import configure_logging
@@ -55,6 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         openapi_tags=[{"name": "镜像管理", "description": "镜像的六个操作 · the operations on images"}],
     )
+    # As an argument it is deprecated in favour of the server's, which only fits an ingress that strips it from the path.
+    app.root_path = settings.root_path
     if verifier:
         app.add_middleware(auth.Authentication, verifier=verifier, always_200=always_200)
         declare_token(app)
@@ -66,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.root_path = settings.root_path
     if settings.root_path:
         app.add_middleware(_WithRootPath)
-    app.add_middleware(Observability, internal_error=_internal_error)
+    app.add_middleware(Observability, internal_error=partial(internal_error, always_200=always_200))
     app.include_router(images.router)
     app.include_router(health.router)
     mount_pages(app)
@@ -86,13 +88,6 @@ class _WithRootPath:
         if scope["type"] == "http" and not f"{scope['path']}/".startswith(f"{root}/"):
             scope["path"] = root + scope["path"]
         await self._app(scope, receive, send)
-
-
-def _internal_error(scope: Scope) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    accept = dict(scope["headers"]).get(b"accept", b"")
-    answer = internal_error(problem=PROBLEM.encode() in accept)
-    headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
-    return answer.http_status, headers, answer.body
 
 
 def app_from_environment() -> FastAPI:

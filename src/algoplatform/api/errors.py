@@ -1,17 +1,20 @@
 """The one place where refusals, of ours and of the framework, become answers."""
 
+from http import HTTPStatus
+
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from algoplatform.api.envelope import failure, to_response
 from algoplatform.api.wire import wants_problem
 from algoplatform.domain.errors import AlgoplatformError
 from algoplatform.domain.faults import Code
-from algoplatform.storage.idempotency import Answer
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _MESSAGES = {
     404: (Code.NO_SUCH_PATH, "路径不存在"),
     405: (Code.METHOD_NOT_ALLOWED, "请求方式不允许"),
@@ -40,6 +43,8 @@ def install_handlers(app: FastAPI, *, always_200: bool) -> None:
         code, message = _MESSAGES.get(error.status_code, (Code.BAD_REQUEST, "请求有误"))
         response = await refused(request, FrameworkError(code, message))
         response.headers.update(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["allow"] = _allowed(request)
         return response
 
     app.add_exception_handler(AlgoplatformError, refused)
@@ -52,6 +57,16 @@ async def refuse(error: AlgoplatformError, scope: Scope, receive: Receive, send:
     await to_response(answer, always_200=always_200)(scope, receive, send)
 
 
-def internal_error(*, problem: bool) -> Answer:
-    """Word an error of ours: nothing of the inside."""
-    return failure(FrameworkError(Code.INTERNAL, "服务内部错误，请凭X-Request-Id联系管理员"), problem=problem)
+def _allowed(request: Request) -> str:
+    # The framework names the methods of the first route of this path, and none for a static file.
+    def is_allowed(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return ", ".join(filter(is_allowed, _METHODS)) or "GET, HEAD"
+
+
+def internal_error(scope: Scope, *, always_200: bool) -> Response:
+    """Answer an error of ours: nothing of the inside."""
+    error = FrameworkError(Code.INTERNAL, "服务内部错误，请凭X-Request-Id联系管理员")
+    return to_response(failure(error, problem=wants_problem(Request(scope))), always_200=always_200)

@@ -11,12 +11,14 @@ from algoplatform.runtime import Runtime
 router = APIRouter(include_in_schema=False)
 
 
+@router.head("/healthz")
 @router.get("/healthz")
 async def healthz() -> Response:
     """Tell that the process answers."""
     return JSONResponse({"status": "ok"})
 
 
+@router.head("/readyz")
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
     """Tell whether the database is reachable and its schema the one that this version needs."""
@@ -27,6 +29,7 @@ async def readyz(request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
+@router.head("/metrics")
 @router.get("/metrics")
 async def metrics_page(request: Request) -> Response:
     """Give Prometheus its figures; those of the database are left out while it is away."""

@@ -104,6 +104,7 @@ async def _import(request: Request, file: BinaryIO, on_conflict: OnConflict, *, 
     return await _write(request, action, digest)
 
 
+@router.head("/_search", include_in_schema=False)
 @router.get("/_search", **openapi.SEARCH)
 @router.post("/_search", **openapi.SEARCH_BY_BODY)
 async def search(request: Request) -> Response:
@@ -142,6 +143,7 @@ async def load(request: Request) -> Response:
     return StreamedRecords(copy, '{"status":"0","res":{', '},"msg":"镜像下载成功"}', download)
 
 
+@router.head("/{imageId:imageId}", include_in_schema=False)
 @router.get("/{imageId:imageId}", **openapi.GET)
 async def get(request: Request, imageId: str) -> Response:  # noqa: N803 - the name in the path, as published
     """镜像查询"""

@@ -21,7 +21,7 @@ _UNMATCHED: Final = "unmatched"
 # nginx's number for a client that went away before it had an answer.
 _GONE: Final = 499
 
-InternalError = Callable[[Scope], tuple[int, list[tuple[bytes, bytes]], bytes]]
+InternalError = Callable[[Scope], ASGIApp]
 
 
 class BrokenOff(Exception):
@@ -68,9 +68,7 @@ class Observability:
             if started:
                 # Only breaking it off tells the client that what it has is not whole; a bare exception, as it is printed.
                 raise BrokenOff from None
-            code, headers, body = self._internal_error(scope)
-            await identified({"type": "http.response.start", "status": code, "headers": headers})
-            await identified({"type": "http.response.body", "body": body})
+            await self._internal_error(scope)(scope, receive, identified)
         finally:
             self._tell(scope, status, time.perf_counter() - began)
             reset_contextvars(**tokens)

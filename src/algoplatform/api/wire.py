@@ -8,17 +8,23 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from algoplatform.api.envelope import PROBLEM
+from algoplatform.api.envelope import JSON, PROBLEM
 from algoplatform.domain.errors import BadRequest, BodyTooLarge, MediaTypeRefused
 
 _ENTITY_TAG: Final = re.compile(r'\s*(W/)?"([^"]*)"\s*')
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
+_QUALITY: Final = re.compile(r"(?:^|;)\s*[qQ]=([01](?:\.[0-9]{0,3})?)\s*(?:$|;)", re.ASCII)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def wants_problem(request: Request) -> bool:
-    """Tell whether the client asks for RFC 9457."""
-    return PROBLEM in request.headers.get("accept", "")
+    """Tell whether the client asks for RFC 9457: by its name, and no less than for plain JSON."""
+    wishes: dict[str, float] = {}
+    for item in ",".join(request.headers.getlist("accept")).split(","):
+        media, _, parameters = item.partition(";")
+        quality = _QUALITY.search(parameters)
+        wishes[media.strip().lower()] = float(quality[1]) if quality else 1
+    return wishes.get(PROBLEM, 0) > 0 and wishes[PROBLEM] >= wishes.get(JSON, 0)
 
 
 async def read_json_text(request: Request, limit: int) -> bytes:

@@ -1,0 +1,122 @@
+"""What the framework refuses, in our words; and the form of answer that a client asks for."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.images import IMAGES, minimal, register
+from tests.support.postgres import execute
+from tests.support.service import serving, settings_for
+
+PROBLEM = "application/problem+json"
+REFUSALS: list[tuple[str, str, dict[str, Any], int, str]] = [
+    ("GET", "/nowhere", {}, 404, "-404"),
+    ("GET", "/algoPlatform", {}, 404, "-404"),
+    ("GET", f"{IMAGES}/", {}, 404, "-404"),
+    ("GET", f"{IMAGES}/_nothing", {}, 404, "-404"),
+    ("GET", "/docs/assets/../../etc/passwd", {}, 404, "-404"),
+    ("GET", "/docs/assets/none.js", {}, 404, "-404"),
+    ("PUT", f"{IMAGES}/_register", {"json": {}}, 405, "-405"),
+    ("POST", "/docs", {}, 405, "-405"),
+    ("POST", f"{IMAGES}/_register", {"content": b"{}" + b" " * 2**20, "headers": {}}, 413, "-413"),
+    ("POST", f"{IMAGES}/_register", {"content": b"<a/>", "headers": {"content-type": "text/xml"}}, 415, "-415"),
+    ("POST", f"{IMAGES}/_upload", {"json": []}, 415, "-415"),
+    ("POST", f"{IMAGES}/_register", {"json": {}, "headers": {"content-encoding": "gzip"}}, 415, "-415"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "given", "http", "status"), REFUSALS)
+async def test_in_both_forms(
+    client: httpx.AsyncClient, method: str, path: str, given: dict[str, Any], http: int, status: str
+) -> None:
+    """Every refusal of the framework is in the envelope, and in RFC 9457 where that is asked for."""
+    if given.get("headers") == {}:
+        given = given | {"headers": {"content-type": "application/json"}}
+    answer = await client.request(method, path, **given)
+    assert (answer.status_code, answer.headers["content-type"]) == (http, "application/json")
+    assert list(answer.json()) == ["status", "res", "msg"]
+    assert (answer.json()["status"], answer.json()["res"]) == (status, None)
+    assert "x-request-id" in answer.headers
+    asked = given | {"headers": given.get("headers", {}) | {"accept": PROBLEM}}
+    problem = await client.request(method, path, **asked)
+    assert (problem.status_code, problem.headers["content-type"]) == (http, PROBLEM)
+    assert list(problem.json()) == ["type", "title", "status", "detail", "code", "errors"]
+    assert (problem.json()["status"], problem.json()["code"], problem.json()["errors"]) == (http, status, [])
+    assert problem.json()["detail"] == answer.json()["msg"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        (f"{IMAGES}/_register", "POST"),
+        (f"{IMAGES}/_search", "GET, HEAD, POST"),
+        (f"{IMAGES}/{'0' * 32}", "GET, HEAD"),
+        ("/docs", "GET, HEAD"),
+        ("/docs/assets/swagger-ui.css", "GET, HEAD"),
+        ("/healthz", "GET, HEAD"),
+    ],
+)
+async def test_allow(client: httpx.AsyncClient, path: str, allowed: str) -> None:
+    """A method that is not allowed, OPTIONS among them, is answered with all those that are."""
+    for method in ("DELETE", "OPTIONS"):
+        answer = await client.request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+async def test_head(client: httpx.AsyncClient) -> None:
+    """HEAD tells what GET would, without the body, and the connection stays in step."""
+    image_id = await register(client)
+    for path in (f"{IMAGES}/{image_id}", f"{IMAGES}/_search", "/docs", f"{IMAGES}/{'0' * 32}"):
+        got, head = await client.get(path), await client.head(path)
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        for name in ("content-type", "etag", "content-length"):
+            assert head.headers.get(name) == got.headers.get(name)
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        (None, False),
+        ("*/*", False),
+        ("application/*", False),
+        ("application/json", False),
+        (PROBLEM, True),
+        ("Application/Problem+JSON", True),
+        (f"application/json, {PROBLEM}", True),
+        (f"text/html, {PROBLEM};q=0.1, */*", True),
+        (f"{PROBLEM};q=0", False),
+        (f"{PROBLEM}; q=0.000", False),
+        (f"{PROBLEM};q=0.5, application/json", False),
+        (f"{PROBLEM};q=0.9, application/json;q=0.8", True),
+        (f"{PROBLEM};charset=utf-8;q=0.3", True),
+        (f"{PROBLEM};q=nonsense", True),
+        (f"x-{PROBLEM}", False),
+        (",;,=;q=", False),
+    ],
+)
+async def test_accept(client: httpx.AsyncClient, accept: str | None, wanted: bool) -> None:
+    """RFC 9457 is for those who name it and want it no less than plain JSON."""
+    answer = await client.get("/nowhere", headers={"accept": accept} if accept else {"accept": ""})
+    assert answer.headers["content-type"] == (PROBLEM if wanted else "application/json")
+
+
+async def test_two_accept_headers(client: httpx.AsyncClient) -> None:
+    """A header that comes twice counts as one."""
+    answer = await client.get("/nowhere", headers=[("accept", "text/html"), ("accept", PROBLEM)])
+    assert answer.headers["content-type"] == PROBLEM
+
+
+async def test_always_200(database_url: str) -> None:
+    """Clients that read only the body get 200 with every envelope; RFC 9457 and the probes keep the true status."""
+    async with serving(settings_for(database_url, http_status="always-200")) as client:
+        await register(client)
+        refused = await client.post(f"{IMAGES}/_register", json=minimal())
+        assert (refused.status_code, refused.json()["status"]) == (200, "203")
+        for path in ("/nowhere", f"{IMAGES}/{'0' * 32}"):
+            assert (await client.get(path)).status_code == 200
+            assert (await client.get(path, headers={"accept": PROBLEM})).status_code == 404
+        execute(database_url, "UPDATE alembic_version SET version_num = 'older'", "DROP TABLE image CASCADE")
+        broken = await client.get(f"{IMAGES}/_search")
+        assert (broken.status_code, broken.json()["status"]) == (200, "-500")
+        assert (await client.get("/readyz")).status_code == 503

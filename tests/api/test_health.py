@@ -1,0 +1,86 @@
+"""What probes and Prometheus are told."""
+
+import re
+
+import httpx
+import pytest
+
+from tests.support.images import IMAGES, register
+from tests.support.postgres import Postgres, execute
+from tests.support.service import serving, settings_for
+
+
+async def test_ready(client: httpx.AsyncClient) -> None:
+    """A process that lives on a current schema says so, also to a probe that asks by HEAD."""
+    for path in ("/healthz", "/readyz"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        probed = await client.head(path)
+        assert (probed.status_code, probed.content) == (200, b"")
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:hunter2@127.0.0.1:1/x", "postgresql://u@/x?host=/nonexistent"])
+async def test_database_away(url: str) -> None:
+    """Without its database the process lives, is not ready, and still gives its figures."""
+    async with serving(settings_for(url, pool_timeout=1)) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.headers["retry-after"]) == (503, "1")
+        assert ready.json() == {"status": "unavailable", "reason": "database unreachable"}
+        figures = (await client.get("/metrics")).text
+        assert "algoplatform_database_up 0.0" in figures
+        assert "algoplatform_images_live" not in figures
+        answer = await client.get(f"{IMAGES}/_search")
+        assert (answer.status_code, answer.json()["status"], answer.headers["retry-after"]) == (503, "-503", "1")
+
+
+async def test_schema_of_another_version(database_url: str, client: httpx.AsyncClient) -> None:
+    """A schema that this version does not know makes it not ready, with the command that helps."""
+    execute(database_url, "UPDATE alembic_version SET version_num = 'older'")
+    ready = await client.get("/readyz")
+    assert ready.status_code == 503
+    assert "schema is at older" in ready.json()["reason"]
+    assert "algoplatform migrate" in ready.json()["reason"]
+
+
+async def test_no_schema(postgres: Postgres) -> None:
+    """An empty database makes the service not ready, and what needs a table fails without showing the inside."""
+    with postgres.database(migrated=False) as dsn:
+        async with serving(settings_for(dsn)) as client:
+            assert "schema is at nothing" in (await client.get("/readyz")).json()["reason"]
+
+
+async def test_wrong_password(postgres: Postgres, database_url: str) -> None:
+    """A database that refuses the service counts as away, not as an error of the service."""
+    refusing = database_url.replace("algoplatform@", "nobody_we_know@")
+    assert refusing != database_url
+    async with serving(settings_for(refusing)) as client:
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get(f"{IMAGES}/_search")).json()["status"] == "-503"
+
+
+async def test_figures(client: httpx.AsyncClient) -> None:
+    """Requests by route and status with their times, the pool's use, the live images."""
+    image_id = await register(client, "algo/a")
+    await client.get(f"{IMAGES}/{image_id}")
+    await client.get(f"{IMAGES}/{'0' * 32}")
+    text = (await client.get("/metrics")).text
+    route = 'method="GET",route="/algoPlatform/images/{imageId:imageId}"'
+    for status in ("200", "404"):
+        assert re.search(rf'^algoplatform_http_requests_total{{{re.escape(route)},status="{status}"}} ', text, re.M)
+        assert f'algoplatform_http_request_duration_seconds_bucket{{le="0.1",{route},status="{status}"}}' in text
+    assert "algoplatform_images_live 1.0" in text
+    assert "algoplatform_database_up 1.0" in text
+    for use in ("open", "idle", "max"):
+        assert f"algoplatform_pool_connections_{use} " in text
+
+
+async def test_no_label_without_a_bound(client: httpx.AsyncClient) -> None:
+    """Whatever is asked for, a route is one of ours and a method one of HTTP's."""
+    for path in ("/marker-1", "/algoPlatform/marker-2", f"{IMAGES}/marker-3", "/docs/assets/marker-4", "/%00marker-5"):
+        await client.get(path)
+        await client.request("PROPFIND", path)
+    text = (await client.get("/metrics")).text
+    assert "marker" not in text
+    assert "PROPFIND" not in text
+    assert 'method="other",route="unmatched",status="404"' in text
