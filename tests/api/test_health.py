@@ -5,6 +5,7 @@ import re
 import httpx
 import pytest
 
+from algoplatform.api import metrics
 from tests.support.images import IMAGES, register
 from tests.support.postgres import Postgres, execute
 from tests.support.service import serving, settings_for
@@ -84,3 +85,11 @@ async def test_no_label_without_a_bound(client: httpx.AsyncClient) -> None:
     assert "marker" not in text
     assert "PROPFIND" not in text
     assert 'method="other",route="unmatched",status="404"' in text
+
+
+def test_figures_of_workers_in_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With several workers, what is given is what their files hold, and the values of the moment."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "to be restored")
+    folder = metrics.prepare_multiprocess()
+    assert metrics.render({"algoplatform_images_live": 3}).endswith(b"algoplatform_images_live 3.0\n")
+    assert folder.is_dir()

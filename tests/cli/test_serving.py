@@ -11,9 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from algoplatform.cli import serving
-from algoplatform.settings import load
+from algoplatform.runtime import NotReady
+from algoplatform.settings import Settings, load
 from tests.cli.conftest import Call
 from tests.support.images import IMAGES, minimal
 from tests.support.postgres import Postgres, execute
@@ -176,11 +178,29 @@ def test_serving_in_process(
 ) -> None:
     """The same from start to SIGTERM in this process: the handler of before is back in the end."""
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(serving, "_welcome", lambda settings: _terminate_when_ready(settings.port))
+    monkeypatch.setenv("ALGOPLATFORM_PROT", "1")
+    welcome = serving._welcome
+
+    def welcomed(settings: Settings) -> None:
+        welcome(settings)
+        _terminate_when_ready(settings.port)
+
+    monkeypatch.setattr(serving, "_welcome", welcomed)
     with pytest.raises(SystemExit) as left:
         serving.run(load(port=0), None)
     assert left.value.code == 0
     assert signal.getsignal(signal.SIGTERM) is before
+    assert capsys.readouterr().out.startswith("API   http://127.0.0.1:")
+
+
+def test_begun_in_order(in_process: None) -> None:
+    """The port comes first: where it is taken, not even the database is asked. A database that is away is no obstacle."""
+    away = SecretStr("postgresql://u@127.0.0.1:1/x")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = load(port=listener.getsockname()[1], database_url=away)
+        with pytest.raises(NotReady, match="Address already in use"):
+            serving.run(taken, None)
+    asyncio.run(serving._prepare(taken, SAMPLE))
 
 
 def _terminate_when_ready(port: int) -> None:
