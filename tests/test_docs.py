@@ -1,0 +1,74 @@
+"""The documents agree with the code, and with each other."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from algoplatform.api.envelope import HTTP_STATUS, TITLES
+from algoplatform.domain.faults import Code
+from algoplatform.settings import PREFIX, SECRETS_DIR, Settings
+from tests.support.markdown import ROOT, anchor, headings, links, rows
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DECISIONS = sorted((ROOT / "docs" / "decisions").iterdir())
+
+
+def read(name: str) -> str:
+    """Read a document of ours."""
+    return (ROOT / name).read_text("utf-8")
+
+
+def test_status_table() -> None:
+    """The table lists every code with its HTTP status and its title."""
+    shown = {code.strip("`"): (http, title) for code, http, _, title in rows(read("docs/status-codes.md"))}
+    wanted = {code.value: (str(HTTP_STATUS.get(code, 422)), TITLES.get(code, "成功")) for code in Code}
+    assert shown == wanted | {"-1": ("400 / 422", TITLES[Code.BAD_REQUEST])}
+
+
+def test_dependencies() -> None:
+    """Every dependency is listed once, in the section of what it is for, with a reason."""
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    _, *sections = read("docs/dependencies.md").split("\n## ")
+    shown = [[(name, bool(why)) for name, why in rows(section)] for section in sections]
+    assert shown == [[(re.split(r"[^\w-]", item)[0], True) for item in group] for group in groups]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links(document: Path) -> None:
+    """Every link within the checkout leads to a file, and to a heading of it where it names one."""
+    for link in links(document.read_text("utf-8")):
+        if link.startswith("https://"):
+            continue
+        name, _, fragment = link.partition("#")
+        target = document.parent / name if name else document
+        assert target.resolve().exists(), link
+        if fragment:
+            assert fragment in [anchor(words) for _, words in headings(target.read_text("utf-8"))], link
+
+
+def test_files_named() -> None:
+    """The files that the page on architecture names exist."""
+    named = re.findall(r"`((?:api|cli|catalogue|storage|domain)/\w+\.py|settings\.py)`", read("docs/architecture.md"))
+    assert len(named) > 5
+    for name in named:
+        assert (ROOT / "src" / "algoplatform" / name).exists(), name
+
+
+def test_decisions() -> None:
+    """Decisions are numbered without a gap, and each tells its context, the decision and what follows."""
+    assert [path.name[:4] for path in DECISIONS] == [f"{number:03d}-" for number in range(1, len(DECISIONS) + 1)]
+    for path in DECISIONS:
+        (_, title), *sections = headings(path.read_text("utf-8"))
+        assert title.startswith(path.name[:3])
+        assert sections == [(2, "Context"), (2, "Decision"), (2, "Consequence")]
+
+
+def test_settings_named() -> None:
+    """Every variable that a document names is a setting."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {SECRETS_DIR}
+    for document in DOCUMENTS:
+        named = set(re.findall(r"ALGOPLATFORM_[A-Z_]+[A-Z]", document.read_text("utf-8")))
+        assert named - known == set(), document.name
