@@ -26,6 +26,6 @@ USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ.get('ALGOPLATFORM_PORT', '8000') + '/healthz', timeout=2)"]
-# It refuses to start until ALGOPLATFORM_TRUST_GATEWAY=true says that what stands in front of it authenticates.
+# It refuses to start until ALGOPLATFORM_TRUST_GATEWAY=true says that what stands in front authenticates, or ALGOPLATFORM_AUTH=token.
 ENTRYPOINT ["algoplatform"]
 CMD ["serve"]
