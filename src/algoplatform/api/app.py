@@ -55,8 +55,6 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         openapi_tags=[{"name": "镜像管理", "description": "镜像的六个操作 · the operations on images"}],
     )
-    # As an argument it is deprecated in favour of the server's, which only fits an ingress that strips it from the path.
-    app.root_path = settings.root_path
     if verifier:
         app.add_middleware(auth.Authentication, verifier=verifier, always_200=always_200)
         declare_token(app)
