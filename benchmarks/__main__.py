@@ -1,0 +1,47 @@
+"""`./dev bench [NAME ...] [--quick] [--json FILE]`: measure, print one table, keep the figures."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.results import Result, show, write_json
+from benchmarks.session import QUICK, Plan, Session, say
+from benchmarks.suites import BENCHMARKS
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def measure(plan: Plan, names: Sequence[str], folder: Path | None = None) -> list[Result]:
+    """Run the benchmarks, all where none is named, on one PostgreSQL."""
+    results = []
+    with Session.open(plan, folder) as session:
+        for name in names or BENCHMARKS:
+            began = time.perf_counter()
+            results += BENCHMARKS[name](session)
+            say(f"{name}: {time.perf_counter() - began:.0f} s")
+    return results
+
+
+def main() -> None:
+    """Read the arguments, measure and report."""
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"of {', '.join(BENCHMARKS)}; all by default")
+    parser.add_argument("--quick", action="store_true", help="three minutes: at most 100,000 images, short rounds")
+    parser.add_argument("--json", type=Path, default=RESULTS / f"{time.strftime('%Y%m%dT%H%M%S')}.json", metavar="FILE")
+    parser.add_argument("--folder", type=Path, help="where the temporary data goes: 5 GB in a full run")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}: choose from {', '.join(BENCHMARKS)}")
+    plan = QUICK if arguments.quick else Plan()
+    results = measure(plan, arguments.names, arguments.folder)
+    show(results)
+    write_json(arguments.json, results, asdict(plan))
+    say(f"written to {arguments.json}")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Records as a platform would register them: seeded, any number, written in constant memory.
+
+What is common and what is rare in them is by design, so that a search has a known number of answers: `PATTERNS`.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import orjson
+
+SEED: Final = 20261124
+RARE: Final = 20  # images of each rare kind, however many images there are
+
+_TASKS: Final = (
+    *(("helmet", "安全帽检测"), ("smoke", "烟火识别"), ("plate", "车牌识别"), ("crowd", "人群密度估计")),
+    *(("intrusion", "区域入侵检测"), ("parking", "违章停车识别"), ("face", "人脸比对"), ("reid", "行人重识别")),
+    *(("vest", "反光衣检测"), ("fall", "跌倒检测"), ("garbage", "垃圾暴露识别"), ("water", "水面漂浮物识别")),
+    *(("lane", "车道占用识别"), ("vehicle", "车辆结构化"), ("pothole", "路面坑洼识别"), ("stall", "占道经营识别")),
+    *(("posterize", "视频抽帧"), ("decode", "视频解码"), ("track", "多目标跟踪"), ("ocr", "文字识别")),
+    *(("phone", "打电话识别"), ("queue", "排队长度统计"), ("door", "消防通道占用识别"), ("meter", "仪表读数识别")),
+)
+_MODELS: Final = ("yolov8", "resnet50", "mobilenet", "ppyoloe", "swin", "segformer", "lstm")
+_VENDORS: Final = (
+    "易华录",
+    "ehualu",
+    "云山智能",
+    "明眸科技",
+    "远望视觉",
+    "天巡数据",
+    "磐石算力",
+    "江海信息",
+    "Deepview",
+)
+_NAMESPACES: Final = ("algo", "ehualu", "vision", "traffic", "harbor.local:5000/edge", "city")
+_CITIES: Final = (
+    "北京",
+    "上海",
+    "杭州",
+    "广州",
+    "成都",
+    "武汉",
+    "苏州",
+    "天津",
+    "青岛",
+    "长沙",
+    "徐州",
+    "昆明",
+    "大连",
+)
+_SCENES: Final = ("工地", "高速公路", "地铁站", "化工园区", "河道", "商业街", "停车场", "校园", "机场", "码头")
+_MODES: Final = ("实时分析", "离线分析", "边缘分析")
+_BATCHES: Final = "甲乙丙丁戊己庚辛壬癸"
+_RARE_CITIES: Final = ("亳州", "衢江", "克拉玛依")
+_RARE_MODEL: Final = "RTDETR-x6"
+
+THIRD: Final = "实时"  # what a third of all images is found by
+
+
+def reference(index: int) -> tuple[str, str]:
+    """Name and tag of an image, from nothing but its place."""
+    task = _TASKS[index % len(_TASKS)][0]
+    namespace = _NAMESPACES[index // 24 % len(_NAMESPACES)]
+    return (
+        f"{namespace}/{task}_{_MODELS[index % len(_MODELS)]}_{index:05x}",
+        f"{1 + index % 4}.{index % 10}.{index % 7}",
+    )
+
+
+def image_id(index: int) -> str:
+    """The id of an image, from nothing but its place."""
+    return hashlib.md5(f"image {index}".encode(), usedforsecurity=False).hexdigest()
+
+
+def counted(rows: int) -> dict[int, str]:
+    """What finds one image, one of 200 and one of ten: 1, 50 and 1,000 of 10,000."""
+    return {1: f"_{rows * 2 // 3:05x}", rows // 200: "第042组", rows // 10: "丙批次"}
+
+
+def patterns(rows: int) -> dict[str, str]:
+    """What to search for where few images of many are to be found, by the kind of pattern."""
+    middle = rows // 2
+    return {
+        "1 character": "亳",
+        "2 characters": "衢江",
+        "3 characters": "拉玛依",
+        "ASCII": "rtdetr-x6",
+        "name:tag": ":".join(reference(middle)),
+        "imageId": image_id(middle),
+    }
+
+
+def records(rows: int, seed: int = SEED) -> Iterator[dict[str, Any]]:
+    """Make the records one after the other."""
+    random = Random(seed)
+    for index in range(rows):
+        yield _record(index, rows, random)
+
+
+def registrations(count: int, known: int, mark: str) -> Iterator[dict[str, Any]]:
+    """Make bodies for _register with `mark` in their names; they depend on the first `known` images."""
+    random = Random(SEED + 1)
+    for index in range(count):
+        body = _record(index, known, random)
+        del body["imageId"], body["deleteFlag"]
+        yield body | {"imageName": f"bench/{mark}_{index}", "imageTag": "1.0"}
+
+
+def updates(count: int, rows: int, mark: str) -> Iterator[dict[str, Any]]:
+    """Make bodies for _update, with `mark` in what they change, of images spread over all."""
+    random = Random(SEED + 2)
+    for index in range(0, rows, max(1, rows // count)):
+        body = _record(index, rows, random)
+        del body["deleteFlag"]
+        yield body | {"algoDesc": f"{body['algoDesc']}（修订{mark}）"}
+
+
+def write_file(path: Path, rows: int) -> Path:
+    """Write the file that _load would give and _upload takes; one that is there already is kept."""
+    if path.exists():
+        return path
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("wb") as file:
+        file.write(b'{"status":"0","res":{')
+        for index, record in enumerate(records(rows)):
+            file.write(b'%s"%s":' % (b"," if index else b"", record["imageId"].encode()))
+            file.write(orjson.dumps(record))
+        file.write('},"msg":"镜像下载成功"}'.encode())
+    return unfinished.rename(path)
+
+
+def _record(index: int, rows: int, random: Random) -> dict[str, Any]:
+    name, tag = reference(index)
+    task, algo_name = _TASKS[index % len(_TASKS)]
+    home = f"/home/{task}"
+    return {
+        "imageId": image_id(index),
+        "imageName": name,
+        "imageTag": tag,
+        "imagePorts": f"http:8080:{30000 + index % 2768},grpc:9090,metrics:{9100 + index % 50}",
+        "imageMount": f"/vse/logs,/vse/coredump,/data/videos/{task}",
+        "pvcSize": random.choice((None, 10, 20, 50)),
+        "factory": _VENDORS[index // 7 % len(_VENDORS)],
+        "algoName": algo_name,
+        "algoDesc": _description(index, rows, algo_name),
+        "deleteFlag": "0",
+        "tvChannel": random.randrange(1, 33),
+        "pics": random.randrange(1, 100),
+        "cpuRequests": random.randrange(500, 8001, 500),
+        "gpuRequests": random.randrange(0, 16001, 1000),
+        "memRequests": random.randrange(512, 16385, 512),
+        "config": f"/etc/fdfs/client.conf,/app/application-{task}.properties",
+        "algoType": str(index % 3),
+        "eventType": 3000 + index % 97,
+        "subPath": "/usr/lib64/libnvcuvid.so:/usr/lib/x86_64-linux-gnu/libnvcuvid.so.1",
+        "hostPath": f"/home:/home,/data/{task}:/data",
+        "workingDir": home,
+        "env": f"CVSIP:172.38.{index % 200}.{index % 250},CVSPORT:{11000 + index % 1000},MODEL:{task}",
+        "command": f"{home}/project/restart.sh --batch {index % 8}",
+        "args": f"--config {home}/start.yaml --threshold 0.{30 + index % 60}",
+        "dependencyServiceId": _dependencies(index, rows),
+        "frameInterval": random.choice((40, 200, 1000, 1800000)),
+        "frameNumber": random.randrange(1, 10),
+        "incidentId": str(index % 12),
+        "useableFlag": str(index % 2),
+    }
+
+
+def _description(index: int, rows: int, algo_name: str) -> str:
+    rare = index % max(rows // RARE, 4)
+    city = _RARE_CITIES[rare] if rare < len(_RARE_CITIES) else _CITIES[index % len(_CITIES)]
+    model = _RARE_MODEL if rare == len(_RARE_CITIES) else _MODELS[index % len(_MODELS)]
+    return (
+        f"{algo_name}，{_MODES[index % 3]}，适用于{city}{_SCENES[index // 13 % len(_SCENES)]}，"
+        f"{_BATCHES[index % 10]}批次试点第{index % 200:03d}组，基于{model}"
+    )
+
+
+def _dependencies(index: int, rows: int) -> str | None:
+    """None, one or two other images each; those of low places are much depended on."""
+    candidates = {index // 5 % rows, (index * 7 + 1) % rows} - {index}
+    wanted = sorted(candidates)[: index % 3]
+    return ",".join(":".join(reference(item)) for item in wanted) or None

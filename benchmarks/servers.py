@@ -1,0 +1,160 @@
+"""What is measured, each in processes of its own: PostgreSQL, the service, the floors."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from algoplatform.storage import migrations
+from algoplatform.storage.embedded import EmbeddedPostgres
+from benchmarks import wire
+from benchmarks.floors.client import sql
+
+ROOT = Path(__file__).resolve().parents[1]
+_MIB = 1024 * 1024
+_RESET_PEAK = "5"
+
+
+class Postgres:
+    """A PostgreSQL that waits for the disk as in production (unless `fast`), and databases on it."""
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._server = server
+        self._databases = 0
+
+    @classmethod
+    @contextmanager
+    def running(cls, folder: Path, *, fast: bool) -> Iterator["Postgres"]:
+        """Start it in a folder that its user can enter."""
+        with EmbeddedPostgres(folder, fast=fast) as server:
+            yield cls(server)
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's process id."""
+        assert self._server.pid is not None
+        return self._server.pid
+
+    def create(self, template: str | None = None) -> str:
+        """Create a database, migrated, or as a copy of another that nobody is connected to; give its address."""
+        self._databases += 1
+        name = f"benchmark{self._databases}"
+        source = f"TEMPLATE {_name(template)} STRATEGY file_copy" if template else ""
+        sql(self._server.dsn, f"CREATE DATABASE {name} {source}")
+        dsn = self._server.dsn.replace("/algoplatform?", f"/{name}?")
+        if template is None:
+            migrations.upgrade(dsn)
+        return dsn
+
+    def drop(self, dsn: str) -> None:
+        """Drop a database."""
+        sql(self._server.dsn, f"DROP DATABASE {_name(dsn)} WITH (FORCE)")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A process that answers on a port of loopback; `seconds` is from its start to its first answer."""
+
+    port: int
+    pid: int
+    seconds: float
+
+
+@contextmanager
+def service(dsn: str, workers: int = 1) -> Iterator[Server]:
+    """Run `algoplatform serve`."""
+    settings = {
+        "ALGOPLATFORM_DATABASE_URL": dsn,
+        "ALGOPLATFORM_WORKERS": str(workers),
+        "ALGOPLATFORM_MAX_UPLOAD_BYTES": str(4096 * _MIB),
+        "ALGOPLATFORM_LOG_LEVEL": "warning",
+    }
+    port = _free_port()
+    with _running([sys.executable, "-m", "algoplatform", "serve", "--port", str(port)], settings, port) as server:
+        yield server
+
+
+@contextmanager
+def floor(name: str, dsn: str) -> Iterator[Server]:
+    """Run one of the floors."""
+    port = _free_port()
+    command = [sys.executable, "-m", "uvicorn", f"benchmarks.floors.{name}:app", "--port", str(port)]
+    options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-proxy-headers"]
+    options += ["--no-date-header", "--no-server-header", "--log-level", "warning"]
+    with _running([*command, *options], {"BENCHMARK_DSN": dsn}, port) as server:
+        yield server
+
+
+@contextmanager
+def _running(command: Sequence[str], settings: dict[str, str], port: int) -> Iterator[Server]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ALGOPLATFORM_")}
+    began = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, env=environment | settings, stdout=subprocess.DEVNULL)
+    try:
+        _await_answer(process, port)
+        yield Server(port, process.pid, time.perf_counter() - began)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_answer(process: "subprocess.Popen[bytes]", port: int) -> None:
+    """Wait for the first answer of any kind."""
+    while process.poll() is None:
+        try:
+            with wire.Client(port, timeout=10) as client:
+                client.ask(wire.get(f"{wire.IMAGES}/_search", searchCondition="nothing-is-called-this"))
+        except ConnectionRefusedError:
+            time.sleep(0.002)
+        except wire.WrongAnswer:
+            return
+        else:
+            return
+    raise RuntimeError(f"a server ended with status {process.returncode}")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _name(dsn: str) -> str:
+    return dsn.partition("?")[0].rpartition("/")[2]
+
+
+def reset_peak(pid: int) -> float:
+    """Begin to measure how much memory a process takes at most; MiB that it has now."""
+    Path(f"/proc/{pid}/clear_refs").write_text(_RESET_PEAK)
+    return _memory(pid, "VmRSS")
+
+
+def peak(pid: int) -> float:
+    """The most memory in MiB since `reset_peak`."""
+    return _memory(pid, "VmHWM")
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process and its children have used so far."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return 0.0
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(cpu_seconds(int(child)) for child in children)
+
+
+def _memory(pid: int, name: str) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))

@@ -1,0 +1,20 @@
+"""The benchmarks, by the name that `./dev bench` takes."""
+
+from collections.abc import Callable
+
+from benchmarks.results import Result
+from benchmarks.session import Session
+from benchmarks.suites import processes, searching, transferring, writing
+
+Benchmark = Callable[[Session], list[Result]]
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "search": searching.search,
+    "register": writing.register,
+    "update": writing.update,
+    "workers": processes.workers,
+    "start": processes.start,
+    "upload": transferring.upload,
+    "search-large": searching.search_large,
+    "load": transferring.load,
+}

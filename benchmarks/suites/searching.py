@@ -1,0 +1,161 @@
+"""Search: beside its floors, and as the registry grows."""
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import chain
+
+from benchmarks import data, load, servers, statements, wire
+from benchmarks.floors.client import pgbench
+from benchmarks.load import percentile
+from benchmarks.results import Goal, Result, compared
+from benchmarks.servers import Server
+from benchmarks.session import Session
+
+SEARCH = f"{wire.IMAGES}/_search"
+_AT_LEAST = (0.70, 0.80, 0.95)
+_PAGE = 50
+
+
+def search(session: Session) -> list[Result]:
+    """Requests a second of searches with 1, 50 and 1,000 matches, of the service, a bare ASGI and pgbench."""
+    rows = session.plan.small
+    dsn = session.registry(rows)
+    results = []
+    with servers.service(dsn) as service, servers.floor("search", dsn) as floor:
+        for (matches, pattern), goal in zip(data.counted(rows).items(), _AT_LEAST, strict=True):
+            for server in (service, floor):
+                _expect(server, pattern, matches)
+            results += _search(session, dsn, service, floor, pattern, f"search, {matches:,} of {rows:,}", goal)
+    return results
+
+
+def _search(
+    session: Session, dsn: str, service: Server, floor: Server, pattern: str, name: str, goal: float
+) -> list[Result]:
+    request = wire.get(SEARCH, searchCondition=pattern).split()[1].decode()
+    requests = load.write_requests(session.folder / "search.txt", [request])
+    script = statements.search({"searchCondition": pattern}).inlined()
+    seconds = session.plan.seconds
+    used = processor_time(session, service)
+    found = session.turns(
+        {
+            "service": used(lambda: load.run(service.port, requests, seconds)),
+            "floor": lambda: load.run(floor.port, requests, seconds).rate,
+            "pgbench": lambda: pgbench(dsn, [script], session.folder, seconds),
+        }
+    )
+    return [
+        compared(name, "/s", found["service"], found["floor"], Goal("at least", goal), used.note()),
+        compared(f"{name}: pgbench", "/s", found["service"], found["pgbench"], None),
+    ]
+
+
+class processor_time:  # noqa: N801 - it is used as the function that it makes
+    """Notes what the service and PostgreSQL spend on a request, round by round."""
+
+    def __init__(self, session: Session, service: Server) -> None:
+        self._pids = {"service": service.pid, "PostgreSQL": session.postgres.pid}
+        self._spent = dict.fromkeys(self._pids, 0.0)
+        self._requests = 0
+
+    def __call__(self, work: Callable[[], load.Outcome]) -> Callable[[], float]:
+        """Wrap a run of load: its rate."""
+
+        def measured() -> float:
+            before = {name: servers.cpu_seconds(pid) for name, pid in self._pids.items()}
+            outcome = work()
+            for name, pid in self._pids.items():
+                self._spent[name] += servers.cpu_seconds(pid) - before[name]
+            self._requests += outcome.requests
+            return outcome.rate
+
+        return measured
+
+    def note(self) -> str:
+        """Tell the processor time of a request."""
+        each = {name: seconds / max(1, self._requests) * 1e6 for name, seconds in self._spent.items()}
+        return "CPU a request: " + ", ".join(f"{name} {microseconds:,.0f} µs" for name, microseconds in each.items())
+
+
+def search_large(session: Session) -> list[Result]:
+    """The latency of rare patterns in a large registry against a small one, and of a pattern that is everywhere."""
+    small, large = session.plan.small, session.plan.large
+    with (
+        servers.service(session.registry(large)) as in_large,
+        servers.service(session.registry(small)) as in_small,
+        wire.Client(in_large.port) as of_large,
+        wire.Client(in_small.port) as of_small,
+    ):
+        kinds = zip(data.patterns(large).items(), data.patterns(small).values(), strict=True)
+        results = [
+            _rare(session, kind, partial(_ask, of_large, pattern), partial(_ask, of_small, other))
+            for (kind, pattern), other in kinds
+        ]
+        return [*results, *_common(session, of_large)]
+
+
+def _rare(session: Session, kind: str, in_large: Callable[[], float], in_small: Callable[[], float]) -> Result:
+    times: dict[str, list[list[float]]] = {"large": [], "small": []}
+
+    def p95(where: str, ask: Callable[[], float]) -> float:
+        taken = sorted(ask() for _ in range(session.plan.samples))
+        times[where].append(taken)
+        return percentile(taken, 0.95) * 1000
+
+    found = session.turns({"large": lambda: p95("large", in_large), "small": lambda: p95("small", in_small)})
+    middle = {where: percentile(sorted(chain.from_iterable(all_)), 0.5) * 1000 for where, all_ in times.items()}
+    name = f"search p95, {session.plan.large:,} against {session.plan.small:,}: {kind}"
+    note = f"p50 {middle['large']:.2f} and {middle['small']:.2f} ms"
+    return compared(name, "ms", found["large"], found["small"], Goal("at most", 2), note)
+
+
+def _ask(client: wire.Client, pattern: str) -> float:
+    began = time.perf_counter()
+    client.ask(wire.get(SEARCH, searchCondition=pattern))
+    return time.perf_counter() - began
+
+
+def _common(session: Session, client: wire.Client) -> list[Result]:
+    """Ask for pages of a pattern that a third matches: when the records are there, and when the total is."""
+    count = max(5, session.plan.samples // 5)
+    pages, totals = zip(*(_page(client, session.plan.large) for _ in range(count)), strict=True)
+    name = f"a third of {session.plan.large:,} matches"
+    note = f"p50 {percentile(sorted(pages), 0.5) * 1000:.1f} ms"
+    return [
+        Result(
+            f"{name}: page of {_PAGE}, p95",
+            "ms",
+            percentile(sorted(pages), 0.95) * 1000,
+            goal=Goal("at most", 20, "figure"),
+            note=note,
+        ),
+        Result(
+            f"{name}: with its exact total, p95",
+            "ms",
+            percentile(sorted(totals), 0.95) * 1000,
+            goal=Goal("at most", 300, "figure"),
+        ),
+    ]
+
+
+def _page(client: wire.Client, rows: int) -> tuple[float, float]:
+    """Seconds until all records of a page have come, and until the total has."""
+    began = time.perf_counter()
+    received, page = b"", 0.0
+    for part in client.stream(wire.get(SEARCH, searchCondition=data.THIRD, page=1, pageSize=_PAGE)):
+        received += part
+        if not page and received.count(b'"useableFlag":') == _PAGE:
+            page = time.perf_counter() - began
+    total = time.perf_counter() - began
+    if b'"total":%d' % -(-rows // 3) not in received or not page:
+        raise wire.WrongAnswer(received[-200:].decode(errors="replace"))
+    return page, total
+
+
+def _expect(server: Server, pattern: str, matches: int) -> None:
+    with wire.Client(server.port) as client:
+        found = json.loads(client.ask(wire.get(SEARCH, searchCondition=pattern)))["res"]["data"]
+    if len(found) != matches:
+        raise wire.WrongAnswer(f"{pattern}: {len(found)} matches, not {matches}")
