@@ -1,9 +1,9 @@
 """`./dev bench [NAME ...] [--quick] [--json FILE]`: measure, print one table, keep the figures."""
 
 import argparse
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,19 +14,17 @@ from benchmarks.suites import BENCHMARKS
 RESULTS = Path(__file__).parent / "results"
 
 
-def measure(plan: Plan, names: Sequence[str], folder: Path | None = None) -> list[Result]:
+def measure(plan: Plan, names: Sequence[str], folder: Path | None = None) -> Iterator[Result]:
     """Run the benchmarks, all where none is named, on one PostgreSQL."""
-    results = []
     with Session.open(plan, folder) as session:
         for name in names or BENCHMARKS:
             began = time.perf_counter()
-            results += BENCHMARKS[name](session)
+            yield from BENCHMARKS[name](session)
             say(f"{name}: {time.perf_counter() - began:.0f} s")
-    return results
 
 
 def main() -> None:
-    """Read the arguments, measure and report."""
+    """Read the arguments, measure and report; an interrupt ends the measuring and reports what there is."""
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("names", metavar="NAME", nargs="*", help=f"of {', '.join(BENCHMARKS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="three minutes: at most 100,000 images, short rounds")
@@ -36,11 +34,12 @@ def main() -> None:
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}: choose from {', '.join(BENCHMARKS)}")
     plan = QUICK if arguments.quick else Plan()
-    results = measure(plan, arguments.names, arguments.folder)
+    results: list[Result] = []
+    with suppress(KeyboardInterrupt):
+        results.extend(measure(plan, arguments.names, arguments.folder))
     show(results)
     write_json(arguments.json, results, asdict(plan))
     say(f"written to {arguments.json}")
-    sys.exit(0)
 
 
 if __name__ == "__main__":
