@@ -1,27 +1,32 @@
 """The one place where the benchmarks take what the service does from its source, so that floors always do the same.
 
-A statement is taken by calling the repository with a connection that only notes what it is asked.
+A statement is taken by calling the repository with a connection that only notes what it is asked; what the repository
+asks for to choose its statement is answered by the real one.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 from algoplatform.domain.image import Image, Rules, check_registration, check_update
-from algoplatform.domain.search import Conditions, check_conditions
+from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions, check_conditions
 from algoplatform.storage import images
-from algoplatform.storage.database import Connection
+from algoplatform.storage.database import Connection, Database
+from algoplatform.storage.search import ImageSearch
 
 RULES: Final = Rules()
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL with its arguments $1, $2 ..."""
+    """SQL with its arguments $1, $2 ..., and the settings that it runs under."""
 
     sql: str
     arguments: tuple[Any, ...]
+    before: tuple[str, ...] = ()
 
     def inlined(self, stand_ins: dict[str, str] | None = None) -> str:
         """Put the arguments into the text; within strings each key of `stand_ins` gives way to an SQL expression."""
@@ -36,35 +41,58 @@ class _CaptureError(Exception):
 
 
 class _Recorder:
+    """Stands for a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.fetchval = connection.fetchval
+        self._before: list[str] = []
+
+    def transaction(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    async def execute(self, setting: str) -> None:
+        self._before.append(setting)
+
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         async def note(sql: str, *arguments: Any, **_: Any) -> Any:
-            raise _CaptureError(sql, arguments)
+            raise _CaptureError(sql, arguments, tuple(self._before))
 
         return note
 
 
-def search(query: dict[str, Any]) -> Statement:
+async def search(connection: Connection, query: dict[str, Any]) -> Statement:
     """The statement of a search for all matches."""
-    return _capture(lambda connection: images.search(connection, _conditions(query), 1001))
+    conditions = _conditions(query)
+    return await _capture(lambda noted: ImageSearch().records(noted, conditions, MAX_PAGE_SIZE + 1), connection)
 
 
-def export() -> Statement:
+async def export(connection: Connection) -> Statement:
     """The rows that an export of everything copies out."""
-
-    async def write(data: bytes) -> None: ...
-
-    return _capture(lambda connection: images.copy(connection, _conditions({}), write, keyed=True))
+    return await _capture(lambda noted: ImageSearch().copy(noted, Conditions(), _ignore, keyed=True), connection)
 
 
-def registration(body: dict[str, Any], image_id: str) -> Statement:
+async def registration(connection: Connection, body: dict[str, Any], image_id: str) -> Statement:
     """The statement of a register."""
     image = checked_registration(body)
-    return _capture(lambda connection: images.insert(connection, image, image_id))
+    return await _capture(lambda noted: images.insert(noted, image, image_id), connection)
 
 
-def change(body: dict[str, Any]) -> Statement:
+async def change(connection: Connection, body: dict[str, Any]) -> Statement:
     """The statement of an update."""
-    return _capture(lambda connection: update(connection, body))
+    return await _capture(lambda noted: update(noted, body), connection)
+
+
+async def _ignore(data: bytes) -> None: ...
+
+
+def taken(dsn: str, *makers: Callable[[Connection], Awaitable[Statement]]) -> list[Statement]:
+    """Take statements where no loop is running."""
+
+    async def take() -> list[Statement]:
+        async with Database.open(dsn) as database, database.connection() as connection:
+            return [await maker(connection) for maker in makers]
+
+    return asyncio.run(take())
 
 
 def checked_registration(body: Any) -> Image:
@@ -94,9 +122,9 @@ def _conditions(query: dict[str, Any]) -> Conditions:
     return conditions
 
 
-def _capture(call: Callable[[Any], Any]) -> Statement:
+async def _capture(call: Callable[[Any], Awaitable[Any]], connection: Connection) -> Statement:
     try:
-        call(_Recorder()).send(None)
+        await call(_Recorder(connection))
     except _CaptureError as captured:
         return Statement(*captured.args)
     raise AssertionError("no statement was run")

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from benchmarks.statements import Statement
+
 CONNECTIONS = 8
 
 
@@ -44,9 +46,11 @@ def sql(dsn: str, *statements: str) -> str:
     return _run([program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", *commands, dsn]).strip()
 
 
-def copy_to_nothing(dsn: str, query: str) -> None:
+def copy_to_nothing(dsn: str, query: Statement) -> None:
     """Copy the rows of a query out, and let them go."""
-    command = [program("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", f"COPY ({query}) TO STDOUT", dsn]
+    steps = ["BEGIN", *query.before, f"COPY ({query.sql}) TO STDOUT", "COMMIT"]
+    commands = [part for step in steps for part in ("-c", step)]
+    command = [program("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *commands, dsn]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 

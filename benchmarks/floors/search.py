@@ -12,10 +12,10 @@ _known: dict[bytes, Statement] = {}
 
 async def _search(pool: Pool, scope: dict[str, Any], _: Messages) -> bytes:
     query: bytes = scope["query_string"]
-    statement = _known.get(query)
-    if statement is None:
-        statement = _known[query] = statements.search(dict(parse_qsl(query.decode())))
     async with pool.acquire() as connection:
+        statement = _known.get(query)
+        if statement is None:
+            statement = _known[query] = await statements.search(connection, dict(parse_qsl(query.decode())))
         rows = await connection.fetch(statement.sql, *statement.arguments)
     return f'{{"status":"0","res":{{"data":[{",".join([row[0] for row in rows])}]}},"msg":"查询成功"}}'.encode()
 

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import chain
 
 from benchmarks import data, load, servers, statements, wire
-from benchmarks.floors.client import pgbench
+from benchmarks.floors.client import pgbench, sql
 from benchmarks.load import percentile
 from benchmarks.results import Goal, Result, compared
 from benchmarks.servers import Server
@@ -36,14 +36,14 @@ def _search(
 ) -> list[Result]:
     request = wire.get(SEARCH, searchCondition=pattern).split()[1].decode()
     requests = load.write_requests(session.folder / "search.txt", [request])
-    script = statements.search({"searchCondition": pattern}).inlined()
+    [statement] = statements.taken(dsn, lambda connection: statements.search(connection, {"searchCondition": pattern}))
     seconds = session.plan.seconds
     used = processor_time(session, service)
     found = session.turns(
         {
             "service": used(lambda: load.run(service.port, requests, seconds)),
             "floor": lambda: load.run(floor.port, requests, seconds).rate,
-            "pgbench": lambda: pgbench(dsn, [script], session.folder, seconds),
+            "pgbench": lambda: pgbench(dsn, [statement.inlined()], session.folder, seconds),
         }
     )
     return [
@@ -93,7 +93,7 @@ def search_large(session: Session) -> list[Result]:
             _rare(session, kind, partial(_ask, of_large, pattern), partial(_ask, of_small, other))
             for (kind, pattern), other in kinds
         ]
-        return [*results, *_common(session, of_large)]
+        return [*results, *_common(session, session.registry(large), of_large)]
 
 
 def _rare(session: Session, kind: str, in_large: Callable[[], float], in_small: Callable[[], float]) -> Result:
@@ -117,41 +117,35 @@ def _ask(client: wire.Client, pattern: str) -> float:
     return time.perf_counter() - began
 
 
-def _common(session: Session, client: wire.Client) -> list[Result]:
-    """Ask for pages of a pattern that a third matches: when the records are there, and when the total is."""
-    count = max(5, session.plan.samples // 5)
-    pages, totals = zip(*(_page(client, session.plan.large) for _ in range(count)), strict=True)
-    name = f"a third of {session.plan.large:,} matches"
-    note = f"p50 {percentile(sorted(pages), 0.5) * 1000:.1f} ms"
+def _common(session: Session, dsn: str, client: wire.Client) -> list[Result]:
+    """Ask for pages of a pattern that a third matches: while nothing is written, and each after a write."""
+    rows = session.plan.large
+    kept = sorted(_page(client, rows) for _ in range(session.plan.samples))
+    counted = []
+    for _ in range(max(5, session.plan.samples // 5)):
+        sql(dsn, "SELECT pg_current_xact_id()")  # a transaction like that of a write: what was counted before is void
+        counted.append(_page(client, rows))
+    counted.sort()
+    name = f"page of {_PAGE} of a third of {rows:,}, with total, p95"
     return [
-        Result(
-            f"{name}: page of {_PAGE}, p95",
-            "ms",
-            percentile(sorted(pages), 0.95) * 1000,
-            goal=Goal("at most", 20, "figure"),
-            note=note,
-        ),
-        Result(
-            f"{name}: with its exact total, p95",
-            "ms",
-            percentile(sorted(totals), 0.95) * 1000,
-            goal=Goal("at most", 300, "figure"),
-        ),
+        _latency(f"{name}: nothing written since", kept, 20),
+        _latency(f"{name}: after a write", counted, 300),
     ]
 
 
-def _page(client: wire.Client, rows: int) -> tuple[float, float]:
-    """Seconds until all records of a page have come, and until the total has."""
+def _latency(name: str, times: list[float], most: float) -> Result:
+    p50, p95 = (percentile(times, share) * 1000 for share in (0.5, 0.95))
+    return Result(name, "ms", p95, goal=Goal("at most", most, "figure"), note=f"p50 {p50:.1f} ms")
+
+
+def _page(client: wire.Client, rows: int) -> float:
+    """Seconds that a page and its total take."""
     began = time.perf_counter()
-    received, page = b"", 0.0
-    for part in client.stream(wire.get(SEARCH, searchCondition=data.THIRD, page=1, pageSize=_PAGE)):
-        received += part
-        if not page and received.count(b'"useableFlag":') == _PAGE:
-            page = time.perf_counter() - began
-    total = time.perf_counter() - began
-    if b'"total":%d' % -(-rows // 3) not in received or not page:
-        raise wire.WrongAnswer(received[-200:].decode(errors="replace"))
-    return page, total
+    answer = client.ask(wire.get(SEARCH, searchCondition=data.THIRD, page=1, pageSize=_PAGE))
+    seconds = time.perf_counter() - began
+    if b'"total":%d' % -(-rows // 3) not in answer or answer.count(b'"imageId":') != _PAGE:
+        raise wire.WrongAnswer(answer[-200:].decode(errors="replace"))
+    return seconds
 
 
 def _expect(server: Server, pattern: str, matches: int) -> None:

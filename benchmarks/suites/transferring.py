@@ -21,13 +21,13 @@ def load(session: Session) -> list[Result]:
     """Megabytes a second of an export of everything; its first byte; what it takes of memory."""
     rows = session.plan.large
     dsn = session.registry(rows)
-    query = statements.export().sql
-    size = float(sql(dsn, f"SELECT sum(octet_length(t::text)) FROM ({query}) AS rows (t)")) / 1e6
+    [export] = statements.taken(dsn, statements.export)
+    size = float(sql(dsn, f"SELECT sum(octet_length(t::text)) FROM ({export.sql}) AS rows (t)")) / 1e6
     firsts: list[float] = []
 
     def floor() -> float:
         began = time.perf_counter()
-        copy_to_nothing(dsn, query)
+        copy_to_nothing(dsn, export)
         return size / (time.perf_counter() - began)
 
     def served() -> float:

@@ -1,7 +1,8 @@
 """Register and update: beside a bare ASGI with the same validation and statement, and pgbench with the statement."""
 
-from collections.abc import Sequence
-from uuid import UUID, uuid4
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any, Final
 
 import orjson
 
@@ -9,35 +10,48 @@ from benchmarks import data, load, servers, statements, wire
 from benchmarks.floors.client import pgbench
 from benchmarks.results import Goal, Result, compared
 from benchmarks.session import Session, settle
+from benchmarks.statements import Statement
 from benchmarks.suites.searching import processor_time
 
-_BODIES = 500
-_SCRIPTS = 50
-_GOAL = Goal("at least", 0.75)
+_BODIES: Final = 500
+_SCRIPTS: Final = 50
+_GOAL: Final = Goal("at least", 0.75)
+_ID: Final = "0123456789abcdef0123456789abcdef"
+
+# pgbench's way to what no other transaction has: a number, and an id made of it.
+_NUMBER: Final = "\\set number random(1, 9000000000000000)\n"
+_UNIQUE: Final = {_ID: "md5(:number::text)", load.MARK: ":number::text"}
+
+Body = dict[str, Any]
+Take = Callable[..., Awaitable[Statement]]
+Make = Callable[[int], Iterator[Body]]
 
 
 def register(session: Session) -> list[Result]:
     """Registers a second; every third image has no dependency, the others one or two."""
     known = session.plan.small
-    scripts = [_registration(body) for body in data.registrations(_SCRIPTS, known, load.MARK)]
-    bodies = [orjson.dumps(body).decode() for body in data.registrations(_BODIES, known, load.MARK)]
-    return _writes(session, "register", bodies, scripts)
+    return _writes(
+        session,
+        "register",
+        lambda count: data.registrations(count, known, load.MARK),
+        partial(statements.registration, image_id=_ID),
+    )
 
 
 def update(session: Session) -> list[Result]:
     """Updates a second, spread over many images."""
     rows = session.plan.small
-    scripts = [_change(body) for body in data.updates(_SCRIPTS, rows, load.MARK)]
-    bodies = [orjson.dumps(body).decode() for body in data.updates(_BODIES, rows, load.MARK)]
-    return _writes(session, "update", bodies, scripts)
+    return _writes(session, "update", lambda count: data.updates(count, rows, load.MARK), statements.change)
 
 
-def _writes(session: Session, name: str, bodies: Sequence[str], scripts: Sequence[str]) -> list[Result]:
+def _writes(session: Session, name: str, make: Make, take: Take) -> list[Result]:
     """Let the service, the floor and pgbench write to registries of their own."""
-    rows, seconds = session.plan.small, session.plan.seconds
-    lines = [f"{wire.IMAGES}/_{name}\t{body}" for body in bodies]
+    seconds = session.plan.seconds
+    lines = [f"{wire.IMAGES}/_{name}\t{orjson.dumps(body).decode()}" for body in make(_BODIES)]
     requests = load.write_requests(session.folder / f"{name}.txt", lines)
-    databases = [session.copied(rows) for _ in range(3)]
+    databases = [session.copied(session.plan.small) for _ in range(3)]
+    taken = statements.taken(databases[2], *(partial(take, body=body) for body in make(_SCRIPTS)))
+    scripts = [_NUMBER + statement.inlined(_UNIQUE) for statement in taken]
     for database in databases:
         settle(database)
     with servers.service(databases[0]) as service, servers.floor(name, databases[1]) as floor:
@@ -55,17 +69,3 @@ def _writes(session: Session, name: str, bodies: Sequence[str], scripts: Sequenc
         compared(name, "/s", found["service"], found["floor"], _GOAL, used.note()),
         compared(f"{name}: pgbench", "/s", found["service"], found["pgbench"], None),
     ]
-
-
-def _registration(body: dict[str, object]) -> str:
-    image_id = uuid4().hex
-    unique = {image_id: "md5(:number::text)", load.MARK: ":number::text"}
-    return _NUMBER + statements.registration(body, image_id).inlined(unique)
-
-
-def _change(body: dict[str, object]) -> str:
-    assert UUID(str(body["imageId"]))
-    return _NUMBER + statements.change(body).inlined({load.MARK: ":number::text"})
-
-
-_NUMBER = "\\set number random(1, 9000000000000000)\n"
