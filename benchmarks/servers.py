@@ -15,6 +15,7 @@ from algoplatform.storage import migrations
 from algoplatform.storage.embedded import EmbeddedPostgres
 from benchmarks import wire
 from benchmarks.floors.client import sql
+from benchmarks.statements import planner_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 _MIB = 1024 * 1024
@@ -50,6 +51,9 @@ class Postgres:
         dsn = self._server.dsn.replace("/algoplatform?", f"/{name}?")
         if template is None:
             migrations.upgrade(dsn)
+        # The floors connect to it without the service's code, and shall have the same plans.
+        for setting, value in planner_settings(dsn).items():
+            sql(dsn, f"ALTER DATABASE {name} SET {setting} = '{value}'")
         return dsn
 
     def drop(self, dsn: str) -> None:

@@ -18,6 +18,11 @@ from algoplatform.storage.database import Connection, Database
 from algoplatform.storage.search import ImageSearch
 
 RULES: Final = Rules()
+_PLANNING: Final = """
+    SELECT name, current_setting(name) FROM pg_settings
+    WHERE source = 'client' AND category LIKE ANY (ARRAY['Query Tuning%', 'Resource Usage%', 'Client Connection Defaults%'])
+      AND name NOT IN ('client_encoding', 'statement_timeout')
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,16 @@ async def registration(connection: Connection, body: dict[str, Any], image_id: s
 async def change(connection: Connection, body: dict[str, Any]) -> Statement:
     """The statement of an update."""
     return await _capture(lambda noted: update(noted, body), connection)
+
+
+def planner_settings(dsn: str) -> dict[str, str]:
+    """What the service tells PostgreSQL about planning when it connects."""
+
+    async def ask() -> dict[str, str]:
+        async with Database.open(dsn) as database, database.connection() as connection:
+            return {row[0]: row[1] for row in await connection.fetch(_PLANNING)}
+
+    return asyncio.run(ask())
 
 
 async def _ignore(data: bytes) -> None: ...
