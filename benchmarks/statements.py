@@ -7,10 +7,11 @@ asks for to choose its statement is answered by the real one.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.image import Image, Rules, check_registration, check_update
 from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions, check_conditions
 from algoplatform.storage import images
@@ -18,6 +19,7 @@ from algoplatform.storage.database import Connection, Database
 from algoplatform.storage.search import ImageSearch
 
 RULES: Final = Rules()
+CALLER: Final = replace(TRUSTED, request_id=uuid4().hex)
 _PLANNING: Final = """
     SELECT name, current_setting(name) FROM pg_settings
     WHERE source = 'client' AND category LIKE ANY (ARRAY['Query Tuning%', 'Resource Usage%', 'Client Connection Defaults%'])
@@ -79,7 +81,7 @@ async def export(connection: Connection) -> Statement:
 async def registration(connection: Connection, body: dict[str, Any], image_id: str) -> Statement:
     """The statement of a register."""
     image = checked_registration(body)
-    return await _capture(lambda noted: images.insert(noted, image, image_id), connection)
+    return await _capture(lambda noted: images.insert(noted, CALLER, image, image_id), connection)
 
 
 async def change(connection: Connection, body: dict[str, Any]) -> Statement:
@@ -119,7 +121,7 @@ def checked_registration(body: Any) -> Image:
 
 async def register(connection: Connection, body: Any) -> bool:
     """Validate and insert with the service's own statement, and nothing around it."""
-    written = await images.insert(connection, checked_registration(body), uuid4().hex)
+    written = await images.insert(connection, CALLER, checked_registration(body), uuid4().hex)
     return written.version is not None
 
 
@@ -127,7 +129,7 @@ async def update(connection: Connection, body: Any) -> bool:
     """Validate and update with the service's own statement, and nothing around it."""
     checked = check_update(body, RULES)
     assert checked.image is not None, body
-    written = await images.update(connection, checked.image, checked.present, None, [])
+    written = await images.update(connection, CALLER, checked.image, checked.present, None, [])
     return written is not None and written.version is not None
 
 
