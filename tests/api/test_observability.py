@@ -10,7 +10,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from algoplatform.api.app import app_from_environment
 from algoplatform.api.errors import internal_error
-from algoplatform.api.observability import BrokenOff, Observability
+from algoplatform.api.observability import Observability
+from algoplatform.api.streams import BrokenOff
 from tests.support.images import IMAGES, minimal, register, upload
 from tests.support.logs import Log, logged
 from tests.support.postgres import execute

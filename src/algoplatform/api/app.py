@@ -17,6 +17,7 @@ from algoplatform.api.logs import configure_logging
 from algoplatform.api.observability import Observability
 from algoplatform.api.openapi_token import declare_token
 from algoplatform.api.pages import mount_pages
+from algoplatform.api.shortcut import Shortcut
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings, load
 
@@ -53,8 +54,11 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Asked for on every request, and figures there are already.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         openapi_tags=[{"name": "镜像管理", "description": "镜像的六个操作 · the operations on images"}],
     )
+    app.add_middleware(Shortcut, routes=images.router.routes, always_200=always_200)
     if verifier:
         app.add_middleware(auth.Authentication, verifier=verifier, always_200=always_200)
         declare_token(app)

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
 from typing import Any, BinaryIO, Final
+from urllib.parse import parse_qsl
 
 import orjson
 from fastapi import APIRouter
@@ -180,8 +181,9 @@ async def _required(request: Request, runtime: Runtime) -> tuple[bytes, Any]:
 
 
 async def _conditions(request: Request, runtime: Runtime) -> Conditions:
-    query = dict(request.query_params)
-    if len(query) != len(request.query_params.multi_items()):
+    given = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    query = dict(given)
+    if len(query) != len(given):
         raise BadRequest("查询参数重复", malformed=False)
     content = await wire.read_json_text(request, runtime.settings.max_body_bytes)
     body = parse_json(content) if content else {}

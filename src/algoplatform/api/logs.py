@@ -6,10 +6,14 @@ An exception is told by its type and the places it went through; its message may
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
+from contextvars import ContextVar
 from typing import Any, Final
 
 import orjson
 import structlog
+
+# The request that is being answered; its name is in every line that is logged meanwhile.
+REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id", default="")
 
 _DEEPEST: Final = 12
 _Event = MutableMapping[str, Any]
@@ -34,6 +38,12 @@ def kind(error: BaseException) -> str:
     return f"{name} from {kind(error.__cause__)}" if error.__cause__ else name
 
 
+def _with_request_id(logger: Any, method: str, event: _Event) -> _Event:
+    if request_id := REQUEST_ID.get():
+        event["request_id"] = request_id
+    return event
+
+
 def _without_values(logger: Any, method: str, event: _Event) -> _Event:
     given = event.pop("exc_info", None)
     error = given[1] if isinstance(given, tuple) else sys.exception() if given is True else given
@@ -54,7 +64,7 @@ def _text_line(logger: Any, method: str, event: _Event) -> str:
 
 
 _SHARED: Final[tuple[Callable[..., Any], ...]] = (
-    structlog.contextvars.merge_contextvars,
+    _with_request_id,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     _without_values,

@@ -9,10 +9,10 @@ from typing import Final
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from algoplatform.api import metrics
-from algoplatform.api.logs import kind, places
+from algoplatform.api.logs import REQUEST_ID, kind, places
+from algoplatform.api.streams import BrokenOff
 
 _HEADER: Final = b"x-request-id"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -22,10 +22,6 @@ _UNMATCHED: Final = "unmatched"
 _GONE: Final = 499
 
 InternalError = Callable[[Scope], ASGIApp]
-
-
-class BrokenOff(Exception):
-    """An answer that had begun could not be finished; what happened is in the log."""
 
 
 class Observability:
@@ -56,7 +52,7 @@ class Observability:
 
         name = request_id.decode()
         scope.setdefault("state", {})["request_id"] = name
-        tokens = bind_contextvars(request_id=name)
+        token = REQUEST_ID.set(name)
         try:
             await self._app(scope, receive, identified)
         except ClientDisconnect:
@@ -71,7 +67,7 @@ class Observability:
             await self._internal_error(scope)(scope, receive, identified)
         finally:
             self._tell(scope, status, time.perf_counter() - began)
-            reset_contextvars(**tokens)
+            REQUEST_ID.reset(token)
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"

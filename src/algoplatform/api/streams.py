@@ -7,6 +7,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from algoplatform.domain.errors import AlgoplatformError
+
+
+class BrokenOff(Exception):
+    """An answer that had begun could not be finished; what happened is in the log."""
+
+
 Write = Callable[[bytes], Awaitable[None]]
 
 
@@ -43,6 +50,10 @@ class StreamedRecords(Response):
             await self._copy(write)
             if not started:
                 await write(b"")
+        except AlgoplatformError as error:
+            if started:
+                raise BrokenOff from error
+            raise
         finally:
             gone.cancel()
         await send({"type": "http.response.body", "body": self._tail, "more_body": False})

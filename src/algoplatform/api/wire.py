@@ -38,6 +38,8 @@ async def read_json_text(request: Request, limit: int) -> bytes:
 
 async def read_body(request: Request, limit: int) -> bytes:
     """Read a body of at most `limit` bytes."""
+    if "content-length" not in request.headers and "transfer-encoding" not in request.headers:
+        return b""
     return b"".join([chunk async for chunk in _limited(request, limit)])
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final
 
-from algoplatform.domain.search import DEFAULT_PAGE_SIZE, Conditions, fold, fold_exact, grams
+from algoplatform.domain.search import DEFAULT_PAGE_SIZE, Conditions, fold, fold_exact
 from algoplatform.storage.sample import TextSample
 
 _LIKE_SPECIAL: Final = re.compile(r"([\\%_])")
@@ -43,10 +43,9 @@ class Filter:
         folded = fold(text)
         literal = _LIKE_SPECIAL.sub(r"\\\1", folded)
         piece = f"search LIKE {self._add(f'%{literal}%')}"
-        pieces = grams(folded)
-        if pieces and not sample.is_common(folded):
+        if grams := sample.choose(folded):
             self.indexed = True
-            piece = f"image_grams(search) @> {self._add(sample.rarest(pieces))}::text[] AND {piece}"
+            piece = f"image_grams(search) @> {self._add(grams)}::text[] AND {piece}"
         if _IMAGE_ID.fullmatch(folded):
             piece = f"({piece} OR image_id = {self._add(folded)}::uuid)"
         self._pieces.append(piece)

@@ -7,9 +7,9 @@ costs time and never changes an answer.
 """
 
 import time
-from collections.abc import Sequence
 from typing import Final
 
+from algoplatform.domain.search import grams
 from algoplatform.storage.database import Connection
 
 _READ: Final = """
@@ -22,6 +22,7 @@ _COMMON: Final = 3
 # Each gram more costs a lookup for each image that has the rarest.
 _GRAMS: Final = 3
 _CONSIDERED: Final = 32
+_KEPT: Final = 1024
 
 
 class TextSample:
@@ -30,17 +31,22 @@ class TextSample:
     def __init__(self) -> None:
         self._text = ""
         self._read_at = float("-inf")
+        self._chosen: dict[str, list[str]] = {}
 
     async def refresh(self, connection: Connection) -> None:
         """Read the sample where it is old."""
         if time.monotonic() - self._read_at > _SECONDS:
             self._read_at = time.monotonic()
             self._text = "\n\n".join(await connection.fetchval(_READ) or [])
+            self._chosen.clear()
 
-    def is_common(self, folded: str) -> bool:
-        """Tell whether so many images hold the text that the index is of no use."""
-        return self._text.count(folded) >= _COMMON
-
-    def rarest(self, grams: Sequence[str]) -> list[str]:
-        """Choose the grams by which to look."""
-        return sorted(grams[:_CONSIDERED], key=self._text.count)[:_GRAMS]
+    def choose(self, folded: str) -> list[str]:
+        """Choose the grams by which to look for the text; none where so many images hold it that they are of no use."""
+        chosen = self._chosen.get(folded)
+        if chosen is None:
+            if len(self._chosen) >= _KEPT:
+                self._chosen.clear()
+            common = self._text.count(folded) >= _COMMON
+            chosen = [] if common else sorted(grams(folded)[:_CONSIDERED], key=self._text.count)[:_GRAMS]
+            self._chosen[folded] = chosen
+        return chosen

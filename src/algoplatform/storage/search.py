@@ -31,7 +31,8 @@ class ImageSearch:
         """Read one page of the records that meet the conditions, and count them all.
 
         Counting goes through every match, so a total is kept with the snapshot that it was counted in, and counted again
-        unless this statement's own snapshot is the same: no transaction has ended since.
+        unless this statement's own snapshot is the same: no transaction has ended since. The snapshot of a standby does
+        not tell, since it leaves out some of the transactions that are running.
         """
         found = await self._filter(connection, conditions)
         key = (found.where, *map(str, found.arguments))
@@ -40,7 +41,7 @@ class ImageSearch:
         [row] = await connection.fetch(
             f"SELECT ARRAY(SELECT record FROM image WHERE {found.where} ORDER BY image_name, image_tag"
             f" LIMIT {found.limit} OFFSET {found.offset}), pg_current_snapshot()::text,"
-            f" CASE WHEN pg_current_snapshot()::text <> ${len(found.arguments) + 1}"
+            f" CASE WHEN pg_current_snapshot()::text <> ${len(found.arguments) + 1} OR pg_is_in_recovery()"
             f" THEN (SELECT count(*) FROM image WHERE {found.where}) END",
             *found.arguments,
             snapshot,
