@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -17,9 +18,14 @@ from tests.support.tour import tour
 pytestmark = needs("pgbouncer")
 
 
+def folder_of(database_url: str) -> Path:
+    """Take the folder of the server's socket from its address."""
+    return Path(parse_qs(urlsplit(database_url).query)["host"][0])
+
+
 def configured(database_url: str, port: int, folder: Path) -> str:
     """Take the file that is shipped, with this test's places and a pool so small that clients must share sessions."""
-    socket = database_url.partition("?host=")[2].replace("%2F", "/")
+    socket = folder_of(database_url)
     (folder / "users").write_text('"algoplatform" ""\n')
     replaced = {
         "algoplatform = host=postgres port=5432 dbname=algoplatform": f"* = host={socket}",
@@ -40,7 +46,7 @@ def configured(database_url: str, port: int, folder: Path) -> str:
 def pooled_url(postgres: Postgres, database_url: str, tmp_path: Path) -> Iterator[str]:
     """The address of the test's database through PgBouncer."""
     port = free_port()
-    folder = Path(database_url.partition("?host=")[2].replace("%2F", "/")).parent / f"pgbouncer-{port}"
+    folder = folder_of(database_url).parent / f"pgbouncer-{port}"
     folder.mkdir(mode=0o755)
     (folder / "pgbouncer.ini").write_text(configured(database_url, port, folder))
     name = database_url.partition("?")[0].rpartition("/")[2]

@@ -111,8 +111,13 @@ def test_oldest_schema_and_back(filled: str) -> None:
     assert before.count(b'"imageId"') == 4
     rows = _content(filled)
     assert rows["idempotency_key"]
+    assert rows["image_revision"]
     migrations.downgrade(filled, REVISIONS[0])
     migrations.upgrade(filled)
+    # What each image was before, and who made it what it is, the oldest schema has no place for.
+    del rows["image_revision"]
+    for image in rows["image"]:
+        del image["operation"], image["actor"], image["request_id"]
     assert _lost(rows, _content(filled)) == []
     assert asyncio.run(_export(filled)) == before
     migrations.check(filled)
