@@ -34,8 +34,8 @@ class Postgres:
 
     def __init__(self, dsn: str) -> None:
         self._admin = dsn
-        self._template = self.create()
-        migrations.upgrade(self._template)
+        self.template = self.create()
+        migrations.upgrade(self.template)
 
     def create(self, template: str | None = None) -> str:
         """Create a database and give its address."""
@@ -51,7 +51,7 @@ class Postgres:
     @contextmanager
     def database(self, *, migrated: bool = True) -> Iterator[str]:
         """Lend a fresh database."""
-        dsn = self.create(_name(self._template) if migrated else None)
+        dsn = self.create(_name(self.template) if migrated else None)
         try:
             yield dsn
         finally:

@@ -1,0 +1,157 @@
+"""Searching in PostgreSQL: the index of grams misses nothing, and a total that was kept is never an old one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from algoplatform.domain.access import TRUSTED
+from algoplatform.domain.search import Conditions, check_conditions, grams
+from algoplatform.runtime import Runtime
+from algoplatform.settings import Settings
+from algoplatform.storage.sample import TextSample
+from algoplatform.storage.search import ImageSearch
+from tests.support.images import minimal
+from tests.support.postgres import Postgres
+
+
+def asked(**conditions: object) -> Conditions:
+    """Read conditions that are right."""
+    read = check_conditions(conditions)
+    assert isinstance(read, Conditions)
+    return read
+
+
+@pytest.fixture
+async def runtime(database_url: str) -> AsyncIterator[Runtime]:
+    """The use cases on the test's own database."""
+    async with Runtime.open(Settings(database_url=SecretStr(database_url))) as opened:
+        yield opened
+
+
+async def add(runtime: Runtime, *names: str, **fields: str) -> None:
+    """Register images."""
+    async with runtime.database.connection() as connection:
+        for name in names:
+            await runtime.images.register(connection, TRUSTED, minimal(name, **fields))
+
+
+TEXT = st.text(st.sampled_from("ab1:/-. 安全帽é\u0301😀"), max_size=12)
+
+
+@given(texts=st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=100, max_size=200))
+def test_index_holds_every_gram_of_a_pattern(postgres: Postgres, texts: list[tuple[str, str, str]]) -> None:
+    """The grams by which a pattern is looked for are among those of every text that holds it."""
+
+    async def missing() -> list[tuple[str, str]]:
+        connection = await asyncpg.connect(postgres.template)
+        try:
+            rows = await connection.fetch(
+                "SELECT body, pattern FROM unnest($1::text[], $2::text[], $3::text[]) AS t (body, pattern, pieces)"
+                " WHERE NOT image_grams(body) @> string_to_array(pieces, E'\\x1f')",
+                [before + pattern + after for before, pattern, after in texts],
+                [pattern for _, pattern, _ in texts],
+                ["\x1f".join(grams(pattern)) for _, pattern, _ in texts],
+            )
+            return [(row["body"], row["pattern"]) for row in rows]
+        finally:
+            await connection.close()
+
+    assert asyncio.run(missing()) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "pieces"),
+    [
+        ("安", ["安"]),
+        ("安全", ["安全"]),
+        ("a", []),
+        ("ab", ["ab"]),
+        ("abc", ["ab", "bc"]),
+        ("abcde", ["abcd", "bcde"]),
+        ("ab安", ["ab", "b安"]),
+        ("abcd安", ["abcd", "d安"]),
+    ],
+)
+def test_grams(pattern: str, pieces: list[str]) -> None:
+    """Fours of ASCII, else pairs, else a single character that is not ASCII."""
+    assert grams(pattern) == pieces
+
+
+async def test_same_answer_either_way(runtime: Runtime) -> None:
+    """What many images hold and what few hold is found all the same, before and after the sample knows of it."""
+    await add(runtime, *(f"algo/common-{number:03}" for number in range(400)))
+    await add(runtime, "algo/rare-one", algoDesc="龘")
+    search = ImageSearch()
+    async with runtime.database.connection() as connection:
+        for _ in range(2):
+            for text, count in (("common", 400), ("龘", 1), ("rare-one", 1), ("m", 400), ("none", 0), ("on-00", 10)):
+                found = await search.records(connection, asked(searchCondition=text), 1001)
+                assert len(found) == count, text
+                records, total = await search.page(connection, asked(searchCondition=text, page=1, pageSize=5))
+                assert (records, total) == (found[:5], count)
+            await connection.execute("ANALYZE image")
+            search = ImageSearch()
+
+
+async def test_sample_tells_common_from_rare(runtime: Runtime) -> None:
+    """Once PostgreSQL has analysed the images, the sample names no grams for what many hold, and the rarest for the rest."""
+    await add(runtime, *(f"algo/common-{number:03}" for number in range(60)))
+    sample = TextSample()
+    async with runtime.database.connection() as connection:
+        await connection.execute("ANALYZE image")
+        await sample.refresh(connection)
+    assert sample.choose("common") == []
+    assert sample.choose("common-0zz")[:2] == ["n-0z", "-0zz"]
+    for number in range(1500):
+        sample.choose(f"x{number:05}")
+    assert sample.choose("common") == []
+
+
+async def test_total_is_never_old(runtime: Runtime) -> None:
+    """A total counted before a write is counted again after it, and kept while nothing is written."""
+    search = ImageSearch()
+    page = asked(searchCondition="algo", page=1, pageSize=1)
+    async with runtime.database.connection() as connection:
+        for number in range(5):
+            assert (await search.page(connection, page))[1] == number
+            assert (await search.page(connection, page))[1] == number
+            await add(runtime, f"algo/n{number}")
+
+
+async def test_total_under_concurrent_writers(runtime: Runtime) -> None:
+    """While writers commit, no page tells fewer images than were acknowledged before it was asked for, nor more than exist."""
+    search = ImageSearch()
+    page = asked(searchCondition="algo", page=1, pageSize=1)
+    acknowledged = started = 0
+
+    async def write(writer: int) -> None:
+        nonlocal acknowledged, started
+        for number in range(25):
+            started += 1
+            await add(runtime, f"algo/w{writer}-{number}")
+            acknowledged += 1
+
+    async def read() -> None:
+        async with runtime.database.connection() as connection:
+            while acknowledged < 100:
+                before = acknowledged
+                _, total = await search.page(connection, page)
+                assert before <= total <= started
+
+    await asyncio.gather(read(), read(), *map(write, range(4)))
+    async with runtime.database.connection() as connection:
+        assert (await search.page(connection, page))[1] == 100
+
+
+async def test_totals_that_are_kept_are_few(runtime: Runtime) -> None:
+    """However many different searches there are, only the latest totals are kept."""
+    search = ImageSearch()
+    async with runtime.database.connection() as connection:
+        for number in range(300):
+            await search.page(connection, asked(searchCondition=str(number), page=1))
+    assert len(search._totals) == 256
