@@ -4,11 +4,16 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import postgres as server
 from tests.support.logs import Log, logged
 from tests.support.postgres import Postgres
 from tests.support.service import serving, settings_for
+
+# How long an example takes tells of the machine and of coverage, not of what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """Random value objects, small enough that a record made of them stays within every length limit."""
 
+from typing import Any
+
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -119,3 +121,43 @@ def _place(path: str) -> tuple[str, ...]:
 
 def _only_last_ends_in_backslash(items: list[EnvironmentVariable]) -> list[EnvironmentVariable]:
     return [*(EnvironmentVariable(item.key, item.value.rstrip("\\").rstrip()) for item in items[:-1]), items[-1]]
+
+
+def lines(extra: str = "") -> SearchStrategy[str]:
+    """Text of a record that is not blank; `extra` names control characters that its field allows."""
+    character = printable() | st.sampled_from(extra) if extra else printable()
+    return st.text(character, min_size=1, max_size=20).filter(lambda text: bool(text.strip()))
+
+
+def image_records(needs: SearchStrategy[str] | None = None) -> SearchStrategy[dict[str, Any]]:
+    """Whole records as a client may send them: what is required, and any of the rest; `needs` are their dependencies."""
+    number = st.integers(0, 2**31 - 1) | st.sampled_from([0, 2**31 - 1])
+    required = {
+        "imageName": image_names().map(str),
+        "imageTag": image_tags().map(str),
+        "factory": lines(),
+        "algoName": lines(),
+        "algoType": st.sampled_from("012"),
+    }
+    optional: dict[str, SearchStrategy[Any]] = {
+        "imagePorts": image_ports().map(str),
+        "imageMount": path_lists().map(str),
+        "algoDesc": lines("\t\n"),
+        "config": path_lists().map(str),
+        "subPath": path_pairs().map(str),
+        "hostPath": path_pairs().map(str),
+        "workingDir": absolute_paths().map(str),
+        "command": shell_words().map(str),
+        "args": shell_words().map(str),
+        "dependencyServiceId": dependencies().map(str) if needs is None else needs,
+        "incidentId": lines(),
+        "useableFlag": st.sampled_from("01"),
+        "env": environments().map(str),
+        **dict.fromkeys(("pvcSize", "tvChannel", "pics", "cpuRequests", "gpuRequests", "memRequests"), number),
+        **dict.fromkeys(("eventType", "frameInterval", "frameNumber"), number),
+    }
+    return st.fixed_dictionaries(required, optional=optional).map(_with_frames)
+
+
+def _with_frames(record: dict[str, Any]) -> dict[str, Any]:
+    return {"frameInterval": 1000, "frameNumber": 1} | record if record["algoType"] == "0" else record

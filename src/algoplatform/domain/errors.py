@@ -28,8 +28,9 @@ CLIP = 64
 
 def clip(text: str, limit: int = CLIP) -> str:
     """Shorten text that is echoed in a message, and make sure that it can be written as UTF-8."""
-    text = text if len(text) <= limit else text[: limit - 1] + "…"
-    return text if text.isprintable() else text.encode("utf-8", "backslashreplace").decode()
+    if not text.isprintable():
+        text = text[: limit + 1].encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 class Malformed(ValueError):

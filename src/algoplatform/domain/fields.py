@@ -5,7 +5,7 @@ field's name and gathers the faults of all fields.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
@@ -64,6 +64,11 @@ def check_id(value: object) -> str:
     if type(value) is not str or not _HEX_ID.fullmatch(value):
         raise Malformed("须为32位小写十六进制字符串")
     return value
+
+
+def not_unicode(names: Iterable[str]) -> list[str]:
+    """Pick the names that hold a lone surrogate: Pydantic refuses them without telling which they are."""
+    return [name for name in names if _SURROGATE.search(name)]
 
 
 def _choice(*allowed: str) -> Callable[[object], str]:

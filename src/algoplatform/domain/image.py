@@ -173,7 +173,9 @@ def check(data: object, rules: Rules, *, partial: bool = False) -> Checked:
         image = Image.model_validate(clean, context=rules)
     except ValidationError as error:
         for found in error.errors(include_url=False, include_input=False):
-            faults += _faults_of(str(found["loc"][0]), found)
+            if found["loc"]:
+                faults += _faults_of(str(found["loc"][0]), found)
+        faults += map(_unknown_fault, fields.not_unicode(clean))
     empty = [name for name in _FRAMES if name not in clean and (name in present or not partial)]
     if clean.get("algoType") == SELF_DEVELOPED:
         faults += map(frame_fault, empty)
@@ -257,16 +259,17 @@ def in_field_order(faults: list[Fault]) -> list[Fault]:
 def identity_of(data: Mapping[str, Any]) -> ImageReference | None:
     """Read name and tag out of a record that is wrong elsewhere."""
     try:
-        return ImageReference(ImageName.parse(data["imageName"]), ImageTag.parse(data["imageTag"]))
-    except (KeyError, TypeError, ValueError):
+        name, tag = (fields.check_text(data.get(name)) for name in ("imageName", "imageTag"))
+        return ImageReference(ImageName.parse(name), ImageTag.parse(tag))
+    except ValueError:
         return None
 
 
 def dependencies_of(data: Mapping[str, Any]) -> tuple[ImageReference, ...]:
     """Read the dependencies on other images out of a record that is wrong elsewhere."""
     try:
-        listed = Dependencies.parse(data["dependencyServiceId"]).items
-    except (KeyError, TypeError, ValueError):
+        listed = Dependencies.parse(fields.check_text(data.get("dependencyServiceId"))).items
+    except ValueError:
         return ()
     return tuple(item for item in listed if item != identity_of(data))
 
@@ -275,11 +278,15 @@ def _faults_of(name: str, found: Mapping[str, Any]) -> list[Fault]:
     if found["type"] == "missing":
         return [Fault(name, code_of(name), f"{name}不能为空")]
     if found["type"] == "extra_forbidden":
-        return [Fault(clip(name), Code.FIELD, f"{clip(name)}不是已知字段")]
+        return [_unknown_fault(name)]
     error: Malformed = found["ctx"]["error"]
     if name == "dependencyServiceId":
         return [Fault(name, Code.DEPENDENCY, f"{DEPENDENCY_ADVICE}（{sentence}）") for sentence in error.faults]
     return [Fault(name, code_of(name), f"{name}{sentence}") for sentence in error.faults]
+
+
+def _unknown_fault(name: str) -> Fault:
+    return Fault(clip(name), Code.FIELD, f"{clip(name)}不是已知字段")
 
 
 def frame_fault(name: str) -> Fault:

@@ -1,6 +1,7 @@
 """Strict JSON (RFC 8259): UTF-8 only, no NaN, no duplicate names, every flaw a BadRequest that says where."""
 
 import json
+from collections import Counter
 from typing import Any, NoReturn
 
 from algoplatform.domain.errors import BadRequest, clip
@@ -9,11 +10,9 @@ from algoplatform.domain.errors import BadRequest, clip
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                raise BadRequest(f"JSON对象中字段“{clip(name)}”重复")
-            seen.add(name)
+        times = Counter(name for name, _ in pairs)
+        repeated = next(name for name in times if times[name] > 1)
+        raise BadRequest(f"JSON对象中字段“{clip(repeated)}”重复")
     return found
 
 

@@ -11,11 +11,15 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from algoplatform.domain.errors import BadRequest, clip
+from algoplatform.domain.errors import BadRequest
 from algoplatform.domain.json_text import DECODER, not_json
 
 MAX_RECORD: Final = 1024 * 1024
+_ENVELOPE: Final = ("status", "res", "msg")
 _SPACE: Final = " \t\r\n"
+# Of a number that the end of the text cuts, the decoder may leave `e+`; of any other value that it cuts, at most `-Infinit`.
+_CUT_NUMBER: Final = 2
+_CUT: Final = 8
 
 
 def read_records(chunks: Iterator[bytes]) -> Iterator[tuple[str | None, Any]]:
@@ -34,21 +38,23 @@ def read_records(chunks: Iterator[bytes]) -> Iterator[tuple[str | None, Any]]:
 
 def _object(reader: "_Reader") -> Iterator[tuple[str, Any]]:
     seen: set[str] = set()
+    bare = False
     for _ in reader.elements("{", "}"):
         key = reader.key()
         if key in seen:
-            raise BadRequest(f"JSON对象中字段“{clip(key)}”重复")
+            raise BadRequest(f"JSON对象中字段“{key}”重复")
+        if key not in _ENVELOPE:
+            bare = True
+            yield key, reader.value()
+            continue
+        seen.add(key)
         if key == "res":
             yield from _records(reader)
-        elif key in ("status", "msg"):
-            reader.value()
         else:
-            yield key, reader.value()
-            key = ""
-        seen.add(key)
-    if "" in seen and len(seen) > 1:
+            reader.value()
+    if bare and seen:
         raise BadRequest("文件的res之外还有镜像信息")
-    if seen & {"status", "msg"} and "res" not in seen:
+    if seen and "res" not in seen:
         raise BadRequest("文件中没有res")
 
 
@@ -105,13 +111,14 @@ class _Reader:
             try:
                 value, end = DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
-                if not self._may_grow():
+                if not (self._is_cut(error) and self._may_grow()):
                     raise self.broken(error.pos) from None
             except (ValueError, RecursionError) as error:
                 raise not_json(error) from None
             else:
                 # A number at the end of the text may go on in the next chunk.
-                if end < len(self._text) or type(value) not in (int, float) or not self._may_grow():
+                whole = type(value) not in (int, float) or end + _CUT_NUMBER < len(self._text)
+                if whole or not self._may_grow():
                     self._at = end
                     return value
 
@@ -123,6 +130,10 @@ class _Reader:
         if self.peek() != expected:
             raise self.broken()
         self._at += 1
+
+    def _is_cut(self, error: json.JSONDecodeError) -> bool:
+        """Tell whether more text could mend what the decoder found wrong."""
+        return error.pos + _CUT >= len(self._text) or error.msg.startswith("Unterminated string")
 
     def _may_grow(self) -> bool:
         if len(self._text) - self._at > MAX_RECORD:

@@ -94,9 +94,13 @@ def check_conditions(data: dict[str, Any]) -> Conditions | list[Fault]:
     except ValidationError as error:
         faults = []
         for found in error.errors(include_url=False, include_input=False):
-            name = clip(str(found["loc"][0]))
             if found["type"] == "extra_forbidden":
-                faults.append(Fault(name, Code.FIELD, f"{name}不是已知的查询条件"))
-            else:
+                faults.append(_unknown_fault(str(found["loc"][0])))
+            elif found["loc"]:
+                name = str(found["loc"][0])
                 faults += [Fault(name, code_of(name), f"{name}{text}") for text in found["ctx"]["error"].faults]
-        return faults
+        return [*faults, *map(_unknown_fault, fields.not_unicode(clean))]
+
+
+def _unknown_fault(name: str) -> Fault:
+    return Fault(clip(name), Code.FIELD, f"{clip(name)}不是已知的查询条件")

@@ -1,0 +1,79 @@
+"""What each refusal says, and its status."""
+
+import pytest
+
+from algoplatform.domain import errors
+from algoplatform.domain.errors import AlgoplatformError, clip
+from algoplatform.domain.faults import Code, Fault, RecordFault
+
+FAULTS = [Fault("imageTag", Code.IMAGE_TAG, "甲"), Fault("env", Code.ENV, "乙")]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (AlgoplatformError(), "-500", ""),
+        (errors.Refused(FAULTS), "222", "甲；乙"),
+        (errors.BadRequest("坏"), "-1", "坏"),
+        (errors.BodyTooLarge(1024), "-413", "请求体超过上限1024字节"),
+        (errors.MediaTypeRefused("类型"), "-415", "类型"),
+        (errors.ImageNotFound("x" * 100), "204", "镜像不存在：" + "x" * 63 + "…"),
+        (errors.ImageInUse(["a:1", "b:1"], 2), "220", "镜像不能删除，以下镜像依赖它：a:1，b:1"),
+        (
+            errors.ImageInUse(["a" * 70 + ":1"], 7),
+            "220",
+            "镜像不能删除，以下镜像依赖它：" + "a" * 63 + "…等7个镜像",
+        ),
+        (errors.Forbidden("不可"), "240", "不可"),
+        (errors.VersionConflict(), "-412", "镜像已被他人修改，请重新查询后再更新"),
+        (errors.RequestRunning(), "-409", "相同Idempotency-Key的请求正在处理，请稍后重试"),
+        (errors.Unavailable(), "-503", "服务暂时不可用，请稍后重试"),
+    ],
+)
+def test_status_and_words(error: AlgoplatformError, code: str, message: str) -> None:
+    assert (error.code, error.message, str(error)) == (code, message, message)
+
+
+def test_every_refusal_stands_in_the_tree() -> None:
+    """The docstring of the module names each of them."""
+    assert errors.__doc__ is not None
+    for kind in AlgoplatformError.__subclasses__():
+        assert kind.__module__ != errors.__name__ or f"─ {kind.__name__} " in errors.__doc__
+
+
+def test_faults_of_a_file_run_together() -> None:
+    """`imageName + imageTag + ":" + fault` with nothing between, as the document has it, then how many more."""
+    shown = [RecordFault(position, f"algo/a{position}", fault) for position, fault in enumerate(FAULTS, 1)]
+    whole = errors.FileRefused(shown, 2)
+    assert (whole.code, whole.message) == ("-1", "algo/a1:甲algo/a2:乙")
+    cut = errors.FileRefused(shown, 5)
+    assert str(cut) == "algo/a1:甲algo/a2:乙……另有3处错误未列出"
+    assert (cut.record_faults, cut.total) == (shown, 5)
+
+
+def test_malformed_keeps_its_faults() -> None:
+    """What a grammar raises is a ValueError that reads well by itself."""
+    error = errors.Malformed("甲", "乙")
+    assert (error.faults, str(error), isinstance(error, ValueError)) == (("甲", "乙"), "甲；乙", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("x" * 64, "x" * 64),
+        ("x" * 65, "x" * 63 + "…"),
+        ("易" * 65, "易" * 63 + "…"),
+        ("a\x00\n", "a\x00\n"),
+        ("a\ud800", "a\\ud800"),
+    ],
+)
+def test_clip(text: str, shown: str) -> None:
+    """What is echoed has at most 64 characters and can be written as UTF-8."""
+    assert clip(text) == shown
+    clip(text).encode()
+
+
+def test_clip_of_surrogates_is_no_longer_than_64() -> None:
+    """Spelling out what is no Unicode does not make an echo longer than any other."""
+    assert len(clip("\ud800" * 1000)) <= 64

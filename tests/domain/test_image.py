@@ -1,0 +1,313 @@
+"""The rules of a record, one by one: which field, which status, which words."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.image import (
+    RECORD_FIELDS,
+    Image,
+    Rules,
+    check,
+    check_registration,
+    check_update,
+    code_of,
+    dependencies_of,
+    dependency_faults,
+    exists_fault,
+    identity_of,
+    is_blank,
+    render,
+)
+from algoplatform.domain.reference import ImageReference
+from tests.support import record_fields as table
+from tests.support.images import document_examples, minimal
+from tests.support.strategies import image_records
+
+RULES = Rules()
+IMAGE_ID = "c675e74e1bc211ea9f600242ac110002"
+BLANKS = [None, "", " ", "\t\n", "\u3000"]
+ADVICE = "请检查依赖算法是否正确：镜像名:标签名,镜像名:标签名"
+
+
+def faults(data: Any, **options: Any) -> list[tuple[str, str, str]]:
+    found = check(data, RULES, **options)
+    assert (found.image is None) == bool(found.faults)
+    return [(fault.field, fault.code.value, fault.message) for fault in found.faults]
+
+
+def checked(data: Any) -> Image:
+    found = check(data, RULES)
+    assert found.image is not None, found.faults
+    return found.image
+
+
+def test_record_fields_are_those_of_the_document() -> None:
+    """The 29 keys stand in the order of the document's `_search` example."""
+    assert list(RECORD_FIELDS) == list(json.loads(document_examples()[3])["res"]["data"][0])
+    assert sorted(RECORD_FIELDS) == sorted(table.ALL)
+
+
+@pytest.mark.parametrize("field", table.ALL)
+def test_code_of_a_field(field: str) -> None:
+    """Each field has the status that the contract's table gives it."""
+    assert code_of(field).value == table.code_of(field)
+
+
+@pytest.mark.parametrize("field", table.REQUIRED)
+def test_required_field(field: str) -> None:
+    """A required field that is absent, null or blank is told as empty, and nothing else is."""
+    expected = [(field, table.code_of(field), f"{field}不能为空")]
+    data = minimal()
+    del data[field]
+    assert faults(data) == expected
+    assert faults(data, partial=True) == expected
+    for blank in BLANKS:
+        assert faults(minimal() | {field: blank}) == expected
+
+
+@pytest.mark.parametrize("field", [*table.OPTIONAL, "deleteFlag", "imageId"])
+def test_blank_optional_field_is_null(field: str) -> None:
+    """Blank is null, and null is what is stored."""
+    for blank in BLANKS:
+        image = checked(minimal() | {field: blank})
+        assert image.values()[field] is None
+
+
+@pytest.mark.parametrize("field", table.INTEGERS)
+def test_integer_field(field: str) -> None:
+    """Whole numbers come as numbers or digits, and are stored as numbers."""
+    for given_, stored in ((0, 0), (2**31 - 1, 2**31 - 1), ("0", 0), ("007", 7), ("2147483647", 2**31 - 1)):
+        value = checked(minimal() | {field: given_}).values()[field]
+        assert (value, type(value)) == (stored, int)
+    for wrong in (True, False, 1.0, 0.5, float("inf"), "1e3", "1.0", " 1", "+1", "-1", "１", "9" * 33, [], {}, [1]):
+        assert faults(minimal() | {field: wrong}) == [(field, "202", f"{field}须为整数")]
+    for wrong in (-1, 2**31, 10**400, "2147483648", "9" * 32):
+        assert faults(minimal() | {field: wrong}) == [(field, "202", f"{field}须为0至2147483647的整数")]
+
+
+@pytest.mark.parametrize("field", [name for name in table.STRINGS if name not in table.CHOICES])
+def test_string_field(field: str) -> None:
+    """Only a string will do, without control characters and lone surrogates, of limited length; all of it is told."""
+    lead = f"{ADVICE}（" if field == "dependencyServiceId" else field
+    tail = "）" if field == "dependencyServiceId" else ""
+    code = table.code_of(field)
+
+    def told(value: object) -> list[str]:
+        found = faults(minimal() | {field: value})
+        assert {(name, status) for name, status, _ in found} == {(field, code)}
+        return [message.removeprefix(lead).removesuffix(tail) for _, _, message in found]
+
+    for wrong in (1, 1.5, True, False, [], {}, ["a"], {"a": "b"}):
+        assert told(wrong) == ["须为字符串"]
+    for control in "\x00\x01\x08\x0b\x0c\r\x1b\x1f\x7f\x80\x9f" + ("" if field == "algoDesc" else "\t\n"):
+        assert told(f"/a{control}b") == [f"第3个字符是控制字符（U+{ord(control):04X}）"]
+    assert told("/\ud800") == told("/\udfff") == ["第2个字符不是合法的Unicode字符"]
+    limit = {"imageName": 255, "imageTag": 128}.get(field, 4096)
+    assert told("\ud83d" + "\x07" * limit) == [
+        f"长度不能超过{limit}个字符，实际为{limit + 1}个",
+        "第2个字符是控制字符（U+0007）",
+        "第1个字符不是合法的Unicode字符",
+    ]
+
+
+@pytest.mark.parametrize("field", ["factory", "algoName", "algoDesc", "incidentId"])
+def test_free_text_is_stored_as_sent(field: str) -> None:
+    """Nothing is trimmed, normalised or escaped; the longest allowed is allowed."""
+    for text in (" e\u0301 ", "\u3000易华录\u2028", "𠀀😀", '"\\/<&>%', "x" * 4096):
+        assert checked(minimal() | {field: text}).values()[field] == text
+
+
+def test_description_may_hold_tabs_and_newlines() -> None:
+    """algoDesc alone has lines."""
+    assert checked(minimal(algoDesc="a\tb\nc")).algo_desc == "a\tb\nc"
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed", "words"),
+    [("algoType", "012", "0、1、2"), ("useableFlag", "01", "0、1"), ("deleteFlag", "0", "0")],
+)
+def test_choices(field: str, allowed: str, words: str) -> None:
+    """A choice is one of the strings listed; what was sent is told where it is a string."""
+    code = table.code_of(field)
+    for value in allowed:
+        assert checked(minimal(frameInterval=1, frameNumber=1) | {field: value}).values()[field] == value
+    for wrong in ("3", "00", " 0", "０", "x" * 65):
+        shown = wrong if len(wrong) < 65 else "x" * 63 + "…"
+        assert faults(minimal() | {field: wrong}) == [(field, code, f"{field}须为{words}之一，不能为“{shown}”")]
+    for wrong in (0, 1, True, 0.0, [], {}):
+        assert faults(minimal() | {field: wrong}) == [(field, code, f"{field}须为{words}之一（字符串）")]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["1", IMAGE_ID.upper(), IMAGE_ID + "0", IMAGE_ID[:-1] + "g", IMAGE_ID + "\n", 7, True, []]
+)
+def test_image_id(wrong: object) -> None:
+    """An id is 32 lower-case hexadecimal digits."""
+    assert faults(minimal(imageId=wrong)) == [("imageId", "202", "imageId须为32位小写十六进制字符串")]
+
+
+def test_what_is_no_object() -> None:
+    """A record is a JSON object, whatever checks it."""
+    for wrong in (None, 1, "x", [], [minimal()], True):
+        for found in (check(wrong, RULES), check_registration(wrong, RULES), check_update(wrong, RULES)):
+            assert found.image is None
+            assert [(fault.field, fault.code, fault.message) for fault in found.faults] == [
+                ("", "-1", "镜像信息须为JSON对象")
+            ]
+
+
+def test_alias_of_ports() -> None:
+    """`imageports` is `imagePorts`; both may be sent if they say the same or one is blank."""
+    for sent in (
+        {"imageports": "a:1"},
+        {"imageports": "a:1", "imagePorts": "a:1"},
+        {"imageports": "a:1", "imagePorts": ""},
+        {"imageports": " ", "imagePorts": "a:1"},
+        {"imageports": None, "imagePorts": "a:1"},
+    ):
+        assert str(checked(minimal() | sent).image_ports) == "a:1"
+    assert checked(minimal(imageports="")).image_ports is None
+    different = "imagePorts与imageports不一致"
+    assert faults(minimal(imageports="b:1", imagePorts="a:1")) == [("imagePorts", "208", different)]
+    both = faults(minimal(imageports="b", imagePorts=1))
+    assert both == [("imagePorts", "208", different), ("imagePorts", "208", "imagePorts须为字符串")]
+    assert "imagePorts" in check(minimal(imageports=""), RULES).present
+
+
+def test_node_ports_are_the_operators() -> None:
+    """The range of node ports comes from the settings."""
+    assert check(minimal(imagePorts="a:1:8080"), Rules(range(8000, 9000))).image is not None
+    found = check(minimal(imagePorts="a:1:30000"), Rules(range(8000, 9000))).faults
+    assert [fault.message for fault in found] == ["imagePorts第1项“a:1:30000”的节点端口须为8000至8999的整数"]
+
+
+def test_unknown_fields() -> None:
+    """Unknown fields are refused by name, behind all others, unless they are null; long names are clipped."""
+    assert faults(minimal(colour=None, other=None)) == []
+    assert faults(minimal(colour="", image_ports=0, imageID="x")) == [
+        ("colour", "202", "colour不是已知字段"),
+        ("image_ports", "202", "image_ports不是已知字段"),
+        ("imageID", "202", "imageID不是已知字段"),
+    ]
+    long, shown = "k" * 1000, "k" * 63 + "…"
+    assert faults(minimal() | {long: 1}) == [(shown, "202", f"{shown}不是已知字段")]
+    assert faults({"zz": 1} | minimal(useableFlag="9")) == [
+        ("useableFlag", "202", "useableFlag须为0、1之一，不能为“9”"),
+        ("zz", "202", "zz不是已知字段"),
+    ]
+    assert faults(minimal() | {"\ud800": 1}) == [("\\ud800", "202", "\\ud800不是已知字段")]
+
+
+def test_frames_of_self_developed_algorithms() -> None:
+    """algoType 0 needs both frame fields; an update may leave absent what is stored, but not clear it."""
+    interval, number = ("frameInterval", "502", "frameInterval不能为空"), ("frameNumber", "503", "frameNumber不能为空")
+    assert faults(minimal(algoType="0")) == [interval, number]
+    assert faults(minimal(algoType="0", frameInterval=0)) == [number]
+    assert faults(minimal(algoType="0", frameInterval="", frameNumber=1)) == [interval]
+    assert faults(minimal(algoType="0"), partial=True) == []
+    assert faults(minimal(algoType="0", frameInterval=None, frameNumber=1), partial=True) == [interval]
+    assert faults(minimal(algoType="1")) == []
+    wrong = faults(minimal(algoType="0", frameInterval="x", frameNumber=1))
+    assert wrong == [("frameInterval", "202", "frameInterval须为整数")]
+    assert checked(minimal(algoType="0", frameInterval=1, frameNumber=1)).needs_frames
+    assert not checked(minimal(algoType="2")).needs_frames
+
+
+def test_registration_has_no_id() -> None:
+    """The id of a new image is the server's to give: one that is sent is told once, before all else."""
+    assert check_registration(minimal(imageId=" "), RULES).image is not None
+    for sent in (IMAGE_ID, "x", 7):
+        found = check_registration(minimal(imageId=sent, imageTag="", zz=1), RULES)
+        assert found.image is None
+        assert [fault.message for fault in found.faults] == [
+            "imageId由服务端生成，注册时须为空",
+            "imageTag不能为空",
+            "zz不是已知字段",
+        ]
+
+
+def test_update_needs_an_id() -> None:
+    """An update names its image; `present` tells which fields it brings."""
+    for blank in BLANKS:
+        found = check_update(minimal(imageId=blank, imageName="A"), RULES)
+        assert found.image is None
+        assert found.faults[0] == Fault("imageId", Code.FIELD, "imageId不能为空")
+        assert found.faults[1].field == "imageName"
+    found = check_update(minimal(imageId=IMAGE_ID, env=""), RULES)
+    assert found.image is not None
+    assert found.image.image_id == IMAGE_ID
+    assert found.present == {"imageId", "imageName", "imageTag", "factory", "algoName", "algoType", "env"}
+
+
+def test_faults_stand_in_the_documents_order() -> None:
+    """Whatever the order in which fields are sent, faults come as the input table lists them."""
+    wrong: dict[str, Any] = {"zz": 1, **{name: [] for name in reversed(table.ALL)}}
+    assert [name for name, _, _ in faults(wrong)] == [*table.ALL, "zz"]
+
+
+def test_several_faults_of_one_field_keep_their_order() -> None:
+    """The faults of a list come by item."""
+    found = [message for _, _, message in faults(minimal(dependencyServiceId="1,,a:1,a:1"))]
+    assert found == [
+        f"{ADVICE}（第1项“1”缺少标签名，须写作“镜像名:标签名”）",
+        f"{ADVICE}（第2项为空）",
+        f"{ADVICE}（第4项“a:1”与第3项重复）",
+    ]
+
+
+def test_reference_and_dependencies() -> None:
+    """An image's dependencies are the others that it names."""
+    image = checked(minimal("algo/a", "1", dependencyServiceId="algo/b:1,algo/a:1,h:5000/c:2"))
+    assert str(image.reference) == "algo/a:1"
+    assert [str(item) for item in image.dependencies] == ["algo/b:1", "h:5000/c:2"]
+    assert checked(minimal()).dependencies == ()
+
+
+def test_what_a_broken_record_still_tells() -> None:
+    """Name, tag and dependencies are read out of a record that is wrong elsewhere, and out of rubbish never."""
+    data = minimal("algo/a", "1", factory=1, dependencyServiceId="algo/b:1,algo/a:1")
+    assert identity_of(data) == ImageReference.parse("algo/a:1")
+    assert dependencies_of(data) == (ImageReference.parse("algo/b:1"),)
+    for rubbish in (None, 1, True, "", "A", "\ud800", [], ["a"] * 300, {}, dict.fromkeys(map(str, range(300)))):
+        assert identity_of(minimal() | {"imageName": rubbish}) is None
+        assert identity_of(minimal() | {"imageTag": [rubbish]}) is None
+        assert dependencies_of({"dependencyServiceId": rubbish}) == ()
+    assert identity_of({}) is None
+    assert dependencies_of({}) == ()
+    assert dependencies_of({"dependencyServiceId": "a:1" + ",b:1" * 1024}) == ()
+
+
+def test_words_for_what_only_the_registry_knows() -> None:
+    """Missing dependencies and a name that is taken have their words and statuses."""
+    long = "a" * 100
+    found = dependency_faults([ImageReference.parse("algo/b:1"), ImageReference.parse(f"{long}:1")])
+    assert found == [
+        Fault("dependencyServiceId", Code.DEPENDENCY, f"{ADVICE}（“algo/b:1”未注册）"),
+        Fault("dependencyServiceId", Code.DEPENDENCY, f"{ADVICE}（“{'a' * 63}…”未注册）"),
+    ]
+    assert exists_fault("algo/a:1") == Fault("imageName", Code.IMAGE_EXISTS, "镜像已注册：algo/a:1")
+
+
+def test_blank() -> None:
+    """Blank is null and strings of white space, and nothing that is merely false."""
+    assert all(map(is_blank, BLANKS))
+    assert not any(map(is_blank, [0, False, [], {}, "0", "\u200b"]))
+
+
+@settings(max_examples=40)
+@given(image_records())
+def test_what_is_rendered_passes_and_renders_alike(record: dict[str, Any]) -> None:
+    """A record that was accepted is written as it was sent, is accepted again, and is written the same."""
+    text = render(checked(record), IMAGE_ID)
+    written = json.loads(text)
+    assert list(written) == list(RECORD_FIELDS)
+    assert {name: value for name, value in written.items() if value is not None} == record | {
+        "imageId": IMAGE_ID,
+        "deleteFlag": "0",
+    }
+    assert render(checked(written), IMAGE_ID) == text
+    assert text == json.dumps(written, ensure_ascii=False, separators=(",", ":"))

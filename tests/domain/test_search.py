@@ -1,0 +1,135 @@
+"""How text is compared, and what may be asked."""
+
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from algoplatform.domain.image import Image, Rules, check
+from algoplatform.domain.search import Conditions, check_conditions, fold, search_text
+from tests.support.images import minimal
+from tests.support.record_fields import code_of
+
+FIELDS = (
+    *("searchCondition", "namespace", "algoType", "eventType", "factory", "incidentId", "useableFlag"),
+    *("page", "pageSize"),
+)
+
+
+def found(**data: Any) -> Conditions:
+    conditions = check_conditions(data)
+    assert isinstance(conditions, Conditions), conditions
+    return conditions
+
+
+def told(data: dict[str, Any]) -> list[tuple[str, str, str]]:
+    faults = check_conditions(data)
+    assert isinstance(faults, list), faults
+    return [(fault.field, fault.code.value, fault.message) for fault in faults]
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("Algo/X:1.0", "algo/x:1.0"),
+        ("a\nB\tc", "a b\tc"),
+        ("STRASSE Straße", "strasse strasse"),
+        ("Cafe\u0301", "caf\xe9"),
+        ("易华录\nX", "易华录 x"),
+        ("\u1e9e", "ss"),
+        ("Σς", "σσ"),
+        ("\u0345\u0301", fold("\u0301\u0345")),
+        ("%_\\", "%_\\"),
+        ("", ""),
+    ],
+)
+def test_fold(text: str, folded: str) -> None:
+    """Case, composition and line breaks make no difference; nothing else is lost."""
+    assert fold(text) == folded
+
+
+@given(st.text())
+def test_fold_is_blind_to_form_and_case(text: str) -> None:
+    """All spellings of a text fold alike, folded text stays as it is, and nothing folded has two lines."""
+    folded = fold(text)
+    assert fold(unicodedata.normalize("NFD", text)) == fold(unicodedata.normalize("NFC", text)) == folded
+    assert fold(folded) == folded
+    assert "\n" not in folded
+
+
+def test_search_text() -> None:
+    """A line each for name:tag, factory, algoName and algoDesc, which is empty where there is none."""
+
+    def of(**fields: Any) -> str:
+        image = check(minimal("algo/x", "V1", **fields), Rules()).image
+        assert isinstance(image, Image)
+        return search_text(image)
+
+    name, *others = of(factory="易Hua", algoName="N", algoDesc="A\nB").split("\n")
+    assert (name.lower(), others) == ("algo/x:v1", ["易hua", "n", "a b"])
+    assert of(factory="F", algoName="N").split("\n")[1:] == ["f", "n", ""]
+
+
+def test_nothing_asked() -> None:
+    """Conditions that are absent, null or blank ask for everything."""
+    everything = found()
+    for blank in (None, "", " ", "\u3000"):
+        assert found(**dict.fromkeys(FIELDS, blank)) == everything
+    assert found(colour=None) == everything
+    assert everything.page is None
+
+
+def test_conditions_are_read_as_they_are_sent() -> None:
+    """Numbers also come as digits, as a query has them."""
+    asked = found(
+        searchCondition=" %_\\' ",
+        namespace="algo",
+        algoType="2",
+        eventType="3001",
+        factory="易",
+        incidentId="7",
+        useableFlag="1",
+        page="2",
+        pageSize=1000,
+    )
+    assert asked.model_dump(by_alias=True) == {
+        "searchCondition": " %_\\' ",
+        "namespace": "algo",
+        "algoType": "2",
+        "eventType": 3001,
+        "factory": "易",
+        "incidentId": "7",
+        "useableFlag": "1",
+        "page": 2,
+        "pageSize": 1000,
+    }
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_wrong_types(field: str) -> None:
+    """A condition of another type is refused with the status of its field."""
+    for wrong in (True, 1.5, [], {}, "\x00", "\ud800"):
+        faults = told({field: wrong})
+        assert {(name, code) for name, code, _ in faults} == {(field, code_of(field))}
+        assert all(message.startswith(field) for _, _, message in faults)
+
+
+def test_what_may_not_be_asked() -> None:
+    """Pages have bounds, unknown conditions are refused by name, and all of it is told at once."""
+    page, size = "page须为1至2147483647的整数", "pageSize须为1至1000的整数"
+    assert told({"page": 0, "pageSize": 1001}) == [("page", "202", page), ("pageSize", "202", size)]
+    assert told({"pageSize": "0"}) == [("pageSize", "202", size)]
+    assert told({"page": 2**31}) == [("page", "202", "page须为0至2147483647的整数")]
+    assert found(page=2**31 - 1, pageSize=1).page == 2**31 - 1
+    shown = "k" * 63 + "…"
+    assert told({"k" * 500: "x", "algoType": "9", "imageName": ""}) == [
+        ("algoType", "211", "algoType须为0、1、2之一，不能为“9”"),
+        (shown, "202", f"{shown}不是已知的查询条件"),
+        ("imageName", "202", "imageName不是已知的查询条件"),
+    ]
+    assert told({"\ud800": 1}) == [("\\ud800", "202", "\\ud800不是已知的查询条件")]
+    assert [message for _, _, message in told({"searchCondition": "x" * 4097})] == [
+        "searchCondition长度不能超过4096个字符，实际为4097个"
+    ]
