@@ -384,7 +384,9 @@ async def test_hostile_headers(client: httpx.AsyncClient, name: str) -> None:
         b'"' + b"9" * 30 + b'"',
     ):
         image = minimal(tag="t")
-        answer = await client.post(f"{IMAGES}/_update", json=image | {"imageId": IMAGE_ID}, headers=[(name, value)])
+        answer = await client.post(
+            f"{IMAGES}/_update", json=image | {"imageId": IMAGE_ID}, headers=[(name.encode(), value)]
+        )
         assert answer.status_code in (400, 404, 412, 422), answer.text[:200]
     assert await records(client) == []
 

@@ -110,6 +110,7 @@ def test_conditions_are_read_as_they_are_sent() -> None:
 @pytest.mark.parametrize("field", FIELDS)
 def test_wrong_types(field: str) -> None:
     """A condition of another type is refused with the status of its field."""
+    wrong: Any
     for wrong in (True, 1.5, [], {}, "\x00", "\ud800"):
         faults = told({field: wrong})
         assert {(name, code) for name, code, _ in faults} == {(field, code_of(field))}
