@@ -348,7 +348,6 @@ async def test_broken_forms(client: httpx.AsyncClient, kept: str) -> None:
         refused(answer)
         assert answer.json()["status"] == "-1", content[:200]
     for media in ("multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=" + "b" * 5000,
-                  "multipart/form-data; boundary=\xff", "multipart/mixed; boundary=x", "multipart/form-data; charset=nonsense"):  # fmt: skip
         refused(await post(client, "_upload", whole, **{"content-type": media}))
     charset = {"content-type": "multipart/form-data; boundary=x; charset=nonsense"}
     assert (await post(client, "_upload", form('name="file"; filename="a"'), **charset)).status_code == 200
