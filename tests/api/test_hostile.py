@@ -347,7 +347,8 @@ async def test_broken_forms(client: httpx.AsyncClient, kept: str) -> None:
         answer = await post(client, "_upload", content, **FORM)
         refused(answer)
         assert answer.json()["status"] == "-1", content[:200]
-    for media in ("multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=" + "b" * 5000,
+    for parameter in ("", "; boundary=", "; boundary=" + "b" * 5000, "; charset=nonsense"):
+        media = "multipart/form-data" + parameter
         refused(await post(client, "_upload", whole, **{"content-type": media}))
     charset = {"content-type": "multipart/form-data; boundary=x; charset=nonsense"}
     assert (await post(client, "_upload", form('name="file"; filename="a"'), **charset)).status_code == 200

@@ -129,8 +129,8 @@ def lines(extra: str = "") -> SearchStrategy[str]:
     return st.text(character, min_size=1, max_size=20).filter(lambda text: bool(text.strip()))
 
 
-def image_records(needs: SearchStrategy[str] | None = None) -> SearchStrategy[dict[str, Any]]:
-    """Whole records as a client may send them: what is required, and any of the rest; `needs` are their dependencies."""
+def image_records() -> SearchStrategy[dict[str, Any]]:
+    """Whole records as a client may send them: what is required, and any of the rest."""
     number = st.integers(0, 2**31 - 1) | st.sampled_from([0, 2**31 - 1])
     required = {
         "imageName": image_names().map(str),
@@ -149,7 +149,7 @@ def image_records(needs: SearchStrategy[str] | None = None) -> SearchStrategy[di
         "workingDir": absolute_paths().map(str),
         "command": shell_words().map(str),
         "args": shell_words().map(str),
-        "dependencyServiceId": dependencies().map(str) if needs is None else needs,
+        "dependencyServiceId": dependencies().map(str),
         "incidentId": lines(),
         "useableFlag": st.sampled_from("01"),
         "env": environments().map(str),
