@@ -20,6 +20,7 @@ from algoplatform.domain.image import (
     exists_fault,
     identity_of,
     is_blank,
+    missing_faults,
     render,
 )
 from algoplatform.domain.reference import ImageReference
@@ -291,6 +292,8 @@ def test_words_for_what_only_the_registry_knows() -> None:
         Fault("dependencyServiceId", Code.DEPENDENCY, f"{ADVICE}（“algo/b:1”未注册）"),
         Fault("dependencyServiceId", Code.DEPENDENCY, f"{ADVICE}（“{'a' * 63}…”未注册）"),
     ]
+    image = checked(minimal("algo/a", "1", dependencyServiceId="algo/a:1,algo/b:1,algo/c:1"))
+    assert [fault.message for fault in missing_faults(image, [2])] == [f"{ADVICE}（“algo/c:1”未注册）"]
     assert exists_fault("algo/a:1") == Fault("imageName", Code.IMAGE_EXISTS, "镜像已注册：algo/a:1")
 
 

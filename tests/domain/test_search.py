@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algoplatform.domain.image import Image, Rules, check
-from algoplatform.domain.search import Conditions, check_conditions, fold, search_text
+from algoplatform.domain.search import Conditions, check_conditions, fold, fold_exact, grams, search_text
 from tests.support.images import minimal
 from tests.support.record_fields import code_of
 
@@ -57,6 +57,34 @@ def test_fold_is_blind_to_form_and_case(text: str) -> None:
     assert fold(unicodedata.normalize("NFD", text)) == fold(unicodedata.normalize("NFC", text)) == folded
     assert fold(folded) == folded
     assert "\n" not in folded
+
+
+def test_fold_exact() -> None:
+    """Exact filters are blind to composition alone."""
+    assert [fold_exact(text) for text in (None, "Ab", "Cafe\u0301")] == [None, "Ab", "Caf\xe9"]
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("", []),
+        ("a", []),
+        ("帽", ["帽"]),
+        ("ab", ["ab"]),
+        ("abcde", ["abcd", "bcde"]),
+        ("安全帽", ["安全", "全帽"]),
+        ("abcd帽", ["abcd", "d帽"]),
+    ],
+)
+def test_grams(text: str, pieces: list[str]) -> None:
+    """Fours of ASCII, twos of the rest, one where it stands alone."""
+    assert grams(text) == pieces
+
+
+@given(st.text(), st.text(), st.text())
+def test_grams_of_a_part_stand_in_the_whole(before: str, part: str, after: str) -> None:
+    """A text that holds another holds each of its pieces: the index misses nothing."""
+    assert all(piece in before + part + after for piece in grams(part))
 
 
 def test_search_text() -> None:
