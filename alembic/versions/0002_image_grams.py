@@ -9,32 +9,17 @@ down_revision: str | None = "0001"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# Pairs of characters, single ones that are not ASCII, and fours of ASCII ones: `grams` in domain/search.py asks for them.
-# PL/pgSQL appends to an array in place, which takes half of the time of aggregating one in SQL.
-GRAMS = """
-CREATE FUNCTION image_grams(folded text) RETURNS text[]
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
-DECLARE
-    a text := '';
-    b text := '';
-    c text := '';
-    d text;
-    grams text[] := '{}';
-BEGIN
-    FOREACH d IN ARRAY string_to_array(folded, NULL) LOOP
-        grams := grams || (c || d);
-        IF octet_length(d) > 1 THEN
-            grams := grams || d;
-        ELSIF octet_length(a || b || c) = 3 THEN
-            grams := grams || (a || b || c || d);
-        END IF;
-        a := b;
-        b := c;
-        c := d;
-    END LOOP;
-    RETURN grams;
-END
-$$
+# Every four characters that follow each other, and the fewer at the end: what begins with given ones is found by prefix.
+# Cutting at four offsets by regular expressions takes a third of the time of a loop in PL/pgSQL.
+GRAMS = r"""
+CREATE FUNCTION image_grams(folded text) RETURNS tsvector
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN array_to_tsvector(array_remove(string_to_array(
+    regexp_replace(folded, '(....)', E'\\1\x1f', 'g') || E'\x1f' ||
+    regexp_replace(substr(folded, 2), '(....)', E'\\1\x1f', 'g') || E'\x1f' ||
+    regexp_replace(substr(folded, 3), '(....)', E'\\1\x1f', 'g') || E'\x1f' ||
+    regexp_replace(substr(folded, 4), '(....)', E'\\1\x1f', 'g'),
+E'\x1f'), ''))
 """
 
 

@@ -27,17 +27,12 @@ def fold_exact(text: str | None) -> str | None:
     return text if text is None or text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def grams(folded: str) -> list[str]:
-    """Give the pieces that any text holding this one holds too, as the function image_grams of the database cuts them.
+GRAM: Final = 4
 
-    Four characters where all are ASCII, two where they are not or there are fewer, one where it stands alone and is
-    not ASCII. None for a single ASCII character, which is in nearly every text.
-    """
-    fours = [folded[at : at + 4] for at in range(len(folded) - 3) if folded[at : at + 4].isascii()]
-    covered = "\0".join(fours)
-    pairs = [folded[at : at + 2] for at in range(len(folded) - 1)]
-    pieces = fours + [pair for pair in pairs if pair not in covered]
-    return pieces or [character for character in folded if not character.isascii()]
+
+def grams(folded: str) -> list[str]:
+    """Cut text into the pieces of four characters that every text holding it holds too; shorter text is one piece."""
+    return [folded[at : at + GRAM] for at in range(max(1, len(folded) - GRAM + 1))]
 
 
 def search_text(image: Image) -> str:

@@ -1,12 +1,14 @@
 """Conditions as SQL: a WHERE clause of fixed pieces and its numbered arguments."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
-from algoplatform.domain.search import DEFAULT_PAGE_SIZE, Conditions, fold, fold_exact
+from algoplatform.domain.search import DEFAULT_PAGE_SIZE, GRAM, Conditions, fold, fold_exact
 from algoplatform.storage.sample import TextSample
 
 _LIKE_SPECIAL: Final = re.compile(r"([\\%_])")
+_QUOTED: Final = str.maketrans({"\\": r"\\", "'": "''"})
 _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -45,7 +47,12 @@ class Filter:
         piece = f"search LIKE {self._add(f'%{literal}%')}"
         if grams := sample.choose(folded):
             self.indexed = True
-            piece = f"image_grams(search) @> {self._add(grams)}::text[] AND {piece}"
+            piece = f"image_grams(search) @@ {self._add(tsquery(grams))}::tsquery AND {piece}"
         if _IMAGE_ID.fullmatch(folded):
             piece = f"({piece} OR image_id = {self._add(folded)}::uuid)"
         self._pieces.append(piece)
+
+
+def tsquery(grams: Sequence[str]) -> str:
+    """Ask for all of these grams; a shorter one stands for all that begin with it."""
+    return " & ".join(f"'{gram.translate(_QUOTED)}'{':*' if len(gram) < GRAM else ''}" for gram in grams)
