@@ -1,0 +1,143 @@
+"""Imports by the short way and the long one: whatever stands in a large file, and wherever, the answer is the same."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from algoplatform.domain.access import TRUSTED
+from algoplatform.domain.errors import BadRequest, FileRefused
+from algoplatform.runtime import Runtime
+from algoplatform.settings import Settings
+from algoplatform.storage.staging import UPLOAD_LOCK, Counts, OnConflict
+from tests.support.images import minimal
+
+# More than are checked at a time, so that what is wrong turns up when writing has begun.
+MANY = 700
+
+
+@pytest.fixture
+async def runtime(database_url: str) -> AsyncIterator[Runtime]:
+    """The use cases on the test's own database."""
+    async with Runtime.open(Settings(database_url=SecretStr(database_url))) as opened:
+        yield opened
+
+
+def many(**last: Any) -> list[dict[str, Any]]:
+    """Make new images, each depending on the one before it; `last` is what is special about the last."""
+    images = [minimal(f"algo/n{number}") for number in range(MANY)]
+    for number, image in enumerate(images[1:]):
+        image["dependencyServiceId"] = f"algo/n{number}:1.0"
+    images[-1] |= last
+    return images
+
+
+async def load(runtime: Runtime, images: list[dict[str, Any]], **options: Any) -> Counts:
+    """Import images."""
+    async with runtime.database.connection() as connection:
+        file = io.BytesIO(json.dumps(images, ensure_ascii=False).encode())
+        return await runtime.transfer.load(connection, TRUSTED, file, **options)
+
+
+async def ask(runtime: Runtime, query: str) -> Any:
+    """Ask the database for one value."""
+    async with runtime.database.connection() as connection:
+        return await connection.fetchval(query)
+
+
+async def test_new_images(runtime: Runtime) -> None:
+    """A file of new images is written with its dependencies, and again changes nothing."""
+    assert await load(runtime, many()) == Counts(MANY, 0, 0, 0)
+    assert await ask(runtime, "SELECT count(*) FROM image_dependency") == MANY - 1
+    assert await load(runtime, many()) == Counts(0, 0, MANY, 0)
+    assert await ask(runtime, "SELECT count(*) FROM image_revision") == 0
+
+
+async def test_empty_file(runtime: Runtime) -> None:
+    """A file without records does nothing."""
+    assert await load(runtime, []) == Counts(0, 0, 0, 0)
+
+
+async def test_dry_run(runtime: Runtime) -> None:
+    """A dry run tells what would be done, and does nothing."""
+    assert await load(runtime, many(), dry_run=True) == Counts(MANY, 0, 0, 0)
+    assert await ask(runtime, "SELECT count(*) FROM image") == 0
+
+
+@pytest.mark.parametrize(
+    ("on_conflict", "counts"),
+    [(OnConflict.UPDATE, Counts(MANY - 1, 1, 0, 0)), (OnConflict.SKIP, Counts(MANY - 1, 0, 0, 1))],
+)
+async def test_a_known_image_among_new_ones(runtime: Runtime, on_conflict: OnConflict, counts: Counts) -> None:
+    """An image that exists is met when others have been written: it is updated or skipped all the same."""
+    await load(runtime, [minimal(f"algo/n{MANY - 1}", factory="旧")])
+    assert await load(runtime, many(), on_conflict=on_conflict) == counts
+    assert await ask(runtime, "SELECT count(*) FROM image WHERE live") == MANY
+
+
+async def test_a_taken_id_among_new_ones(runtime: Runtime) -> None:
+    """An id that another image has gives way to a new one."""
+    taken = "a" * 32
+    await load(runtime, [minimal("algo/other", imageId=taken)])
+    assert await load(runtime, many(imageId=taken)) == Counts(MANY, 0, 0, 0)
+    assert await ask(runtime, f"SELECT image_name FROM image WHERE image_id = '{taken}'") == "algo/other"
+
+
+@pytest.mark.parametrize(
+    ("last", "fault"),
+    [
+        ({"factory": ""}, f"algo/n{MANY - 1}1.0:factory不能为空"),
+        ({"dependencyServiceId": "algo/none:1.0"}, "“algo/none:1.0”未注册"),
+        ({"imageName": "algo/n5"}, "algo/n51.0:文件中重复：与第6条记录的镜像名和标签相同"),
+    ],
+)
+async def test_a_fault_at_the_end(runtime: Runtime, last: dict[str, Any], fault: str) -> None:
+    """What is wrong with the last record is named, and nothing is written."""
+    with pytest.raises(FileRefused) as refused:
+        await load(runtime, many(**last))
+    assert refused.value.total == 1
+    assert fault in refused.value.message
+    assert await ask(runtime, "SELECT count(*) FROM image") == 0
+
+
+async def test_a_file_that_breaks_off(runtime: Runtime) -> None:
+    """A file that is no JSON from some place on is refused as a whole."""
+    content = json.dumps(many()).encode()[:-100]
+    async with runtime.database.connection() as connection:
+        with pytest.raises(BadRequest):
+            await runtime.transfer.load(connection, TRUSTED, io.BytesIO(content))
+    assert await ask(runtime, "SELECT count(*) FROM image") == 0
+
+
+async def test_beside_another_upload(runtime: Runtime) -> None:
+    """While another upload writes, one waits with what it has checked, and then writes."""
+    async with runtime.database.connection() as other, other.transaction():
+        await other.execute(f"SELECT pg_advisory_xact_lock({UPLOAD_LOCK})")
+        waiting = asyncio.create_task(load(runtime, many()))
+        done, _ = await asyncio.wait([waiting], timeout=0.5)
+        assert not done
+    assert await waiting == Counts(MANY, 0, 0, 0)
+
+
+async def test_progress_ends_at_the_size_of_the_file(runtime: Runtime) -> None:
+    """However often a file is read, what is told of it adds up to its size."""
+    content = json.dumps(many(imageName="algo/n5")).encode()
+    told: list[int] = []
+    async with runtime.database.connection() as connection:
+        with pytest.raises(FileRefused):
+            await runtime.transfer.load(connection, TRUSTED, io.BytesIO(content), progress=told.append)
+    assert min(told) < 0
+    assert sum(told) == len(content)
+
+
+async def test_inside_a_transaction(runtime: Runtime) -> None:
+    """In a transaction of the caller's, both ways leave the rest of it as it was."""
+    async with runtime.database.connection() as connection, connection.transaction():
+        await runtime.images.register(connection, TRUSTED, minimal("algo/first"))
+        file = io.BytesIO(json.dumps([*many(), minimal("algo/first", factory="新")]).encode())
+        assert await runtime.transfer.load(connection, TRUSTED, file) == Counts(MANY, 1, 0, 0)
+    assert await ask(runtime, "SELECT count(*) FROM image WHERE live") == MANY + 1
