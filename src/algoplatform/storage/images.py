@@ -48,9 +48,11 @@ written AS (
         factory = $5,
         algo_type = $6,
         search = $7 || CASE WHEN $4::json -> 'algoDesc' IS NULL THEN split_part(search, E'\\n', 4) ELSE '' END,
-        event_type = (image_merge(record, $4)::json ->> 'eventType')::integer,
-        incident_id = image_merge(record, $4)::json ->> 'incidentId',
-        useable_flag = image_merge(record, $4)::json ->> 'useableFlag',
+        event_type = CASE WHEN $4::json -> 'eventType' IS NULL THEN event_type
+                     ELSE ($4::json ->> 'eventType')::integer END,
+        incident_id = CASE WHEN $4::json -> 'incidentId' IS NULL THEN incident_id ELSE $4::json ->> 'incidentId' END,
+        useable_flag = CASE WHEN $4::json -> 'useableFlag' IS NULL THEN useable_flag
+                       ELSE $4::json ->> 'useableFlag' END,
         version = version + 1,
         updated_at = now(),
         operation = 'update',
