@@ -309,6 +309,43 @@ async def test_browsers(database_url: str, client: httpx.AsyncClient, tmp_path: 
         assert "access-control-allow-origin" not in answer.headers
 
 
+UI = "https://ui.example"
+
+
+@pytest.mark.parametrize(
+    ("headers", "passes"),
+    [
+        ({}, True),
+        ({"sec-fetch-site": "same-origin", "origin": "null"}, True),
+        ({"sec-fetch-site": "none"}, True),
+        ({"sec-fetch-site": "same-origin", "origin": "https://behind-a-gateway.example"}, True),
+        ({"origin": "http://registry.example:8000"}, True),
+        ({"sec-fetch-site": "cross-site", "origin": UI}, True),
+        ({"origin": "HTTPS://UI.example"}, True),
+        ({"sec-fetch-site": "cross-site", "origin": "https://evil.example"}, False),
+        ({"sec-fetch-site": "cross-site"}, False),
+        ({"sec-fetch-site": "same-site", "origin": "http://registry.example:8000"}, False),
+        ({"sec-fetch-site": "anything"}, False),
+        ({"origin": "https://evil.example"}, False),
+        ({"origin": "http://registry.example"}, False),
+        ({"origin": "http://registry.example:8000.evil.example"}, False),
+        ({"origin": "null"}, False),
+    ],
+)
+async def test_pages_of_other_origins(database_url: str, headers: dict[str, str], passes: bool) -> None:
+    """What a browser sends for a foreign page writes nothing, form or not; what says nothing of pages is no browser."""
+    form = {"file": ("image_list.json", json.dumps([minimal("algo/uploaded")]))}
+    async with limited(database_url, cors_origins=frozenset({UI})) as (client, _):
+        sent = {"host": "registry.example:8000", "cookie": "session=1"} | headers
+        uploaded = await client.post(f"{IMAGES}/_upload", files=form, headers=sent)
+        registered = await client.post(REGISTER, json=minimal("algo/registered"), headers=sent)
+        for answer in (uploaded, registered):
+            assert (answer.status_code, answer.json()["status"]) == ((200, "0") if passes else (403, "240"))
+            assert answer.headers.get("access-control-allow-origin") == (UI if sent.get("origin") == UI else None)
+        assert (await client.get(f"{IMAGES}/_search", headers=sent)).status_code == 200
+        assert len(await records(client)) == (2 if passes else 0)
+
+
 async def test_compressed(client: httpx.AsyncClient) -> None:
     """A compressed body is refused, not blown up."""
     answer = await client.post(REGISTER, content=b"x", headers={"content-encoding": "gzip"})

@@ -1,4 +1,4 @@
-"""What a request must keep to before it reaches a route: known hosts, a body that comes in time and is read or ends the connection."""
+"""What a request must keep to before it reaches a route: known hosts, writes of no foreign page, a body that comes in time."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,11 +8,12 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from algoplatform.api.errors import refuse
-from algoplatform.domain.errors import BadRequest, BodyTooSlow, TooManyRequests
+from algoplatform.domain.errors import AlgoplatformError, BadRequest, BodyTooSlow, Forbidden, TooManyRequests
 from algoplatform.settings import Settings
 
 # Probes and scrapers address a pod by its number.
 _ANY_HOST: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # Bytes per second that earn a body more time.
 _RATE: Final = 64 * 1024
 
@@ -28,14 +29,32 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its body watched, or refuse it."""
         if scope["type"] == "http":
-            if self._settings.allowed_hosts and scope["path"] not in _ANY_HOST and not self._is_known(scope):
-                error = BadRequest("请求头Host不是本服务的地址")
-                await refuse(error, scope, receive, send, always_200=self._always_200)
-                return
             if _has_body(scope):
                 body = _Body(scope, receive, send, self._settings)
                 receive, send = body.receive, body.send
+            error = self._refusal(scope)
+            if error is not None:
+                await refuse(error, scope, receive, send, always_200=self._always_200)
+                return
         await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> AlgoplatformError | None:
+        if self._settings.allowed_hosts and scope["path"] not in _ANY_HOST and not self._is_known(scope):
+            return BadRequest("请求头Host不是本服务的地址")
+        if scope["method"] not in _SAFE and self._is_foreign(scope):
+            return Forbidden("不接受来自其他网站页面的写请求")
+        return None
+
+    def _is_foreign(self, scope: Scope) -> bool:
+        """Tell a request that a page of another origin made a browser send; what is no browser says nothing of this."""
+        headers = dict(scope["headers"])
+        site = headers.get(b"sec-fetch-site", b"")
+        origin = headers.get(b"origin", b"").decode("latin-1").lower()
+        if site in (b"same-origin", b"none") or (not site and not origin) or origin in self._settings.cors_origins:
+            return False
+        # Browsers say where a request comes from only by TLS; by plain HTTP the origin's address has to be ours.
+        host: bytes = headers.get(b"host", b"")
+        return bool(site) or origin.partition("://")[2] != host.decode("latin-1").lower()
 
     def _is_known(self, scope: Scope) -> bool:
         given = [value for name, value in scope["headers"] if name == b"host"]

@@ -50,7 +50,7 @@ DELETE_EXAMPLE: Final = {
 _DESCRIPTIONS: Final = {
     400: "请求无法读取（状态码-1）：JSON、编码或表单格式错误",
     401: "没有令牌，或令牌无效（-401）",
-    403: "没有权限（240）",
+    403: "没有权限，或来自其他网站的页面（240）",
     404: "镜像不存在（204）",
     405: "请求方式不允许（-405）",
     408: "请求体发送过慢（-1）",
@@ -182,7 +182,7 @@ REGISTER: Final = _operation(
     "登记一个镜像。所有错误一次全部返回；依赖的镜像必须已登记。",
     {
         200: _success(_NULL, "注册成功", None, {"Location": "新镜像的地址", "ETag": "镜像的版本"}),
-        **failures(400, 408, 409, 413, 415, 422),
+        **failures(400, 403, 408, 409, 413, 415, 422),
     },
     requestBody=_body(_record_input(with_id=False), REGISTER_EXAMPLE),
     parameters=[_IDEMPOTENCY_KEY],
@@ -192,7 +192,7 @@ UPDATE: Final = _operation(
     "按imageId更新镜像。没有出现的字段不变，null或空字符串表示清空；imageName和imageTag不能修改。",
     {
         200: _success(_NULL, "更新成功", None, {"ETag": "镜像的新版本"}),
-        **failures(400, 404, 408, 409, 412, 413, 415, 422),
+        **failures(400, 403, 404, 408, 409, 412, 413, 415, 422),
     },
     requestBody=_body(_record_input(with_id=True), UPDATE_EXAMPLE),
     parameters=[_IDEMPOTENCY_KEY, _IF_MATCH],
@@ -214,6 +214,7 @@ SEARCH: Final = _operation(
 )
 SEARCH_BY_BODY: Final = SEARCH | {
     "summary": "镜像查询（请求体） · Search images by body",
+    "responses": SEARCH["responses"] | failures(403),
     "openapi_extra": {
         "requestBody": _body(_CONDITIONS, {"namespace": "", "searchCondition": "structure_new"}, required=False),
         "parameters": _query(Conditions),
@@ -230,7 +231,7 @@ LOAD: Final = _operation(
             {_ID: _FOUND_EXAMPLE["data"][0]},
             {"Content-Disposition": "下载的文件名"},
         ),
-        **failures(400, 408, 413, 415, 422, 429),
+        **failures(400, 403, 408, 413, 415, 422, 429),
     },
     requestBody=_body(_CONDITIONS, {"searchCondition": ""}, required=False),
     parameters=_query(Conditions),
@@ -240,7 +241,7 @@ UPLOAD: Final = _operation(
     "上传_load得到的文件（或其中的res，或镜像信息的数组）。全部成功或全部不写入；所有镜像的所有错误一次全部返回。",
     {
         200: _success(_COUNTS, "镜像上传成功", {"created": 2, "updated": 1, "unchanged": 0, "skipped": 0}),
-        **failures(400, 408, 409, 413, 415, 422, 429),
+        **failures(400, 403, 408, 409, 413, 415, 422, 429),
     },
     requestBody={
         "required": True,
