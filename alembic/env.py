@@ -12,6 +12,8 @@ from algoplatform.storage.database import libpq_dsn
 from algoplatform.storage.tables import metadata
 
 MIGRATION_LOCK = 4_715_962_001
+# A role's statement_timeout is meant for requests: building an index takes longer. Its lock_timeout stays.
+SESSION = {"application_name": "algoplatform-migrate", "statement_timeout": "0"}
 
 
 def dsn() -> str:
@@ -37,7 +39,9 @@ async def main() -> None:
     """Connect as the service does, so that one form of address serves both."""
     address = libpq_dsn(dsn())
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(address), poolclass=pool.NullPool
+        "postgresql+asyncpg://",
+        async_creator=lambda: asyncpg.connect(address, server_settings=SESSION),
+        poolclass=pool.NullPool,
     )
     try:
         async with engine.connect() as connection:

@@ -32,9 +32,11 @@ class Runtime:
     transfer: Transfer
 
     async def require_schema(self) -> None:
-        """Raise NotReady unless the schema is the one that this version needs."""
+        """Raise NotReady unless the schema is the one that this version needs, SchemaUnknown where it is a newer one."""
         async with self.database.connection() as connection:
             current = await revision(connection)
+        if current is not None and current not in migrations.known():
+            raise migrations.SchemaUnknown(current)
         if current != migrations.head():
             at = current or "nothing"
             raise NotReady(f"schema is at {at}, this version needs {migrations.head()}: run `algoplatform migrate`")
@@ -47,6 +49,9 @@ class Runtime:
             return "database unreachable"
         except NotReady as problem:
             return str(problem)
+        except migrations.SchemaUnknown:
+            # Migrated for the next version while this one runs: a migration only adds (docs/operations.md).
+            return None
         return None
 
     async def count_live(self) -> int:

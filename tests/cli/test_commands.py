@@ -1,10 +1,12 @@
 """The commands that read: what they print, by the database and by the service's address alike."""
 
+import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
@@ -12,8 +14,12 @@ from algoplatform import __version__
 from algoplatform.storage import migrations
 from tests.cli.conftest import Call
 from tests.support.images import register
+from tests.support.owners import ask, wait_until
 from tests.support.postgres import Postgres, execute
+from tests.support.process import refused
 from tests.support.tables import cells
+
+MIGRATION_LOCK = 4_715_962_001
 
 
 async def test_version(cli: Call) -> None:
@@ -104,12 +110,32 @@ async def test_migrate_needs_a_database(cli: Call) -> None:
     assert (result.exit_code, "ALGOPLATFORM_DATABASE_URL" in result.output) == (2, True)
 
 
-async def test_migrate_unknown_revision(cli: Call, postgres: Postgres) -> None:
-    """A database that a newer version has migrated is left alone, with one clear line."""
+async def test_newer_schema(cli: Call, postgres: Postgres) -> None:
+    """A database that a newer version has migrated is left alone, with one clear line that does not say to migrate."""
     with postgres.database() as dsn:
         execute(dsn, "UPDATE alembic_version SET version_num = 'future'")
-        result = await cli("migrate", DATABASE_URL=dsn)
-    assert (result.exit_code, "future" in result.output, result.output.count("\n")) == (2, True, 1)
+        results = [await cli(command, DATABASE_URL=dsn) for command in ("migrate", "search")]
+        told = [(result.exit_code, result.output) for result in results]
+        told.append(await asyncio.to_thread(refused, "--port", "0", DATABASE_URL=dsn))
+    for code, output in told:
+        assert (code, output.count("\n")) == (2, 1), output
+        assert "schema is at future, which is newer than this version" in output
+        assert "algoplatform migrate" not in output
+
+
+async def test_migrate_outlasts_requests(cli: Call, postgres: Postgres) -> None:
+    """A role's statement_timeout, which is for requests, does not cut a migration that waits or works longer."""
+    with postgres.database(migrated=False) as dsn:
+        name = dsn.partition("?")[0].rpartition("/")[2]
+        execute(dsn, f"ALTER DATABASE {name} SET statement_timeout = '200ms'")
+        other = await asyncpg.connect(dsn)
+        await other.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+        migrating = asyncio.ensure_future(cli("migrate", DATABASE_URL=dsn))
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        await asyncio.to_thread(wait_until, lambda: ask(dsn, waiting) == 1)
+        await asyncio.sleep(0.4)
+        await other.close()
+        assert (await migrating).exit_code == 0
 
 
 def test_as_a_module(tmp_path: Path) -> None:

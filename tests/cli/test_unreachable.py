@@ -1,11 +1,13 @@
 """What is not there, or is something else: exit code 2 or 1, one clear line, never a traceback."""
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Call
+from tests.support.owners import ask
 from tests.support.postgres import Postgres, execute
 from tests.support.stranger import answering, page
 
@@ -89,6 +91,34 @@ async def test_database_of_another_name(cli: Call, database_url: str) -> None:
         result = await cli(command, DATABASE_URL=other)
         assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
         assert "does not exist" in result.output
+
+
+@pytest.fixture
+def locked(postgres: Postgres, database_url: str) -> Iterator[str]:
+    """The address of a role that has a password, with another one."""
+    hba = Path(ask(database_url, "SHOW hba_file"))
+    before = hba.read_text()
+    execute(database_url, "CREATE ROLE locked LOGIN PASSWORD 'right'")
+    hba.write_text(f"local all locked scram-sha-256\n{before}")
+    execute(database_url, "SELECT pg_reload_conf()")
+    yield database_url.replace("algoplatform@", "locked:hunter2@", 1)
+    hba.write_text(before)
+    execute(database_url, "SELECT pg_reload_conf()", "DROP ROLE locked")
+
+
+@pytest.mark.parametrize("command", ["search", "migrate"])
+async def test_wrong_password(cli: Call, locked: str, command: str) -> None:
+    """A password that the server refuses is told in the server's line, without the password."""
+    result = await cli(command, DATABASE_URL=locked)
+    assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+    assert "password authentication failed" in result.output
+    assert "hunter2" not in result.output
+
+
+async def test_no_primary(cli: Call, database_url: str) -> None:
+    """Where none of the hosts is what the address asks for, migrating says so in one line."""
+    result = await cli("migrate", DATABASE_URL=f"{database_url}&target_session_attrs=standby")
+    assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
 
 
 async def test_damaged_database(cli: Call, postgres: Postgres) -> None:

@@ -180,9 +180,15 @@ def _told() -> Iterator[None]:
         _fail(f"{error.code}：{error}", 1)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         _fail(f"服务无法访问：{_reason(error)}")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, CommandError) as error:
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        DBAPIError,
+        CommandError,
+    ) as error:
         _fail(f"数据库出错：{_reason(error)}")
-    except (SettingsError, NotReady, EmbeddedPostgresError, OSError) as error:
+    except (SettingsError, NotReady, migrations.SchemaUnknown, EmbeddedPostgresError, OSError) as error:
         _fail(_reason(error))
 
 

@@ -6,9 +6,21 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.script.revision import ResolutionError
+from alembic.util import CommandError
 
 _PACKAGED = Path(__file__).parents[1] / "_alembic"
 _CHECKOUT = Path(__file__).parents[3] / "alembic"
+
+
+class SchemaUnknown(Exception):
+    """The database is at a revision that this version does not have, so a newer one has been at work."""
+
+    def __init__(self, revision: object) -> None:
+        super().__init__(
+            f"schema is at {revision}, which is newer than this version of algoplatform (its own is {head()}):"
+            " run the version that migrated the database, or a newer one"
+        )
 
 
 def _config(dsn: str = "") -> Config:
@@ -21,8 +33,13 @@ def _config(dsn: str = "") -> Config:
 
 
 def upgrade(dsn: str, revision: str = "head") -> None:
-    """Bring the database forward; starts an event loop of its own, so call it outside of one."""
-    command.upgrade(_config(dsn), revision)
+    """Bring the database forward, or raise SchemaUnknown; starts an event loop of its own, so call it outside of one."""
+    try:
+        command.upgrade(_config(dsn), revision)
+    except CommandError as error:
+        if isinstance(error.__cause__, ResolutionError):
+            raise SchemaUnknown(error.__cause__.argument) from error
+        raise
 
 
 def downgrade(dsn: str, revision: str) -> None:
@@ -36,8 +53,13 @@ def check(dsn: str) -> None:
 
 
 @cache
+def known() -> tuple[str, ...]:
+    """Name the revisions that this version of the service has, the newest first."""
+    revisions = tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+    assert revisions, "the wheel holds no migrations"
+    return revisions
+
+
 def head() -> str:
     """Name the revision that this version of the service needs."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    assert revision is not None, "the wheel holds no migrations"
-    return revision
+    return known()[0]
