@@ -1,0 +1,192 @@
+"""The ten risks of OWASP's API Security Top 10 (2023), each tried on the running service; SECURITY.md names every test."""
+
+import json
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from algoplatform.settings import Settings, SettingsError
+from tests.support.images import IMAGES, delete, minimal, records, register, upload
+from tests.support.markdown import ROOT
+from tests.support.raw import connected, post
+from tests.support.service import serving, settings_for
+from tests.support.tokens import SETTINGS, bearer, claims, ec_key, jwk, key_server, token
+
+MEMBER: dict[str, Any] = {"authority": 3, "namespace": "algo"}
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Token mode, with a key in a file."""
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps({"keys": [jwk("first")]}))
+    return settings_for(database_url, **SETTINGS, key_file=file)
+
+
+@pytest.fixture
+async def service(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that shows a platform administrator's token unless a request shows another."""
+    async with serving(settings) as client:
+        client.headers.update(bearer())
+        yield client
+
+
+def refused(answer: httpx.Response) -> bool:
+    """Tell an answer that says: you may not do this."""
+    return (answer.status_code, answer.json()["status"]) == (403, "240")
+
+
+async def test_api1_broken_object_level_authorization(service: httpx.AsyncClient) -> None:
+    """Who knows the id of another namespace's image can neither change nor delete it, nor replace it by a file."""
+    image_id = await register(service, "vse/a")
+    before = await records(service)
+    service.headers.update(bearer(**MEMBER))
+    own = {"imageId": image_id, "userResult": {"authority": 3, "namespace": "algo"}}
+    assert refused(await service.post(f"{IMAGES}/_update", json=minimal("vse/a", imageId=image_id, factory="mine")))
+    assert refused(await service.post(f"{IMAGES}/_delete", json=own))
+    assert refused(await upload(service, [minimal("vse/a", imageId=image_id, factory="mine")]))
+    assert await records(service) == before
+
+
+async def test_api2_broken_authentication(service: httpx.AsyncClient) -> None:
+    """A token that is absent, old, unsigned, signed by another or meant for another opens nothing."""
+    unsigned = jwt.encode(claims(), None, algorithm="none")  # type: ignore[arg-type]  # no key is what this is about
+    foreign = jwt.encode(claims(), ec_key("other"), "ES256", {"kid": "first"})
+    for text in ("x", unsigned, foreign, token(exp=int(time.time()) - 60), token(aud="other"), token(iss="other")):
+        for method, path in (("GET", "_search"), ("POST", "_load"), ("POST", "_register")):
+            shown = {"authorization": f"Bearer {text}"}
+            answer = await service.request(method, f"{IMAGES}/{path}", headers=shown)
+            assert (answer.status_code, answer.json()["status"]) == (401, "-401"), (text, path)
+
+
+async def test_api3_broken_object_property_level_authorization(service: httpx.AsyncClient) -> None:
+    """What the service itself keeps cannot be set from outside, and is not shown: only the record's own fields are."""
+    forged = {"imageId": "0" * 32, "deleteFlag": "1", "version": 9, "actor": "root", "namespace": "vse", "live": False}
+    for name, value in forged.items():
+        answer = await service.post(f"{IMAGES}/_register", json=minimal() | {name: value})
+        assert (answer.status_code, answer.json()["res"]) == (422, None), name
+    await register(service)
+    (record,) = await records(service)
+    document = (ROOT / "tests/data/api-document.md").read_text()
+    assert len(record) == 29
+    assert all(f'"{name}":' in document for name in record)
+
+
+async def test_api4_unrestricted_resource_consumption(database_url: str) -> None:
+    """Size and time of what a client asks for are bounded: a body, a file, a page, how long a body may take."""
+    given: dict[str, Any] = {"max_body_bytes": 2048, "max_upload_bytes": 4096, "body_timeout": 0.3}
+    async with serving(settings_for(database_url, **given)) as client, connected(client) as slow:
+        large = await client.post(f"{IMAGES}/_register", json=minimal(algoDesc="a" * 2048))
+        file = await upload(client, [minimal(algoDesc="a" * 4096)])
+        page = await client.get(f"{IMAGES}/_search", params={"page": 1, "pageSize": 1001})
+        assert [answer.json()["status"] for answer in (large, file, page)] == ["-413", "-413", "202"]
+        await slow.send(post(f"{IMAGES}/_register", "Content-Length: 999"))
+        assert (await slow.answer()).status == 408
+        assert await slow.closed()
+
+
+async def test_api5_broken_function_level_authorization(service: httpx.AsyncClient) -> None:
+    """To read gives no right to write: each operation that writes asks for an authority that covers it."""
+    image_id = await register(service, "algo/a")
+    for role in ({"authority": None, "namespace": "algo"}, {"authority": 9, "namespace": "algo"}):
+        service.headers.update(bearer(**role))
+        assert (await service.get(f"{IMAGES}/{image_id}")).status_code == 200
+        assert refused(await service.post(f"{IMAGES}/_register", json=minimal("algo/b")))
+        assert refused(await service.post(f"{IMAGES}/_update", json=minimal("algo/a", imageId=image_id)))
+        assert refused(await upload(service, [minimal("algo/b")]))
+        assert refused(await delete(service, image_id))
+
+
+async def test_api6_unrestricted_access_to_sensitive_business_flows(service: httpx.AsyncClient) -> None:
+    """What others depend on cannot be pulled away from under them, and a repeated write is done once."""
+    base = await register(service, "algo/base")
+    await register(service, "algo/app", dependencyServiceId="algo/base:1.0")
+    assert (await delete(service, base)).json()["status"] == "220"
+    key = {"idempotency-key": "once"}
+    sent = [await service.post(f"{IMAGES}/_register", json=minimal("algo/b"), headers=key) for _ in range(3)]
+    assert {answer.headers["location"] for answer in sent} == {sent[0].headers["location"]}
+    assert len(await records(service)) == 3
+
+
+async def test_api7_server_side_request_forgery(settings: Settings) -> None:
+    """Nothing that a client sends makes the service fetch an address: not a token's header, not a field of a record."""
+    async with key_server() as trap, serving(settings) as client:
+        stray = jwt.encode(claims(), ec_key("other"), "ES256", {"kid": "x", "jku": trap.url, "x5u": trap.url})
+        answer = await client.get(f"{IMAGES}/_search", headers={"authorization": f"Bearer {stray}"})
+        assert answer.status_code == 401
+        client.headers.update(bearer())
+        fields = {"algoDesc": trap.url, "env": f"URL:{trap.url}", "command": trap.url, "args": trap.url}
+        await register(client, "algo/a", **fields)
+        await register(client, f"{trap.url.partition('//')[2].partition('/')[0]}/algo/b", factory=trap.url)
+        assert trap.asked == 0
+
+
+async def test_api8_security_misconfiguration(service: httpx.AsyncClient, database_url: str) -> None:
+    """Out of the box: no open listening, no foreign page, nothing of the inside in an answer, pages under a policy."""
+    with pytest.raises(SettingsError, match="refusing to listen"):
+        settings_for(database_url, host="0.0.0.0").check_listening()
+    form = {"file": ("image_list.json", json.dumps([minimal()]))}
+    forged = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
+    answer = await service.post(f"{IMAGES}/_upload", files=form, headers=forged)
+    assert refused(answer)
+    assert not {"access-control-allow-origin", "server", "x-powered-by"} & answer.headers.keys()
+    assert "default-src" in (await service.get("/docs")).headers["content-security-policy"]
+    for path in ("/.env", "/algoPlatform/../etc/passwd", "/docs/assets/..%2f..%2fapp.py", "/openapi.yaml"):
+        told = (await service.get(path)).text
+        assert not re.search(r"Traceback|File \"|site-packages|postgresql|root:", told), path
+
+
+async def test_api9_improper_inventory_management(service: httpx.AsyncClient) -> None:
+    """What the service answers to is what it publishes, and all of that asks for a token; there is nothing beside it."""
+    published = {
+        (path, method.upper())
+        for path, operations in (await service.get("/openapi.json")).json()["paths"].items()
+        for method in operations
+    }
+    del service.headers["authorization"]
+    for path, method in published:
+        assert (await service.request(method, path.replace("{imageId}", "0" * 32))).status_code == 401, path
+    for path in (
+        "/admin",
+        "/debug",
+        "/api",
+        "/v1/algoPlatform/images/_load",
+        "/algoPlatform2",
+        "/static",
+        "/metrics/x",
+    ):
+        assert (await service.get(path)).status_code in (401, 404), path
+    assert {path for path, _ in published} >= {f"{IMAGES}/_{name}" for name in ("register", "search", "load", "upload")}
+
+
+async def test_api10_unsafe_consumption_of_apis(database_url: str) -> None:
+    """An identity provider that answers nonsense, too much or a redirect opens nothing, and does not bring the service down."""
+    async with key_server() as provider:
+        given = settings_for(database_url, **SETTINGS, jwks_url=provider.url)
+        answers: list[tuple[list[dict[str, Any]], int]] = [
+            ([{"kty": "oct", "k": "AA", "kid": "first"}], 200),
+            ([{"kty": "EC", "kid": "first"}, {"n": ["?"]}], 200),
+            ([jwk("first", more="a" * 300_000)], 200),
+            ([jwk("first")], 302),
+            ([jwk("first")], 500),
+        ]
+        for keys, status in answers:
+            provider.keys, provider.status = keys, status
+            async with serving(given) as client:
+                answer = await client.get(f"{IMAGES}/_search", headers=bearer())
+                assert answer.json()["status"] in ("-401", "-503"), answer.text
+                assert (await client.get("/readyz")).status_code == 200
+
+
+def test_named() -> None:
+    """SECURITY.md names each of these tests, in the order of OWASP's list."""
+    named = re.findall(r"`(test_api\w+)`", (ROOT / "SECURITY.md").read_text("utf-8"))
+    ours = [name for name in globals() if name.startswith("test_api")]
+    assert named == ours
+    assert [re.findall(r"\d+", name)[0] for name in named] == [str(number) for number in range(1, 11)]
