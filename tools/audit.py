@@ -19,7 +19,7 @@ FOUND: Final = 1
 NOT_AUDITED: Final = 3
 CANARY: Final = ("jinja2", "2.4.1")
 
-_PERMISSIVE: Final = frozenset({"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "PSF-2.0"})
+_PERMISSIVE: Final = frozenset({"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "PSF-2.0"})
 # What packages say that know no SPDX.
 _NAMES: Final = {
     "Apache": "Apache-2.0",
