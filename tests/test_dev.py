@@ -85,3 +85,15 @@ def test_run_hands_on_its_arguments(checkout: Path, tmp_path: Path) -> None:
     locked, ours = (programs / "installs").read_text().splitlines()
     assert "--require-hashes -r" in locked
     assert ours.endswith("-e .")
+
+
+def test_audit_without_its_tools(checkout: Path) -> None:
+    """Where the tools cannot be had, nothing was audited, and the exit code says so."""
+    programs = checkout / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "pip").touch()
+    (programs / "python").write_text('#!/bin/sh\ncase "$*" in *--target*) exit 1; esac\n')
+    (programs / "python").chmod(0o755)
+    done = run(checkout / "dev", "audit")
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1] == "./dev: not audited: the tools cannot be installed"
