@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from algoplatform.storage import migrations
+from algoplatform.storage.schema import REVISIONS
 from tests.support.command import environment
 from tests.support.images import IMAGES, delete, minimal, records, register, upload
 from tests.support.markdown import ROOT, blocks, rows
@@ -165,7 +166,7 @@ async def _columns(dsn: str) -> dict[str, asyncpg.Record]:
 def test_migrations_only_add(empty: str) -> None:
     """Each step leaves every column as it was, and adds to an older table only what an older version may leave out."""
     before: dict[str, asyncpg.Record] = {}
-    for revision in reversed(migrations.known()):
+    for revision in reversed(REVISIONS):
         migrations.upgrade(empty, revision)
         after = asyncio.run(_columns(empty))
         assert {name: row["type"] for name, row in before.items()}.items() <= {

@@ -11,8 +11,9 @@ from algoplatform.domain.access import AccessPolicy
 from algoplatform.domain.errors import Unavailable
 from algoplatform.domain.image import Rules
 from algoplatform.settings import Settings, SettingsError
-from algoplatform.storage import images, migrations
-from algoplatform.storage.database import Database, revision
+from algoplatform.storage import images
+from algoplatform.storage.database import Database
+from algoplatform.storage.schema import HEAD, REVISIONS, SchemaUnknown, revision
 from algoplatform.storage.search import ImageSearch
 
 
@@ -35,11 +36,11 @@ class Runtime:
         """Raise NotReady unless the schema is the one that this version needs, SchemaUnknown where it is a newer one."""
         async with self.database.connection() as connection:
             current = await revision(connection)
-        if current is not None and current not in migrations.known():
-            raise migrations.SchemaUnknown(current)
-        if current != migrations.head():
+        if current is not None and current not in REVISIONS:
+            raise SchemaUnknown(current)
+        if current != HEAD:
             at = current or "nothing"
-            raise NotReady(f"schema is at {at}, this version needs {migrations.head()}: run `algoplatform migrate`")
+            raise NotReady(f"schema is at {at}, this version needs {HEAD}: run `algoplatform migrate`")
 
     async def readiness(self) -> str | None:
         """Tell what keeps the service from serving; None where nothing does."""
@@ -49,7 +50,7 @@ class Runtime:
             return "database unreachable"
         except NotReady as problem:
             return str(problem)
-        except migrations.SchemaUnknown:
+        except SchemaUnknown:
             # Migrated for the next version while this one runs: a migration only adds (docs/operations.md).
             return None
         return None

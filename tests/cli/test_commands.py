@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from algoplatform import __version__
-from algoplatform.storage import migrations
+from algoplatform.storage.schema import HEAD
 from tests.cli.conftest import Call
 from tests.support.images import register
 from tests.support.owners import ask, wait_until
@@ -100,7 +100,7 @@ async def test_migrate(cli: Call, postgres: Postgres) -> None:
         assert (before.exit_code, "run `algoplatform migrate`" in before.output) == (2, True)
         for _ in range(2):
             result = await cli("migrate", DATABASE_URL=dsn)
-            assert (result.exit_code, result.output) == (0, f"数据库结构版本：{migrations.head()}\n")
+            assert (result.exit_code, result.output) == (0, f"数据库结构版本：{HEAD}\n")
         assert (await cli("search", DATABASE_URL=dsn)).exit_code == 0
 
 

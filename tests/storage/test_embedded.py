@@ -14,7 +14,7 @@ import pytest
 
 from algoplatform.storage import embedded
 from algoplatform.storage.embedded import EmbeddedPostgres
-from algoplatform.storage.migrations import head
+from algoplatform.storage.schema import HEAD
 from tests.support.owners import ask, environment, is_alive, owning, postmaster, wait_until
 from tests.support.postgres import Postgres, execute
 
@@ -123,7 +123,7 @@ def test_given_programs(oldest_postgres: Postgres) -> None:
     """Another PostgreSQL serves as well, with the same order of names and the same case folding."""
     with oldest_postgres.database() as dsn:
         assert ask(dsn, "SHOW server_version").startswith("15.")
-        assert ask(dsn, "SELECT version_num FROM alembic_version") == head()
+        assert ask(dsn, "SELECT version_num FROM alembic_version") == HEAD
         assert ask(dsn, "SELECT lower('Ä') || ('a' > 'B')::text") == "ätrue"
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from algoplatform.storage import migrations
+from algoplatform.storage.schema import REVISIONS
 from algoplatform.storage.tables import metadata
 from tests.support.images import IMAGES, delete, minimal, register, upload
 from tests.support.owners import ask, environment, wait_until
@@ -22,7 +23,6 @@ from tests.support.postgres import Postgres, execute
 from tests.support.service import serving, settings_for
 
 ROOT = Path(migrations.__file__).parents[3]
-REVISIONS = [script.revision for script in ScriptDirectory(str(ROOT / "alembic")).walk_revisions()][::-1]
 STEPS = list(zip(["base", *REVISIONS], REVISIONS, strict=False))
 MIGRATION_LOCK = 4_715_962_001
 
@@ -200,6 +200,12 @@ async def _migrate_twice(dsn: str) -> None:
         assert (process.returncode, errors) == (0, b"")
 
 
+def test_revisions_are_those_of_the_scripts() -> None:
+    """What the service needs is the last of the scripts, and it knows all of them."""
+    scripts = ScriptDirectory(str(ROOT / "alembic")).walk_revisions()
+    assert [script.revision for script in scripts] == list(reversed(REVISIONS))
+
+
 def test_scripts_of_a_wheel(postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the package brings its scripts along they are used, whatever the folder is called."""
     packaged = tmp_path / "100%" / "_alembic"
@@ -207,7 +213,6 @@ def test_scripts_of_a_wheel(postgres: Postgres, tmp_path: Path, monkeypatch: pyt
     packaged.symlink_to(ROOT / "alembic")
     monkeypatch.setattr(migrations, "_PACKAGED", packaged)
     monkeypatch.setattr(migrations, "_CHECKOUT", tmp_path / "none")
-    assert migrations.known.__wrapped__()[0] == REVISIONS[-1]
     with postgres.database(migrated=False) as dsn:
         migrations.upgrade(dsn)
         assert ask(dsn, "SELECT version_num FROM alembic_version") == REVISIONS[-1]

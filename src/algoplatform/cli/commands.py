@@ -11,28 +11,25 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NoReturn
 
 import asyncpg
-import httpx
 import structlog
 import typer
-from alembic.util import CommandError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-from sqlalchemy.exc import DBAPIError
 
 from algoplatform import __version__
 from algoplatform import settings as configuration
 from algoplatform.api import auth
 from algoplatform.api.app import create_app
 from algoplatform.cli import serving, tables
-from algoplatform.cli.registries import open_registry
+from algoplatform.cli.registries import Unreachable, open_registry
 from algoplatform.domain.errors import AlgoplatformError, FileRefused, Unavailable
 from algoplatform.domain.image import Rules, check
 from algoplatform.domain.record_file import read_records
 from algoplatform.runtime import NotReady
 from algoplatform.settings import SettingsError
-from algoplatform.storage import migrations
 from algoplatform.storage.database import libpq_dsn
 from algoplatform.storage.embedded import EmbeddedPostgresError
+from algoplatform.storage.schema import HEAD, MigrationFailed
 
 app = typer.Typer(
     help="算法平台的镜像登记处。配置见 algoplatform settings。",
@@ -78,8 +75,10 @@ def migrate() -> None:
         settings = configuration.load()
         if settings.database_url is None:
             raise SettingsError("ALGOPLATFORM_DATABASE_URL未设置；自带的PostgreSQL在serve启动时自动升级")
+        from algoplatform.storage import migrations  # takes long to load, and only this command needs it
+
         migrations.upgrade(libpq_dsn(settings.database_url.get_secret_value()))
-    console.print(f"数据库结构版本：{migrations.head()}")
+    console.print(f"数据库结构版本：{HEAD}")
 
 
 @app.command()
@@ -178,17 +177,15 @@ def _told() -> Iterator[None]:
         _fail(f"数据库无法连接：{_reason(error.__cause__ or error)}")
     except AlgoplatformError as error:
         _fail(f"{error.code}：{error}", 1)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        _fail(f"服务无法访问：{_reason(error)}")
+    except Unreachable as error:
+        _fail(f"服务无法访问：{error}")
     except (
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
         asyncpg.InternalClientError,
-        DBAPIError,
-        CommandError,
     ) as error:
         _fail(f"数据库出错：{_reason(error)}")
-    except (SettingsError, NotReady, migrations.SchemaUnknown, EmbeddedPostgresError, OSError) as error:
+    except (SettingsError, NotReady, MigrationFailed, EmbeddedPostgresError, OSError) as error:
         _fail(_reason(error))
 
 

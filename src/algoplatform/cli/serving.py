@@ -24,8 +24,9 @@ from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import Unavailable
 from algoplatform.runtime import NotReady, Runtime
 from algoplatform.settings import Settings, unknown
-from algoplatform.storage import migrations
+from algoplatform.storage.database import Database
 from algoplatform.storage.embedded import EmbeddedPostgres
+from algoplatform.storage.schema import HEAD, revision
 
 
 def run(settings: Settings, sample: Path | None) -> None:
@@ -41,7 +42,7 @@ def run(settings: Settings, sample: Path | None) -> None:
         if settings.database_url is None:
             server = stack.enter_context(EmbeddedPostgres(settings.data_dir, settings.postgres_bin))
             settings = settings.model_copy(update={"database_url": SecretStr(server.dsn)})
-            migrations.upgrade(server.dsn)
+            _migrate(server.dsn)
         asyncio.run(_prepare(settings, sample))
         _export(settings)
         _welcome(settings)
@@ -105,6 +106,17 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
         except OSError as error:
             raise NotReady(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
         yield listener
+
+
+def _migrate(dsn: str) -> None:
+    async def current() -> str | None:
+        async with Database.open(dsn) as database, database.connection() as connection:
+            return await revision(connection)
+
+    if asyncio.run(current()) != HEAD:
+        from algoplatform.storage import migrations  # takes long to load, and is needed once for each new version
+
+        migrations.upgrade(dsn)
 
 
 async def _prepare(settings: Settings, sample: Path | None) -> None:

@@ -104,15 +104,6 @@ class Database:
         }
 
 
-async def revision(connection: Connection) -> str | None:
-    """Tell which migration the schema is at; None where there is none."""
-    try:
-        found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
-        return found
-    except asyncpg.UndefinedTableError:
-        return None
-
-
 async def retried(connection: Connection, action: Callable[[], Awaitable[T]]) -> T:
     """Run one statement again when a foreign key shows that the images it saw changed while it ran."""
     for _ in range(3):
