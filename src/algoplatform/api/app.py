@@ -15,18 +15,12 @@ from algoplatform.api.errors import install_handlers, internal_error
 from algoplatform.api.gate import Gate, Slots
 from algoplatform.api.logs import configure_logging
 from algoplatform.api.observability import Observability
+from algoplatform.api.openapi import DocumentedAPI, introduction
 from algoplatform.api.openapi_token import declare_token
 from algoplatform.api.pages import mount_pages
 from algoplatform.api.shortcut import Shortcut
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings, load
-
-DESCRIPTION = (
-    "算法平台的镜像登记处：登记、查询、更新、删除镜像，以一个JSON文件在平台之间迁移。\n\n"
-    '应答为`{status, res, msg}`，`status`为`"0"`表示成功，HTTP状态码与之一致；'
-    "请求头`Accept: application/problem+json`时，错误以RFC 9457的形式返回。"
-)
-
 
 _CORS: Final[dict[str, Any]] = {
     "allow_methods": ["GET", "POST"],
@@ -46,17 +40,17 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.runtime = runtime
             yield
 
-    app = FastAPI(
+    app = DocumentedAPI(
         title="算法平台 · algoplatform",
         version=__version__,
-        description=DESCRIPTION,
+        description=introduction(),
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         # Asked for on every request, and figures there are already.
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        openapi_tags=[{"name": "镜像管理", "description": "镜像的六个操作 · the operations on images"}],
+        openapi_tags=[{"name": "镜像管理", "description": "镜像的操作 · the operations on images"}],
     )
     app.add_middleware(Shortcut, routes=images.router.routes, always_200=always_200)
     if verifier:

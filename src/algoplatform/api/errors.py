@@ -1,6 +1,7 @@
 """The one place where refusals, of ours and of the framework, become answers."""
 
 from http import HTTPStatus
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -29,6 +30,9 @@ class FrameworkError(AlgoplatformError):
         super().__init__()
         self.code = code
         self.message = message
+
+
+INTERNAL: Final = FrameworkError(Code.INTERNAL, "服务内部错误，请凭X-Request-Id联系管理员")
 
 
 def install_handlers(app: FastAPI, *, always_200: bool) -> None:
@@ -68,5 +72,4 @@ def _allowed(request: Request) -> str:
 
 def internal_error(scope: Scope, *, always_200: bool) -> Response:
     """Answer an error of ours: nothing of the inside."""
-    error = FrameworkError(Code.INTERNAL, "服务内部错误，请凭X-Request-Id联系管理员")
-    return to_response(failure(error, problem=wants_problem(Request(scope))), always_200=always_200)
+    return to_response(failure(INTERNAL, problem=wants_problem(Request(scope))), always_200=always_200)

@@ -146,13 +146,14 @@ async def load(request: Request) -> Response:
 
 @router.head("/{imageId:imageId}", include_in_schema=False)
 @router.get("/{imageId:imageId}", **openapi.GET)
-async def get(request: Request, imageId: str) -> Response:  # noqa: N803 - the name in the path, as published
+async def get(request: Request) -> Response:
     """镜像查询"""
     runtime = _runtime(request)
+    asked = request.path_params["imageId"]
     try:
-        image_id = check_id(imageId)
+        image_id = check_id(asked)
     except ValueError:
-        raise ImageNotFound(imageId) from None
+        raise ImageNotFound(asked) from None
     async with runtime.database.connection() as connection:
         stored = await runtime.images.get(connection, image_id)
     tag = f'"{stored.version}"'

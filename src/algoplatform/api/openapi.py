@@ -2,248 +2,223 @@
 
 from typing import Any, Final
 
-from pydantic import BaseModel
+from fastapi import FastAPI
 
-from algoplatform.api.schemas import Deletion, Failure, Problem, record_schema
-from algoplatform.domain.image import Image
-from algoplatform.domain.search import Conditions
-
-_RECORD: Final = record_schema()
-_ID: Final = "c675e74e1bc211ea9f600242ac110002"
-
-REGISTER_EXAMPLE: Final = {
-    "algoName": "test",
-    "algoType": "0",
-    "eventType": 0,
-    "imageName": "test1.0",
-    "imageTag": "test1.0",
-    "factory": "易华录",
-    "frameInterval": 1800000,
-    "dependencyServiceId": "algo/posterize:1.0",
-    "frameNumber": 1,
-    "imageMount": "/vse/logs,/vse/coredump,/data/videos",
-    "pvcSize": "",
-    "imagePorts": "service1:5016:30016,service2:5017:30017,service:8888",
-    "algoDesc": "抽帧超压",
-    "tvChannel": 1,
-    "pics": 10,
-    "cpuRequests": 1000,
-    "gpuRequests": 1000,
-    "memRequests": 1000,
-    "config": "/etc/fdfs/client.conf,/app/application-linedrawing.properties",
-    "subPath": "/usr/lib64/libnvcuvid.so:/usr/lib/x86_64-linux-gnu/libnvcuvid.so.1,"
-    "/usr/lib64/libnvidia-encode.so.1:/usr/lib/x86_64-linux-gnu/libnvidia-encode.so.1",
-    "hostPath": "/home:/home",
-    "workingDir": "/home",
-    "env": "ent:3er",
-    "command": "/home/realtimetest/project/restart.sh",
-    "args": "/home/realtimetest/start.sh",
-    "incidentId": "0",
-    "useableFlag": "0",
-}
-UPDATE_EXAMPLE: Final = {"imageId": _ID, **REGISTER_EXAMPLE, "imageName": "algo/posterize", "imageTag": "1.0"}
-DELETE_EXAMPLE: Final = {
-    "imageId": "d933a740349911eb9b11b28e75924e00",
-    "userResult": {"authority": 3, "namespace": "algo"},
-}
-
-_DESCRIPTIONS: Final = {
-    400: "请求无法读取（状态码-1）：JSON、编码或表单格式错误",
-    401: "没有令牌，或令牌无效（-401）",
-    403: "没有权限，或来自其他网站的页面（240）",
-    404: "镜像不存在（204）",
-    405: "请求方式不允许（-405）",
-    408: "请求体发送过慢（-1）",
-    409: "与已有镜像冲突（203、219、220），或相同Idempotency-Key的请求正在处理（-409）",
-    412: "If-Match与镜像当前版本不符（-412）",
-    413: "请求体过大（-413）",
-    415: "请求体类型不支持（-415）",
-    422: "内容有误：状态码为第一处错误的状态码，msg列出全部错误",
-    429: "同时进行的上传或下载过多（-429），稍后重试",
-    500: "服务内部错误（-500）",
-    503: "服务暂时不可用（-503），稍后重试",
-}
-_RETRY_AFTER: Final = {"Retry-After": {"description": "多少秒后重试", "schema": {"type": "string"}}}
-_CHALLENGE: Final = {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}}
-_REQUEST_ID: Final = {"X-Request-Id": {"description": "请求编号，日志中可查", "schema": {"type": "string"}}}
-
-
-def _header(name: str, description: str, pattern: str) -> dict[str, Any]:
-    schema = {"type": "string", "pattern": pattern}
-    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
-
-
-_IDEMPOTENCY_KEY: Final = _header(
-    "Idempotency-Key", "幂等键：24小时内用同一键重复同一请求，得到第一次的应答，只执行一次", "^[!-~]{1,255}$"
+from algoplatform.api import examples
+from algoplatform.api.components import (
+    COMPONENTS,
+    CONDITIONS,
+    Schema,
+    header,
+    parameter,
+    refusal,
+    refusals,
+    schema,
 )
-_IF_MATCH: Final = _header("If-Match", "只有镜像的ETag与此相同时才更新，否则-412", r'^(\*|"[0-9]{1,18}")$')
-_IF_NONE_MATCH: Final = _header("If-None-Match", "镜像的ETag与此相同时应答304", r'^"[0-9]{1,18}"$')
+from algoplatform.api.envelope import JSON, TITLES, http_status
+from algoplatform.domain.errors import FileRefused, ImageInUse, Refused, RequestRunning
+from algoplatform.domain.faults import Code, Fault, RecordFault
+from algoplatform.domain.image import exists_fault
+
+_INTRODUCTION: Final = """算法平台的镜像登记处：登记、查询、更新、删除镜像，以一个JSON文件在平台之间迁移。
+
+应答为`{status, res, msg}`，`status`为`"0"`表示成功，HTTP状态码与之一致（`ALGOPLATFORM_HTTP_STATUS=always-200`时总是200）。
+请求头`Accept: application/problem+json`时，错误以RFC 9457的形式返回。
+错误一次全部返回：`status`是第一处错误的状态码，`msg`以`；`连接全部错误。
+
+### 状态码表
+
+| status | HTTP | 含义 |
+|---|---|---|
+"""
 
 
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Give a model's schema with its parts in place, as it stands alone in the document."""
-    schema = model.model_json_schema()
-    parts = schema.pop("$defs", {})
-    for name, value in schema.get("properties", {}).items():
-        if "$ref" in value:
-            schema["properties"][name] = parts[value["$ref"].rpartition("/")[2]]
-        if "$ref" in value.get("items", {}):
-            value["items"] = parts[value["items"]["$ref"].rpartition("/")[2]]
-    return schema
+class DocumentedAPI(FastAPI):
+    """FastAPI, with the shared parts of the document that it does not know of."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Give the OpenAPI document."""
+        document = super().openapi()
+        # FastAPI drops every null, also from examples, of which they are a part.
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                operation |= _DETAILS.get(operation["operationId"], {})
+        document["components"] = document.get("components", {}) | COMPONENTS
+        return document
 
 
-def _record_input(*, with_id: bool) -> dict[str, Any]:
-    schema = _schema(Image)
-    properties = schema["properties"]
-    properties["imageports"] = {**properties["imagePorts"], "description": "imagePorts的别名"}
-    if with_id:
-        schema["required"] = ["imageId", *schema["required"]]
-    else:
-        properties["imageId"] = {"type": "null", "description": "由服务端生成，注册时须为空"}
-    return schema
+def introduction() -> str:
+    """Say what the interface is, with its status table."""
+    rows = [f"| {code} | {_http(code)} | {TITLES.get(code, '成功')} |" for code in Code]
+    return _INTRODUCTION + "\n".join(rows)
 
 
-def _envelope(res: dict[str, Any], message: str) -> dict[str, Any]:
-    return {
+def _http(code: Code) -> str:
+    return "400 / 422" if code is Code.BAD_REQUEST else str(http_status(code))
+
+
+def _success(res: Schema, message: str, *shown: Any, headers: dict[str, str] | None = None) -> Schema:
+    envelope = {
         "type": "object",
         "properties": {"status": {"const": "0"}, "res": res, "msg": {"const": message}},
         "required": ["status", "res", "msg"],
         "additionalProperties": False,
     }
-
-
-def _success(res: dict[str, Any], message: str, example: Any, headers: dict[str, str] | None = None) -> dict[str, Any]:
-    named = {name: {"description": text, "schema": {"type": "string"}} for name, text in (headers or {}).items()}
-    body = {"schema": _envelope(res, message), "example": {"status": "0", "res": example, "msg": message}}
-    return {"description": "成功", "headers": named | _REQUEST_ID, "content": {"application/json": body}}
-
-
-def failures(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the refusals of these HTTP statuses, in both forms, beside those that any request may meet."""
-    forms = {
-        "application/json": {
-            "schema": _schema(Failure),
-            "example": {"status": "202", "res": None, "msg": "factory不能为空"},
-        },
-        "application/problem+json": {"schema": _schema(Problem)},
-    }
+    body = {"schema": envelope, "example": {"status": "0", "res": shown[0] if shown else None, "msg": message}}
+    named = {name: header(component) for name, component in (headers or {}).items()}
     return {
-        code: {
-            "description": _DESCRIPTIONS[code],
-            "headers": _REQUEST_ID | (_RETRY_AFTER if code in (409, 429, 503) else _CHALLENGE if code == 401 else {}),
-            "content": forms,
-        }
-        for code in (*codes, 500, 503)
+        "description": "成功（0）",
+        "headers": {**named, "X-Request-Id": header("RequestId")},
+        "content": {JSON: body},
     }
 
 
-def _query(model: type[BaseModel]) -> list[dict[str, Any]]:
-    found = []
-    for name, schema in _schema(model)["properties"].items():
-        kinds = [kind for kind in schema.get("anyOf", [schema]) if kind.get("type") != "null"]
-        plain = {"anyOf": kinds} if len(kinds) > 1 else kinds[0]
-        found.append(
-            {"name": name, "in": "query", "required": False, "description": schema["description"], "schema": plain}
-        )
-    return found
+def _body(described: Schema, example: Any, *, required: bool = True) -> Schema:
+    return {"required": required, "content": {JSON: {"schema": described, "example": example}}}
 
 
-def _body(schema: dict[str, Any], example: Any, *, required: bool = True) -> dict[str, Any]:
-    return {"required": required, "content": {"application/json": {"schema": schema, "example": example}}}
+def _operation(
+    operation_id: str,
+    summary: str,
+    description: str,
+    responses: dict[str, Schema],
+    *parameters: Schema,
+    body: Schema | None = None,
+) -> dict[str, Any]:
+    extra: Schema = {"responses": dict(sorted(responses.items())), "parameters": [*parameters, parameter("RequestId")]}
+    if body:
+        extra["requestBody"] = body
+    return {"operation_id": operation_id, "summary": summary, "description": description, "openapi_extra": extra}
 
 
-def _operation(summary: str, description: str, responses: dict[int | str, Any], **extra: Any) -> dict[str, Any]:
-    return {"summary": summary, "description": description, "responses": responses, "openapi_extra": extra}
+def _choice(name: str, description: str, described: Schema) -> Schema:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": described}
 
 
 _NULL: Final = {"type": "null"}
 _FOUND: Final = {
     "type": "object",
-    "properties": {"data": {"type": "array", "items": _RECORD}, "total": {"type": "integer"}},
+    "properties": {
+        "data": {"type": "array", "items": schema("Record")},
+        "total": {"type": "integer", "minimum": 0, "description": "符合条件的总数，只在请求有page时出现"},
+    },
     "required": ["data"],
     "additionalProperties": False,
 }
-_FOUND_EXAMPLE: Final = {
-    "data": [
-        {name: REGISTER_EXAMPLE.get(name) for name in _RECORD["properties"]}
-        | {"imageId": _ID, "deleteFlag": "0", "pvcSize": None}
-    ]
-}
-_COUNTS: Final = {
-    "type": "object",
-    "properties": {name: {"type": "integer"} for name in ("created", "updated", "unchanged", "skipped")},
-    "required": ["created", "updated", "unchanged", "skipped"],
-    "additionalProperties": False,
-}
-_CONDITIONS: Final = _schema(Conditions)
+_WRITE: Final = parameter("IdempotencyKey")
+_QUERY: Final = tuple(parameter(name) for name in CONDITIONS)
+_READ: Final = ("BadRequest", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "Refused")
+_RUNNING: Final = "相同Idempotency-Key的请求正在处理（-409，按Retry-After重试）"
+
+
+def _conflict(description: str, *errors: Refused | ImageInUse) -> dict[str, Schema]:
+    described = f"{description}，或{_RUNNING}" if errors else _RUNNING
+    return {"409": refusal(described, *errors, RequestRunning(), retry=True)}
+
+
+_OWN_NAME: Final = Refused([Fault("imageName", Code.IDENTITY_CHANGED, "更新不能修改imageName或imageTag")])
+_FILE_FAULTS: Final = [
+    RecordFault(position, image, Fault(text.partition("不能")[0], Code.FRAME_INTERVAL, text))
+    if text.startswith("frame")
+    else RecordFault(position, image, Fault("dependencyServiceId", Code.DEPENDENCY, text))
+    for position, (image, text) in enumerate(examples.UPLOAD_FAULTS)
+]
 
 REGISTER: Final = _operation(
+    "register",
     "镜像注册 · Register an image",
-    "登记一个镜像。所有错误一次全部返回；依赖的镜像必须已登记。",
+    "登记一个镜像。所有错误一次全部返回；依赖的镜像必须已登记。删除镜像后，同一名称和版本可以重新登记。",
     {
-        200: _success(_NULL, "注册成功", None, {"Location": "新镜像的地址", "ETag": "镜像的版本"}),
-        **failures(400, 403, 408, 409, 413, 415, 422),
+        "200": _success(_NULL, "注册成功", headers={"Location": "Location", "ETag": "ETag"}),
+        **refusals(*_READ),
+        **_conflict("同名同版本的镜像已登记（203）", Refused([exists_fault("test1.0:test1.0")])),
     },
-    requestBody=_body(_record_input(with_id=False), REGISTER_EXAMPLE),
-    parameters=[_IDEMPOTENCY_KEY],
+    _WRITE,
+    body=_body(schema("Image"), examples.REGISTER),
 )
 UPDATE: Final = _operation(
+    "update",
     "镜像更新 · Update an image",
-    "按imageId更新镜像。没有出现的字段不变，null或空字符串表示清空；imageName和imageTag不能修改。",
+    "按imageId更新镜像。没有出现的字段不变，null或空字符串表示清空；imageName和imageTag必须与登记的一致。",
     {
-        200: _success(_NULL, "更新成功", None, {"ETag": "镜像的新版本"}),
-        **failures(400, 403, 404, 408, 409, 412, 413, 415, 422),
+        "200": _success(_NULL, "更新成功", headers={"ETag": "ETag"}),
+        **refusals(*_READ, "NotFound", "PreconditionFailed"),
+        **_conflict("更新不能修改名称和版本（219）", _OWN_NAME),
     },
-    requestBody=_body(_record_input(with_id=True), UPDATE_EXAMPLE),
-    parameters=[_IDEMPOTENCY_KEY, _IF_MATCH],
+    _WRITE,
+    parameter("IfMatch"),
+    body=_body(schema("ImageUpdate"), examples.UPDATE),
 )
 DELETE: Final = _operation(
+    "delete",
     "镜像删除 · Delete an image",
-    "删除镜像（软删除）。被其他镜像依赖时不能删除。",
-    {200: _success(_NULL, "删除成功", None), **failures(400, 403, 404, 408, 409, 413, 415, 422)},
-    requestBody=_body(_schema(Deletion), DELETE_EXAMPLE),
-    parameters=[_IDEMPOTENCY_KEY],
-)
-SEARCH: Final = _operation(
-    "镜像查询 · Search images",
-    "按条件查询，条件都是可选的，须同时满足。也可以把同样的条件放在JSON请求体中（优先于查询参数）；"
-    "浏览器不能在GET请求中发送请求体，可改用POST。不填page时返回全部。",
-    {200: _success(_FOUND, "查询成功", _FOUND_EXAMPLE), **failures(400, 408, 413, 415, 422, 429)},
-    parameters=_query(Conditions),
-    operationId="search",
-)
-SEARCH_BY_BODY: Final = SEARCH | {
-    "summary": "镜像查询（请求体） · Search images by body",
-    "responses": SEARCH["responses"] | failures(403),
-    "openapi_extra": {
-        "requestBody": _body(_CONDITIONS, {"namespace": "", "searchCondition": "structure_new"}, required=False),
-        "parameters": _query(Conditions),
-        "operationId": "searchByBody",
-    },
-}
-LOAD: Final = _operation(
-    "镜像配置信息下载 · Export images",
-    "下载符合条件的镜像的配置信息，文件名image_list.json，可上传到另一个平台。",
+    "删除镜像（软删除）。被其他镜像依赖时不能删除；userResult的权限决定可以删除哪些命名空间的镜像。",
     {
-        200: _success(
-            {"type": "object", "additionalProperties": _RECORD},
-            "镜像下载成功",
-            {_ID: _FOUND_EXAMPLE["data"][0]},
-            {"Content-Disposition": "下载的文件名"},
-        ),
-        **failures(400, 403, 408, 413, 415, 422, 429),
+        "200": _success(_NULL, "删除成功"),
+        **refusals(*_READ, "Forbidden", "NotFound"),
+        **_conflict("其他镜像依赖它（220）", ImageInUse(["algo/helmet:2.1.0"], 1)),
     },
-    requestBody=_body(_CONDITIONS, {"searchCondition": ""}, required=False),
-    parameters=_query(Conditions),
+    _WRITE,
+    body=_body(schema("Deletion"), examples.DELETE),
+)
+_SEARCH_ANSWERS: Final = {
+    "200": _success(_FOUND, "查询成功", {"data": [examples.FOUND]}),
+    **refusals(*_READ, "TooManyRequests"),
+}
+SEARCH: Final = _operation(
+    "search",
+    "镜像查询 · Search images",
+    "按条件查询，条件都是可选的，须同时满足；没有符合条件的镜像时data为空数组。不填page时返回全部。\n\n"
+    "同样的条件也可以放在JSON请求体中（优先于查询参数）；浏览器不能在GET请求中发送请求体，可改用POST。",
+    _SEARCH_ANSWERS,
+    *_QUERY,
+)
+SEARCH_BY_BODY: Final = _operation(
+    "searchByBody",
+    "镜像查询（请求体） · Search images by body",
+    "与GET相同，条件放在JSON请求体中，供不能在GET请求中发送请求体的客户端使用。同一条件在请求体和查询参数中都有时，以请求体为准。",
+    _SEARCH_ANSWERS,
+    *_QUERY,
+    body=_body(schema("Conditions"), examples.SEARCH, required=False),
+)
+LOAD: Final = _operation(
+    "load",
+    "镜像配置信息下载 · Export images",
+    "下载符合条件的镜像的配置信息，文件名image_list.json，可上传到另一个平台。请求体可以省略，条件与查询相同。",
+    {
+        "200": _success(
+            {"type": "object", "additionalProperties": schema("Record")},
+            "镜像下载成功",
+            {examples.IMAGE_ID: examples.LOADED},
+            headers={"Content-Disposition": "ContentDisposition"},
+        ),
+        **refusals(*_READ, "TooManyRequests"),
+    },
+    *_QUERY,
+    body=_body(schema("Conditions"), examples.LOAD, required=False),
 )
 UPLOAD: Final = _operation(
+    "upload",
     "镜像配置信息上传 · Import images",
-    "上传_load得到的文件（或其中的res，或镜像信息的数组）。全部成功或全部不写入；所有镜像的所有错误一次全部返回。",
+    "上传_load得到的文件（或其中的res，或镜像信息的数组），UTF-8编码的JSON。全部成功或全部不写入，与记录的先后无关；"
+    "所有镜像的所有错误一次全部返回。",
     {
-        200: _success(_COUNTS, "镜像上传成功", {"created": 2, "updated": 1, "unchanged": 0, "skipped": 0}),
-        **failures(400, 403, 408, 409, 413, 415, 422, 429),
+        "200": _success(schema("Counts"), "镜像上传成功", {"created": 2, "updated": 1, "unchanged": 0, "skipped": 0}),
+        **refusals("BadRequest", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "TooManyRequests"),
+        **_conflict(""),
+        "422": refusal(
+            "文件中的镜像有误（-1），未写入任何数据：msg依次为每处错误的imageName、imageTag、冒号和错误",
+            FileRefused(_FILE_FAULTS, len(_FILE_FAULTS)),
+        ),
     },
-    requestBody={
+    _choice(
+        "onConflict",
+        "镜像已存在时：update更新，skip跳过，fail报错",
+        {"type": "string", "enum": ["update", "skip", "fail"], "default": "update"},
+    ),
+    _choice("dryRun", "true：只检查，不写入", {"type": "boolean", "default": False}),
+    _WRITE,
+    body={
         "required": True,
         "content": {
             "multipart/form-data": {
@@ -257,32 +232,37 @@ UPLOAD: Final = _operation(
             }
         },
     },
-    parameters=[
-        {
-            "name": "onConflict",
-            "in": "query",
-            "description": "镜像已存在时：update更新，skip跳过，fail报错",
-            "schema": {"type": "string", "enum": ["update", "skip", "fail"], "default": "update"},
-        },
-        {
-            "name": "dryRun",
-            "in": "query",
-            "description": "true：只检查，不写入",
-            "schema": {"type": "boolean", "default": False},
-        },
-        _IDEMPOTENCY_KEY,
-    ],
 )
 GET: Final = _operation(
+    "get",
     "镜像详情 · Get an image",
     "按imageId查询一个镜像。",
     {
-        200: _success(
-            _RECORD, "查询成功", _FOUND_EXAMPLE["data"][0], {"ETag": "镜像的版本", "Last-Modified": "更新时间"}
+        "200": _success(
+            schema("Record"), "查询成功", examples.LOADED, headers={"ETag": "ETag", "Last-Modified": "LastModified"}
         ),
-        304: {"description": "镜像没有变化"},
-        **failures(404),
-        422: {"description": _DESCRIPTIONS[422]},
+        "304": {
+            "description": "镜像没有变化，没有应答体",
+            "headers": {
+                "ETag": header("ETag"),
+                "Last-Modified": header("LastModified"),
+                "X-Request-Id": header("RequestId"),
+            },
+        },
+        **refusals("NotFound"),
     },
-    parameters=[_IF_NONE_MATCH],
+    {
+        "name": "imageId",
+        "in": "path",
+        "required": True,
+        "description": "镜像编号：32位小写十六进制",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "example": examples.IMAGE_ID,
+    },
+    parameter("IfNoneMatch"),
 )
+
+_DETAILS: Final[dict[str, Schema]] = {
+    operation["operation_id"]: operation["openapi_extra"]
+    for operation in (REGISTER, UPDATE, DELETE, SEARCH, SEARCH_BY_BODY, LOAD, UPLOAD, GET)
+}

@@ -9,7 +9,7 @@ from algoplatform.domain import fields
 from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import BadRequest, Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.image import INTEGER_FIELDS, RECORD_FIELDS
+from algoplatform.domain.image import RECORD_FIELDS
 from algoplatform.storage.staging import OnConflict
 
 _DELETION_FIELDS: Final = ("imageId", "userResult")
@@ -39,6 +39,17 @@ class Deletion(BaseModel):
     userResult: UserResult = Field(description="用户权限和所属分组")
 
 
+class Counts(BaseModel):
+    """What an upload did."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    created: int = Field(description="新登记的镜像数", ge=0)
+    updated: int = Field(description="更新的镜像数", ge=0)
+    unchanged: int = Field(description="没有变化的镜像数", ge=0)
+    skipped: int = Field(description="跳过的镜像数", ge=0)
+
+
 class Failure(BaseModel):
     """The document's envelope around a failure."""
 
@@ -47,12 +58,12 @@ class Failure(BaseModel):
     status: Literal[tuple(code.value for code in Code if code is not Code.SUCCESS)] = Field(  # type: ignore[valid-type]  # the table's codes
         description="状态码，见状态码表"
     )
-    res: None = None
+    res: None = Field(description="总是null")
     msg: str = Field(description="状态描述")
 
 
 class ProblemError(BaseModel):
-    """One fault of one field."""
+    """一处错误"""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,12 +78,12 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    type: str
-    title: str
-    status: int
-    detail: str
+    type: str = Field(description="错误类型：urn:algoplatform:status:状态码")
+    title: str = Field(description="错误类型的名称")
+    status: int = Field(description="HTTP状态码")
+    detail: str = Field(description="错误描述，字段错误至多三处")
     code: str = Field(description="状态码，见状态码表")
-    errors: list[ProblemError]
+    errors: list[ProblemError] = Field(description="每处字段错误")
 
 
 def check_deletion(data: Any) -> tuple[str, Caller]:
@@ -115,21 +126,15 @@ def check_upload_options(query: QueryParams) -> tuple[OnConflict, bool]:
     return OnConflict(conflict), bool(dry_run)
 
 
-def record_schema() -> dict[str, Any]:
-    """Describe a record as it is answered: its 29 keys, always all present."""
-    required = {"imageId", "imageName", "imageTag", "factory", "algoName", "algoType", "deleteFlag"}
-    properties = {
-        name: {"type": "string"}
-        if name in required
-        else {"anyOf": [{"type": "integer" if name in INTEGER_FIELDS else "string"}, {"type": "null"}]}
-        for name in RECORD_FIELDS
-    }
+def record_schema(inputs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Describe a record as it is answered, its 29 keys always all present, by what is said of the input's fields."""
     return {
         "type": "object",
-        "properties": properties,
+        "title": "Record",
+        "description": "镜像的记录：29个字段，总是全部出现，空为null",
+        "properties": {name: _answered(name, inputs[name]) for name in RECORD_FIELDS},
         "required": list(RECORD_FIELDS),
         "additionalProperties": False,
-        "title": "Record",
     }
 
 
@@ -151,3 +156,10 @@ def _unknown(data: dict[str, Any], known: tuple[str, ...], prefix: str) -> list[
         for name, value in data.items()
         if name not in known and value is not None
     ]
+
+
+def _answered(name: str, described: dict[str, Any]) -> dict[str, Any]:
+    kinds = {kind.get("type") for kind in described.get("anyOf", [])}
+    kind = {"type": "integer" if "integer" in kinds else "string"}
+    always = "null" not in kinds or name in ("imageId", "deleteFlag")
+    return {**(kind if always else {"anyOf": [kind, {"type": "null"}]}), "description": described["description"]}

@@ -99,7 +99,7 @@ def _read_ports(value: object, node_ports: range) -> ImagePorts:
 _known_ports = lru_cache(_REMEMBERED)(_read_ports)
 
 
-def _parsed(parse: Callable[[str], Any], limit: int = MAX_TEXT) -> PlainValidator:
+def _parsed(parse: Callable[[str], Any], limit: int = MAX_TEXT, described: Any = None) -> PlainValidator:
     def read(value: object) -> Any:
         return parse(check_text(value, limit=limit))
 
@@ -108,24 +108,31 @@ def _parsed(parse: Callable[[str], Any], limit: int = MAX_TEXT) -> PlainValidato
     def read_or_recall(value: object) -> Any:
         return known(value) if type(value) is str and len(value) <= _SHORT else read(value)
 
-    return PlainValidator(read_or_recall, json_schema_input_type=_TEXT)
+    return PlainValidator(read_or_recall, json_schema_input_type=described or _TEXT)
 
 
-_TEXT = Annotated[str, Field(max_length=MAX_TEXT)] | None
-_INTEGER = Annotated[int, Field(ge=0, le=MAX_INTEGER)] | Annotated[str, Field(pattern="^[0-9]*$")] | None
+# What of these rules JSON Schema can say, for the OpenAPI document.
+_NO_CONTROL = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+_TEXT = Annotated[str, Field(max_length=MAX_TEXT, pattern=_NO_CONTROL)]
+_LINES = Annotated[str, Field(max_length=MAX_TEXT)]
+_REQUIRED = Annotated[str, Field(max_length=MAX_TEXT, pattern="\\S")]
+_NAME = Annotated[str, Field(max_length=255, pattern="^[A-Za-z0-9._:/\\[\\]-]*[a-z0-9]$")]
+_TAG = Annotated[str, Field(pattern="^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
+_INTEGER = Annotated[int, Field(ge=0, le=MAX_INTEGER)] | Annotated[str, Field(pattern="^(\\s*|[0-9]{1,32})$")]
 _ID = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 Text = Annotated[str, PlainValidator(check_text, json_schema_input_type=_TEXT)]
+RequiredText = Annotated[str, PlainValidator(check_text, json_schema_input_type=_REQUIRED)]
 MultilineText = Annotated[
-    str, PlainValidator(lambda value: check_text(value, multiline=True), json_schema_input_type=_TEXT)
+    str, PlainValidator(lambda value: check_text(value, multiline=True), json_schema_input_type=_LINES)
 ]
 Integer = Annotated[int, PlainValidator(check_integer, json_schema_input_type=_INTEGER)]
 Id = Annotated[str, PlainValidator(check_id, json_schema_input_type=_ID)]
-Name = Annotated[ImageName, _parsed(ImageName.parse, 255)]
-Tag = Annotated[ImageTag, _parsed(ImageTag.parse, 128)]
+Name = Annotated[ImageName, _parsed(ImageName.parse, 255, _NAME)]
+Tag = Annotated[ImageTag, _parsed(ImageTag.parse, 128, _TAG)]
 AlgoType = Annotated[str, PlainValidator(_choice("0", "1", "2"), json_schema_input_type=Literal["0", "1", "2"])]
-UseableFlag = Annotated[str, PlainValidator(_choice("0", "1"), json_schema_input_type=Literal["0", "1", ""] | None)]
-DeleteFlag = Annotated[str, PlainValidator(_choice("0"), json_schema_input_type=Literal["0", ""] | None)]
+UseableFlag = Annotated[str, PlainValidator(_choice("0", "1"), json_schema_input_type=Literal["0", "1", ""])]
+DeleteFlag = Annotated[str, PlainValidator(_choice("0"), json_schema_input_type=Literal["0", ""])]
 Ports = Annotated[ImagePorts, PlainValidator(_ports, json_schema_input_type=_TEXT)]
 Paths = Annotated[PathList, _parsed(PathList.parse)]
 Pairs = Annotated[PathPairs, _parsed(PathPairs.parse)]

@@ -37,8 +37,8 @@ class Image(BaseModel):
     image_id: fields.Id | None = Field(None, description="镜像编号", examples=["c675e74e1bc211ea9f600242ac110002"])
     image_name: fields.Name = Field(description="镜像名称", examples=["algo/posterize"])
     image_tag: fields.Tag = Field(description="镜像版本", examples=["1.0"])
-    factory: fields.Text = Field(description="厂商名称", examples=["易华录"])
-    algo_name: fields.Text = Field(description="算法名称", examples=["抽帧"])
+    factory: fields.RequiredText = Field(description="厂商名称", examples=["易华录"])
+    algo_name: fields.RequiredText = Field(description="算法名称", examples=["抽帧"])
     algo_type: fields.AlgoType = Field(description="算法类别：0自研，1生态，2其他", examples=["0"])
     image_ports: fields.Ports | None = Field(
         None,

@@ -47,7 +47,7 @@ def _positive(limit: int) -> PlainValidator:
             raise Malformed(f"须为1至{limit}的整数")
         return number
 
-    return PlainValidator(check, json_schema_input_type=Annotated[int, Field(ge=1, le=limit)] | None)
+    return PlainValidator(check, json_schema_input_type=Annotated[int, Field(ge=1, le=limit)])
 
 
 class Conditions(BaseModel):

@@ -1,0 +1,284 @@
+"""The published OpenAPI document: valid, complete, and true to the API document's examples."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jsonschema_rs import Draft202012Validator, meta
+from schemathesis.specs.openapi.definitions import OPENAPI_31
+
+from algoplatform.api.app import create_app
+from algoplatform.domain.faults import Code
+from algoplatform.settings import Settings
+from tests import test_document as document
+from tests.support.tokens import SETTINGS
+from tests.test_document import loaded_records
+
+Json = Any
+
+PUBLISHED: Json = create_app(Settings(database_url=None)).openapi()
+OPERATIONS: dict[str, Json] = {
+    operation["operationId"]: operation for path in PUBLISHED["paths"].values() for operation in path.values()
+}
+ALWAYS = {"200", "500", "503"}
+BODY = {"400", "408", "413", "415", "422"}
+
+
+def resolve(value: Json) -> Json:
+    """Follow a reference within the document."""
+    while isinstance(value, dict) and "$ref" in value:
+        found = PUBLISHED
+        for part in value["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        value = found
+    return value
+
+
+def everything(value: Json) -> Iterator[dict[str, Json]]:
+    """Every object within the document."""
+    if isinstance(value, dict):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from everything(item)
+
+
+def bodies(operation: str) -> Iterator[tuple[str, Json]]:
+    """Every media type object of an operation: the request's and the answers', by status."""
+    described = OPERATIONS[operation]
+    for media in described.get("requestBody", {}).get("content", {}).values():
+        yield "request", media
+    for status, response in described["responses"].items():
+        for media in resolve(response).get("content", {}).values():
+            yield status, media
+
+
+def shown(media: Json) -> list[Json]:
+    """The examples of a media type."""
+    many = [example["value"] for example in media.get("examples", {}).values()]
+    return [*many, *([media["example"]] if "example" in media else [])]
+
+
+def examples(operation: str, part: str) -> list[Json]:
+    """The examples that an operation shows of its request or of an answer."""
+    return [example for status, media in bodies(operation) if status == part for example in shown(media)]
+
+
+def accepts(schema: Json, example: Json) -> list[str]:
+    """What a schema of the document has against an example."""
+    validator = Draft202012Validator({"components": PUBLISHED["components"], **schema})
+    return [error.message for error in validator.iter_errors(example)]
+
+
+def test_it_is_valid() -> None:
+    """The document is what the specification calls an OpenAPI 3.1 document, and so are its schemas."""
+    assert PUBLISHED["openapi"].startswith("3.1.")
+    faults = Draft202012Validator(OPENAPI_31).iter_errors(PUBLISHED)
+    assert [f"{error.instance_path}: {error.message}" for error in faults] == []
+    for schema in PUBLISHED["components"]["schemas"].values():
+        meta.validate(schema)
+
+
+def test_every_reference_leads_somewhere_and_every_part_is_used() -> None:
+    """Nothing shared is missing, nothing is shared for nobody."""
+    used = {item["$ref"] for item in everything(PUBLISHED) if "$ref" in item}
+    given = {f"#/components/{kind}/{name}" for kind, parts in PUBLISHED["components"].items() for name in parts}
+    assert used == given
+
+
+def test_tokens_are_declared_only_where_they_are_asked_for() -> None:
+    """Such a document is valid too, and leaves those of other services as they were."""
+    asking = create_app(Settings(**SETTINGS, jwks_url="https://id.example/keys")).openapi()
+    assert list(Draft202012Validator(OPENAPI_31).iter_errors(asking)) == []
+    assert "WWW-Authenticate" in asking["components"]["responses"]["Unauthenticated"]["headers"]
+    assert create_app(Settings(database_url=None)).openapi() == PUBLISHED
+    assert "401" not in json.dumps(PUBLISHED["paths"])
+
+
+def test_operations_are_named() -> None:
+    """The names that generated clients call the operations by are stable."""
+    assert {
+        name: f"{method.upper()} {path.removeprefix('/algoPlatform/images/')}"
+        for path, operations in PUBLISHED["paths"].items()
+        for method, operation in operations.items()
+        for name in [operation["operationId"]]
+    } == {
+        "register": "POST _register",
+        "search": "GET _search",
+        "searchByBody": "POST _search",
+        "update": "POST _update",
+        "delete": "POST _delete",
+        "load": "POST _load",
+        "upload": "POST _upload",
+        "get": "GET {imageId}",
+    }
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_everything_is_described(operation: str) -> None:
+    """Summaries are Chinese and English; parameters, headers and answers are described in Chinese."""
+    described = OPERATIONS[operation]
+    assert re.fullmatch(r"[\u4e00-\u9fff（）]+ · [A-Z][A-Za-z ]+", described["summary"])
+    parts = [described, *map(resolve, described["parameters"])]
+    for response in map(resolve, described["responses"].values()):
+        parts += [response, *map(resolve, response["headers"].values())]
+    for part in parts:
+        assert re.search(r"[\u4e00-\u9fff]", part["description"]), part
+
+
+def test_schemas_are_described() -> None:
+    """Every schema and each of its fields says in Chinese what it is."""
+    for name, schema in PUBLISHED["components"]["schemas"].items():
+        for part in [schema, *map(resolve, schema["properties"].values())]:
+            assert re.search(r"[\u4e00-\u9fff]", part["description"]), (name, part)
+
+
+@pytest.mark.parametrize(
+    ("operation", "statuses"),
+    [
+        ("register", BODY | {"409"}),
+        ("update", BODY | {"404", "409", "412"}),
+        ("delete", BODY | {"403", "404", "409"}),
+        ("search", BODY | {"429"}),
+        ("searchByBody", BODY | {"429"}),
+        ("load", BODY | {"429"}),
+        ("upload", BODY | {"409", "429"}),
+        ("get", {"304", "404"}),
+    ],
+)
+def test_answers(operation: str, statuses: set[str]) -> None:
+    """Each answer that an operation can give is published, failures in both forms with an example of each."""
+    responses = OPERATIONS[operation]["responses"]
+    assert set(responses) == statuses | ALWAYS
+    for status, response in responses.items():
+        content = resolve(response).get("content", {})
+        assert "X-Request-Id" in resolve(response)["headers"]
+        if status == "304":
+            assert not content
+        elif status == "200":
+            assert list(content) == ["application/json"]
+        else:
+            assert list(content) == ["application/json", "application/problem+json"]
+            codes = {example["status"] for example in shown(content["application/json"])}
+            assert codes == {example["code"] for example in shown(content["application/problem+json"])}
+            assert codes
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "headers"),
+    [
+        ("register", "200", {"Location", "ETag"}),
+        ("update", "200", {"ETag"}),
+        ("get", "200", {"ETag", "Last-Modified"}),
+        ("get", "304", {"ETag", "Last-Modified"}),
+        ("load", "200", {"Content-Disposition"}),
+        ("register", "409", {"Retry-After"}),
+        ("search", "429", {"Retry-After"}),
+        ("search", "503", {"Retry-After"}),
+        ("search", "422", set()),
+    ],
+)
+def test_answers_headers(operation: str, status: str, headers: set[str]) -> None:
+    """The headers that say something are published, besides the request's id."""
+    response = resolve(OPERATIONS[operation]["responses"][status])
+    assert set(response["headers"]) == headers | {"X-Request-Id"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_requests_headers(operation: str) -> None:
+    """Writes take an Idempotency-Key, updates If-Match, reads of one image If-None-Match, all a request id."""
+    names = {item["name"] for item in map(resolve, OPERATIONS[operation]["parameters"]) if item["in"] == "header"}
+    writes = {"register", "update", "delete", "upload"}
+    assert names == {"X-Request-Id"} | (
+        ({"Idempotency-Key"} if operation in writes else set())
+        | ({"If-Match"} if operation == "update" else set())
+        | ({"If-None-Match"} if operation == "get" else set())
+    )
+
+
+def test_the_documents_examples_are_shown() -> None:
+    """Every example of the API document stands in the published one, requests and answers."""
+    requests = {
+        "register": document.REGISTER,
+        "searchByBody": document.SEARCH,
+        "update": document.UPDATE,
+        "delete": document.DELETE,
+        "load": document.LOAD,
+    }
+    for operation, text in requests.items():
+        assert examples(operation, "request") == [json.loads(text)]
+    answers = {
+        ("register", "200"): json.loads(document.REGISTERED),
+        ("search", "200"): json.loads(document.FOUND),
+        ("searchByBody", "200"): json.loads(document.FOUND),
+        ("update", "200"): json.loads(document.UPDATED),
+        ("delete", "200"): json.loads(document.DELETED),
+        ("load", "200"): loaded_records(),
+        ("upload", "422"): json.loads(document.REFUSED),
+    }
+    for (operation, status), answer in answers.items():
+        assert answer in examples(operation, status), operation
+    assert list(examples("search", "200")[0]["res"]["data"][0]) == list(json.loads(document.FOUND)["res"]["data"][0])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_examples_keep_to_their_schemas(operation: str) -> None:
+    """No example shows what its schema forbids."""
+    for part, media in bodies(operation):
+        for example in shown(media):
+            assert accepts(media["schema"], example) == [], part
+    for parameter in map(resolve, OPERATIONS[operation]["parameters"]):
+        if "example" in parameter:
+            assert accepts(parameter["schema"], parameter["example"]) == []
+
+
+def test_examples_of_fields_keep_to_their_schemas() -> None:
+    """Nor does any example within a schema, or of a header."""
+    count = 0
+    for item in everything(PUBLISHED["components"]):
+        values = item.get("examples")
+        if isinstance(values, list):
+            for value in values:
+                assert accepts(item, value) == [], item
+                count += 1
+    for header in PUBLISHED["components"]["headers"].values():
+        assert accepts(header["schema"], header["example"]) == []
+    assert count > 20
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("imageName", "Algo/X Y"),
+        ("imageTag", "-x"),
+        ("factory", " "),
+        ("algoType", "3"),
+        ("pvcSize", -1),
+        ("pvcSize", "1.5"),
+        ("imageId", "c675e74e1bc211ea9f600242ac110002"),
+        ("deleteFlag", "1"),
+        ("colour", "red"),
+    ],
+)
+def test_schemas_forbid_what_they_can(field: str, value: Json) -> None:
+    """A client that checks by the schema is told of such faults before it sends."""
+    schema = {"$ref": "#/components/schemas/Image"}
+    example = json.loads(document.REGISTER)
+    assert accepts(schema, example) == []
+    assert accepts(schema, example | {field: value}) != []
+
+
+def test_status_table_is_shown() -> None:
+    """The introduction holds every status code with its HTTP status and meaning."""
+    rows = re.findall(r"^\| (-?\d+) \| ([\d /]+) \| (.+) \|$", PUBLISHED["info"]["description"], re.MULTILINE)
+    assert [code for code, _, _ in rows] == list(Code)
+    http = {code: status for code, status, _ in rows}
+    assert (http["0"], http["-1"], http["203"], http["240"], http["308"], http["-412"]) == (
+        "200",
+        "400 / 422",
+        "409",
+        "403",
+        "422",
+        "412",
+    )
