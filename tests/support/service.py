@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
@@ -16,6 +18,7 @@ from algoplatform.settings import Settings
 
 # As uvicorn calls it; its own type of it asks for more than Starlette's gives.
 App = Callable[[Any, Any, Any], Awaitable[None]]
+Proxy = Callable[[App], App]
 
 
 def settings_for(database_url: str, **given: Any) -> Settings:
@@ -24,10 +27,11 @@ def settings_for(database_url: str, **given: Any) -> Settings:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve until the test is done with the client."""
+async def serving(settings: Settings, proxy: Proxy | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve until the test is done with the client, behind a `proxy` if one is given."""
+    app = create_app(settings)
     async with (
-        listening(create_app(settings), lifespan="on", **server_options(settings)) as port,
+        listening(proxy(app) if proxy else app, lifespan="on", **server_options(settings)) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
     ):
         yield client
@@ -53,3 +57,28 @@ async def listening(app: App, **options: Any) -> AsyncIterator[int]:
         finally:
             server.should_exit = True
             await task
+
+
+@contextmanager
+def serving_in_background(settings: Settings, proxy: Proxy | None = None) -> Iterator[str]:
+    """Serve from a thread of its own, for clients that block; gives the service's address."""
+    ready: Future[str] = Future()
+    done = threading.Event()
+
+    async def serve() -> None:
+        async with serving(settings, proxy) as client:
+            ready.set_result(str(client.base_url))
+            await asyncio.to_thread(done.wait)
+
+    def failed(ended: Future[None]) -> None:
+        if not ready.done():
+            ready.set_exception(ended.exception() or RuntimeError("the service did not start"))
+
+    with ThreadPoolExecutor(1, "service") as pool:
+        running = pool.submit(asyncio.run, serve())
+        running.add_done_callback(failed)
+        try:
+            yield ready.result().rstrip("/")
+        finally:
+            done.set()
+        running.result()

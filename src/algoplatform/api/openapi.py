@@ -34,7 +34,7 @@ _INTRODUCTION: Final = """算法平台的镜像登记处：登记、查询、更
 
 
 class DocumentedAPI(FastAPI):
-    """FastAPI, with the shared parts of the document that it does not know of."""
+    """FastAPI, with the parts of the document that it does not know of."""
 
     def openapi(self) -> dict[str, Any]:
         """Give the OpenAPI document."""

@@ -33,6 +33,7 @@ _PAGE: Final = """<!doctype html>
 <title>{title}</title>
 <link rel="icon" href="docs/assets/favicon.png">
 {style}
+<style>body {{ margin: 0 }}</style>
 </head>
 <body>
 <div id="page"></div>
