@@ -127,6 +127,8 @@ def _query(conditions: Schema) -> dict[str, Schema]:
     return found
 
 
+# Typed clients send every field of a shared class: one that is unknown is ignored where it is null.
+_UNKNOWN: Final = {"additionalProperties": {"type": "null", "description": "其他字段只能为null"}}
 _SCHEMAS: Final = _models(
     {
         Image: "要登记的镜像",
@@ -138,6 +140,8 @@ _SCHEMAS: Final = _models(
     }
 )
 CONDITIONS: Final = tuple(_SCHEMAS["Conditions"]["properties"])
+for _input in ("Image", "Conditions", "Deletion", "UserResult"):
+    _SCHEMAS[_input] |= _UNKNOWN
 _REFUSALS: Final = {
     "BadRequest": ("400", "请求无法读取（-1）：JSON、编码或表单格式错误", BadRequest("JSON格式错误：第1行第2列")),
     "Forbidden": ("403", "没有权限（240）", Forbidden("当前用户权限不足，不能执行此操作")),

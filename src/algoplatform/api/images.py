@@ -190,7 +190,10 @@ async def _conditions(request: Request, runtime: Runtime) -> Conditions:
     body = parse_json(content) if content else {}
     if not isinstance(body, dict):
         raise BadRequest("请求体须为JSON对象", malformed=False)
-    conditions = check_conditions(query | {name: value for name, value in body.items() if value is not None})
+    # What the body overrides must still be right: a fault is told, never passed over.
+    overridden = check_conditions(query) if query and body else None
+    given = {name: value for name, value in body.items() if value is not None}
+    conditions = overridden if isinstance(overridden, list) else check_conditions(query | given)
     if isinstance(conditions, list):
         raise Refused(conditions)
     return conditions

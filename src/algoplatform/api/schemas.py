@@ -22,11 +22,15 @@ class UserResult(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    authority: Annotated[int, Field(ge=0, le=MAX_AUTHORITY)] | Annotated[str, Field(pattern="^[0-9]{1,10}$")] = Field(
+    authority: Annotated[int, Field(ge=0, le=MAX_AUTHORITY)] | Annotated[str, Field(pattern="^[0-9]{1,9}$")] = Field(
         description="用户权限", examples=[3]
     )
     namespace: str | None = Field(
-        None, description="所属分组（命名空间）", examples=["algo"], max_length=fields.MAX_TEXT
+        None,
+        description="所属分组（命名空间）",
+        examples=["algo"],
+        max_length=fields.MAX_TEXT,
+        pattern=fields.NO_CONTROL,
     )
 
 
