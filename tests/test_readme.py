@@ -54,7 +54,17 @@ def test_commands(database_url: str, tmp_path: Path) -> None:
 def test_operations_shown() -> None:
     """Every operation has its command, and an answer wherever the answer is not a file."""
     commands = "".join(command for command, _ in steps())
-    for operation in ("_register", "_search", "_update", "_delete", "_load", "_upload", "images/c675"):
+    for operation in (
+        "_register",
+        "_search",
+        "_update",
+        "_delete",
+        "_load",
+        "_upload",
+        "/history",
+        "_restore",
+        "images/c675",
+    ):
         assert operation in commands
     assert [command for command, answer in steps() if "curl" in command and not answer and "-o " not in command] == []
 

@@ -91,6 +91,11 @@ class Settings(BaseSettings):
         "gateway",
         description="who establishes the caller: the gateway in front, or a Bearer token (JWT) of each request",
     )
+    actor_header: str = Field(
+        "",
+        pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
+        description="header in which the gateway names the caller, for the history of images; none where this is not set",
+    )
     trust_gateway: bool = Field(False, description="true allows listening beyond loopback behind such a gateway")
     jwks_url: Text = Field(None, pattern="^https?://", description="where the tokens' public keys are, as a JWKS")
     jwks_refresh: float = Field(300, ge=1, le=86400, description="seconds after which they are fetched again")

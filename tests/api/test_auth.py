@@ -234,7 +234,7 @@ def _named(namespace: str, name: str) -> str:
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_matrix_over_http(service: httpx.AsyncClient, role: str) -> None:
-    """A role registers, updates, deletes and uploads where it may, and leaves no trace elsewhere; all may read."""
+    """A role registers, updates, uploads, restores and deletes where it may, and leaves no trace elsewhere; all may read."""
     given, allowed = ROLES[role]
     service.headers.update(bearer())
     ids = {namespace: await register(service, _named(namespace, "old")) for namespace in NAMESPACES}
@@ -252,6 +252,7 @@ async def test_matrix_over_http(service: httpx.AsyncClient, role: str) -> None:
             await upload(service, [minimal(name, algoName="bob"), minimal(_named(namespace, "more"))]),
             await upload(service, [minimal(name)], onConflict="skip"),
             await upload(service, [minimal(name)], dryRun="true"),
+            await service.post(f"{IMAGES}/{ids[namespace]}/_restore", json={"version": 1}),
             await service.post(
                 f"{IMAGES}/_delete",
                 json={"imageId": ids[namespace], "userResult": own | ({"namespace": namespace} if may else {})},
@@ -260,6 +261,8 @@ async def test_matrix_over_http(service: httpx.AsyncClient, role: str) -> None:
             assert (answer.status_code, answer.json()["status"]) == expected, (namespace, answer.text)
         assert (await service.get(f"{IMAGES}/_search")).status_code == 200
         assert (await service.post(f"{IMAGES}/_load")).status_code == 200
+        past = (await service.get(f"{IMAGES}/{ids[namespace]}/history")).json()["res"]["data"]
+        assert [item["actor"] for item in past] == ([*["bob"] * 4, "alice"] if may else ["alice"])
         service.headers.update(bearer())
         assert (await records(service) == before) is not may
 
@@ -278,7 +281,7 @@ async def test_matrix_of_use_cases(settings: Settings) -> None:
         for number, (given, allowed) in enumerate(ROLES.values()):
             for namespace in NAMESPACES:
                 outcomes = await _attempts(runtime, connection, given, _named(namespace, f"r{number}"))
-                assert outcomes == ["0" if namespace in allowed else "240"] * 4, (given, namespace)
+                assert outcomes == ["0" if namespace in allowed else "240"] * 6, (given, namespace)
 
 
 async def _attempts(runtime: Runtime, connection: Connection, given: dict[str, Any], name: str) -> list[str]:
@@ -291,7 +294,9 @@ async def _attempts(runtime: Runtime, connection: Connection, given: dict[str, A
         runtime.images.register(connection, caller, minimal(f"{name}-new")),
         runtime.images.update(connection, caller, minimal(name, imageId=image_id), None),
         runtime.transfer.load(connection, caller, io.BytesIO(file)),
+        runtime.revisions.restore(connection, caller, image_id, 1, None),
         runtime.images.delete(connection, image_id, caller, caller),
+        runtime.revisions.restore(connection, caller, image_id, None, None),
     )
     return [await _outcome(attempt) for attempt in attempts]
 

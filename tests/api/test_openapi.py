@@ -112,6 +112,8 @@ def test_operations_are_named() -> None:
         "load": "POST _load",
         "upload": "POST _upload",
         "get": "GET {imageId}",
+        "history": "GET {imageId}/history",
+        "restore": "POST {imageId}/_restore",
     }
 
 
@@ -145,6 +147,8 @@ def test_schemas_are_described() -> None:
         ("load", BODY | {"429"}),
         ("upload", BODY | {"409", "429"}),
         ("get", {"304", "404"}),
+        ("history", {"404", "422"}),
+        ("restore", BODY | {"403", "404", "409", "412"}),
     ],
 )
 def test_answers(operation: str, statuses: set[str]) -> None:
@@ -170,6 +174,7 @@ def test_answers(operation: str, statuses: set[str]) -> None:
     [
         ("register", "200", {"Location", "ETag"}),
         ("update", "200", {"ETag"}),
+        ("restore", "200", {"ETag"}),
         ("get", "200", {"ETag", "Last-Modified"}),
         ("get", "304", {"ETag", "Last-Modified"}),
         ("load", "200", {"Content-Disposition"}),
@@ -187,12 +192,12 @@ def test_answers_headers(operation: str, status: str, headers: set[str]) -> None
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_requests_headers(operation: str) -> None:
-    """Writes take an Idempotency-Key, updates If-Match, reads of one image If-None-Match, all a request id."""
+    """Writes take an Idempotency-Key, updates and restores If-Match, reads of one image If-None-Match, all a request id."""
     names = {item["name"] for item in map(resolve, OPERATIONS[operation]["parameters"]) if item["in"] == "header"}
-    writes = {"register", "update", "delete", "upload"}
+    writes = {"register", "update", "delete", "upload", "restore"}
     assert names == {"X-Request-Id"} | (
         ({"Idempotency-Key"} if operation in writes else set())
-        | ({"If-Match"} if operation == "update" else set())
+        | ({"If-Match"} if operation in ("update", "restore") else set())
         | ({"If-None-Match"} if operation == "get" else set())
     )
 

@@ -29,7 +29,7 @@ from tests.support.service import serving_in_background, settings_for
 from tests.test_document import DELETE, loaded_records
 
 EXAMPLES = int(os.environ.get("ALGOPLATFORM_TEST_EXAMPLES", "500"))
-WRITES = {"register", "update", "delete", "upload"}
+WRITES = {"register", "update", "delete", "upload", "restore"}
 Case = schemathesis.Case[Any]
 
 

@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoplatform import __version__
-from algoplatform.api import auth, health, images
+from algoplatform.api import auth, health, history, images
 from algoplatform.api.errors import install_handlers, internal_error
 from algoplatform.api.gate import Gate, Slots
 from algoplatform.api.logs import configure_logging
@@ -66,6 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(_WithRootPath)
     app.add_middleware(Observability, internal_error=partial(internal_error, always_200=always_200))
     app.include_router(images.router)
+    app.include_router(history.router)
     app.include_router(health.router)
     mount_pages(app)
     install_handlers(app, always_200=always_200)

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from algoplatform.api import examples
 from algoplatform.api.envelope import JSON, PROBLEM, TITLES, failure
 from algoplatform.api.errors import INTERNAL
-from algoplatform.api.schemas import Counts, Deletion, Failure, Problem, record_schema
+from algoplatform.api.schemas import Counts, Deletion, Failure, Problem, Restoration, record_schema
 from algoplatform.domain.errors import (
     AlgoplatformError,
     BadRequest,
@@ -134,13 +134,14 @@ _SCHEMAS: Final = _models(
         Image: "要登记的镜像",
         Conditions: "查询和下载的条件：都是可选的，须同时满足",
         Deletion: "要删除的镜像，以及删除者的权限和所属分组",
+        Restoration: "恢复的目标",
         Counts: "上传的结果",
         Failure: "失败的应答",
         Problem: "失败的应答，RFC 9457形式",
     }
 )
 CONDITIONS: Final = tuple(_SCHEMAS["Conditions"]["properties"])
-for _input in ("Image", "Conditions", "Deletion", "UserResult"):
+for _input in ("Image", "Conditions", "Deletion", "Restoration", "UserResult"):
     _SCHEMAS[_input] |= _UNKNOWN
 _REFUSALS: Final = {
     "BadRequest": ("400", "请求无法读取（-1）：JSON、编码或表单格式错误", BadRequest("JSON格式错误：第1行第2列")),
@@ -184,6 +185,14 @@ COMPONENTS: Final[dict[str, Any]] = {
             "幂等键：24小时内用同一键重复同一请求，得到第一次的应答，只执行一次；同一键用于不同的请求则-1（422）",
             {"type": "string", "pattern": "^[!-~]{1,255}$"},
         ),
+        "ImageId": {
+            "name": "imageId",
+            "in": "path",
+            "required": True,
+            "description": "镜像编号：32位小写十六进制",
+            "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+            "example": examples.IMAGE_ID,
+        },
         "IfMatch": _parameter("If-Match", "header", "镜像的ETag；与当前版本不符则-412，不写入", {"type": "string"}),
         "IfNoneMatch": _parameter(
             "If-None-Match", "header", "镜像的ETag；镜像没有变化则应答304，没有应答体", {"type": "string"}

@@ -57,7 +57,11 @@ def _http(code: Code) -> str:
     return "400 / 422" if code is Code.BAD_REQUEST else str(http_status(code))
 
 
-def _success(res: Schema, message: str, *shown: Any, headers: dict[str, str] | None = None) -> Schema:
+_DETAILS: Final[dict[str, Schema]] = {}
+
+
+def success(res: Schema, message: str, *shown: Any, headers: dict[str, str] | None = None) -> Schema:
+    """Describe an answer of success, by its res, its msg and an example of its res."""
     envelope = {
         "type": "object",
         "properties": {"status": {"const": "0"}, "res": res, "msg": {"const": message}},
@@ -73,11 +77,12 @@ def _success(res: Schema, message: str, *shown: Any, headers: dict[str, str] | N
     }
 
 
-def _body(described: Schema, example: Any, *, required: bool = True) -> Schema:
+def body(described: Schema, example: Any, *, required: bool = True) -> Schema:
+    """Describe a JSON body by its schema and an example."""
     return {"required": required, "content": {JSON: {"schema": described, "example": example}}}
 
 
-def _operation(
+def operation(
     operation_id: str,
     summary: str,
     description: str,
@@ -85,17 +90,20 @@ def _operation(
     *parameters: Schema,
     body: Schema | None = None,
 ) -> dict[str, Any]:
+    """Describe an operation for its route."""
     extra: Schema = {"responses": dict(sorted(responses.items())), "parameters": [*parameters, parameter("RequestId")]}
     if body:
         extra["requestBody"] = body
+    _DETAILS[operation_id] = extra
     return {"operation_id": operation_id, "summary": summary, "description": description, "openapi_extra": extra}
 
 
-def _choice(name: str, description: str, described: Schema) -> Schema:
+def choice(name: str, description: str, described: Schema) -> Schema:
+    """Describe a query parameter."""
     return {"name": name, "in": "query", "required": False, "description": description, "schema": described}
 
 
-_NULL: Final = {"type": "null"}
+NULL: Final = {"type": "null"}
 _FOUND: Final = {
     "type": "object",
     "properties": {
@@ -105,13 +113,14 @@ _FOUND: Final = {
     "required": ["data"],
     "additionalProperties": False,
 }
-_WRITE: Final = parameter("IdempotencyKey")
+WRITE: Final = parameter("IdempotencyKey")
 _QUERY: Final = tuple(parameter(name) for name in CONDITIONS)
-_READ: Final = ("BadRequest", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "Refused")
+READ: Final = ("BadRequest", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "Refused")
 _RUNNING: Final = "相同Idempotency-Key的请求正在处理（-409，按Retry-After重试）"
 
 
-def _conflict(description: str, *errors: Refused | ImageInUse) -> dict[str, Schema]:
+def conflict(description: str, *errors: Refused | ImageInUse) -> dict[str, Schema]:
+    """Describe what stands against a write."""
     described = f"{description}，或{_RUNNING}" if errors else _RUNNING
     return {"409": refusal(described, *errors, RequestRunning(), retry=True)}
 
@@ -124,48 +133,48 @@ _FILE_FAULTS: Final = [
     for position, (image, text) in enumerate(examples.UPLOAD_FAULTS)
 ]
 
-REGISTER: Final = _operation(
+REGISTER: Final = operation(
     "register",
     "镜像注册 · Register an image",
     "登记一个镜像。所有错误一次全部返回；依赖的镜像必须已登记。删除镜像后，同一名称和版本可以重新登记。",
     {
-        "200": _success(_NULL, "注册成功", headers={"Location": "Location", "ETag": "ETag"}),
-        **refusals(*_READ),
-        **_conflict("同名同版本的镜像已登记（203）", Refused([exists_fault("test1.0:test1.0")])),
+        "200": success(NULL, "注册成功", headers={"Location": "Location", "ETag": "ETag"}),
+        **refusals(*READ),
+        **conflict("同名同版本的镜像已登记（203）", Refused([exists_fault("test1.0:test1.0")])),
     },
-    _WRITE,
-    body=_body(schema("Image"), examples.REGISTER),
+    WRITE,
+    body=body(schema("Image"), examples.REGISTER),
 )
-UPDATE: Final = _operation(
+UPDATE: Final = operation(
     "update",
     "镜像更新 · Update an image",
     "按imageId更新镜像。没有出现的字段不变，null或空字符串表示清空；imageName和imageTag必须与登记的一致。",
     {
-        "200": _success(_NULL, "更新成功", headers={"ETag": "ETag"}),
-        **refusals(*_READ, "NotFound", "PreconditionFailed"),
-        **_conflict("更新不能修改名称和版本（219）", _OWN_NAME),
+        "200": success(NULL, "更新成功", headers={"ETag": "ETag"}),
+        **refusals(*READ, "NotFound", "PreconditionFailed"),
+        **conflict("更新不能修改名称和版本（219）", _OWN_NAME),
     },
-    _WRITE,
+    WRITE,
     parameter("IfMatch"),
-    body=_body(schema("ImageUpdate"), examples.UPDATE),
+    body=body(schema("ImageUpdate"), examples.UPDATE),
 )
-DELETE: Final = _operation(
+DELETE: Final = operation(
     "delete",
     "镜像删除 · Delete an image",
     "删除镜像（软删除）。被其他镜像依赖时不能删除；userResult的权限决定可以删除哪些命名空间的镜像。",
     {
-        "200": _success(_NULL, "删除成功"),
-        **refusals(*_READ, "Forbidden", "NotFound"),
-        **_conflict("其他镜像依赖它（220）", ImageInUse(["algo/helmet:2.1.0"], 1)),
+        "200": success(NULL, "删除成功"),
+        **refusals(*READ, "Forbidden", "NotFound"),
+        **conflict("其他镜像依赖它（220）", ImageInUse(["algo/helmet:2.1.0"], 1)),
     },
-    _WRITE,
-    body=_body(schema("Deletion"), examples.DELETE),
+    WRITE,
+    body=body(schema("Deletion"), examples.DELETE),
 )
 _SEARCH_ANSWERS: Final = {
-    "200": _success(_FOUND, "查询成功", {"data": [examples.FOUND]}),
-    **refusals(*_READ, "TooManyRequests"),
+    "200": success(_FOUND, "查询成功", {"data": [examples.FOUND]}),
+    **refusals(*READ, "TooManyRequests"),
 }
-SEARCH: Final = _operation(
+SEARCH: Final = operation(
     "search",
     "镜像查询 · Search images",
     "按条件查询，条件都是可选的，须同时满足；没有符合条件的镜像时data为空数组。不填page时返回全部。\n\n"
@@ -173,51 +182,51 @@ SEARCH: Final = _operation(
     _SEARCH_ANSWERS,
     *_QUERY,
 )
-SEARCH_BY_BODY: Final = _operation(
+SEARCH_BY_BODY: Final = operation(
     "searchByBody",
     "镜像查询（请求体） · Search images by body",
     "与GET相同，条件放在JSON请求体中，供不能在GET请求中发送请求体的客户端使用。同一条件在请求体和查询参数中都有时，以请求体为准。",
     _SEARCH_ANSWERS,
     *_QUERY,
-    body=_body(schema("Conditions"), examples.SEARCH, required=False),
+    body=body(schema("Conditions"), examples.SEARCH, required=False),
 )
-LOAD: Final = _operation(
+LOAD: Final = operation(
     "load",
     "镜像配置信息下载 · Export images",
     "下载符合条件的镜像的配置信息，文件名image_list.json，可上传到另一个平台。请求体可以省略，条件与查询相同。",
     {
-        "200": _success(
+        "200": success(
             {"type": "object", "additionalProperties": schema("Record")},
             "镜像下载成功",
             {examples.IMAGE_ID: examples.LOADED},
             headers={"Content-Disposition": "ContentDisposition"},
         ),
-        **refusals(*_READ, "TooManyRequests"),
+        **refusals(*READ, "TooManyRequests"),
     },
     *_QUERY,
-    body=_body(schema("Conditions"), examples.LOAD, required=False),
+    body=body(schema("Conditions"), examples.LOAD, required=False),
 )
-UPLOAD: Final = _operation(
+UPLOAD: Final = operation(
     "upload",
     "镜像配置信息上传 · Import images",
     "上传_load得到的文件（或其中的res，或镜像信息的数组），UTF-8编码的JSON。全部成功或全部不写入，与记录的先后无关；"
     "所有镜像的所有错误一次全部返回。",
     {
-        "200": _success(schema("Counts"), "镜像上传成功", {"created": 2, "updated": 1, "unchanged": 0, "skipped": 0}),
+        "200": success(schema("Counts"), "镜像上传成功", {"created": 2, "updated": 1, "unchanged": 0, "skipped": 0}),
         **refusals("BadRequest", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "TooManyRequests"),
-        **_conflict(""),
+        **conflict(""),
         "422": refusal(
             "文件中的镜像有误（-1），未写入任何数据：msg依次为每处错误的imageName、imageTag、冒号和错误",
             FileRefused(_FILE_FAULTS, len(_FILE_FAULTS)),
         ),
     },
-    _choice(
+    choice(
         "onConflict",
         "镜像已存在时：update更新，skip跳过，fail报错",
         {"type": "string", "enum": ["update", "skip", "fail"], "default": "update"},
     ),
-    _choice("dryRun", "true：只检查，不写入", {"type": "boolean", "default": False}),
-    _WRITE,
+    choice("dryRun", "true：只检查，不写入", {"type": "boolean", "default": False}),
+    WRITE,
     body={
         "required": True,
         "content": {
@@ -233,12 +242,12 @@ UPLOAD: Final = _operation(
         },
     },
 )
-GET: Final = _operation(
+GET: Final = operation(
     "get",
     "镜像详情 · Get an image",
     "按imageId查询一个镜像。",
     {
-        "200": _success(
+        "200": success(
             schema("Record"), "查询成功", examples.LOADED, headers={"ETag": "ETag", "Last-Modified": "LastModified"}
         ),
         "304": {
@@ -251,18 +260,6 @@ GET: Final = _operation(
         },
         **refusals("NotFound"),
     },
-    {
-        "name": "imageId",
-        "in": "path",
-        "required": True,
-        "description": "镜像编号：32位小写十六进制",
-        "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-        "example": examples.IMAGE_ID,
-    },
+    parameter("ImageId"),
     parameter("IfNoneMatch"),
 )
-
-_DETAILS: Final[dict[str, Schema]] = {
-    operation["operation_id"]: operation["openapi_extra"]
-    for operation in (REGISTER, UPDATE, DELETE, SEARCH, SEARCH_BY_BODY, LOAD, UPLOAD, GET)
-}

@@ -10,6 +10,7 @@ from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import BadRequest, Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.image import RECORD_FIELDS
+from algoplatform.domain.search import DEFAULT_PAGE_SIZE, check_conditions
 from algoplatform.storage.staging import OnConflict
 
 _DELETION_FIELDS: Final = ("imageId", "userResult")
@@ -52,6 +53,16 @@ class Counts(BaseModel):
     updated: int = Field(description="更新的镜像数", ge=0)
     unchanged: int = Field(description="没有变化的镜像数", ge=0)
     skipped: int = Field(description="跳过的镜像数", ge=0)
+
+
+class Restoration(BaseModel):
+    """The body of _restore."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: (
+        Annotated[int, Field(ge=0, le=fields.MAX_INTEGER)] | Annotated[str, Field(pattern="^([0-9]{1,9})?$")] | None
+    ) = Field(None, description="恢复到哪个版本；不填则恢复已删除的镜像", examples=[1])
 
 
 class Failure(BaseModel):
@@ -128,6 +139,30 @@ def check_upload_options(query: QueryParams) -> tuple[OnConflict, bool]:
     if faults:
         raise Refused(faults)
     return OnConflict(conflict), bool(dry_run)
+
+
+def check_paging(query: dict[str, str]) -> tuple[int, int]:
+    """Read page and pageSize."""
+    faults = _unknown(query, ("page", "pageSize"), "")
+    conditions = check_conditions({name: value for name, value in query.items() if name in ("page", "pageSize")})
+    if isinstance(conditions, list):
+        faults = [*conditions, *faults]
+    if faults or isinstance(conditions, list):
+        raise Refused(faults)
+    return conditions.page or 1, conditions.page_size or DEFAULT_PAGE_SIZE
+
+
+def check_restoration(data: Any) -> int | None:
+    """Read the version to go back to; None where the image is only to be undeleted."""
+    if not isinstance(data, dict):
+        raise BadRequest("请求体须为JSON对象", malformed=False)
+    faults: list[Fault] = []
+    blank = data.get("version") is None or not str(data["version"]).strip()
+    version = None if blank else _read(data, "version", "version", fields.check_integer, faults)
+    faults += _unknown(data, ("version",), "")
+    if faults:
+        raise Refused(faults)
+    return version
 
 
 def record_schema(inputs: dict[str, dict[str, Any]]) -> dict[str, Any]:

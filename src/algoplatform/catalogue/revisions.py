@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 from algoplatform.domain.access import AccessPolicy, Caller
-from algoplatform.domain.errors import ImageNotFound, Refused, VersionConflict
+from algoplatform.domain.errors import ImageNotFound, Refused, Unavailable, VersionConflict
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.image import Image, Rules, check, exists_fault, missing_faults
 from algoplatform.storage import revisions
 from algoplatform.storage.database import Connection, retried
 from algoplatform.storage.revisions import Revision, State
+
+# An image that others change all the time is not worth more.
+_ATTEMPTS: Final = 20
 
 
 class Revisions:
@@ -32,22 +36,30 @@ class Revisions:
         self, connection: Connection, caller: Caller, image_id: str, version: int | None, versions: Sequence[int] | None
     ) -> int:
         """Undelete an image, or bring it back to a version, under the rules of any write; gives the new version."""
-        state = await revisions.state(connection, image_id, version)
-        if state is None:
-            raise ImageNotFound(image_id)
-        if versions is not None and state.version not in versions:
-            raise VersionConflict
+        for _ in range(_ATTEMPTS):
+            state = await revisions.state(connection, image_id, version)
+            if state is None:
+                raise ImageNotFound(image_id)
+            self._access.require(caller, state.namespace)
+            if versions is not None and state.version not in versions:
+                raise VersionConflict
+            restored = await self._restore(connection, caller, image_id, version, state)
+            if restored is not None:
+                return restored
+        raise Unavailable
+
+    async def _restore(
+        self, connection: Connection, caller: Caller, image_id: str, version: int | None, state: State
+    ) -> int | None:
+        """Restore what was just read; None where the image has changed since."""
         image = self._checked(state, version)
-        self._access.require(caller, image.image_name.namespace)
         written = await retried(
             connection, lambda: revisions.restore(connection, caller, image, image_id, state.version)
         )
-        if written.version is not None:
-            return written.version
         faults = [exists_fault(str(image.reference))] if written.existed else missing_faults(image, written.missing)
         if faults:
             raise Refused(faults)
-        raise VersionConflict
+        return written.version
 
     def _checked(self, state: State, version: int | None) -> Image:
         if version is None and state.live:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from algoplatform.domain.access import TRUSTED
+from algoplatform.domain.access import OPERATOR
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.search import check_conditions
 from algoplatform.runtime import Runtime
@@ -73,7 +73,9 @@ class Local:
         """Import a file, all or nothing."""
         with path.open("rb") as file:
             async with self._runtime.database.connection() as connection:
-                counts = await self._runtime.transfer.load(connection, TRUSTED, file, dry_run=dry_run, progress=advance)
+                counts = await self._runtime.transfer.load(
+                    connection, OPERATOR, file, dry_run=dry_run, progress=advance
+                )
         return {name: getattr(counts, name) for name in counts.__slots__}
 
 

@@ -20,7 +20,7 @@ from uvicorn.supervisors import Multiprocess
 from algoplatform.api import metrics
 from algoplatform.api.logs import configure_logging
 from algoplatform.api.protocol import server_options
-from algoplatform.domain.access import TRUSTED
+from algoplatform.domain.access import OPERATOR
 from algoplatform.domain.errors import Unavailable
 from algoplatform.runtime import NotReady, Runtime
 from algoplatform.settings import Settings, unknown
@@ -131,7 +131,7 @@ async def _prepare(settings: Settings, sample: Path | None) -> None:
             return
         with sample.open("rb") as file:
             async with runtime.database.connection() as connection:
-                await runtime.transfer.load(connection, TRUSTED, file)
+                await runtime.transfer.load(connection, OPERATOR, file)
 
 
 def _export(settings: Settings) -> None:

@@ -22,6 +22,8 @@ class Caller:
 
 
 TRUSTED: Final = Caller(None, frozenset(), trusted=True)
+# The command line, at the database.
+OPERATOR: Final = Caller(None, frozenset(), "cli", trusted=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,13 @@ _REVISIONS: Final = """
 
 _HISTORY: Final = f"""
 WITH revision AS ({_REVISIONS})
-SELECT version, operation, actor, request_id, made_at, record AS after, lag(record) OVER (ORDER BY version) AS before,
+SELECT version, operation, actor, request_id, made_at, record AS after,
        (SELECT count(*) FROM revision) AS total
 FROM revision ORDER BY version DESC LIMIT $2 OFFSET $3
 """
 
 _STATE: Final = f"""
-SELECT image.version, image.live, found.record
+SELECT image.version, image.live, image.namespace, found.record
 FROM image LEFT JOIN ({_REVISIONS}) AS found ON found.version = coalesce($2, image.version)
 WHERE image_id = $1
 """
@@ -66,18 +66,26 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """An image's latest version, whether it is live, and its record at the version that was asked for, where there is one."""
+    """An image's latest version, whether it is live, its namespace, and its record at the version that was asked for, where there is one."""
 
     version: int
     live: bool
+    namespace: str | None
     record: str | None
 
 
 async def history(connection: Connection, image_id: str, limit: int, offset: int) -> tuple[list[Revision], int]:
     """Read a page of an image's revisions, the latest first, and count them all; deleted images have theirs too."""
-    rows = await connection.fetch(_HISTORY, UUID(image_id), limit, offset)
+    # What a revision changed is in the one before it.
+    rows = await connection.fetch(_HISTORY, UUID(image_id), limit + 1, offset)
     total = rows[0]["total"] if rows else await _count(connection, image_id)
-    return [Revision(**{name: row[name] for name in Revision.__slots__}) for row in rows], total
+    before = [*(row["after"] for row in rows[1:]), None]
+    return [
+        Revision(
+            row["version"], row["operation"], row["actor"], row["request_id"], row["made_at"], earlier, row["after"]
+        )
+        for row, earlier in zip(rows, before, strict=False)
+    ][:limit], total
 
 
 async def _count(connection: Connection, image_id: str) -> int:
@@ -87,7 +95,7 @@ async def _count(connection: Connection, image_id: str) -> int:
 async def state(connection: Connection, image_id: str, version: int | None) -> State | None:
     """Read what an image was at a version, None for the latest; None if there is no such image."""
     row = await connection.fetchrow(_STATE, UUID(image_id), version)
-    return State(row["version"], row["live"], row["record"]) if row else None
+    return State(row["version"], row["live"], row["namespace"], row["record"]) if row else None
 
 
 async def restore(connection: Connection, caller: Caller, image: Image, image_id: str, version: int) -> Written:

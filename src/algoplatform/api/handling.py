@@ -1,0 +1,76 @@
+"""What the routes share: the runtime for who may read, the write that happens once, the answer."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.requests import Request
+from starlette.responses import Response
+
+from algoplatform.api import wire
+from algoplatform.api.auth import caller_of
+from algoplatform.api.envelope import failure, to_response
+from algoplatform.catalogue.idempotency import once
+from algoplatform.domain.errors import AlgoplatformError, ImageNotFound, Unavailable
+from algoplatform.domain.fields import check_id
+from algoplatform.runtime import Runtime
+from algoplatform.storage.database import Connection
+from algoplatform.storage.idempotency import Answer
+
+PREFIX: Final = "/algoPlatform/images"
+TAGS: Final = ["镜像管理"]
+
+
+class _ImageId(StringConvertor):
+    """An image's id in a path; the operations, which begin with "_", are none."""
+
+    regex = "[^/_][^/]*"
+
+
+register_url_convertor("imageId", _ImageId())
+
+
+def runtime_of(request: Request) -> Runtime:
+    """Give the runtime to one who may read; what he may write the use cases decide."""
+    caller_of(request)
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+def image_id_of(request: Request) -> str:
+    """Read the image's id off the path; ImageNotFound where it can be none."""
+    asked: str = request.path_params["imageId"]
+    try:
+        return check_id(asked)
+    except ValueError:
+        raise ImageNotFound(asked) from None
+
+
+def answered(request: Request, answer: Answer) -> Response:
+    """Send an answer in the form that the settings ask for."""
+    return to_response(answer, always_200=runtime_of(request).settings.http_status == "always-200")
+
+
+async def written(request: Request, action: Callable[[Connection], Awaitable[Answer]], content: bytes) -> Response:
+    """Do a write, once where the client gives an Idempotency-Key; `content` is what a repeat must equal."""
+    runtime = runtime_of(request)
+    key = wire.idempotency_key(request, caller_of(request).subject)
+    if key is None:
+        async with runtime.database.connection() as connection:
+            answer = await action(connection)
+        return answered(request, answer)
+    problem = wire.wants_problem(request)
+
+    async def settled(connection: Connection) -> Answer:
+        try:
+            return await action(connection)
+        except Unavailable:
+            raise
+        except AlgoplatformError as error:
+            return failure(error, problem=problem)
+
+    asked = f"{request.url.path}?{request.url.query}\n{request.headers.get('if-match', '')}\n".encode()
+    fingerprint = hashlib.sha256(asked + content).digest()
+    answer = await once(runtime.database, key, fingerprint, runtime.settings.idempotency_hours, settled)
+    return answered(request, answer)

@@ -1,0 +1,70 @@
+"""The routes of an image's past: what it has been, and the way back."""
+
+from datetime import UTC
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from algoplatform.api import openapi_history, wire
+from algoplatform.api.auth import caller_of
+from algoplatform.api.envelope import success
+from algoplatform.api.handling import PREFIX, TAGS, answered, image_id_of, runtime_of, written
+from algoplatform.api.schemas import check_paging, check_restoration
+from algoplatform.domain.errors import BadRequest
+from algoplatform.domain.json_text import parse_json
+from algoplatform.storage.database import Connection
+from algoplatform.storage.idempotency import Answer
+from algoplatform.storage.revisions import Revision
+
+router = APIRouter(prefix=PREFIX, tags=[*TAGS])
+
+
+@router.head("/{imageId:imageId}/history", include_in_schema=False)
+@router.get("/{imageId:imageId}/history", **openapi_history.HISTORY)
+async def history(request: Request) -> Response:
+    """镜像历史"""
+    runtime = runtime_of(request)
+    image_id = image_id_of(request)
+    query = dict(request.query_params)
+    if len(query) != len(request.query_params.multi_items()):
+        raise BadRequest("查询参数重复", malformed=False)
+    page, page_size = check_paging(query)
+    async with runtime.database.connection() as connection:
+        revisions, total = await runtime.revisions.history(connection, image_id, page, page_size)
+    shown = ",".join(map(_shown, revisions))
+    return answered(request, success("查询成功", f'{{"data":[{shown}],"total":{total}}}'))
+
+
+@router.post("/{imageId:imageId}/_restore", **openapi_history.RESTORE)
+async def restore(request: Request) -> Response:
+    """镜像恢复"""
+    runtime = runtime_of(request)
+    image_id = image_id_of(request)
+    content = await wire.read_json_text(request, runtime.settings.max_body_bytes)
+    data: Any = parse_json(content) if content else {}
+    versions = wire.if_match(request)
+
+    async def action(connection: Connection) -> Answer:
+        version = check_restoration(data)
+        restored = await runtime.revisions.restore(connection, caller_of(request), image_id, version, versions)
+        return success("恢复成功", headers={"etag": f'"{restored}"'})
+
+    return await written(request, action, content)
+
+
+def _shown(revision: Revision) -> str:
+    # The records are JSON text already, and pass through.
+    made_at = revision.made_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    head = orjson.dumps(
+        {
+            "version": revision.version,
+            "operation": revision.operation,
+            "time": made_at,
+            "actor": revision.actor,
+            "requestId": revision.request_id,
+        }
+    ).decode()
+    return f'{head[:-1]},"before":{revision.before or "null"},"after":{revision.after}}}'

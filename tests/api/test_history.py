@@ -1,0 +1,300 @@
+"""What an image has been, who made it so, and the way back."""
+
+import asyncio
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.support.images import IMAGES, delete, minimal, records, register, upload
+from tests.support.service import serving, settings_for
+
+Json = dict[str, Any]
+
+
+async def history(client: httpx.AsyncClient, image_id: str, **query: Any) -> list[Json]:
+    """The revisions of an image, the latest first."""
+    answer = await client.get(f"{IMAGES}/{image_id}/history", params=query)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["msg"] == "查询成功"
+    found: list[Json] = answer.json()["res"]["data"]
+    return found
+
+
+async def restore(client: httpx.AsyncClient, image_id: str, body: Any = None, **headers: str) -> httpx.Response:
+    """Restore an image; without a body where none is given."""
+    url = f"{IMAGES}/{image_id}/_restore"
+    return await client.post(url, headers=headers, **({} if body is None else {"json": body}))
+
+
+async def update(client: httpx.AsyncClient, image_id: str, **fields: Any) -> None:
+    """Update the image that `register` registers."""
+    answer = await client.post(f"{IMAGES}/_update", json=minimal(imageId=image_id, **fields))
+    assert answer.status_code == 200, answer.text
+
+
+def said(answer: httpx.Response) -> tuple[int, str]:
+    """The two statuses of an answer."""
+    return answer.status_code, answer.json()["status"]
+
+
+def sign(client: httpx.AsyncClient, user: str, request_id: str) -> None:
+    """Put the headers on what the client sends from now on, as a gateway that speaks UTF-8."""
+    client.headers = httpx.Headers({"x-user": user, "x-request-id": request_id}, encoding="utf-8")
+
+
+async def test_every_operation_leaves_its_revision(database_url: str) -> None:
+    """Each names its actor and request, and holds the record before and after as the other operations answer it."""
+    async with serving(settings_for(database_url, actor_header="X-User")) as client:
+        sign(client, "ann", "r1")
+        image_id = await register(client)
+        seen = [None, *await records(client)]
+        sign(client, "王", "r2")
+        await update(client, image_id, env="A:1")
+        seen += await records(client)
+        sign(client, "bob", "r3")
+        assert (await upload(client, [minimal(env="A:2")])).status_code == 200
+        seen += await records(client)
+        sign(client, "", "r4")
+        await delete(client, image_id)
+        sign(client, "a\tb" + "c" * 300, "r5")
+        assert said(await restore(client, image_id)) == (200, "0")
+        seen += [{**(seen[-1] or {}), "deleteFlag": "1"}, *await records(client)]
+        found = await history(client, image_id)
+    assert [(item["version"], item["operation"], item["requestId"]) for item in found] == [
+        (5, "restore", "r5"),
+        (4, "delete", "r4"),
+        (3, "upload", "r3"),
+        (2, "update", "r2"),
+        (1, "register", "r1"),
+    ]
+    assert [item["actor"] for item in found] == ["ab" + "c" * 253, None, "bob", "王", "ann"]
+    assert [(item["before"], item["after"]) for item in reversed(found)] == list(pairwise(seen))
+    assert list(found[0]) == ["version", "operation", "time", "actor", "requestId", "before", "after"]
+    times = [item["time"] for item in found]
+    assert times == sorted(times, reverse=True)
+    assert all(len(time) == len("2026-11-03T08:30:00.000Z") and time.endswith("Z") for time in times)
+
+
+async def test_an_upload_leaves_revisions_where_it_changes_something(client: httpx.AsyncClient) -> None:
+    """A new image has one, a changed one another, and what is as it was has none more."""
+    for expected, content in ((1, minimal("algo/new")), (1, minimal("algo/new")), (2, minimal("algo/new", pics=1))):
+        assert (await upload(client, [content])).status_code == 200
+        [record] = await records(client)
+        found = await history(client, record["imageId"])
+        assert [item["operation"] for item in found] == ["upload"] * expected
+    assert (found[0]["before"]["pics"], found[0]["after"]["pics"], found[1]["before"]) == (None, 1, None)
+
+
+async def test_actor_is_the_gateways_alone(database_url: str) -> None:
+    """Of two names one is the client's own; and a header that nobody set up says nothing."""
+    async with serving(settings_for(database_url, actor_header="X-User")) as client:
+        answer = await client.get(f"{IMAGES}/_search", headers=[("x-user", "ann"), ("x-user", "root")])
+        assert said(answer) == (422, "-1")
+    async with serving(settings_for(database_url)) as client:
+        image_id = await register(client)
+        await client.post(
+            f"{IMAGES}/_update", json=minimal(imageId=image_id), headers={"x-user": "root", "actor": "root"}
+        )
+        assert [item["actor"] for item in await history(client, image_id)] == [None, None]
+
+
+async def test_paging(client: httpx.AsyncClient) -> None:
+    """Pages follow each other from the latest, each revision with what it changed, and tell how many there are."""
+    image_id = await register(client, pics=1)
+    for pics in range(2, 6):
+        await update(client, image_id, pics=pics)
+    pages = [await history(client, image_id, page=page, pageSize="2") for page in (1, 2, 3, 4)]
+    assert [[item["version"] for item in page] for page in pages] == [[5, 4], [3, 2], [1], []]
+    assert [(item["before"] or {}).get("pics") for page in pages for item in page] == [4, 3, 2, 1, None]
+    answer = await client.get(f"{IMAGES}/{image_id}/history", params={"page": 9, "pageSize": ""})
+    assert answer.json()["res"] == {"data": [], "total": 5}
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("page=0", "page须为"),
+        ("page=x&pageSize=1001", "page须为整数；pageSize须为1至1000的整数"),
+        ("pageSize=-1", "pageSize须为整数"),
+        ("algoType=0", "algoType不是已知字段"),
+    ],
+)
+async def test_wrong_pages(client: httpx.AsyncClient, query: str, message: str) -> None:
+    """A wrong page is told as any wrong field is."""
+    answer = await client.get(f"{IMAGES}/{await register(client)}/history?{query}")
+    assert said(answer) == (422, "202")
+    assert message in answer.json()["msg"]
+
+
+@pytest.mark.parametrize("image_id", ["0" * 32, "x", "C" * 32])
+async def test_no_such_image(client: httpx.AsyncClient, image_id: str) -> None:
+    """What never was has no past and no way back."""
+    answers = [await client.get(f"{IMAGES}/{image_id}/history"), await restore(client, image_id)]
+    assert [said(answer) for answer in answers] == [(404, "204")] * 2
+
+
+async def test_repeated_condition(client: httpx.AsyncClient) -> None:
+    """Of two pages neither is meant."""
+    answer = await client.get(f"{IMAGES}/{await register(client)}/history?page=1&page=2")
+    assert said(answer) == (422, "-1")
+
+
+async def test_undelete(client: httpx.AsyncClient) -> None:
+    """A deleted image comes back as it was: found, read, depended on, under its id."""
+    await register(client, "algo/base")
+    image_id = await register(client, algoDesc="描述", dependencyServiceId="algo/base:1.0", eventType=7)
+    [_, before] = sorted(await records(client), key=lambda record: record["imageName"] == "algo/a")
+    await delete(client, image_id)
+    assert (await history(client, image_id))[0]["operation"] == "delete"
+    answer = await restore(client, image_id)
+    assert answer.json() == {"status": "0", "res": None, "msg": "恢复成功"}
+    assert answer.headers["etag"] == '"3"'
+    assert await records(client, searchCondition="描述", eventType=7) == [before]
+    read = await client.get(f"{IMAGES}/{image_id}")
+    assert (read.json()["res"], read.headers["etag"]) == (before, '"3"')
+    [base] = await records(client, searchCondition="base")
+    assert said(await delete(client, base["imageId"])) == (409, "220")
+
+
+@pytest.mark.parametrize("version", [1, "1"])
+async def test_back_to_a_version(client: httpx.AsyncClient, version: int | str) -> None:
+    """The record is what it was then, in search too, and what depended on it no more is let go."""
+    base = await register(client, "algo/base")
+    image_id = await register(client, factory="旧厂", pics=1)
+    [first] = await records(client, searchCondition="旧厂")
+    await update(client, image_id, factory="新厂", pics=None, dependencyServiceId="algo/base:1.0")
+    assert said(await restore(client, image_id, {"version": version})) == (200, "0")
+    assert await records(client, searchCondition="旧厂") == [first]
+    assert await records(client, searchCondition="新厂") == []
+    assert said(await delete(client, base)) == (200, "0")
+    await delete(client, image_id)
+    assert said(await restore(client, image_id, {"version": 3})) == (200, "0")
+    assert await records(client) == [first]
+
+
+@pytest.mark.parametrize(
+    ("body", "http", "status", "message"),
+    [
+        ({}, 422, "202", "version不能为空：镜像未删除，须指明恢复到哪个版本"),
+        ({"version": None}, 422, "202", "version不能为空"),
+        ({"version": 9}, 422, "202", "version不存在：9"),
+        ({"version": 0}, 422, "202", "version不存在：0"),
+        ({"version": -1}, 422, "202", "version须为0至2147483647的整数"),
+        ({"version": 2**31}, 422, "202", "version须为0至2147483647的整数"),
+        ({"version": True}, 422, "202", "version须为整数"),
+        ({"version": 1.0}, 422, "202", "version须为整数"),
+        ({"version": [1]}, 422, "202", "version须为整数"),
+        ({"version": 1, "force": True}, 422, "202", "force不是已知字段"),
+        ([1], 422, "-1", "请求体须为JSON对象"),
+    ],
+)
+async def test_wrong_bodies(client: httpx.AsyncClient, body: Any, http: int, status: str, message: str) -> None:
+    """Nothing is written when the request is wrong."""
+    image_id = await register(client)
+    answer = await restore(client, image_id, body)
+    assert said(answer) == (http, status)
+    assert message in answer.json()["msg"]
+    assert len(await history(client, image_id)) == 1
+
+
+async def test_name_taken(client: httpx.AsyncClient) -> None:
+    """An image cannot come back where another has its name and tag, in either form of answer, until that one is gone."""
+    old = await register(client)
+    await delete(client, old)
+    new = await register(client)
+    assert said(await restore(client, old)) == (409, "203")
+    answer = await restore(client, old, accept="application/problem+json", **{"idempotency-key": "k"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "203")
+    assert [record["imageId"] for record in await records(client)] == [new]
+    await delete(client, new)
+    assert said(await restore(client, old)) == (200, "0")
+
+
+async def test_dependency_gone(client: httpx.AsyncClient) -> None:
+    """Nor where what it depends on has gone, until that is back."""
+    base = await register(client, "algo/base")
+    image_id = await register(client, dependencyServiceId="algo/base:1.0,algo/a:1.0")
+    await delete(client, image_id)
+    await delete(client, base)
+    answer = await restore(client, image_id)
+    assert said(answer) == (422, "308")
+    assert "“algo/base:1.0”未注册" in answer.json()["msg"]
+    assert said(await restore(client, base)) == (200, "0")
+    assert said(await restore(client, image_id)) == (200, "0")
+
+
+async def test_todays_rules(database_url: str) -> None:
+    """What was right once is checked as it would be now."""
+    async with serving(settings_for(database_url, node_port_range="20000-20010")) as client:
+        image_id = await register(client, imagePorts="http:80:20001")
+        await delete(client, image_id)
+    async with serving(settings_for(database_url)) as client:
+        assert said(await restore(client, image_id)) == (422, "208")
+
+
+async def test_if_match(client: httpx.AsyncClient) -> None:
+    """A stale tag writes nothing; the present one, of a deleted image too, lets it through."""
+    image_id = await register(client)
+    await delete(client, image_id)
+    assert said(await restore(client, image_id, **{"if-match": '"1"'})) == (412, "-412")
+    assert await records(client) == []
+    answer = await restore(client, image_id, **{"if-match": '"1", "2"'})
+    assert (said(answer), answer.headers["etag"]) == ((200, "0"), '"3"')
+    assert said(await restore(client, image_id, {"version": 1}, **{"if-match": '"2"'})) == (412, "-412")
+
+
+async def test_idempotency_key(client: httpx.AsyncClient) -> None:
+    """A repeat is answered as the first was and restores nothing again; a key is for one request."""
+    image_id = await register(client)
+    await delete(client, image_id)
+    key = {"idempotency-key": "k"}
+    answers = [await restore(client, image_id, **key) for _ in range(2)]
+    assert [(said(answer), answer.headers["etag"]) for answer in answers] == [((200, "0"), '"3"')] * 2
+    assert len(await history(client, image_id)) == 3
+    assert said(await restore(client, image_id, {"version": 1}, **key)) == (422, "-1")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE image_revision SET actor = 'mallory'", "DELETE FROM image_revision", "TRUNCATE image_revision"],
+)
+async def test_append_only(client: httpx.AsyncClient, database_url: str, statement: str) -> None:
+    """The database itself keeps what was, also from its owner's mistakes."""
+    image_id = await register(client)
+    await update(client, image_id)
+    connection = await asyncpg.connect(database_url)
+    try:
+        with pytest.raises(asyncpg.RaiseError, match="append-only"):
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+    assert len(await history(client, image_id)) == 2
+
+
+async def test_races_for_a_name(client: httpx.AsyncClient) -> None:
+    """Of restores and registers of one name at the same time exactly one succeeds, and its image is the one that lives."""
+    deleted = []
+    for _ in range(10):
+        deleted.append(await register(client))
+        await delete(client, deleted[-1])
+    attempts = [restore(client, image_id) for image_id in deleted]
+    attempts += [client.post(f"{IMAGES}/_register", json=minimal()) for _ in range(10)]
+    answers = await asyncio.gather(*attempts)
+    assert Counter(map(said, answers)) == {(200, "0"): 1, (409, "203"): 19}
+    [record] = await records(client)
+    assert said(await client.get(f"{IMAGES}/{record['imageId']}")) == (200, "0")
+
+
+async def test_races_for_an_image(client: httpx.AsyncClient) -> None:
+    """One deleted image is restored once, the others are told that it lives; going back to a version never conflicts."""
+    image_id = await register(client)
+    await delete(client, image_id)
+    answers = await asyncio.gather(*(restore(client, image_id) for _ in range(20)))
+    assert Counter(map(said, answers)) == {(200, "0"): 1, (422, "202"): 19}
+    answers = await asyncio.gather(*(restore(client, image_id, {"version": 1}) for _ in range(10)))
+    assert Counter(map(said, answers)) == {(200, "0"): 10}
+    assert [item["version"] for item in await history(client, image_id)] == list(range(13, 0, -1))
