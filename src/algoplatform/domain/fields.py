@@ -118,7 +118,7 @@ _LINES = Annotated[str, Field(max_length=MAX_TEXT)]
 _REQUIRED = Annotated[str, Field(max_length=MAX_TEXT, pattern="\\S")]
 _NAME = Annotated[str, Field(max_length=255, pattern="^[A-Za-z0-9._:/\\[\\]-]*[a-z0-9]$")]
 _TAG = Annotated[str, Field(pattern="^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
-_INTEGER = Annotated[int, Field(ge=0, le=MAX_INTEGER)] | Annotated[str, Field(pattern="^(\\s*|[0-9]{1,32})$")]
+_INTEGER = Annotated[int, Field(ge=0, le=MAX_INTEGER)] | Annotated[str, Field(pattern="^(\\s*|0{0,22}1?[0-9]{1,9})$")]
 _ID = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 Text = Annotated[str, PlainValidator(check_text, json_schema_input_type=_TEXT)]
