@@ -139,13 +139,13 @@ def test_schemas_are_described() -> None:
 @pytest.mark.parametrize(
     ("operation", "statuses"),
     [
-        ("register", BODY | {"409"}),
-        ("update", BODY | {"404", "409", "412"}),
+        ("register", BODY | {"403", "409"}),
+        ("update", BODY | {"403", "404", "409", "412"}),
         ("delete", BODY | {"403", "404", "409"}),
         ("search", BODY | {"429"}),
-        ("searchByBody", BODY | {"429"}),
-        ("load", BODY | {"429"}),
-        ("upload", BODY | {"409", "429"}),
+        ("searchByBody", BODY | {"403", "429"}),
+        ("load", BODY | {"403", "429"}),
+        ("upload", BODY | {"403", "409", "429"}),
         ("get", {"304", "404"}),
         ("history", {"404", "422"}),
         ("restore", BODY | {"403", "404", "409", "412"}),

@@ -145,7 +145,7 @@ for _input in ("Image", "Conditions", "Deletion", "Restoration", "UserResult"):
     _SCHEMAS[_input] |= _UNKNOWN
 _REFUSALS: Final = {
     "BadRequest": ("400", "请求无法读取（-1）：JSON、编码或表单格式错误", BadRequest("JSON格式错误：第1行第2列")),
-    "Forbidden": ("403", "没有权限（240）", Forbidden("当前用户权限不足，不能执行此操作")),
+    "Forbidden": ("403", "没有权限，或来自其他网站的页面（240）", Forbidden("当前用户权限不足，不能执行此操作")),
     "NotFound": ("404", "镜像不存在（204）", ImageNotFound(examples.IMAGE_ID)),
     "BodyTooSlow": ("408", "请求体发送过慢（-1）", BodyTooSlow()),
     "PreconditionFailed": ("412", "If-Match与镜像当前版本不符（-412），未写入", VersionConflict()),

@@ -139,7 +139,7 @@ REGISTER: Final = operation(
     "登记一个镜像。所有错误一次全部返回；依赖的镜像必须已登记。删除镜像后，同一名称和版本可以重新登记。",
     {
         "200": success(NULL, "注册成功", headers={"Location": "Location", "ETag": "ETag"}),
-        **refusals(*READ),
+        **refusals(*READ, "Forbidden"),
         **conflict("同名同版本的镜像已登记（203）", Refused([exists_fault("test1.0:test1.0")])),
     },
     WRITE,
@@ -151,7 +151,7 @@ UPDATE: Final = operation(
     "按imageId更新镜像。没有出现的字段不变，null或空字符串表示清空；imageName和imageTag必须与登记的一致。",
     {
         "200": success(NULL, "更新成功", headers={"ETag": "ETag"}),
-        **refusals(*READ, "NotFound", "PreconditionFailed"),
+        **refusals(*READ, "Forbidden", "NotFound", "PreconditionFailed"),
         **conflict("更新不能修改名称和版本（219）", _OWN_NAME),
     },
     WRITE,
@@ -186,7 +186,7 @@ SEARCH_BY_BODY: Final = operation(
     "searchByBody",
     "镜像查询（请求体） · Search images by body",
     "与GET相同，条件放在JSON请求体中，供不能在GET请求中发送请求体的客户端使用。同一条件在请求体和查询参数中都有时，以请求体为准。",
-    _SEARCH_ANSWERS,
+    _SEARCH_ANSWERS | refusals("Forbidden"),
     *_QUERY,
     body=body(schema("Conditions"), examples.SEARCH, required=False),
 )
@@ -201,7 +201,7 @@ LOAD: Final = operation(
             {examples.IMAGE_ID: examples.LOADED},
             headers={"Content-Disposition": "ContentDisposition"},
         ),
-        **refusals(*READ, "TooManyRequests"),
+        **refusals(*READ, "Forbidden", "TooManyRequests"),
     },
     *_QUERY,
     body=body(schema("Conditions"), examples.LOAD, required=False),
@@ -213,7 +213,7 @@ UPLOAD: Final = operation(
     "所有镜像的所有错误一次全部返回。",
     {
         "200": success(schema("Counts"), "镜像上传成功", {"created": 2, "updated": 1, "unchanged": 0, "skipped": 0}),
-        **refusals("BadRequest", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "TooManyRequests"),
+        **refusals("BadRequest", "Forbidden", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "TooManyRequests"),
         **conflict(""),
         "422": refusal(
             "文件中的镜像有误（-1），未写入任何数据：msg依次为每处错误的imageName、imageTag、冒号和错误",
