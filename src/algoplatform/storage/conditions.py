@@ -7,7 +7,6 @@ from typing import Any, Final
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, GRAM, Conditions, fold, fold_exact
 from algoplatform.storage.sample import TextSample
 
-_LIKE_SPECIAL: Final = re.compile(r"([\\%_])")
 _QUOTED: Final = str.maketrans({"\\": r"\\", "'": "''"})
 _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -43,8 +42,8 @@ class Filter:
         if text is None:
             return
         folded = fold(text)
-        literal = _LIKE_SPECIAL.sub(r"\\\1", folded)
-        piece = f"search LIKE {self._add(f'%{literal}%')}"
+        # Not LIKE: of that, without the text, PostgreSQL expects a handful of images, and sorts them all for a page.
+        piece = f"strpos(search, {self._add(folded)}) > 0"
         if grams := sample.choose(folded):
             self.indexed = True
             piece = f"image_grams(search) @@ {self._add(tsquery(grams))}::tsquery AND {piece}"
