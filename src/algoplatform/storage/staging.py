@@ -33,6 +33,7 @@ CREATE TEMPORARY TABLE written (
     image_id uuid, image_name text COLLATE "C", image_tag text COLLATE "C", created boolean
 ) ON COMMIT DROP;
 SET LOCAL statement_timeout = 0;
+SET LOCAL plan_cache_mode = force_custom_plan;
 """
 
 _REPEATED: Final = """
@@ -144,6 +145,8 @@ async def fill(connection: Connection, rows: AsyncIterator[StagedRow]) -> None:
     """Make the staging table and stream the rows into it."""
     await connection.execute(_CREATE)
     await connection.copy_records_to_table("staging", records=rows)
+    # Nobody else does it for a table that lives as long as a transaction, and a plan for few rows never ends with many.
+    await connection.execute("ANALYZE staging")
 
 
 async def faults(connection: Connection, on_conflict: OnConflict, limit: int) -> tuple[list[RecordFault], int]:
