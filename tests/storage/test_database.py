@@ -83,6 +83,18 @@ async def test_server_gone(database_url: str, change: tuple[str, str]) -> None:
         assert (await client.get("/healthz")).status_code == 200
 
 
+@pytest.mark.parametrize("spelling", ["?host=%2Fnowhere&host=", "?host=%2Fnowhere,"], ids=["sqlalchemy", "libpq"])
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+asyncpg"])
+async def test_several_hosts(database_url: str, spelling: str, scheme: str) -> None:
+    """Of several hosts, in either spelling, the one that is the primary is found; none of them is forgotten."""
+    url = database_url.replace("?host=", spelling).replace("postgresql", scheme, 1) + "&target_session_attrs=read-write"
+    async with serving(settings_for(url)) as client:
+        assert await records(client) == []
+    host = database_url.partition("?host=")[2].partition("&")[0]
+    async with serving(settings_for(url.replace(f"{spelling}{host}", f"?host={host}&host=%2Fnowhere"))) as client:
+        assert await records(client) == []
+
+
 async def test_server_that_says_nothing() -> None:
     """A server that takes connections and never answers costs no more than the time to get a connection."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -28,8 +28,14 @@ _OF_THE_WAY = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalCl
 
 
 def libpq_dsn(url: str) -> str:
-    """Accept SQLAlchemy's spelling of an address beside libpq's."""
-    return url.replace("postgresql+asyncpg://", "postgresql://", 1)
+    """Accept SQLAlchemy's spelling of an address beside libpq's: its scheme, and a `host=` for each of several hosts."""
+    address, mark, query = url.replace("postgresql+asyncpg://", "postgresql://", 1).partition("?")
+    parts = query.split("&")
+    hosts = [part.removeprefix("host=") for part in parts if part.startswith("host=")]
+    if len(hosts) > 1:
+        # asyncpg would go to the last one only.
+        parts = [f"host={','.join(hosts)}", *(part for part in parts if not part.startswith("host="))]
+    return address + mark + "&".join(parts)
 
 
 def is_passing(error: BaseException) -> bool:
