@@ -1,0 +1,141 @@
+"""The disk under the database fills up: the service says "later", and goes on by itself when there is room again."""
+
+import errno
+import os
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.faults.report import Report
+from tests.faults.servers import NAME
+from tests.support.images import IMAGES, minimal
+from tests.support.owners import ask
+from tests.support.process import Service, served
+
+pytestmark = pytest.mark.slow
+MEBIBYTE = 1024 * 1024
+TEXT = "图" * 1300
+
+
+@pytest.fixture
+def small(folder: Path) -> Iterator[Path]:
+    """A file system in memory, of its own and small."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    place = folder / "small"
+    place.mkdir(exist_ok=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "tmpfs", place], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a tmpfs: {mounted.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def fill(ballast: Path) -> None:
+    """Take all the room that is left."""
+    with ballast.open("ab", buffering=0) as file:
+        for size in (MEBIBYTE, 4096, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+
+
+def write(client: httpx.Client, name: str) -> httpx.Response:
+    """Register an image with a long description."""
+    return client.post(f"{IMAGES}/_register", json=minimal(name, algoDesc=TEXT))
+
+
+def write_until_refused(client: httpx.Client, ballast: Path, prefix: str, kept: list[str]) -> Counter[int]:
+    """Fill the disk, and write until ten writes in a row are refused, each as it should be."""
+    seen, in_a_row, number = Counter[int](), 0, 0
+    while in_a_row < 10:
+        if number % 50 == 0:
+            fill(ballast)
+        number += 1
+        answer = write(client, f"algo/{prefix}-{number}")
+        seen[answer.status_code] += 1
+        if answer.status_code == 200:
+            kept.append(f"algo/{prefix}-{number}")
+            in_a_row = 0
+        else:
+            assert (answer.status_code, answer.json()["status"]) == (503, "-503"), answer.text
+            assert int(answer.headers["retry-after"]) > 0
+            in_a_row += 1
+    return seen
+
+
+def recovered(client: httpx.Client, name: str, kept: list[str]) -> float:
+    """Free the disk's room and tell how many seconds the service needs to write again."""
+    began = time.monotonic()
+    while write(client, name).status_code != 200:
+        assert time.monotonic() < began + 60
+        time.sleep(0.05)
+    kept.append(name)
+    return time.monotonic() - began
+
+
+def all_there(client: httpx.Client, kept: list[str]) -> list[str]:
+    """List the images that were acknowledged and are not there."""
+    found = {record["imageName"] for record in client.post(f"{IMAGES}/_load").json()["res"].values()}
+    return [name for name in kept if name not in found]
+
+
+def states_of(service: Service) -> set[str]:
+    """What PostgreSQL called the reason."""
+    return {str(line["sqlstate"]) for line in service.log("database_unavailable") if line["sqlstate"]}
+
+
+@pytest.mark.parametrize("journal", [False, True], ids=["tables", "write-ahead log"])
+def test_disk_full(small: Path, report: Report, scale: Callable[[int, int], int], journal: bool) -> None:
+    """Writes are refused while there is no room, and nothing acknowledged is lost; reads go on unless the log is what is full."""
+    rounds, kept, seen, waits, reads = scale(1, 5), ["algo/first"], Counter[int](), list[float](), Counter[int]()
+    ballast, home = small / "ballast", small / "data"
+    with (
+        served(DATA_DIR=str(home), LOG_LEVEL="warning") as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        service.get("/readyz")
+        assert write(client, "algo/first").status_code == 200
+        for number in range(rounds):
+            fill(ballast)
+            if journal:
+                begin_new_segment(home)
+            seen += write_until_refused(client, ballast, f"d{number}", kept)
+            reads[client.get(f"{IMAGES}/_search?searchCondition=first").status_code] += 1
+            assert client.get("/healthz").status_code == 200
+            ballast.unlink()
+            waits.append(recovered(client, f"algo/after{number}", kept))
+        lost = all_there(client, kept)
+        reasons = states_of(service)
+        assert service.stop() == 0
+        assert service.log("unhandled_error") == []
+    report.row(
+        "Disk full",
+        no_room_for="the write-ahead log" if journal else "tables",
+        rounds=rounds,
+        **{"answers_-503": seen[503]},
+        other_5xx=sum(count for status, count in seen.items() if status not in (200, 503)),
+        SQLSTATE=", ".join(sorted(reasons)),
+        searches_answered_meanwhile=f"{reads[200]} of {reads.total()}",
+        longest_recovery_s=max(waits),
+        acknowledged_writes=len(kept),
+        lost=len(lost),
+    )
+    assert lost == []
+    assert journal or "53100" in reasons
+    assert set(reads) <= ({200, 503} if journal else {200})
+
+
+def begin_new_segment(home: Path) -> None:
+    """Make the server want another file for its log: it panics, and its owner starts it again in vain."""
+    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        ask(f"postgresql://{NAME}@/{NAME}?host={home / 'run'}&port=5432", "SELECT pg_switch_wal()::text")

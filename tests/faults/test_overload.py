@@ -1,0 +1,224 @@
+"""More than the service can do at once, and clients that do not behave: the others hardly notice, and nothing stays behind."""
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.faults.report import Report
+from tests.support.images import IMAGES, PLATFORM, minimal
+from tests.support.process import Service, served
+
+pytestmark = pytest.mark.slow
+Scale = Callable[[int, int], int]
+POOL = 5
+BODY = b'{"imageName":"algo/slow",'
+HEAD = b"POST /algoPlatform/images/_register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+
+
+@pytest.fixture
+def service(database_url: str) -> Iterator[Service]:
+    """One worker with few connections and little patience."""
+    patience = {"POOL_TIMEOUT": "0.5", "STATEMENT_TIMEOUT": "3", "HEADER_TIMEOUT": "4", "BODY_TIMEOUT": "4"}
+    with served(DATABASE_URL=database_url, POOL_SIZE=str(POOL), LOG_LEVEL="error", **patience) as service:
+        service.get("/readyz")
+        yield service
+        assert service.stop() == 0
+        assert service.log("unhandled_error") == []
+
+
+def client_of(service: Service, **given: Any) -> httpx.AsyncClient:
+    """A client that opens as many connections as it is asked to."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    return httpx.AsyncClient(base_url=service.url, timeout=60, limits=limits, **given)
+
+
+async def pool(client: httpx.AsyncClient) -> dict[str, float]:
+    """Read the pool's figures."""
+    found = re.findall(r"^algoplatform_pool_connections_(\w+)\S* (\S+)$", (await client.get("/metrics")).text, re.M)
+    return {name: float(value) for name, value in found}
+
+
+async def all_idle(client: httpx.AsyncClient) -> int:
+    """Wait until the pool has all its connections back; count those that it does not get."""
+    for _ in range(200):
+        figures = await pool(client)
+        if figures["open"] == figures["idle"]:
+            return 0
+        await asyncio.sleep(0.05)
+    return int(figures["open"] - figures["idle"])
+
+
+def requests(client: httpx.AsyncClient, mark: str) -> list[Coroutine[Any, Any, httpx.Response]]:
+    """One of each operation."""
+    image_id = "0" * 32
+    return [
+        client.get(f"{IMAGES}/_search"),
+        client.get(f"{IMAGES}/{image_id}"),
+        client.post(f"{IMAGES}/_load"),
+        client.post(f"{IMAGES}/_register", json=minimal(f"algo/{mark}")),
+        client.post(f"{IMAGES}/_register", json=minimal(f"algo/{mark}k"), headers={"idempotency-key": mark}),
+        client.post(f"{IMAGES}/_update", json=minimal(imageId=image_id)),
+        client.post(f"{IMAGES}/_delete", json={"imageId": image_id, "userResult": PLATFORM}),
+        client.post(f"{IMAGES}/_upload", files={"file": ("f", b"[]")}),
+        client.get("/readyz"),
+        client.get(f"{IMAGES}/_search?page=1"),
+    ]
+
+
+@asynccontextmanager
+async def locked(database_url: str) -> AsyncIterator[None]:
+    """Make every statement on images wait."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
+            yield
+    finally:
+        await connection.close()
+
+
+async def timed(times: list[float], request: Awaitable[httpx.Response]) -> httpx.Response:
+    """Wait for an answer and note how long that took."""
+    began = time.monotonic()
+    answer = await request
+    times.append(time.monotonic() - began)
+    return answer
+
+
+async def test_pool_exhausted(service: Service, database_url: str, report: Report, scale: Scale) -> None:
+    """Ten times as many requests as connections, none of which comes free: -503 with Retry-After, and the process lives."""
+    rounds, answers, healthy = scale(2, 20), Counter[int](), list[float]()
+    async with client_of(service) as client:
+        for number in range(rounds):
+            async with locked(database_url):
+                waiting = [
+                    asyncio.create_task(request)
+                    for group in range(POOL)
+                    for request in requests(client, f"e{number}-{group}")
+                ]
+                # Who has a connection is answered in the end, the others after the half second that they may wait for one.
+                while sum(task.done() for task in waiting) < len(waiting) - POOL:
+                    assert (await timed(healthy, client.get("/healthz"))).status_code == 200
+                    await asyncio.sleep(0.02)
+            for answer in await asyncio.gather(*waiting):
+                answers[answer.status_code] += 1
+                if answer.status_code == 503:
+                    assert int(answer.headers["retry-after"]) > 0
+        after = {(await request).status_code for request in requests(client, "after")}
+        leaked = await all_idle(client)
+    report.row(
+        "Pool exhausted",
+        connections=POOL,
+        requests_at_once=10 * POOL,
+        rounds=rounds,
+        **{"answers_-503": answers[503]},
+        other_5xx=sum(count for status, count in answers.items() if status >= 500 and status != 503),
+        healthz_slowest_ms=max(healthy) * 1000,
+        connections_leaked=leaked,
+    )
+    assert set(answers) <= {503, 429, 200, 404}
+    assert answers[503] >= 8 * POOL * rounds
+    assert after <= {200, 404}
+    assert leaked == 0
+    assert max(healthy) < 5
+
+
+async def behave(client: httpx.AsyncClient, number: int, times: list[float], stop: asyncio.Event) -> Counter[int]:
+    """Search, register and read, without a pause to speak of."""
+    seen: Counter[int] = Counter()
+    turn = 0
+    while not stop.is_set():
+        turn += 1
+        body = minimal(f"algo/b{number}-{turn}")
+        for request in (
+            client.post(f"{IMAGES}/_register", json=body),
+            client.get(f"{IMAGES}/_search?searchCondition=b{number}-{turn}"),
+        ):
+            seen[(await timed(times, request)).status_code] += 1
+        await asyncio.sleep(0.1)
+    return seen
+
+
+async def hang_up(port: int, number: int) -> None:
+    """Go away within the head, within the body, or while the answer is being made."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    parts = [
+        HEAD[:40],
+        HEAD + b"content-length: 1000\r\n\r\n" + BODY,
+        b"POST /algoPlatform/images/_load HTTP/1.1\r\nhost: x\r\n\r\n",
+        HEAD + b"content-length: 2\r\n\r\n{}",
+    ]
+    writer.write(parts[number % len(parts)])
+    await writer.drain()
+    await asyncio.sleep(0.002 * (number % 10))
+    writer.transport.abort()
+
+
+async def drip(port: int, number: int) -> None:
+    """Send a byte a second, of a head or of a body, until the service has had enough."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = HEAD + b"content-length: 1000\r\n\r\n"
+    if number % 2:
+        writer.write(head)
+    with suppress(ConnectionError):
+        for byte in BODY * 40 if number % 2 else head * 40:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await reader.read()
+                    break
+    writer.transport.abort()
+
+
+def open_files(service: Service) -> int:
+    """Count what the service has open."""
+    return len(list(Path(f"/proc/{service.process.pid}/fd").iterdir()))
+
+
+@pytest.mark.parametrize(("how", "act"), [("hang up mid-request", hang_up), ("send a byte a second", drip)])
+async def test_clients_that_do_not_behave(
+    service: Service,
+    report: Report,
+    scale: Scale,
+    many_files: None,
+    how: str,
+    act: Callable[[int, int], Awaitable[None]],
+) -> None:
+    """Whatever a thousand of them do, the others are answered within a second and no connection is lost."""
+    count, times, stop = scale(300, 1000), list[float](), asyncio.Event()
+    port = httpx.URL(service.url).port or 0
+    async with client_of(service) as client:
+        before = open_files(service)
+        others = [asyncio.create_task(behave(client, number, times, stop)) for number in range(5)]
+        began = time.monotonic()
+        await asyncio.gather(*(act(port, number) for number in range(count)))
+        await asyncio.sleep(max(0, 3 - (time.monotonic() - began)))
+        stop.set()
+        seen = sum(await asyncio.gather(*others), Counter[int]())
+        leaked = await all_idle(client)
+        # What the pool has opened meanwhile may stay.
+        kept = open_files(service) - before - POOL
+    slowest = sorted(times)[int(len(times) * 0.99)]
+    report.row(
+        "Clients that do not behave",
+        they=how,
+        clients=count,
+        requests_of_others=len(times),
+        of_these_failed=seen.total() - seen[200],
+        p99_ms=slowest * 1000,
+        connections_leaked=leaked,
+        files_left_open=max(0, kept),
+    )
+    assert set(seen) == {200}
+    assert (leaked, max(0, kept)) == (0, 0)
+    assert slowest < 1
