@@ -10,9 +10,12 @@ from contextlib import asynccontextmanager
 import asyncpg
 import httpx
 import pytest
+from starlette.requests import ClientDisconnect
 
 from algoplatform.domain.errors import Unavailable
+from algoplatform.domain.search import Conditions
 from algoplatform.storage.database import Connection, Database, retried
+from algoplatform.storage.search import ImageSearch
 from tests.support.images import IMAGES, delete, minimal, records, register
 from tests.support.service import serving, settings_for
 
@@ -184,6 +187,23 @@ async def test_clients_that_hang_up(database_url: str) -> None:
                 await asyncio.sleep(0.01)
         answers = await asyncio.gather(*(_search(client) for _ in range(8)))
         assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_reader_that_goes_away(client: httpx.AsyncClient, database_url: str) -> None:
+    """Who stops reading a download, even at its last piece, leaves a pool that has its connections."""
+    await register(client)
+
+    async def write(data: bytes) -> None:
+        raise ClientDisconnect
+
+    async with Database.open(database_url, size=1) as database, asyncio.timeout(10):
+        for _ in range(3):
+            with pytest.raises(ClientDisconnect):
+                async with database.connection() as connection:
+                    await ImageSearch().copy(connection, Conditions(), write, keyed=True)
+        async with database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM image") == 1
+        assert database.usage() == {"open": 1, "idle": 1, "max": 1}
 
 
 async def test_cancelled_mid_transaction(database_url: str) -> None:

@@ -112,6 +112,22 @@ class Database:
         }
 
 
+@asynccontextmanager
+async def abandonable(connection: Connection) -> AsyncIterator[None]:
+    """Begin a transaction in which a COPY is passed on to somebody who may go away: the connection goes with him.
+
+    Where that happens at the last of the data, asyncpg cancels a COPY that has ended, and waits for ever to hear of it.
+    """
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        yield
+    except BaseException:
+        connection.terminate()
+        raise
+    await transaction.commit()
+
+
 async def retried(connection: Connection, action: Callable[[], Awaitable[T]]) -> T:
     """Run one statement again when a foreign key shows that the images it saw changed while it ran."""
     for _ in range(3):

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from algoplatform.domain.search import Conditions
 from algoplatform.storage.conditions import Filter
-from algoplatform.storage.database import Connection
+from algoplatform.storage.database import Connection, abandonable
 from algoplatform.storage.sample import TextSample
 
 _TOTALS: Final = 256
@@ -73,7 +73,7 @@ class ImageSearch:
             await write(data[1:] if first else data)
             first = False
 
-        async with connection.transaction():
+        async with abandonable(connection):
             if not found.indexed:
                 # Walking the index gives the first record at once, where a sort would first read them all.
                 await connection.execute("SET LOCAL enable_sort = off; SET LOCAL statement_timeout = 0")
