@@ -135,7 +135,7 @@ async def test_embedded_postmaster(folder: Path, report: Report, scale: Scale) -
     """The service starts its own PostgreSQL again."""
     cycles = scale(2, 15)
     home = folder / "embedded"
-    with served("--workers", "2", DATA_DIR=str(home), LOG_LEVEL="warning") as service:
+    with served(DATA_DIR=str(home), LOG_LEVEL="warning") as service:
         dsn = f"postgresql://{NAME}@/{NAME}?host={home / 'run'}&port=5432"
 
         async def kill() -> None:
@@ -155,7 +155,7 @@ async def test_failover(pair: list[Server], report: Report, scale: Scale) -> Non
     cycles = scale(1, 15)
     hosts = "&".join(f"host=127.0.0.1:{server.port}" for server in pair)
     url = f"postgresql://{NAME}@/{NAME}?{hosts}&target_session_attrs=read-write"
-    with served("--workers", "2", DATABASE_URL=url, LOG_LEVEL="warning") as service:
+    with served(DATABASE_URL=url, LOG_LEVEL="warning") as service:
 
         async def fail_over() -> None:
             primary, standby = pair

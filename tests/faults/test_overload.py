@@ -13,8 +13,9 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.faults.report import Report
+from tests.faults.report import Report, is_full
 from tests.support.images import IMAGES, PLATFORM, minimal
+from tests.support.postgres import Postgres
 from tests.support.process import Service, served
 
 pytestmark = pytest.mark.slow
@@ -24,11 +25,18 @@ BODY = b'{"imageName":"algo/slow",'
 HEAD = b"POST /algoPlatform/images/_register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 
 
-@pytest.fixture
-def service(database_url: str) -> Iterator[Service]:
-    """One worker with few connections and little patience."""
-    patience = {"POOL_TIMEOUT": "0.5", "STATEMENT_TIMEOUT": "3", "HEADER_TIMEOUT": "4", "BODY_TIMEOUT": "4"}
-    with served(DATABASE_URL=database_url, POOL_SIZE=str(POOL), LOG_LEVEL="error", **patience) as service:
+@pytest.fixture(scope="module")
+def url(postgres: Postgres) -> Iterator[str]:
+    """A database."""
+    with postgres.database() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def service(url: str) -> Iterator[Service]:
+    """One worker with few connections; in the short form it has little patience with what comes slowly."""
+    patience = {"POOL_TIMEOUT": "0.5"} | ({} if is_full() else {"HEADER_TIMEOUT": "4", "BODY_TIMEOUT": "4"})
+    with served(DATABASE_URL=url, POOL_SIZE=str(POOL), LOG_LEVEL="error", **patience) as service:
         service.get("/readyz")
         yield service
         assert service.stop() == 0
@@ -75,9 +83,9 @@ def requests(client: httpx.AsyncClient, mark: str) -> list[Coroutine[Any, Any, h
 
 
 @asynccontextmanager
-async def locked(database_url: str) -> AsyncIterator[None]:
+async def locked(url: str) -> AsyncIterator[None]:
     """Make every statement on images wait."""
-    connection = await asyncpg.connect(database_url)
+    connection = await asyncpg.connect(url)
     try:
         async with connection.transaction():
             await connection.execute("LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
@@ -94,12 +102,12 @@ async def timed(times: list[float], request: Awaitable[httpx.Response]) -> httpx
     return answer
 
 
-async def test_pool_exhausted(service: Service, database_url: str, report: Report, scale: Scale) -> None:
+async def test_pool_exhausted(service: Service, url: str, report: Report, scale: Scale) -> None:
     """Ten times as many requests as connections, none of which comes free: -503 with Retry-After, and the process lives."""
     rounds, answers, healthy = scale(2, 20), Counter[int](), list[float]()
     async with client_of(service) as client:
         for number in range(rounds):
-            async with locked(database_url):
+            async with locked(url):
                 waiting = [
                     asyncio.create_task(request)
                     for group in range(POOL)
@@ -129,19 +137,19 @@ async def test_pool_exhausted(service: Service, database_url: str, report: Repor
     assert answers[503] >= 8 * POOL * rounds
     assert after <= {200, 404}
     assert leaked == 0
-    assert max(healthy) < 5
+    assert max(healthy) < scale(10, 1)
 
 
-async def behave(client: httpx.AsyncClient, number: int, times: list[float], stop: asyncio.Event) -> Counter[int]:
+async def behave(client: httpx.AsyncClient, mark: str, times: list[float], stop: asyncio.Event) -> Counter[int]:
     """Search, register and read, without a pause to speak of."""
     seen: Counter[int] = Counter()
     turn = 0
     while not stop.is_set():
         turn += 1
-        body = minimal(f"algo/b{number}-{turn}")
+        body = minimal(f"algo/{mark}-{turn}")
         for request in (
             client.post(f"{IMAGES}/_register", json=body),
-            client.get(f"{IMAGES}/_search?searchCondition=b{number}-{turn}"),
+            client.get(f"{IMAGES}/_search?searchCondition={mark}-{turn}"),
         ):
             seen[(await timed(times, request)).status_code] += 1
         await asyncio.sleep(0.1)
@@ -199,7 +207,7 @@ async def test_clients_that_do_not_behave(
     port = httpx.URL(service.url).port or 0
     async with client_of(service) as client:
         before = open_files(service)
-        others = [asyncio.create_task(behave(client, number, times, stop)) for number in range(5)]
+        others = [asyncio.create_task(behave(client, f"{act.__name__}-{number}", times, stop)) for number in range(5)]
         began = time.monotonic()
         await asyncio.gather(*(act(port, number) for number in range(count)))
         await asyncio.sleep(max(0, 3 - (time.monotonic() - began)))
@@ -221,4 +229,5 @@ async def test_clients_that_do_not_behave(
     )
     assert set(seen) == {200}
     assert (leaked, max(0, kept)) == (0, 0)
-    assert slowest < 1
+    # A machine that runs the short form may have other things to do.
+    assert slowest < scale(10, 1)
