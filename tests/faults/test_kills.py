@@ -83,7 +83,15 @@ def workers(service: Service) -> list[int]:
     """The processes that serve, the oldest first."""
     pid = service.process.pid
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [int(child) for child in children if "spawn_main" in _command(child)]
+
+
+def _command(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except FileNotFoundError:
+        # It has been buried meanwhile.
+        return ""
 
 
 def at_work(service: Service) -> list[int]:

@@ -157,7 +157,8 @@ async def behave(client: httpx.AsyncClient, mark: str, times: list[float], stop:
 
 
 async def hang_up(port: int, number: int) -> None:
-    """Go away within the head, within the body, or while the answer is being made."""
+    """Go away within the head, within the body, or while the answer is being made; two hundred of them in a second."""
+    await asyncio.sleep(number / 200)
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     parts = [
         HEAD[:40],
@@ -167,7 +168,7 @@ async def hang_up(port: int, number: int) -> None:
     ]
     writer.write(parts[number % len(parts)])
     await writer.drain()
-    await asyncio.sleep(0.002 * (number % 10))
+    await asyncio.sleep(0.005 * (number // 4 % 10))
     writer.transport.abort()
 
 

@@ -143,7 +143,7 @@ class Writers:
             answer = await self._post(client, operation, json=body, headers=headers)
             if answer is not None and answer.status_code == 200:
                 return answer
-            self.retried += answer is None and "idempotency-key" in headers
+            self.retried += "idempotency-key" in headers
             await asyncio.sleep(0.02)
 
     async def _post(self, client: httpx.AsyncClient, operation: str, **given: Any) -> httpx.Response | None:
