@@ -87,11 +87,13 @@ def beyond_schemas(case: Case, response: schemathesis.Response) -> list[Any]:
     # No schema says how ports are spelt, which images there are, what a file holds, which Idempotency-Key is used up;
     # and to JSON Schema 1.0 is an integer, which the contract refuses as a fraction.
     body = case.body.values() if isinstance(case.body, dict) else ()
-    if case.operation.definition.raw["operationId"] in WRITES or any(isinstance(value, float) for value in body):
+    writes = case.operation.definition.raw["operationId"] in WRITES
+    if writes or any(isinstance(value, float) for value in body):
         excluded.append("positive_data_acceptance")
     # A condition that is left empty is none, whatever its type.
     query = parse_qsl(urlsplit(str(response.request.url)).query, keep_blank_values=True)
-    if not all(value.strip() for _, value in query):
+    conditions = [value for _, value in query] + [value for value in body if isinstance(value, str) and not writes]
+    if not all(value.strip() for value in conditions):
         excluded.append("negative_data_rejection")
     return [CHECKS.get_one(name) for name in excluded]
 
