@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -46,7 +46,8 @@ TEXT = st.text(CHARACTERS, max_size=12)
 PATTERN = st.text(CHARACTERS, min_size=1, max_size=12)
 
 
-@given(texts=st.lists(st.tuples(TEXT, PATTERN, TEXT), min_size=100, max_size=200))
+@settings(max_examples=25)
+@given(texts=st.lists(st.tuples(TEXT, PATTERN, TEXT), min_size=20, max_size=60))
 def test_index_holds_every_gram_of_a_pattern(postgres: Postgres, texts: list[tuple[str, str, str]]) -> None:
     """The grams by which a pattern is looked for are among those of every text that holds it."""
 
