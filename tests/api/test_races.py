@@ -156,6 +156,24 @@ async def test_updates_with_if_match_lose_nothing(crowd: httpx.AsyncClient) -> N
     assert sum(refused) > 0
 
 
+async def test_hundred_updates_of_one_etag_a_hundred_times(crowd: httpx.AsyncClient) -> None:
+    """Of a hundred updates that name the same version one is done and the others are told, round after round."""
+    image_id = await register(crowd, pvcSize=0)
+    body = minimal(imageId=image_id)
+    for version in range(1, 101):
+        tag = {"if-match": f'"{version}"'}
+        answers = await asyncio.gather(
+            *(
+                crowd.post(f"{IMAGES}/_update", json=body | {"pvcSize": version * 1000 + number}, headers=tag)
+                for number in range(100)
+            )
+        )
+        assert statuses(answers) == {"0": 1, "-412": 99}
+        [winner] = [number for number, answer in enumerate(answers) if answer.status_code == 200]
+        read = await crowd.get(f"{IMAGES}/{image_id}")
+        assert (read.headers["etag"], read.json()["res"]["pvcSize"]) == (f'"{version + 1}"', version * 1000 + winner)
+
+
 async def test_upload_delete_and_register_at_once(crowd: httpx.AsyncClient, database: asyncpg.Connection) -> None:
     """Uploads of a chain, deletes of its links and registers of dependents: all told, nothing dangling, no half upload."""
     names = [f"x{number:02}" for number in range(12)]
