@@ -24,7 +24,7 @@ def measure(plan: Plan, names: Sequence[str], folder: Path | None = None) -> Ite
 
 
 def main() -> None:
-    """Read the arguments, measure and report; an interrupt ends the measuring and reports what there is."""
+    """Read the arguments, measure and report; what ends the measuring early leaves what there is to report."""
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("names", metavar="NAME", nargs="*", help=f"of {', '.join(BENCHMARKS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="three minutes: at most 100,000 images, short rounds")
@@ -35,11 +35,13 @@ def main() -> None:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}: choose from {', '.join(BENCHMARKS)}")
     plan = QUICK if arguments.quick else Plan()
     results: list[Result] = []
-    with suppress(KeyboardInterrupt):
-        results.extend(measure(plan, arguments.names, arguments.folder))
-    show(results)
-    write_json(arguments.json, results, asdict(plan))
-    say(f"written to {arguments.json}")
+    try:
+        with suppress(KeyboardInterrupt):
+            results.extend(measure(plan, arguments.names, arguments.folder))
+    finally:
+        show(results)
+        write_json(arguments.json, results, asdict(plan))
+        say(f"written to {arguments.json}")
 
 
 if __name__ == "__main__":
