@@ -6,7 +6,6 @@ asks for to choose its statement is answered by the real one.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -47,6 +46,16 @@ class _CaptureError(Exception):
     pass
 
 
+class _Transaction:
+    """Begins and ends nothing."""
+
+    async def start(self) -> None: ...
+
+    async def commit(self) -> None: ...
+
+    async def rollback(self) -> None: ...
+
+
 class _Recorder:
     """Stands for a connection."""
 
@@ -54,8 +63,8 @@ class _Recorder:
         self.fetchval = connection.fetchval
         self._before: list[str] = []
 
-    def transaction(self) -> AbstractAsyncContextManager[None]:
-        return nullcontext()
+    def transaction(self) -> "_Transaction":
+        return _Transaction()
 
     async def execute(self, setting: str) -> None:
         self._before.append(setting)
