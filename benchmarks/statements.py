@@ -66,6 +66,8 @@ class _Recorder:
     def transaction(self) -> "_Transaction":
         return _Transaction()
 
+    def terminate(self) -> None: ...
+
     async def execute(self, setting: str) -> None:
         self._before.append(setting)
 
