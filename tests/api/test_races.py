@@ -19,7 +19,7 @@ from tests.support.processes import service
 # What a refusal of a race may be: told, and not the server's failing.
 BUSY = {"-503", "-409", "-429"}
 # In full a hundred times a hundred, which takes minutes.
-CLIENTS, ROUNDS, WAVES = (100, 100, 100) if os.environ.get("ALGOPLATFORM_TEST_FULL") else (20, 10, 20)
+CLIENTS, ROUNDS, WAVES = (100, 100, 100) if os.environ.get("ALGOPLATFORM_TEST_FULL") else (20, 5, 8)
 
 
 @pytest.fixture
