@@ -11,7 +11,7 @@ import pytest
 from tests.support.markdown import ROOT
 from tools import audit
 
-LOCK = """alembic==1.2 \\
+LOCK = """alembic[tz]==1.2 \\
     --hash=sha256:00
 Typing_Extensions==4.1 ; sys_platform == 'win32' \\
     --hash=sha256:00

@@ -10,10 +10,13 @@ import sys
 import sysconfig
 import tarfile
 import venv
+from importlib.metadata import distributions
 from pathlib import Path
 
 import httpx
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from algoplatform import __version__
 from tests.support.command import environment, served
@@ -165,3 +168,24 @@ def test_build_backend_locked() -> None:
         for name in ("requirements-build.lock", "requirements-dev.lock")
     ]
     assert pins[0] == pins[1] != []
+
+
+def test_extras_locked() -> None:
+    """A lock pins the extras that packages ask of each other: pip looks for the newest of what is not pinned with them, and refuses it."""
+    lines = re.findall(r"^([\w.-]+(?:\[[\w.,-]+\])?)==", (ROOT / "requirements-dev.lock").read_text(), re.MULTILINE)
+    locked = {canonicalize_name(item.name): item.extras for item in map(Requirement, lines)}
+    asked = [
+        (package.name, needed)
+        for package in distributions()
+        if canonicalize_name(package.name) in locked
+        for needed in map(Requirement, package.requires or ())
+        if needed.extras
+        and any(
+            not needed.marker or needed.marker.evaluate({"extra": extra})
+            for extra in ("", *locked[canonicalize_name(package.name)])
+        )
+    ]
+    assert asked
+    assert [
+        (name, str(needed)) for name, needed in asked if not needed.extras <= locked[canonicalize_name(needed.name)]
+    ] == []

@@ -52,7 +52,7 @@ def normal(name: str) -> str:
 
 def pins(locks: Iterable[str]) -> set[Package]:
     """Take every package out of lock files, for whatever platform it is meant."""
-    found = (re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.MULTILINE) for text in locks)
+    found = (re.findall(r"^([\w.-]+)(?:\[[\w.,-]+\])?==([^\s;\\]+)", text, re.MULTILINE) for text in locks)
     return {(normal(name), version) for pairs in found for name, version in pairs}
 
 
