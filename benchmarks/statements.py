@@ -80,7 +80,7 @@ class _Recorder:
 
 async def search(connection: Connection, query: dict[str, Any]) -> Statement:
     """The statement of a search for all matches."""
-    conditions = _conditions(query)
+    conditions = check_conditions(query)
     return await _capture(lambda noted: ImageSearch().records(noted, conditions, MAX_PAGE_SIZE + 1), connection)
 
 
@@ -142,12 +142,6 @@ async def update(connection: Connection, body: Any) -> bool:
     assert checked.image is not None, body
     written = await images.update(connection, CALLER, checked.image, checked.present, None, [])
     return written is not None and written.version is not None
-
-
-def _conditions(query: dict[str, Any]) -> Conditions:
-    conditions = check_conditions(query)
-    assert isinstance(conditions, Conditions), conditions
-    return conditions
 
 
 async def _capture(call: Callable[[Any], Awaitable[Any]], connection: Connection) -> Statement:

@@ -22,9 +22,7 @@ from tests.support.postgres import Postgres
 
 def asked(**conditions: object) -> Conditions:
     """Read conditions that are right."""
-    read = check_conditions(conditions)
-    assert isinstance(read, Conditions)
-    return read
+    return check_conditions(conditions)
 
 
 @pytest.fixture

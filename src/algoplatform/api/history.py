@@ -10,10 +10,9 @@ from starlette.responses import Response
 
 from algoplatform.api import openapi_history, wire
 from algoplatform.api.auth import caller_of
-from algoplatform.api.envelope import success
+from algoplatform.api.envelope import success, success_of_many
 from algoplatform.api.handling import PREFIX, TAGS, answered, image_id_of, runtime_of, written
 from algoplatform.api.schemas import check_paging, check_restoration
-from algoplatform.domain.errors import BadRequest
 from algoplatform.domain.json_text import parse_json
 from algoplatform.storage.database import Connection
 from algoplatform.storage.idempotency import Answer
@@ -28,14 +27,10 @@ async def history(request: Request) -> Response:
     """镜像历史"""
     runtime = runtime_of(request)
     image_id = image_id_of(request)
-    query = dict(request.query_params)
-    if len(query) != len(request.query_params.multi_items()):
-        raise BadRequest("查询参数重复", malformed=False)
-    page, page_size = check_paging(query)
+    page, page_size = check_paging(wire.parse_query(request.scope["query_string"]))
     async with runtime.database.connection() as connection:
         revisions, total = await runtime.revisions.history(connection, image_id, page, page_size)
-    shown = ",".join(map(_shown, revisions))
-    return answered(request, success("查询成功", f'{{"data":[{shown}],"total":{total}}}'))
+    return answered(request, success_of_many("查询成功", list(map(_shown, revisions)), total))
 
 
 @router.post("/{imageId:imageId}/_restore", **openapi_history.RESTORE)
@@ -55,7 +50,7 @@ async def restore(request: Request) -> Response:
     return await written(request, action, content)
 
 
-def _shown(revision: Revision) -> str:
+def _shown(revision: Revision) -> bytes:
     # The records are JSON text already, and pass through.
     made_at = revision.made_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     head = orjson.dumps(
@@ -66,5 +61,5 @@ def _shown(revision: Revision) -> str:
             "actor": revision.actor,
             "requestId": revision.request_id,
         }
-    ).decode()
-    return f'{head[:-1]},"before":{revision.before or "null"},"after":{revision.after}}}'
+    )
+    return b'%b,"before":%b,"after":%b}' % (head[:-1], (revision.before or "null").encode(), revision.after.encode())

@@ -144,10 +144,11 @@ def check_upload_options(query: QueryParams) -> tuple[OnConflict, bool]:
 def check_paging(query: dict[str, str]) -> tuple[int, int]:
     """Read page and pageSize."""
     faults = _unknown(query, ("page", "pageSize"), "")
-    conditions = check_conditions({name: value for name, value in query.items() if name in ("page", "pageSize")})
-    if isinstance(conditions, list):
-        faults = [*conditions, *faults]
-    if faults or isinstance(conditions, list):
+    try:
+        conditions = check_conditions({name: value for name, value in query.items() if name in ("page", "pageSize")})
+    except Refused as refused:
+        raise Refused([*refused.faults, *faults]) from None
+    if faults:
         raise Refused(faults)
     return conditions.page or 1, conditions.page_size or DEFAULT_PAGE_SIZE
 

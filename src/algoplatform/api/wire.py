@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncGenerator
 from typing import BinaryIO, Final
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -25,6 +26,15 @@ def wants_problem(request: Request) -> bool:
         quality = _QUALITY.search(parameters)
         wishes[media.strip().lower()] = float(quality[1]) if quality else 1
     return wishes.get(PROBLEM, 0) > 0 and wishes[PROBLEM] >= wishes.get(JSON, 0)
+
+
+def parse_query(query: bytes) -> dict[str, str]:
+    """Read a query string; a parameter that comes twice is refused."""
+    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    parameters = dict(given)
+    if len(parameters) != len(given):
+        raise BadRequest("查询参数重复", malformed=False)
+    return parameters
 
 
 async def read_json_text(request: Request, limit: int) -> bytes:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 from pydantic.alias_generators import to_camel
 
 from algoplatform.domain import fields
-from algoplatform.domain.errors import Malformed, clip
+from algoplatform.domain.errors import Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.image import Image, code_of, is_blank
 
@@ -79,8 +79,8 @@ _NAMES: Final = {to_camel(name): name for name in Conditions.model_fields}
 _NOTHING: Final = Conditions.model_validate({})
 
 
-def check_conditions(data: dict[str, Any]) -> Conditions | list[Fault]:
-    """Read conditions from parsed JSON or query parameters; gives every fault where there are any."""
+def check_conditions(data: dict[str, Any]) -> Conditions:
+    """Read conditions from parsed JSON or query parameters; Refused with every fault where there are any."""
     clean = {name: value for name, value in data.items() if not (value is None or (name in _NAMES and is_blank(value)))}
     if not clean:
         return _NOTHING
@@ -94,7 +94,7 @@ def check_conditions(data: dict[str, Any]) -> Conditions | list[Fault]:
             elif found["loc"]:
                 name = str(found["loc"][0])
                 faults += [Fault(name, code_of(name), f"{name}{text}") for text in found["ctx"]["error"].faults]
-        return [*faults, *map(_unknown_fault, fields.not_unicode(clean))]
+        raise Refused([*faults, *map(_unknown_fault, fields.not_unicode(clean))]) from None
 
 
 def _unknown_fault(name: str) -> Fault:

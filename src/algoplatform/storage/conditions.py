@@ -12,7 +12,7 @@ _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class Filter:
-    """The images that meet the conditions: `where` for the clause, `arguments` for its $1, $2 ..."""
+    """The images that meet the conditions, for good: `where` for the clause, `arguments` for its $1, $2 ..."""
 
     def __init__(self, conditions: Conditions, sample: TextSample) -> None:
         self.arguments: list[Any] = []

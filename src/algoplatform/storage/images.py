@@ -102,9 +102,9 @@ FROM image WHERE image_id = $1 AND live
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored record: its JSON text and what its HTTP validators are made of."""
+    """A stored record: its JSON text in UTF-8 and what its HTTP validators are made of."""
 
-    record: str
+    record: bytes
     version: int
     updated_at: datetime
 
@@ -229,7 +229,8 @@ async def delete(
 async def get(connection: Connection, image_id: str) -> Stored | None:
     """Read one live image."""
     row = await connection.fetchrow(
-        "SELECT record, version, updated_at FROM image WHERE image_id = $1 AND live", UUID(image_id)
+        "SELECT convert_to(record, 'UTF8') AS record, version, updated_at FROM image WHERE image_id = $1 AND live",
+        UUID(image_id),
     )
     return Stored(row["record"], row["version"], row["updated_at"]) if row else None
 

@@ -22,7 +22,6 @@ _COMMON: Final = 3
 # Each gram more costs a lookup for each image that has the rarest.
 _GRAMS: Final = 3
 _CONSIDERED: Final = 32
-_KEPT: Final = 1024
 
 
 class TextSample:
@@ -31,22 +30,17 @@ class TextSample:
     def __init__(self) -> None:
         self._text = ""
         self._read_at = float("-inf")
-        self._chosen: dict[str, list[str]] = {}
 
-    async def refresh(self, connection: Connection) -> None:
-        """Read the sample where it is old."""
-        if time.monotonic() - self._read_at > _SECONDS:
-            self._read_at = time.monotonic()
-            self._text = "\n\n".join(await connection.fetchval(_READ) or [])
-            self._chosen.clear()
+    async def refresh(self, connection: Connection) -> bool:
+        """Read the sample where it is old; True where it was."""
+        if time.monotonic() - self._read_at <= _SECONDS:
+            return False
+        self._read_at = time.monotonic()
+        self._text = "\n\n".join(await connection.fetchval(_READ) or [])
+        return True
 
     def choose(self, folded: str) -> list[str]:
         """Choose the grams by which to look for the text; none where so many images hold it that they are of no use."""
-        chosen = self._chosen.get(folded)
-        if chosen is None:
-            if len(self._chosen) >= _KEPT:
-                self._chosen.clear()
-            common = self._text.count(folded) >= _COMMON
-            chosen = [] if common else sorted(grams(folded)[:_CONSIDERED], key=self._text.count)[:_GRAMS]
-            self._chosen[folded] = chosen
-        return chosen
+        if self._text.count(folded) >= _COMMON:
+            return []
+        return sorted(grams(folded)[:_CONSIDERED], key=self._text.count)[:_GRAMS]

@@ -8,7 +8,11 @@ from algoplatform.storage.conditions import Filter
 from algoplatform.storage.database import Connection, abandonable
 from algoplatform.storage.sample import TextSample
 
+_FILTERS: Final = 1024
 _TOTALS: Final = 256
+
+# The record as it goes out: as text the driver would decode it, only for it to be encoded again.
+_BYTES: Final = "convert_to(record, 'UTF8')"
 
 # Delimiter and quote that COPY never meets in compact JSON, so that it hands a record through as it is.
 _NEVER: Final = ("\x1e", "\x1f")
@@ -19,15 +23,16 @@ class ImageSearch:
 
     def __init__(self) -> None:
         self._sample = TextSample()
+        self._filters: dict[Conditions, Filter] = {}
         self._totals: dict[Any, tuple[str, int]] = {}
 
-    async def records(self, connection: Connection, conditions: Conditions, limit: int) -> list[str]:
+    async def records(self, connection: Connection, conditions: Conditions, limit: int) -> list[bytes]:
         """Read the records that meet the conditions, `limit` at most."""
         found = await self._filter(connection, conditions)
-        query = f"SELECT record FROM image WHERE {found.where} ORDER BY image_name, image_tag LIMIT {limit}"
+        query = f"SELECT {_BYTES} FROM image WHERE {found.where} ORDER BY image_name, image_tag LIMIT {limit}"
         return [row[0] for row in await connection.fetch(query, *found.arguments)]
 
-    async def page(self, connection: Connection, conditions: Conditions) -> tuple[list[str], int]:
+    async def page(self, connection: Connection, conditions: Conditions) -> tuple[list[bytes], int]:
         """Read one page of the records that meet the conditions, and count them all.
 
         Counting goes through every match, so a total is kept with the snapshot that it was counted in, and counted again
@@ -39,7 +44,7 @@ class ImageSearch:
         snapshot, total = self._totals.pop(key, ("", 0))
         # Not fetchrow: to PostgreSQL that is a cursor, for which it does not count in parallel.
         [row] = await connection.fetch(
-            f"SELECT ARRAY(SELECT record FROM image WHERE {found.where} ORDER BY image_name, image_tag"
+            f"SELECT ARRAY(SELECT {_BYTES} FROM image WHERE {found.where} ORDER BY image_name, image_tag"
             f" LIMIT {found.limit} OFFSET {found.offset}), pg_current_snapshot()::text,"
             f" CASE WHEN pg_current_snapshot()::text <> ${len(found.arguments) + 1} OR pg_is_in_recovery()"
             f" THEN (SELECT count(*) FROM image WHERE {found.where}) END",
@@ -82,6 +87,11 @@ class ImageSearch:
             )
 
     async def _filter(self, connection: Connection, conditions: Conditions) -> Filter:
-        if conditions.search_condition is not None:
-            await self._sample.refresh(connection)
-        return Filter(conditions, self._sample)
+        if conditions.search_condition is not None and await self._sample.refresh(connection):
+            self._filters.clear()
+        found = self._filters.get(conditions)
+        if found is None:
+            if len(self._filters) >= _FILTERS:
+                self._filters.clear()
+            found = self._filters[conditions] = Filter(conditions, self._sample)
+        return found
