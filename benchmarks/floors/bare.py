@@ -1,19 +1,18 @@
-"""ASGI and a pool of asyncpg, and nothing else; served by uvicorn with uvloop and httptools."""
+"""ASGI and some connections of asyncpg, and nothing else; served by uvicorn with uvloop and httptools."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, cast
 
 import asyncpg
 
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+from algoplatform.storage.database import Connection
+
+_CONNECTIONS = 8
 Messages = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Work = Callable[[Pool, dict[str, Any], Messages], Awaitable[bytes | None]]
-
-
-async def _no_reset(connection: object) -> None:
-    """A floor leaves nothing behind in its sessions."""
+Work = Callable[[Connection, dict[str, Any], Messages], Awaitable[bytes | None]]
 
 
 class Floor:
@@ -21,14 +20,19 @@ class Floor:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._pool: Pool
+        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
 
     async def __call__(self, scope: dict[str, Any], receive: Messages, send: Send) -> None:
         """Answer one request, or open and close the pool."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        body = await self._work(self._pool, scope, receive)
+        # Not asyncpg's pool, which takes a task and a timer to have a connection back.
+        connection = await self._idle.get()
+        try:
+            body = await self._work(connection, scope, receive)
+        finally:
+            self._idle.put_nowait(connection)
         status, body = (200, body) if body is not None else (500, b"")
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -37,9 +41,13 @@ class Floor:
     async def _live(self, receive: Messages, send: Send) -> None:
         await receive()
         dsn = os.environ["BENCHMARK_DSN"]
-        async with asyncpg.create_pool(dsn, min_size=8, max_size=8, reset=_no_reset) as self._pool:
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
+        connections = [cast(Connection, await asyncpg.connect(dsn)) for _ in range(_CONNECTIONS)]
+        for connection in connections:
+            self._idle.put_nowait(connection)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        for connection in connections:
+            await connection.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 

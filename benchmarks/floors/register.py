@@ -4,17 +4,17 @@ from typing import Any
 
 import orjson
 
+from algoplatform.storage.database import Connection
 from benchmarks import statements
-from benchmarks.floors.bare import Floor, Messages, Pool, read
+from benchmarks.floors.bare import Floor, Messages, read
 
 
-async def _register(pool: Pool, scope: dict[str, Any], receive: Messages) -> bytes | None:
+async def _register(connection: Connection, scope: dict[str, Any], receive: Messages) -> bytes | None:
     content = await read(receive)
     if not content:
         return None
     body = orjson.loads(content)
-    async with pool.acquire() as connection:
-        done = await statements.register(connection, body)
+    done = await statements.register(connection, body)
     return '{"status":"0","res":null,"msg":"注册成功"}'.encode() if done else None
 
 

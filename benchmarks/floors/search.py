@@ -3,21 +3,25 @@
 from typing import Any
 from urllib.parse import parse_qsl
 
+from algoplatform.storage.database import Connection
 from benchmarks import statements
-from benchmarks.floors.bare import Floor, Messages, Pool
+from benchmarks.floors.bare import Floor, Messages
 from benchmarks.statements import Statement
 
+_HEAD = b'{"status":"0","res":{"data":['
+_TAIL = ']},"msg":"查询成功"}'.encode()
 _known: dict[bytes, Statement] = {}
 
 
-async def _search(pool: Pool, scope: dict[str, Any], _: Messages) -> bytes:
+async def _search(connection: Connection, scope: dict[str, Any], _: Messages) -> bytes:
     query: bytes = scope["query_string"]
-    async with pool.acquire() as connection:
-        statement = _known.get(query)
-        if statement is None:
-            statement = _known[query] = await statements.search(connection, dict(parse_qsl(query.decode())))
-        rows = await connection.fetch(statement.sql, *statement.arguments)
-    return f'{{"status":"0","res":{{"data":[{",".join([row[0] for row in rows])}]}},"msg":"查询成功"}}'.encode()
+    statement = _known.get(query)
+    if statement is None:
+        statement = _known[query] = await statements.search(connection, dict(parse_qsl(query.decode())))
+    records = [row[0] for row in await connection.fetch(statement.sql, *statement.arguments)] or [b""]
+    records[0] = _HEAD + records[0]
+    records[-1] += _TAIL
+    return b",".join(records)
 
 
 app = Floor(_search)

@@ -4,17 +4,17 @@ from typing import Any
 
 import orjson
 
+from algoplatform.storage.database import Connection
 from benchmarks import statements
-from benchmarks.floors.bare import Floor, Messages, Pool, read
+from benchmarks.floors.bare import Floor, Messages, read
 
 
-async def _update(pool: Pool, scope: dict[str, Any], receive: Messages) -> bytes | None:
+async def _update(connection: Connection, scope: dict[str, Any], receive: Messages) -> bytes | None:
     content = await read(receive)
     if not content:
         return None
     body = orjson.loads(content)
-    async with pool.acquire() as connection:
-        done = await statements.update(connection, body)
+    done = await statements.update(connection, body)
     return '{"status":"0","res":null,"msg":"更新成功"}'.encode() if done else None
 
 

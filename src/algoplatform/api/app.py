@@ -1,5 +1,6 @@
 """The application: routes, pages, handlers and the layers around them."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
@@ -38,6 +39,9 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Runtime.open(settings) as runtime, verifier.keys if verifier else nullcontext():
             app.state.runtime = runtime
+            # What is there by now stays: the collector need not go through it again and again.
+            gc.collect()
+            gc.freeze()
             yield
 
     app = DocumentedAPI(

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable
+from itertools import count
 from os import urandom
 from typing import Final
 
@@ -16,6 +17,9 @@ from algoplatform.api.streams import BrokenOff
 
 _HEADER: Final = b"x-request-id"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+# Ids of our own are of the process, then counted: to ask the kernel for each costs as much as all else here.
+_PROCESS: Final = urandom(12).hex().encode()
+_numbers: Final = count()
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _UNMATCHED: Final = "unmatched"
 # nginx's number for a client that went away before it had an answer.
@@ -88,4 +92,4 @@ def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == _HEADER and _REQUEST_ID.fullmatch(value):
             return bytes(value)
-    return urandom(16).hex().encode()
+    return b"%b%08x" % (_PROCESS, next(_numbers) & 0xFFFFFFFF)
