@@ -14,6 +14,7 @@ import httpx
 import jwt
 import pytest
 from pydantic import SecretStr
+from starlette.types import Receive, Scope, Send
 
 from algoplatform.api.app import create_app
 from algoplatform.cli.registries import open_registry
@@ -187,8 +188,12 @@ async def test_route_reached_past_the_check(settings: Settings) -> None:
     """Without the layer that checks tokens nobody has come in, so the routes refuse everyone."""
     app = create_app(settings)
     app.user_middleware = [layer for layer in app.user_middleware if "verifier" not in layer.kwargs]
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app) as state:
+
+        async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": dict(state or {})}, receive, send)
+
+        transport = httpx.ASGITransport(with_state)
         async with httpx.AsyncClient(transport=transport, base_url="http://x", headers=bearer()) as client:
             for method, path in (("GET", "_search"), ("POST", "_register"), ("POST", "_load"), ("GET", "0" * 32)):
                 answer = await client.request(method, f"{IMAGES}/{path}")

@@ -75,7 +75,9 @@ async def test_figures(client: httpx.AsyncClient) -> None:
     text = (await client.get("/metrics")).text
     route = 'method="GET",route="/algoPlatform/images/{imageId:imageId}"'
     for status in ("200", "404"):
-        assert re.search(rf'^algoplatform_http_requests_total{{{re.escape(route)},status="{status}"}} ', text, re.M)
+        assert re.search(
+            rf'^algoplatform_http_request_duration_seconds_count{{{re.escape(route)},status="{status}"}} ', text, re.M
+        )
         assert f'algoplatform_http_request_duration_seconds_bucket{{le="0.1",{route},status="{status}"}}' in text
     assert "algoplatform_images_live 1.0" in text
     assert "algoplatform_database_up 1.0" in text

@@ -51,9 +51,12 @@ def test_two_workers(database_url: str) -> None:
             service.get("/healthz")
         pages = {service.get("/metrics").text for _ in range(6)}
         counted = {line for page in pages for line in page.splitlines() if '/healthz",status="200"} 40.0' in line}
-        assert any(line.startswith("algoplatform_http_requests_total") for line in counted)
+        assert any(line.startswith("algoplatform_http_request_duration_seconds_count") for line in counted)
         for page in pages:
-            assert 'algoplatform_http_requests_total{method="GET",route="/healthz",status="200"} 40.0' in page
+            assert (
+                'algoplatform_http_request_duration_seconds_count{method="GET",route="/healthz",status="200"} 40.0'
+                in page
+            )
         workers = [line for line in service.log("request") if line["route"] == "/healthz"]
         assert len(workers) == 40
         folder = Path(f"/proc/{_children(service.process.pid)[0]}/environ").read_bytes()

@@ -72,8 +72,8 @@ SERIES = {
     "AlgoplatformDatabaseDown": {"algoplatform_database_up": "0x30"},
     "AlgoplatformReplicaWithoutDatabase": {'algoplatform_database_up{instance="a"}': "0x30"},
     "AlgoplatformErrors": {
-        'algoplatform_http_requests_total{status="200"}': "0+900x30",
-        'algoplatform_http_requests_total{status="503"}': "0+100x30",
+        'algoplatform_http_request_duration_seconds_count{status="200"}': "0+900x30",
+        'algoplatform_http_request_duration_seconds_count{status="503"}': "0+100x30",
     },
     "AlgoplatformSlow": {
         'algoplatform_http_request_duration_seconds_bucket{le="1",route="/x"}': "0+900x30",

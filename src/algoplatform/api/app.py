@@ -36,15 +36,14 @@ def create_app(settings: Settings) -> FastAPI:
     always_200 = settings.http_status == "always-200"
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with Runtime.open(settings) as runtime, verifier.keys if verifier else nullcontext():
-            app.state.runtime = runtime
             # What is there by now stays: the collector need not go through it again and again.
             gc.collect()
             gc.freeze()
-            yield
+            yield {"runtime": runtime}
 
-    app = DocumentedAPI(
+    app = _Application(
         title="算法平台 · algoplatform",
         version=__version__,
         description=introduction(),
@@ -75,6 +74,27 @@ def create_app(settings: Settings) -> FastAPI:
     mount_pages(app)
     install_handlers(app, always_200=always_200)
     return app
+
+
+class _Application(DocumentedAPI):
+    """FastAPI without its layers outside of ours, each of which costs every request: Observability does what they are for."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Begin with the outermost layer of ours."""
+        stack: Any = super().build_middleware_stack()
+        while not isinstance(stack, Observability):
+            stack = stack.app
+        return stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request to that layer at once."""
+        if self.middleware_stack is None or scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        if self.root_path:
+            scope["root_path"] = self.root_path
+        await self.middleware_stack(scope, receive, send)
 
 
 class _WithRootPath:

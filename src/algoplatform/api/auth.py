@@ -51,7 +51,7 @@ def caller_of(request: Request) -> Caller:
 
 
 def _vouched(request: Request) -> Caller:
-    settings: Settings = request.app.state.runtime.settings
+    settings: Settings = request.scope["state"]["runtime"].settings
     if settings.auth != "gateway":
         raise Unauthenticated("未认证", token_given=False)
     named = request.headers.getlist(settings.actor_header) if settings.actor_header else []
@@ -59,7 +59,7 @@ def _vouched(request: Request) -> Caller:
         # One of them is the client's own, and nobody knows which.
         raise BadRequest(f"请求头{settings.actor_header}重复", malformed=False)
     actor = _visible(named[0]) if named else None
-    return replace(TRUSTED, subject=actor, request_id=request.scope["state"].get("request_id"))
+    return Caller(None, TRUSTED.namespaces, actor, trusted=True, request_id=request.scope["state"].get("request_id"))
 
 
 def _visible(header: str) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, BodyTooSlow, FileRefused, Unauthenticated
 from algoplatform.domain.faults import Code, Fault
@@ -103,8 +104,23 @@ def failure(error: AlgoplatformError, *, problem: bool) -> Answer:
 def to_response(answer: Answer, *, always_200: bool) -> Response:
     """Send an answer; `always_200` leaves the status to the body, for clients that read nothing else."""
     enveloped = answer.headers.get("content-type") == JSON
-    status = 200 if always_200 and enveloped else answer.http_status
-    return Response(answer.body, status, answer.headers)
+    return _Sent(answer, 200 if always_200 and enveloped else answer.http_status)
+
+
+class _Sent(Response):
+    """What goes out as it is; Starlette's own would look for headers that an answer always has."""
+
+    def __init__(self, answer: Answer, status: int) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = answer.body
+        self.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
+        self.raw_headers.append((b"content-length", b"%d" % len(answer.body)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 def _envelope(error: AlgoplatformError) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """What a request must keep to before it reaches a route: known hosts, writes of no foreign page, a body that comes in time."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from algoplatform.api.errors import refuse
+from algoplatform.api.wire import has_body
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, BodyTooSlow, Forbidden, TooManyRequests
 from algoplatform.settings import Settings
 
@@ -26,17 +27,16 @@ class Gate:
         self._settings = settings
         self._always_200 = settings.http_status == "always-200"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request on with its body watched, or refuse it."""
         if scope["type"] == "http":
-            if _has_body(scope):
+            if has_body(scope):
                 body = _Body(scope, receive, send, self._settings)
                 receive, send = body.receive, body.send
             error = self._refusal(scope)
             if error is not None:
-                await refuse(error, scope, receive, send, always_200=self._always_200)
-                return
-        await self._app(scope, receive, send)
+                return refuse(error, scope, receive, send, always_200=self._always_200)
+        return self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> AlgoplatformError | None:
         if self._settings.allowed_hosts and scope["path"] not in _ANY_HOST and not self._is_known(scope):
@@ -125,10 +125,3 @@ class _Body:
         with suppress(BodyTooSlow):
             while not self._ended and self._received <= self._drained:
                 await self.receive()
-
-
-def _has_body(scope: Scope) -> bool:
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-        for name, value in scope["headers"]
-    )

@@ -22,7 +22,7 @@ async def healthz() -> Response:
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
     """Tell whether the database is reachable and its schema the one that this version needs."""
-    runtime: Runtime = request.app.state.runtime
+    runtime: Runtime = request.state.runtime
     problem = await runtime.readiness()
     if problem:
         return JSONResponse({"status": "unavailable", "reason": problem}, 503, {"retry-after": "1"})
@@ -33,7 +33,7 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics")
 async def metrics_page(request: Request) -> Response:
     """Give Prometheus its figures; those of the database are left out while it is away."""
-    runtime: Runtime = request.app.state.runtime
+    runtime: Runtime = request.state.runtime
     gauges = {f"algoplatform_pool_connections_{name}": float(value) for name, value in runtime.database.usage().items()}
     try:
         gauges["algoplatform_images_live"] = float(await runtime.count_live())

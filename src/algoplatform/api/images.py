@@ -159,12 +159,12 @@ async def _required(request: Request, runtime: Runtime) -> tuple[bytes, Any]:
 
 async def _conditions(request: Request, runtime: Runtime) -> Conditions:
     query: bytes = request.scope["query_string"]
-    content = await wire.read_json_text(request, runtime.settings.max_body_bytes)
-    # What the body overrides must still be right: a fault is told, never passed over.
+    # What a body overrides must still be right: a fault is told, never passed over.
     conditions = _asked_before(query) if len(query) <= _REMEMBERED else _asked(query)
-    body = parse_json(content) if content else None
+    content = await wire.read_json_text(request, runtime.settings.max_body_bytes)
     if not content:
         return conditions
+    body = parse_json(content)
     if not isinstance(body, dict):
         raise BadRequest("请求体须为JSON对象", malformed=False)
     said = {name: value for name, value in body.items() if value is not None}

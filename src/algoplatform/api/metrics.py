@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Histogram, generate_latest, multiprocess
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -19,25 +19,23 @@ _MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @cache
-def _families() -> tuple[CollectorRegistry, Counter, Histogram]:
+def _family() -> tuple[CollectorRegistry, Histogram]:
     registry = CollectorRegistry()
-    requests = Counter("algoplatform_http_requests", "HTTP requests answered", _LABELS, registry=registry)
     seconds = Histogram(
         "algoplatform_http_request_duration_seconds",
-        "Seconds to the end of the answer",
+        "HTTP requests answered, and seconds to the end of the answer",
         _LABELS,
         buckets=_BUCKETS,
         registry=registry,
     )
-    return registry, requests, seconds
+    return registry, seconds
 
 
 # Without a bound: its keys are our routes, the known methods and HTTP's status codes.
 @cache
-def _children(method: str, route: str, status: int) -> tuple[Callable[[], None], Callable[[float], None]]:
-    _, requests, seconds = _families()
-    labels = (method, route, str(status))
-    return requests.labels(*labels).inc, seconds.labels(*labels).observe
+def observer(method: str, route: str, status: int) -> Callable[[float], None]:
+    """Give what counts a request by the seconds that it took."""
+    return _family()[1].labels(method, route, str(status)).observe
 
 
 class _Gauges(Collector):
@@ -60,18 +58,11 @@ def prepare_multiprocess() -> Path:
     return folder
 
 
-def observe(method: str, route: str, status: int, seconds: float) -> None:
-    """Count a request."""
-    count, time = _children(method, route, status)
-    count()
-    time(seconds)
-
-
 def render(gauges: Mapping[str, float]) -> bytes:
     """Write all figures, and these gauges, in Prometheus's text format."""
     own = CollectorRegistry()
     own.register(_Gauges(gauges))
-    registry = _families()[0]
+    registry = _family()[0]
     if _MULTIPROCESS in os.environ:
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here

@@ -1,5 +1,6 @@
 """The outermost layer: a request id, a line in the log and a figure for each request, an answer to what nobody foresaw."""
 
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -35,6 +36,7 @@ class Observability:
         self._app = app
         self._internal_error = internal_error
         self._log = structlog.get_logger()
+        self._tells = self._log.is_enabled_for(logging.INFO)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and tell what became of it."""
@@ -50,8 +52,7 @@ class Observability:
             nonlocal started, status
             if message["type"] == "http.response.start":
                 started, status = True, message["status"]
-                headers = [header for header in message.get("headers", ()) if header[0].lower() != _HEADER]
-                message["headers"] = [*headers, (_HEADER, request_id)]
+                message["headers"] = [*message.get("headers", ()), (_HEADER, request_id)]
             await send(message)
 
         name = request_id.decode()
@@ -76,8 +77,10 @@ class Observability:
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = getattr(scope.get("route"), "path", None) or _UNMATCHED
+        metrics.observer(method, route, status)(seconds)
+        if not self._tells:
+            return
         client = scope.get("client")
-        metrics.observe(method, route, status, seconds)
         self._log.info(
             "request",
             method=method,

@@ -114,26 +114,32 @@ class Database:
         """Lend a connection; each statement is a transaction of its own unless one is begun. Unavailable where none is to be had."""
         return Lease(self)
 
+    def at_hand(self) -> "Connection | None":
+        """Give a connection that is at hand and open; None where the pool must see to one."""
+        if self._at_hand and _is_open(self._at_hand[-1]):
+            return self._at_hand.pop()
+        return None
+
     async def take(self) -> Connection:
-        """Give a connection, one at hand before any other; whoever takes it gives it back."""
+        """Give a connection of the pool's, which has those back that were lost; whoever takes it gives it back."""
         while self._at_hand:
-            connection = self._at_hand.pop()
-            if _is_open(connection):
-                return connection
-            await self._pool.release(connection)
+            await self._pool.release(self._at_hand.pop())
         self._waiting += 1
         try:
             return await self._pool.acquire(timeout=self._timeout)
         finally:
             self._waiting -= 1
 
-    async def give_back(self, connection: Connection, *, in_order: bool) -> None:
-        """Keep a connection at hand, unless somebody waits for the pool or it was not left in order."""
-        wanted = in_order and not self._waiting and not self._closing
-        if wanted and _is_open(connection) and not connection.is_in_transaction():
-            self._at_hand.append(connection)
-        else:
-            await self._pool.release(connection)
+    def keep(self, connection: Connection) -> bool:
+        """Keep a connection that was left in order at hand; False where the pool has to have it, for somebody who waits."""
+        if self._waiting or self._closing:
+            return False
+        self._at_hand.append(connection)
+        return True
+
+    async def give_back(self, connection: Connection) -> None:
+        """Let the pool have a connection back, and see to what is wrong with it."""
+        await self._pool.release(connection)
 
     def usage(self) -> dict[str, int]:
         """Count the pool's connections: open, idle, and the most there may be."""
@@ -166,19 +172,24 @@ class Lease:
 
     async def __aenter__(self) -> Connection:
         """Take a connection."""
-        try:
-            self._connection = await self._database.take()
-        except (*_OF_THE_WAY, asyncpg.PostgresError) as error:
-            _raise_unavailable(error)
-            raise
-        return self._connection
+        connection = self._database.at_hand()
+        if connection is None:
+            try:
+                connection = await self._database.take()
+            except (*_OF_THE_WAY, asyncpg.PostgresError) as error:
+                _raise_unavailable(error)
+                raise
+        self._connection = connection
+        return connection
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give it back."""
+        if error is None and self._database.keep(self._connection):
+            return
         try:
-            await self._database.give_back(self._connection, in_order=error is None)
+            await self._database.give_back(self._connection)
         except (*_OF_THE_WAY, asyncpg.PostgresError) as failed:
             _raise_unavailable(failed)
             raise

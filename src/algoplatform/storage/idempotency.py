@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from algoplatform.storage.database import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """An answer as it went out."""
 

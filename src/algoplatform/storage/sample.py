@@ -31,13 +31,14 @@ class TextSample:
         self._text = ""
         self._read_at = float("-inf")
 
-    async def refresh(self, connection: Connection) -> bool:
-        """Read the sample where it is old; True where it was."""
-        if time.monotonic() - self._read_at <= _SECONDS:
-            return False
+    def is_old(self) -> bool:
+        """Tell whether to read it again."""
+        return time.monotonic() - self._read_at > _SECONDS
+
+    async def refresh(self, connection: Connection) -> None:
+        """Read the sample."""
         self._read_at = time.monotonic()
         self._text = "\n\n".join(await connection.fetchval(_READ) or [])
-        return True
 
     def choose(self, folded: str) -> list[str]:
         """Choose the grams by which to look for the text; none where so many images hold it that they are of no use."""

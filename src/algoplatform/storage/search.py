@@ -1,6 +1,7 @@
 """Searching: the statements that read many images."""
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from algoplatform.domain.search import Conditions
@@ -18,6 +19,12 @@ _BYTES: Final = "convert_to(record, 'UTF8')"
 _NEVER: Final = ("\x1e", "\x1f")
 
 
+# One and the same string each time: what is prepared is found by it.
+@lru_cache(_FILTERS)
+def _records(where: str, limit: int) -> str:
+    return f"SELECT {_BYTES} FROM image WHERE {where} ORDER BY image_name, image_tag LIMIT {limit}"
+
+
 class ImageSearch:
     """Reads live images by conditions, in the order of name and tag."""
 
@@ -29,8 +36,7 @@ class ImageSearch:
     async def records(self, connection: Connection, conditions: Conditions, limit: int) -> list[bytes]:
         """Read the records that meet the conditions, `limit` at most."""
         found = await self._filter(connection, conditions)
-        query = f"SELECT {_BYTES} FROM image WHERE {found.where} ORDER BY image_name, image_tag LIMIT {limit}"
-        return [row[0] for row in await connection.fetch(query, *found.arguments)]
+        return [row[0] for row in await connection.fetch(_records(found.where, limit), *found.arguments)]
 
     async def page(self, connection: Connection, conditions: Conditions) -> tuple[list[bytes], int]:
         """Read one page of the records that meet the conditions, and count them all.
@@ -87,7 +93,8 @@ class ImageSearch:
             )
 
     async def _filter(self, connection: Connection, conditions: Conditions) -> Filter:
-        if conditions.search_condition is not None and await self._sample.refresh(connection):
+        if self._sample.is_old() and conditions.search_condition is not None:
+            await self._sample.refresh(connection)
             self._filters.clear()
         found = self._filters.get(conditions)
         if found is None:
