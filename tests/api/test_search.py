@@ -34,6 +34,8 @@ async def filled(client: httpx.AsyncClient) -> httpx.AsyncClient:
         ({"searchCondition": "_"}, ["algo/helmet:2.0"]),
         ({"searchCondition": "\\"}, ["algo/helmet:2.0"]),
         ({"searchCondition": "描述"}, ["test1.0:test1.0"]),
+        ({"searchCondition": "Latest"}, ["harbor.local:5000/vision/plate:Latest"]),
+        ({"searchCondition": "PLATE:latest"}, ["harbor.local:5000/vision/plate:Latest"]),
         ({"searchCondition": "no such"}, []),
         ({"namespace": "algo"}, ["algo/helmet:1.0", "algo/helmet:2.0"]),
         ({"namespace": "vision"}, ["harbor.local:5000/vision/plate:Latest"]),
@@ -72,6 +74,22 @@ async def test_composed_and_decomposed_text_are_the_same(client: httpx.AsyncClie
     await register(client, factory="Cafe\u0301")
     assert [record["factory"] for record in await records(client, searchCondition="CAFÉ")] == ["Cafe\u0301"]
     assert len(await records(client, factory="Café")) == 1
+
+
+async def test_filters_are_blind_to_the_form_of_text(client: httpx.AsyncClient) -> None:
+    """A filter compares in NFC too, after a register, an update and an upload."""
+    await register(client, incidentId="e\u0301")
+    image_id = await register(client, "algo/b")
+    await client.post(f"{IMAGES}/_update", json=minimal("algo/b", imageId=image_id, incidentId="e\u0301"))
+    await upload(client, [minimal("algo/c", incidentId="e\u0301")])
+    assert len(await records(client, incidentId="\u00e9")) == 3
+
+
+async def test_line_breaks_are_taken_literally(client: httpx.AsyncClient) -> None:
+    """A line break of algoDesc is found as one, and is no space."""
+    await register(client, algoDesc="第一行\n第二行\tX")
+    found = {text: len(await records(client, searchCondition=text)) for text in ("行\n第", "行\tx", "行 第", "行第")}
+    assert found == {"行\n第": 1, "行\tx": 1, "行 第": 0, "行第": 0}
 
 
 async def test_body_wins_over_query(filled: httpx.AsyncClient) -> None:

@@ -105,6 +105,36 @@ def test_step_on_filled_tables(filled: str, older: str, newer: str) -> None:
     assert _content(filled) == with_older
 
 
+_BEFORE_0004 = """
+    SET session_replication_role = replica;
+    UPDATE image SET search = replace(replace(search, 'v2.0', 'V2.0'), E'\\x1e', ' '), incident_id = E'e\\u0301'
+    WHERE image_tag = 'V2.0'
+"""
+
+
+def test_text_is_folded_anew(filled: str) -> None:
+    """What was stored before text was compared as it is now is found as what is stored now, and is no new revision."""
+
+    async def found(*queries: dict[str, str]) -> list[int]:
+        async with serving(settings_for(filled)) as client:
+            answers = [await client.get(f"{IMAGES}/_search", params=query) for query in queries]
+            return [len(answer.json()["res"]["data"]) for answer in answers]
+
+    async def fill() -> None:
+        async with serving(settings_for(filled)) as client:
+            await register(client, "algo/cased", imageTag="V2.0", algoDesc="Ａ线\n二", incidentId="é")
+
+    asyncio.run(fill())
+    now = _content(filled)
+    queries = ({"searchCondition": "CASED:v2.0"}, {"searchCondition": "ａ线\n二"}, {"incidentId": "é"})
+    migrations.downgrade(filled, "0003")
+    execute(filled, _BEFORE_0004)
+    assert asyncio.run(found(*queries)) == [0, 0, 0]
+    migrations.upgrade(filled)
+    assert _content(filled) == now
+    assert asyncio.run(found(*queries)) == [1, 1, 1]
+
+
 def test_oldest_schema_and_back(filled: str) -> None:
     """The way to the oldest schema and back keeps everything that is registered, to the byte."""
     before = asyncio.run(_export(filled))

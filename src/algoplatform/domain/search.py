@@ -15,11 +15,15 @@ DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1000
 
 
+# What is searched stands a line each: a line break within it is this, which no text can hold.
+_BREAK: Final = "\x1e"
+
+
 def fold(text: str) -> str:
     """Bring text into the form in which it is compared."""
     if text.isascii():
-        return text.lower().replace("\n", " ")
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()).replace("\n", " ")
+        return text.lower().replace("\n", _BREAK)
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()).replace("\n", _BREAK)
 
 
 def fold_exact(text: str | None) -> str | None:
@@ -37,7 +41,8 @@ def grams(folded: str) -> list[str]:
 
 def search_text(image: Image) -> str:
     """Join what a search looks through: name:tag, factory, algoName and algoDesc, folded, a line each."""
-    return "\n".join((str(image.reference), fold(image.factory), fold(image.algo_name), fold(image.algo_desc or "")))
+    texts = (str(image.reference), image.factory, image.algo_name, image.algo_desc or "")
+    return "\n".join(map(fold, texts))
 
 
 def _positive(limit: int) -> PlainValidator:
@@ -55,7 +60,7 @@ class Conditions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=False)
 
-    search_condition: fields.Text | None = Field(
+    search_condition: fields.MultilineText | None = Field(
         None,
         description="搜索条件：imageName、imageTag、imageName:imageTag、factory、algoName、algoDesc中的子串，不区分大小写；"
         "也可以是imageId",

@@ -23,7 +23,7 @@ class Filter:
         self._equal("algo_type", conditions.algo_type)
         self._equal("event_type", conditions.event_type)
         self._equal("factory", fold_exact(conditions.factory))
-        self._equal("incident_id", conditions.incident_id)
+        self._equal("incident_id", fold_exact(conditions.incident_id))
         self._equal("useable_flag", conditions.useable_flag)
         self.where = " AND ".join(self._pieces)
         size = conditions.page_size or DEFAULT_PAGE_SIZE

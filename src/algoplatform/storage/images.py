@@ -50,7 +50,7 @@ written AS (
         search = $7 || CASE WHEN $4::json -> 'algoDesc' IS NULL THEN split_part(search, E'\\n', 4) ELSE '' END,
         event_type = CASE WHEN $4::json -> 'eventType' IS NULL THEN event_type
                      ELSE ($4::json ->> 'eventType')::integer END,
-        incident_id = CASE WHEN $4::json -> 'incidentId' IS NULL THEN incident_id ELSE $4::json ->> 'incidentId' END,
+        incident_id = CASE WHEN $4::json -> 'incidentId' IS NULL THEN incident_id ELSE $15 END,
         useable_flag = CASE WHEN $4::json -> 'useableFlag' IS NULL THEN useable_flag
                        ELSE $4::json ->> 'useableFlag' END,
         version = version + 1,
@@ -140,7 +140,7 @@ def columns(image: Image) -> tuple[Any, ...]:
         fold_exact(image.factory),
         image.algo_type,
         image.event_type,
-        image.incident_id,
+        fold_exact(image.incident_id),
         image.useable_flag,
         search_text(image),
     )
@@ -187,7 +187,7 @@ async def update(
     values = {
         name: sent.get(name) for name in RECORD_FIELDS if name in present and name not in ("imageId", "deleteFlag")
     }
-    name, tag, _, factory, algo_type, *_, search = columns(image)
+    name, tag, _, factory, algo_type, _, incident_id, _, search = columns(image)
     relinks = "dependencyServiceId" in present
     needs = image.dependencies if relinks else ()
     row = await connection.fetchrow(
@@ -205,6 +205,7 @@ async def update(
         relinks,
         caller.subject,
         caller.request_id,
+        incident_id,
     )
     assert row is not None
     if row["image_name"] is None:
