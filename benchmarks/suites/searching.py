@@ -34,20 +34,26 @@ def search(session: Session) -> list[Result]:
 def _search(
     session: Session, dsn: str, service: Server, floor: Server, pattern: str, name: str, goal: float
 ) -> list[Result]:
-    request = wire.get(SEARCH, searchCondition=pattern).split()[1].decode()
-    requests = load.write_requests(session.folder / "search.txt", [request])
+    """Ask for one pattern again and again, and in so many ways that no answer is kept until it is asked for again."""
+    path = wire.get(SEARCH, searchCondition=pattern).split()[1].decode()
+    again = load.write_requests(session.folder / "search.txt", [path])
+    # Without `page`, a size says nothing; the zeros make more ways of saying it.
+    ways = [f"{path}&pageSize={'0' * zeros}{size}" for zeros in range(20) for size in range(1, 1001)]
+    anew = load.write_requests(session.folder / "search-anew.txt", ways)
     [statement] = statements.taken(dsn, lambda connection: statements.search(connection, {"searchCondition": pattern}))
     seconds = session.plan.seconds
-    used = processor_time(session, service)
+    used, used_anew = processor_time(session, service), processor_time(session, service)
     found = session.turns(
         {
-            "service": used(lambda: load.run(service.port, requests, seconds)),
-            "floor": lambda: load.run(floor.port, requests, seconds).rate,
+            "service": used(lambda: load.run(service.port, again, seconds)),
+            "anew": used_anew(lambda: load.run(service.port, anew, seconds)),
+            "floor": lambda: load.run(floor.port, again, seconds).rate,
             "pgbench": lambda: pgbench(dsn, [statement.inlined()], session.folder, seconds),
         }
     )
     return [
         compared(name, "/s", found["service"], found["floor"], Goal("at least", goal), used.note()),
+        compared(f"{name}, each time anew", "/s", found["anew"], found["floor"], None, used_anew.note()),
         compared(f"{name}: pgbench", "/s", found["service"], found["pgbench"], None),
     ]
 

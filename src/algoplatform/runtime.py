@@ -15,6 +15,7 @@ from algoplatform.storage import images
 from algoplatform.storage.database import Database
 from algoplatform.storage.schema import HEAD, REVISIONS, SchemaUnknown, revision
 from algoplatform.storage.search import ImageSearch
+from algoplatform.storage.stamps import Stamps
 
 
 class NotReady(Exception):
@@ -30,6 +31,7 @@ class Runtime:
     images: Images
     revisions: Revisions
     search: ImageSearch
+    stamps: Stamps
     transfer: Transfer
 
     async def require_schema(self) -> None:
@@ -82,5 +84,6 @@ class Runtime:
                 Images(rules, access),
                 Revisions(rules, access),
                 search,
+                Stamps(database),
                 Transfer(rules, access, search),
             )

@@ -14,6 +14,7 @@ from algoplatform import __version__
 from algoplatform.api import auth, health, history, images
 from algoplatform.api.errors import install_handlers, internal_error
 from algoplatform.api.gate import Gate, Slots
+from algoplatform.api.kept import KeptAnswers
 from algoplatform.api.logs import configure_logging
 from algoplatform.api.observability import Observability
 from algoplatform.api.openapi import DocumentedAPI, introduction
@@ -41,7 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
             # What is there by now stays: the collector need not go through it again and again.
             gc.collect()
             gc.freeze()
-            yield {"runtime": runtime}
+            yield {"runtime": runtime, "kept": KeptAnswers(runtime.stamps)}
 
     app = _Application(
         title="算法平台 · algoplatform",

@@ -15,6 +15,7 @@ from algoplatform.api import openapi, wire
 from algoplatform.api.auth import caller_of
 from algoplatform.api.envelope import success, success_of_many
 from algoplatform.api.handling import PREFIX, TAGS, answered, image_id_of, runtime_of, written
+from algoplatform.api.kept import KeptAnswers
 from algoplatform.api.schemas import check_deletion, check_upload_options
 from algoplatform.api.streams import StreamedRecords, Write
 from algoplatform.domain.errors import BadRequest
@@ -103,14 +104,10 @@ async def search(request: Request) -> Response:
     """镜像按条件查询"""
     runtime = runtime_of(request)
     conditions = await _conditions(request, runtime)
-    if conditions.page:
-        async with runtime.database.connection() as connection:
-            records, total = await runtime.search.page(connection, conditions)
-        return answered(request, success_of_many("查询成功", records, total))
-    async with runtime.database.connection() as connection:
-        records = await runtime.search.records(connection, conditions, MAX_PAGE_SIZE + 1)
-    if len(records) <= MAX_PAGE_SIZE:
-        return answered(request, success_of_many("查询成功", records))
+    kept: KeptAnswers = request.scope["state"]["kept"]
+    answer = await kept.fresh(conditions) or await _found(runtime, conditions, kept)
+    if answer:
+        return answered(request, answer)
 
     async def copy(write: Write) -> None:
         with request.app.state.exports.taken():
@@ -118,6 +115,21 @@ async def search(request: Request) -> Response:
                 await runtime.search.copy(connection, conditions, write, keyed=False)
 
     return StreamedRecords(copy, '{"status":"0","res":{"data":[', ']},"msg":"查询成功"}', {})
+
+
+async def _found(runtime: Runtime, conditions: Conditions, kept: KeptAnswers) -> Answer | None:
+    """Read what meets the conditions; None where it is more than is answered in one piece."""
+    stamp, total = await runtime.stamps.earlier(), None
+    async with runtime.database.connection() as connection:
+        if conditions.page:
+            records, total = await runtime.search.page(connection, conditions)
+        else:
+            records = await runtime.search.records(connection, conditions, MAX_PAGE_SIZE + 1)
+    if len(records) > MAX_PAGE_SIZE:
+        return None
+    answer = success_of_many("查询成功", records, total)
+    kept.keep(conditions, stamp, answer)
+    return answer
 
 
 @router.post("/_load", **openapi.LOAD)

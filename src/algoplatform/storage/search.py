@@ -8,6 +8,7 @@ from algoplatform.domain.search import Conditions
 from algoplatform.storage.conditions import Filter
 from algoplatform.storage.database import Connection, abandonable
 from algoplatform.storage.sample import TextSample
+from algoplatform.storage.stamps import STAMP
 
 _FILTERS: Final = 1024
 _TOTALS: Final = 256
@@ -41,25 +42,24 @@ class ImageSearch:
     async def page(self, connection: Connection, conditions: Conditions) -> tuple[list[bytes], int]:
         """Read one page of the records that meet the conditions, and count them all.
 
-        Counting goes through every match, so a total is kept with the snapshot that it was counted in, and counted again
-        unless this statement's own snapshot is the same: no transaction has ended since. The snapshot of a standby does
-        not tell, since it leaves out some of the transactions that are running.
+        Counting goes through every match, so a total is kept with the stamp of the state that it was counted in, and counted
+        again unless this statement's own is the same: no transaction has ended since.
         """
         found = await self._filter(connection, conditions)
         key = (found.where, *map(str, found.arguments))
-        snapshot, total = self._totals.pop(key, ("", 0))
+        stamp, total = self._totals.pop(key, ("", 0))
         # Not fetchrow: to PostgreSQL that is a cursor, for which it does not count in parallel.
         [row] = await connection.fetch(
             f"SELECT ARRAY(SELECT {_BYTES} FROM image WHERE {found.where} ORDER BY image_name, image_tag"
-            f" LIMIT {found.limit} OFFSET {found.offset}), pg_current_snapshot()::text,"
-            f" CASE WHEN pg_current_snapshot()::text <> ${len(found.arguments) + 1} OR pg_is_in_recovery()"
+            f" LIMIT {found.limit} OFFSET {found.offset}), {STAMP},"
+            f" CASE WHEN {STAMP} <> ${len(found.arguments) + 1} OR pg_is_in_recovery()"
             f" THEN (SELECT count(*) FROM image WHERE {found.where}) END",
             *found.arguments,
-            snapshot,
+            stamp,
         )
-        records, snapshot, counted = row
+        records, stamp, counted = row
         total = total if counted is None else counted
-        self._totals[key] = (snapshot, total)
+        self._totals[key] = (stamp, total)
         if len(self._totals) > _TOTALS:
             del self._totals[next(iter(self._totals))]
         return records, total

@@ -1,0 +1,119 @@
+"""Answers that are kept: given again only while nothing is committed, whoever commits and on whatever worker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from algoplatform.api.kept import KeptAnswers
+from algoplatform.storage.database import Database
+from algoplatform.storage.idempotency import Answer
+from algoplatform.storage.stamps import Stamps
+from tests.support.counting import Counter, counting
+from tests.support.images import IMAGES, delete, minimal, records, register, upload
+from tests.support.postgres import execute
+from tests.support.processes import service
+from tests.support.service import serving, settings_for
+
+WRITERS, WRITES = 6, 15
+
+
+@pytest.fixture
+async def counter(database_url: str) -> AsyncIterator[Counter]:
+    """A count of what goes to the test's database."""
+    async with counting(database_url) as counted:
+        yield counted
+
+
+async def test_a_search_that_is_repeated_reads_nothing(counter: Counter) -> None:
+    """Asked again, PostgreSQL tells only that nothing was committed; the answer is the same to the byte."""
+    async with serving(settings_for(counter.dsn)) as client:
+        await register(client, "algo/a")
+        for asked in ({"searchCondition": "algo"}, {"searchCondition": "algo", "page": "1"}, {}):
+            first = await client.get(f"{IMAGES}/_search", params=asked)
+            await client.get(f"{IMAGES}/_search", params=asked)
+            counter.reset()
+            again = await client.post(f"{IMAGES}/_search", json=asked)
+            assert (again.content, counter.statements, counter.round_trips) == (first.content, 1, 1)
+
+
+@pytest.mark.parametrize("page", [{}, {"page": "1"}])
+async def test_every_write_is_seen(database_url: str, page: dict[str, str]) -> None:
+    """A search that is kept by one service shows what another has just registered, updated, uploaded, deleted and restored."""
+    async with serving(settings_for(database_url)) as ours, serving(settings_for(database_url)) as theirs:
+
+        async def seen() -> list[Any]:
+            found = [
+                await records(client, searchCondition="algo", **page) for client in (ours, theirs) for _ in range(2)
+            ]
+            assert all(item == found[0] for item in found)
+            return [record["pics"] for record in found[0]]
+
+        image_id = await register(ours, "algo/a", pics=1)
+        assert await seen() == [1]
+        await theirs.post(f"{IMAGES}/_update", json=minimal("algo/a", imageId=image_id, pics=2))
+        assert await seen() == [2]
+        await upload(ours, [minimal("algo/b", pics=3)])
+        assert await seen() == [2, 3]
+        await delete(theirs, image_id)
+        assert await seen() == [3]
+        await ours.post(f"{IMAGES}/{image_id}/_restore")
+        assert await seen() == [2, 3]
+        execute(database_url, "DELETE FROM image_dependency", "UPDATE image SET live = false, version = version + 1")
+        assert await seen() == []
+
+
+async def test_no_answer_is_older_than_its_request(database_url: str) -> None:
+    """While several write through three workers, every search shows all that was acknowledged before it was sent."""
+    acknowledged: set[str] = set()
+    sent: set[str] = set()
+
+    async def write(client: httpx.AsyncClient, writer: int) -> None:
+        for number in range(WRITES):
+            name = f"algo/w{writer}-{number}"
+            sent.add(name)
+            await register(client, name)
+            acknowledged.add(name)
+
+    async def read(client: httpx.AsyncClient, **asked: str) -> None:
+        while len(acknowledged) < WRITERS * WRITES:
+            before = set(acknowledged)
+            found = {record["imageName"] for record in await records(client, searchCondition="algo", **asked)}
+            assert before <= found <= sent
+
+    async with service(database_url, workers=3) as running, running.client() as client:
+        readers = [read(client), read(client), read(client, page="1", pageSize="1000"), read(client, namespace="algo")]
+        await asyncio.gather(*readers, *(write(client, writer) for writer in range(WRITERS)))
+
+
+async def test_what_was_read_after_a_stamp_is_not_kept_as_older(database_url: str) -> None:
+    """What is committed between a stamp and the reading makes the answer good for once, never for longer."""
+    async with Database.open(database_url) as database:
+        stamps = Stamps(database)
+        kept = KeptAnswers(stamps)
+        before = await stamps.now()
+        execute(database_url, "SELECT pg_current_xact_id()")
+        kept.keep("asked", before, Answer(200, b"read later"))
+        assert await kept.fresh("asked") is None
+        kept.keep("asked", await stamps.now(), Answer(200, b"read anew"))
+        assert await kept.fresh("asked") == Answer(200, b"read anew")
+        kept.keep("asked", "", Answer(200, b"of a standby"))
+        assert await kept.fresh("asked") is None
+
+
+async def test_what_is_kept_is_bounded(database_url: str) -> None:
+    """The latest answers stay, up to a number of bytes; one that is very large does not push out all others."""
+    async with Database.open(database_url) as database:
+        stamps = Stamps(database)
+        kept = KeptAnswers(stamps, most=1_000_000)
+        stamp = await stamps.now()
+        for number in range(1000):
+            kept.keep(number, stamp, Answer(200, bytes(9_000)))
+            assert await kept.fresh(0) is not None
+        kept.keep("large", stamp, Answer(200, bytes(300_000)))
+        held: Callable[[int], bool] = kept._answers.__contains__
+        assert [number for number in range(1000) if held(number)] == [0, *range(1000 - len(kept._answers) + 1, 1000)]
+        assert 900_000 < kept._bytes <= 1_000_000
+        assert kept._bytes == sum(9_000 + 1024 for _ in kept._answers)

@@ -1,0 +1,82 @@
+"""The stamp of a state: the same while nothing is committed, another after every commit, asked for together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import asyncpg
+import pytest
+
+from algoplatform.domain.errors import Unavailable
+from algoplatform.storage.database import Database
+from algoplatform.storage.stamps import Stamps
+from tests.support.counting import counting
+
+WRITE = "INSERT INTO idempotency_key (key, fingerprint, http_status, headers, body) VALUES (gen_random_uuid(), '', 200, '{}', '')"
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A pool of connections to the test's database."""
+    async with Database.open(database_url, size=4) as opened:
+        yield opened
+
+
+async def _write(database: Database) -> None:
+    async with database.connection() as connection:
+        await connection.execute(WRITE)
+
+
+async def test_a_stamp_lasts_until_something_is_committed(database: Database) -> None:
+    """Reading changes nothing; an insert, a delete and a rollback are another state each."""
+    stamps = Stamps(database)
+    seen = [await stamps.earlier()]
+    assert await stamps.now() == await stamps.now() == await stamps.earlier() == seen[0] != ""
+    for statement in (WRITE, "DELETE FROM idempotency_key", f"DO $$BEGIN {WRITE}; RAISE EXCEPTION 'no'; END$$"):
+        async with database.connection() as connection:
+            with suppress(asyncpg.RaiseError):
+                await connection.execute(statement)
+        seen.append(await stamps.now())
+    assert len(set(seen)) == len(seen)
+
+
+async def test_a_stamp_is_not_older_than_its_question(database: Database) -> None:
+    """Whoever asks while another's question is on its way is told of what was committed meanwhile."""
+    stamps = Stamps(database)
+    for _ in range(50):
+        before = await stamps.now()
+        first = asyncio.create_task(stamps.now())
+        await _write(database)
+        assert await stamps.now() != before
+        await first
+
+
+async def test_who_asks_at_once_is_answered_at_once(database_url: str) -> None:
+    """A hundred callers are one question, or two where one was on its way; each gets the answer."""
+    async with counting(database_url) as counter, Database.open(counter.dsn) as database:
+        stamps = Stamps(database)
+        expected = await stamps.now()
+        counter.reset()
+        on_its_way = asyncio.create_task(stamps.now())
+        await asyncio.sleep(0)
+        assert await asyncio.gather(on_its_way, *(stamps.now() for _ in range(100))) == [expected] * 101
+        assert counter.statements == 2
+
+
+async def test_who_gives_up_takes_nobody_along(database: Database) -> None:
+    """A caller that is cancelled while it waits leaves the others their answer."""
+    stamps = Stamps(database)
+    impatient, patient = asyncio.create_task(stamps.now()), asyncio.create_task(stamps.now())
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert await patient == await stamps.now()
+
+
+async def test_without_a_database_everyone_is_told(database_url: str) -> None:
+    """Where PostgreSQL cannot be asked, all who wait are told that it will pass, and the next question is put anew."""
+    async with Database.open(database_url, size=1, timeout=0.2) as database:
+        stamps = Stamps(database)
+        async with database.connection():
+            told = await asyncio.gather(*(stamps.now() for _ in range(5)), return_exceptions=True)
+            assert [type(error) for error in told] == [Unavailable] * 5
+        assert await stamps.now()
