@@ -17,7 +17,7 @@ from tests.support.postgres import execute
 from tests.support.processes import service
 from tests.support.service import serving, settings_for
 
-WRITERS, WRITES = 6, 15
+WRITERS, WAVES = 3, 40
 
 
 @pytest.fixture
@@ -70,22 +70,28 @@ async def test_no_answer_is_older_than_its_request(database_url: str) -> None:
     acknowledged: set[str] = set()
     sent: set[str] = set()
 
-    async def write(client: httpx.AsyncClient, writer: int) -> None:
-        for number in range(WRITES):
-            name = f"algo/w{writer}-{number}"
-            sent.add(name)
-            await register(client, name)
-            acknowledged.add(name)
+    async def write(client: httpx.AsyncClient, name: str) -> None:
+        sent.add(name)
+        await register(client, name)
+        acknowledged.add(name)
 
-    async def read(client: httpx.AsyncClient, **asked: str) -> None:
-        while len(acknowledged) < WRITERS * WRITES:
-            before = set(acknowledged)
-            found = {record["imageName"] for record in await records(client, searchCondition="algo", **asked)}
-            assert before <= found <= sent
+    async def read(client: httpx.AsyncClient) -> None:
+        before = set(acknowledged)
+        found = {record["imageName"] for record in await records(client, searchCondition="algo")}
+        assert before <= found <= sent
+
+    async def read_on(client: httpx.AsyncClient) -> None:
+        while len(acknowledged) < WRITERS * WAVES:
+            await read(client)
+
+    async def write_on(client: httpx.AsyncClient) -> None:
+        # Waves with calm between them: what is kept wrongly is found only while nothing else is committed.
+        for wave in range(WAVES):
+            await asyncio.gather(*(write(client, f"algo/w{writer}-{wave}") for writer in range(WRITERS)))
+            await asyncio.gather(*(read(client) for _ in range(6)))
 
     async with service(database_url, workers=3) as running, running.client() as client:
-        readers = [read(client), read(client), read(client, page="1", pageSize="1000"), read(client, namespace="algo")]
-        await asyncio.gather(*readers, *(write(client, writer) for writer in range(WRITERS)))
+        await asyncio.gather(*(read_on(client) for _ in range(4)), write_on(client))
 
 
 async def test_what_was_read_after_a_stamp_is_not_kept_as_older(database_url: str) -> None:
