@@ -79,6 +79,11 @@ def counted(rows: int) -> dict[int, str]:
     return {1: f"_{rows * 2 // 3:05x}", rows // 200: "第042组", rows // 10: "丙批次"}
 
 
+def single(rows: int) -> list[str]:
+    """What finds one image each, for every image."""
+    return [f"_{index:05x}" for index in range(rows)]
+
+
 def patterns(rows: int) -> dict[str, str]:
     """What to search for where few images of many are to be found, by the kind of pattern."""
     middle = rows // 2

@@ -35,11 +35,8 @@ def _search(
     session: Session, dsn: str, service: Server, floor: Server, pattern: str, name: str, goal: float
 ) -> list[Result]:
     """Ask for one pattern again and again, and in so many ways that no answer is kept until it is asked for again."""
-    path = wire.get(SEARCH, searchCondition=pattern).split()[1].decode()
-    again = load.write_requests(session.folder / "search.txt", [path])
-    # Without `page`, a size says nothing; the zeros make more ways of saying it.
-    ways = [f"{path}&pageSize={'0' * zeros}{size}" for zeros in range(20) for size in range(1, 1001)]
-    anew = load.write_requests(session.folder / "search-anew.txt", ways)
+    again = load.write_requests(session.folder / "search.txt", [path_of(pattern)])
+    anew = load.write_requests(session.folder / "search-anew.txt", ways_to_ask(session.plan.small, pattern))
     [statement] = statements.taken(dsn, lambda connection: statements.search(connection, {"searchCondition": pattern}))
     seconds = session.plan.seconds
     used, used_anew = processor_time(session, service), processor_time(session, service)
@@ -56,6 +53,18 @@ def _search(
         compared(f"{name}, each time anew", "/s", found["anew"], found["floor"], None, used_anew.note()),
         compared(f"{name}: pgbench", "/s", found["service"], found["pgbench"], None),
     ]
+
+
+def path_of(pattern: str) -> str:
+    """Ask for a pattern."""
+    return wire.get(SEARCH, searchCondition=pattern).split()[1].decode()
+
+
+def ways_to_ask(rows: int, pattern: str) -> list[str]:
+    """Ask for as many records in so many ways that no answer is kept until it is asked for again: without `page`, a size says nothing."""
+    single = data.single(rows)
+    patterns = single * 3 if pattern in single else [pattern] * 1000
+    return [f"{path_of(item)}&pageSize={number * 1000 // len(patterns) + 1}" for number, item in enumerate(patterns)]
 
 
 class processor_time:  # noqa: N801 - it is used as the function that it makes
