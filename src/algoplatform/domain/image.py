@@ -109,7 +109,7 @@ class Image(BaseModel):
         values = dict(self._sent)
         for name in INTEGER_FIELDS:
             if type(values.get(name)) is str:
-                values[name] = int(values[name])
+                values[name] = fields.check_integer(values[name])
         return values
 
 

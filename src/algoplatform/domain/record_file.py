@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from algoplatform.domain.errors import BadRequest
-from algoplatform.domain.json_text import DECODER, not_json
+from algoplatform.domain.json_text import DECODER, PATIENT, not_json
 
 MAX_RECORD: Final = 1024 * 1024
 _ENVELOPE: Final = ("status", "res", "msg")
@@ -107,14 +107,17 @@ class _Reader:
     def value(self) -> Any:
         """Read any JSON value, asking for more text until it is whole."""
         self.peek()
+        decoder = DECODER
         while True:
             try:
-                value, end = DECODER.raw_decode(self._text, self._at)
+                value, end = decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
                 if not (self._is_cut(error) and self._may_grow()):
                     raise self.broken(error.pos) from None
-            except (ValueError, RecursionError) as error:
+            except RecursionError as error:
                 raise not_json(error) from None
+            except ValueError:
+                decoder = PATIENT
             else:
                 # A number at the end of the text may go on in the next chunk.
                 whole = type(value) not in (int, float) or end + _CUT_NUMBER < len(self._text)
