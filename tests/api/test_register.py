@@ -58,6 +58,7 @@ async def test_registered_image_is_found_where_location_points(client: httpx.Asy
         ({"pvcSize": 2147483648}, "202", "pvcSize须为0至2147483647的整数"),
         ({"pvcSize": "1e3"}, "202", "pvcSize须为整数"),
         ({"useableFlag": "2"}, "202", "useableFlag须为0、1之一"),
+        ({"algoDesc": "\x1f"}, "202", "algoDesc第1个字符是控制字符（U+001F）"),
         ({"deleteFlag": "1"}, "202", "deleteFlag须为0，不能为“1”"),
         ({"imageId": "a" * 32}, "202", "imageId由服务端生成"),
         ({"factory": "a\nb"}, "202", "factory第2个字符是控制字符（U+000A）"),

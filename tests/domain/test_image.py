@@ -303,6 +303,16 @@ def test_blank() -> None:
     assert not any(map(is_blank, [0, False, [], {}, "0", "\u200b"]))
 
 
+@pytest.mark.parametrize("field", table.ALL)
+def test_separators_are_not_blank(field: str) -> None:
+    """U+001C to U+001F are control characters, though Python strips them as white space: a fault, and never null."""
+    for wrong in ("\x1c", "\x1d\x1e", " \x1f", "\x1f\n"):
+        assert not is_blank(wrong)
+        assert {(name, code) for name, code, _ in faults(minimal() | {field: wrong})} == {(field, table.code_of(field))}
+    assert faults(minimal(algoDesc=" \x1f")) == [("algoDesc", "202", "algoDesc第2个字符是控制字符（U+001F）")]
+    assert faults(minimal(factory="\x1c")) == [("factory", "202", "factory第1个字符是控制字符（U+001C）")]
+
+
 @settings(max_examples=40)
 @given(image_records())
 def test_what_is_rendered_passes_and_renders_alike(record: dict[str, Any]) -> None:

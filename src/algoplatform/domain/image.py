@@ -128,6 +128,9 @@ RECORD_FIELDS: Final[tuple[str, ...]] = (
 
 _FRAMES: Final = ("frameInterval", "frameNumber")
 
+# Control characters that Python, and not Unicode, takes for white space.
+_SEPARATORS: Final = frozenset("\x1c\x1d\x1e\x1f")
+
 _CODES: Final = {
     "imageName": Code.IMAGE_NAME,
     "imageTag": Code.IMAGE_TAG,
@@ -236,13 +239,15 @@ def code_of(name: str) -> Code:
 
 def is_blank(value: object) -> bool:
     """Tell what counts as empty on the wire: null, and strings of nothing but white space."""
-    return value is None or (type(value) is str and not value.strip())
+    return value is None or (type(value) is str and (not value or (value.isspace() and _SEPARATORS.isdisjoint(value))))
 
 
 def _normalise(data: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
     clean, faults = {}, []
     for name, value in data.items():
-        if value is None or (type(value) is str and (not value or value.isspace()) and name in _ORDER):
+        if value is None or (
+            type(value) is str and (not value or value.isspace()) and name in _ORDER and is_blank(value)
+        ):
             continue
         clean[name] = value
     alias = clean.pop("imageports", None)
