@@ -20,6 +20,7 @@ from algoplatform.domain.image import (
     exists_fault,
     identity_of,
     is_blank,
+    label_of,
     missing_faults,
     render,
 )
@@ -290,11 +291,20 @@ def test_words_for_what_only_the_registry_knows() -> None:
     found = dependency_faults([ImageReference.parse("algo/b:1"), ImageReference.parse(f"{long}:1")])
     assert found == [
         Fault("dependencyServiceId", Code.DEPENDENCY, f"{ADVICE}（“algo/b:1”未注册）"),
-        Fault("dependencyServiceId", Code.DEPENDENCY, f"{ADVICE}（“{'a' * 63}…”未注册）"),
+        Fault("dependencyServiceId", Code.DEPENDENCY, f"{ADVICE}（“{'a' * 63}…:1”未注册）"),
     ]
     image = checked(minimal("algo/a", "1", dependencyServiceId="algo/a:1,algo/b:1,algo/c:1"))
     assert [fault.message for fault in missing_faults(image, [2])] == [f"{ADVICE}（“algo/c:1”未注册）"]
     assert exists_fault("algo/a:1") == Fault("imageName", Code.IMAGE_EXISTS, "镜像已注册：algo/a:1")
+    assert exists_fault(f"{long}:{long}").message == f"镜像已注册：{'a' * 63}…:{'a' * 63}…"
+
+
+def test_label_of_a_record() -> None:
+    """A record of a file is called by its name and tag, neither longer than 64 characters, else by its position."""
+    assert label_of(3, "algo/a", "1.0") == "algo/a1.0"
+    assert label_of(3, "a" * 65, "b" * 65) == f"{'a' * 63}…{'b' * 63}…"
+    assert label_of(3, 7, "1.0") == "1.0"
+    assert label_of(3, None, "") == "第3条记录"
 
 
 def test_blank() -> None:

@@ -13,7 +13,7 @@ from algoplatform.domain.access import AccessPolicy, Caller, Scope, covers, outs
 from algoplatform.domain.errors import FileRefused, Unavailable, clip
 from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.fields import check_id
-from algoplatform.domain.image import Image, Rules, check, dependencies_of, identity_of, is_blank
+from algoplatform.domain.image import Image, Rules, check, dependencies_of, identity_of, is_blank, label_of
 from algoplatform.domain.record_file import read_records
 from algoplatform.domain.search import Conditions
 from algoplatform.storage import bulk, staging
@@ -180,8 +180,7 @@ class _Reading:
 
     def _label(self, data: Any) -> str:
         named = data if isinstance(data, dict) else {}
-        parts = [clip(value) for value in (named.get("imageName"), named.get("imageTag")) if isinstance(value, str)]
-        return "".join(parts) or f"第{self.records}条记录"
+        return label_of(self.records, named.get("imageName"), named.get("imageTag"))
 
 
 def _key_faults(key: str | None, data: Any) -> list[Fault]:

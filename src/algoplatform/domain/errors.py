@@ -33,6 +33,12 @@ def clip(text: str, limit: int = CLIP) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def clip_reference(text: str) -> str:
+    """Shorten a reference that is echoed: name and tag each by itself, so that a long name does not hide the tag."""
+    name, _, tag = text.rpartition(":")
+    return f"{clip(name)}:{clip(tag)}"
+
+
 class Malformed(ValueError):
     """A string breaks its grammar; `faults` holds one Chinese sentence for each thing wrong with it."""
 
@@ -136,7 +142,7 @@ class ImageInUse(AlgoplatformError):
     def __init__(self, dependents: Sequence[str], total: int) -> None:
         super().__init__()
         more = f"等{total}个镜像" if total > len(dependents) else ""
-        self.message = f"镜像不能删除，以下镜像依赖它：{'，'.join(clip(name) for name in dependents)}{more}"
+        self.message = f"镜像不能删除，以下镜像依赖它：{'，'.join(map(clip_reference, dependents))}{more}"
 
 
 class Unauthenticated(AlgoplatformError):

@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_camel
 
 from algoplatform.domain import fields
 from algoplatform.domain.dependencies import Dependencies
-from algoplatform.domain.errors import Malformed, clip
+from algoplatform.domain.errors import Malformed, clip, clip_reference
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.reference import ImageName, ImageReference, ImageTag
 
@@ -217,7 +217,7 @@ def render_json(values: Mapping[str, str | int | None]) -> str:
 def dependency_faults(missing: Iterable[ImageReference]) -> list[Fault]:
     """Word the dependencies that are not registered."""
     return [
-        Fault("dependencyServiceId", Code.DEPENDENCY, f"{DEPENDENCY_ADVICE}（“{clip(str(item))}”未注册）")
+        Fault("dependencyServiceId", Code.DEPENDENCY, f"{DEPENDENCY_ADVICE}（“{clip_reference(str(item))}”未注册）")
         for item in missing
     ]
 
@@ -229,7 +229,13 @@ def missing_faults(image: Image, positions: Iterable[int]) -> list[Fault]:
 
 def exists_fault(image: str) -> Fault:
     """Word that a live image has this name and tag already."""
-    return Fault("imageName", Code.IMAGE_EXISTS, f"镜像已注册：{image}")
+    return Fault("imageName", Code.IMAGE_EXISTS, f"镜像已注册：{clip_reference(image)}")
+
+
+def label_of(position: int, name: object, tag: object) -> str:
+    """Name a record of a file as its faults do: its name and tag run together, else its position."""
+    parts = [clip(value) for value in (name, tag) if type(value) is str]
+    return "".join(parts) or f"第{position}条记录"
 
 
 def code_of(name: str) -> Code:
