@@ -174,7 +174,7 @@ async def test_the_first_thousand_faults(client: httpx.AsyncClient) -> None:
         (b'{"status":"-1","res":null,"msg":"x"}', "文件的res须为JSON对象"),
         (b'{"res":{},"x":{}}', "文件的res之外还有镜像信息"),
         (b'{"res":{},"res":{}}', "字段“res”重复"),
-        (b'[{"imageName":"a","imageName":"b"}]', "字段“imageName”重复"),
+        (b'[{"imageName":"a","imageName":"b"}]', "字段“imageName”重复：在第2个字符起的值中"),
         (b"[1,]", "JSON格式错误"),
         (b"[] []", "JSON格式错误"),
         (b"[NaN]", "JSON中不能使用NaN"),
