@@ -203,7 +203,13 @@ def test_unknown_fields() -> None:
         ("useableFlag", "202", "useableFlag须为0、1之一，不能为“9”"),
         ("zz", "202", "zz不是已知字段"),
     ]
-    assert faults(minimal() | {"\ud800": 1}) == [("\\ud800", "202", "\\ud800不是已知字段")]
+    strange = ("\\ud800", "202", "\\ud800不是已知字段")
+    assert faults(minimal() | {"\ud800": 1}) == [strange]
+    assert faults({"\ud800": 1, "zz": 1} | minimal(algoType="0", pics=-1), partial=True) == [
+        ("pics", "202", "pics须为0至2147483647的整数"),
+        ("zz", "202", "zz不是已知字段"),
+        strange,
+    ]
 
 
 def test_frames_of_self_developed_algorithms() -> None:

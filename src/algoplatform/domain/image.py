@@ -175,10 +175,12 @@ def check(data: object, rules: Rules, *, partial: bool = False) -> Checked:
     try:
         image = Image.model_validate(clean, context=rules)
     except ValidationError as error:
+        if strange := fields.not_unicode(clean):
+            # Pydantic stops at these names, and reads no field.
+            rest = check({name: value for name, value in data.items() if name not in strange}, rules, partial=partial)
+            return replace(rest, image=None, faults=[*rest.faults, *map(_unknown_fault, strange)])
         for found in error.errors(include_url=False, include_input=False):
-            if found["loc"]:
-                faults += _faults_of(str(found["loc"][0]), found)
-        faults += map(_unknown_fault, fields.not_unicode(clean))
+            faults += _faults_of(str(found["loc"][0]), found)
     empty = [name for name in _FRAMES if name not in clean and (name in present or not partial)]
     if clean.get("algoType") == SELF_DEVELOPED:
         faults += map(frame_fault, empty)
@@ -267,6 +269,19 @@ def in_field_order(faults: list[Fault]) -> list[Fault]:
     return sorted(faults, key=lambda fault: _ORDER.get(fault.field, len(_ORDER)))
 
 
+def absent_frames(data: Mapping[str, Any]) -> list[str]:
+    """Name the frame fields that a change to a self-developed algorithm leaves as they are stored: they must be there."""
+    return [name for name in _FRAMES if data.get("algoType") == SELF_DEVELOPED and name not in data]
+
+
+def id_of(value: object) -> str | None:
+    """Read the id of a record that is wrong elsewhere."""
+    try:
+        return fields.check_id(value)
+    except ValueError:
+        return None
+
+
 def identity_of(data: Mapping[str, Any]) -> ImageReference | None:
     """Read name and tag out of a record that is wrong elsewhere."""
     try:
@@ -298,6 +313,11 @@ def _faults_of(name: str, found: Mapping[str, Any]) -> list[Fault]:
 
 def _unknown_fault(name: str) -> Fault:
     return Fault(clip(name), Code.FIELD, f"{clip(name)}不是已知字段")
+
+
+def identity_fault() -> Fault:
+    """Word that an update names the image otherwise than it is registered."""
+    return Fault("imageName", Code.IDENTITY_CHANGED, "更新不能修改imageName或imageTag")
 
 
 def frame_fault(name: str) -> Fault:
