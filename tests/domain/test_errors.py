@@ -47,6 +47,7 @@ def test_faults_of_a_file_run_together() -> None:
     shown = [RecordFault(position, f"algo/a{position}", fault) for position, fault in enumerate(FAULTS, 1)]
     whole = errors.FileRefused(shown, 2)
     assert (whole.code, whole.message) == ("-1", "algo/a1:甲algo/a2:乙")
+    assert errors.FileRefused(shown, 2, forbidden=True).code == "240"
     cut = errors.FileRefused(shown, 5)
     assert str(cut) == "algo/a1:甲algo/a2:乙……另有3处错误未列出"
     assert (cut.record_faults, cut.total) == (shown, 5)

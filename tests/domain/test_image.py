@@ -15,10 +15,8 @@ from algoplatform.domain.image import (
     check_registration,
     check_update,
     code_of,
-    dependencies_of,
     dependency_faults,
     exists_fault,
-    identity_of,
     is_blank,
     label_of,
     missing_faults,
@@ -275,20 +273,6 @@ def test_reference_and_dependencies() -> None:
     assert str(image.reference) == "algo/a:1"
     assert [str(item) for item in image.dependencies] == ["algo/b:1", "h:5000/c:2"]
     assert checked(minimal()).dependencies == ()
-
-
-def test_what_a_broken_record_still_tells() -> None:
-    """Name, tag and dependencies are read out of a record that is wrong elsewhere, and out of rubbish never."""
-    data = minimal("algo/a", "1", factory=1, dependencyServiceId="algo/b:1,algo/a:1")
-    assert identity_of(data) == ImageReference.parse("algo/a:1")
-    assert dependencies_of(data) == (ImageReference.parse("algo/b:1"),)
-    for rubbish in (None, 1, True, "", "A", "\ud800", [], ["a"] * 300, {}, dict.fromkeys(map(str, range(300)))):
-        assert identity_of(minimal() | {"imageName": rubbish}) is None
-        assert identity_of(minimal() | {"imageTag": [rubbish]}) is None
-        assert dependencies_of({"dependencyServiceId": rubbish}) == ()
-    assert identity_of({}) is None
-    assert dependencies_of({}) == ()
-    assert dependencies_of({"dependencyServiceId": "a:1" + ",b:1" * 1024}) == ()
 
 
 def test_words_for_what_only_the_registry_knows() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from algoplatform.domain.access import AccessPolicy, Caller, covers, refuse_namespace
+from algoplatform.domain.broken import dependencies_of, id_of, identity_of
 from algoplatform.domain.errors import ImageInUse, ImageNotFound, Refused, VersionConflict
 from algoplatform.domain.faults import Fault
 from algoplatform.domain.image import (
@@ -17,13 +18,10 @@ from algoplatform.domain.image import (
     absent_frames,
     check_registration,
     check_update,
-    dependencies_of,
     dependency_faults,
     exists_fault,
     frame_fault,
-    id_of,
     identity_fault,
-    identity_of,
     in_field_order,
     missing_faults,
 )

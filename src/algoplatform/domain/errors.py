@@ -71,10 +71,9 @@ class Refused(AlgoplatformError):
 class FileRefused(AlgoplatformError):
     """A file breaks rules: the first of its faults in the order of its records, and how many there are in all."""
 
-    def __init__(self, record_faults: Sequence[RecordFault], total: int) -> None:
+    def __init__(self, record_faults: Sequence[RecordFault], total: int, *, forbidden: bool = False) -> None:
         super().__init__()
         # Whoever may not touch one of the records is told so first, by the status.
-        forbidden = any(item.fault.code is Code.FORBIDDEN for item in record_faults)
         self.code = Code.FORBIDDEN if forbidden else Code.BAD_REQUEST
         self.record_faults = record_faults
         self.total = total

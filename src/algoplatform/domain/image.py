@@ -23,7 +23,7 @@ from algoplatform.domain import fields
 from algoplatform.domain.dependencies import Dependencies
 from algoplatform.domain.errors import Malformed, clip, clip_reference
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.reference import ImageName, ImageReference, ImageTag
+from algoplatform.domain.reference import ImageReference
 
 DEPENDENCY_ADVICE: Final = "请检查依赖算法是否正确：镜像名:标签名,镜像名:标签名"
 SELF_DEVELOPED: Final = "0"
@@ -266,38 +266,17 @@ def _normalise(data: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
 
 def in_field_order(faults: list[Fault]) -> list[Fault]:
     """Sort faults as the document's input table lists their fields."""
-    return sorted(faults, key=lambda fault: _ORDER.get(fault.field, len(_ORDER)))
+    return sorted(faults, key=field_order)
+
+
+def field_order(fault: Fault) -> int:
+    """Tell where the fault's field stands in the document's input table; unknown ones stand last."""
+    return _ORDER.get(fault.field, len(_ORDER))
 
 
 def absent_frames(data: Mapping[str, Any]) -> list[str]:
     """Name the frame fields that a change to a self-developed algorithm leaves as they are stored: they must be there."""
     return [name for name in _FRAMES if data.get("algoType") == SELF_DEVELOPED and name not in data]
-
-
-def id_of(value: object) -> str | None:
-    """Read the id of a record that is wrong elsewhere."""
-    try:
-        return fields.check_id(value)
-    except ValueError:
-        return None
-
-
-def identity_of(data: Mapping[str, Any]) -> ImageReference | None:
-    """Read name and tag out of a record that is wrong elsewhere."""
-    try:
-        name, tag = (fields.check_text(data.get(name)) for name in ("imageName", "imageTag"))
-        return ImageReference(ImageName.parse(name), ImageTag.parse(tag))
-    except ValueError:
-        return None
-
-
-def dependencies_of(data: Mapping[str, Any]) -> tuple[ImageReference, ...]:
-    """Read the dependencies on other images out of a record that is wrong elsewhere."""
-    try:
-        listed = Dependencies.parse(fields.check_text(data.get("dependencyServiceId"))).items
-    except ValueError:
-        return ()
-    return tuple(item for item in listed if item != identity_of(data))
 
 
 def _faults_of(name: str, found: Mapping[str, Any]) -> list[Fault]:

@@ -135,9 +135,12 @@ def row(position: int, image: Image, image_id: str) -> StagedRow:
     return position, UUID(image_id), *columns(image), render(image, image_id), *names_and_tags(image.dependencies)
 
 
-def faulty_row(position: int, identity: ImageReference, needs: Sequence[ImageReference]) -> StagedRow:
-    """Make the staged form of a record with faults: others may depend on it, and it on others."""
-    return position, None, str(identity.name), str(identity.tag), *[None] * 8, *names_and_tags(needs)
+def faulty_row(
+    position: int, image_id: str | None, identity: ImageReference | None, needs: Sequence[ImageReference]
+) -> StagedRow:
+    """Make the staged form of a record with faults, as far as it can be read: others may be like it, and depend on it."""
+    name_and_tag = (str(identity.name), str(identity.tag)) if identity else (None, None)
+    return position, UUID(image_id) if image_id else None, *name_and_tag, *[None] * 8, *names_and_tags(needs)
 
 
 async def fill(connection: Connection, rows: AsyncIterator[StagedRow]) -> None:
