@@ -96,7 +96,7 @@ class Problem(BaseModel):
     type: str = Field(description="错误类型：urn:algoplatform:status:状态码")
     title: str = Field(description="错误类型的名称")
     status: int = Field(description="HTTP状态码")
-    detail: str = Field(description="错误描述，字段错误至多三处")
+    detail: str = Field(description="错误描述，字段错误至多三处；errors未列全时说明还有多少处")
     code: str = Field(description="状态码，见状态码表")
     errors: list[ProblemError] = Field(description="每处字段错误")
 

@@ -39,6 +39,11 @@ def clip_reference(text: str) -> str:
     return f"{clip(name)}:{clip(tag)}"
 
 
+def unlisted(count: int) -> str:
+    """Word that so many more faults exist than are listed."""
+    return f"……另有{count}处错误未列出" if count > 0 else ""
+
+
 class Malformed(ValueError):
     """A string breaks its grammar; `faults` holds one Chinese sentence for each thing wrong with it."""
 
@@ -81,8 +86,7 @@ class FileRefused(AlgoplatformError):
     @property
     def message(self) -> str:  # type: ignore[override]  # derived: the faults may be cut to what an answer can hold
         """Run the faults together as the document does, then say how many more there are."""
-        more = self.total - len(self.record_faults)
-        return "".join(map(str, self.record_faults)) + (f"……另有{more}处错误未列出" if more > 0 else "")
+        return "".join(map(str, self.record_faults)) + unlisted(self.total - len(self.record_faults))
 
 
 class BadRequest(AlgoplatformError):
