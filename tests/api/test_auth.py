@@ -341,6 +341,12 @@ async def test_upload_names_what_is_outside(service: httpx.AsyncClient) -> None:
     assert answer.json()["msg"] == (
         "vse/b1.0:当前用户不能操作命名空间“vse”的镜像plain1.0:当前用户不能操作不属于任何命名空间的镜像algo/c1.0:factory不能为空"
     )
+    broken = await upload(service, [minimal("algo/a"), minimal("vse/b", tag="-")])
+    assert broken.json()["status"] == "240"
+    assert broken.json()["msg"].startswith("vse/b-:当前用户不能操作命名空间“vse”的镜像vse/b-:imageTag")
+    late = await upload(service, [*(minimal(f"algo/{number}", factory="") for number in range(1000)), minimal("vse/b")])
+    assert (late.status_code, late.json()["status"]) == (403, "240")
+    assert late.json()["msg"].endswith("……另有1处错误未列出")
     assert await records(service) == []
     assert (await upload(service, file[:1])).status_code == 200
 

@@ -46,6 +46,19 @@ async def test_in_both_forms(
     assert problem.json()["detail"] == answer.json()["msg"]
 
 
+async def test_more_faults_than_an_answer_holds(client: httpx.AsyncClient) -> None:
+    """Faults of a record for which there is no room are counted, in the message and in the problem's detail."""
+    body = minimal() | {f"{'k' * 60}{number:04}": 1 for number in range(5000)}
+    answer = await client.post(f"{IMAGES}/_register", json=body)
+    listed = answer.json()["msg"].count("不是已知字段")
+    assert answer.json()["msg"].endswith(f"……另有{5000 - listed}处错误未列出")
+    problem = await client.post(f"{IMAGES}/_register", json=body, headers={"accept": PROBLEM})
+    errors = problem.json()["errors"]
+    assert 0 < len(errors) < listed < 5000
+    assert problem.json()["detail"].endswith(f"0002不是已知字段……另有{5000 - len(errors)}处错误未列出")
+    assert max(len(answer.content), len(problem.content)) <= 256 * 1024
+
+
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.support import record_fields as table
-from tests.support.images import IMAGES, PLATFORM, minimal, records, register, upload
+from tests.support.images import IMAGES, PLATFORM, delete, minimal, records, register, upload
 
 MAX_ANSWER = 256 * 1024
 LONG = "ABCDEFGHIJ" * 10_000
@@ -38,6 +38,8 @@ EVERYWHERE = {
     "overflow": "2147483648",
     "64 bits": "9223372036854775808",
     "huge": "1" * 4000,
+    "more digits than Python reads": "1" * 5000,
+    "digits in a string": '"' + "1" * 5000 + '"',
     "100 KB": json.dumps(LONG),
     "list": "[]",
     "object": "{}",
@@ -55,7 +57,6 @@ UNREADABLE = {
     "deep list": b"[" * 100_000,
     "deep object": b'{"a":' * 100_000,
     "deep and closed": b"[" * 100_000 + b"]" * 100_000,
-    "digits": b'{"pvcSize":' + b"1" * 5000 + b"}",
     "UTF-16": '{"imageName":"algo/a"}'.encode("utf-16"),
     "UTF-32": '{"imageName":"algo/a"}'.encode("utf-32"),
     "GBK": '{"factory":"易华录"}'.encode("gbk"),
@@ -255,6 +256,29 @@ async def test_very_many_and_very_long_keys(client: httpx.AsyncClient, kept: str
     keys = json.dumps({LONG: minimal(), "\ud800": minimal(), "": minimal(), "../x": minimal(tag="9")}).encode()
     message = refused(await upload(client, keys))
     assert message.count("须为32位小写十六进制字符串") == 4
+
+
+async def test_long_names_are_never_echoed_whole(client: httpx.AsyncClient) -> None:
+    """What is right and long is clipped as what is wrong is: names, tags and namespaces, in every refusal and label."""
+    name, tag = "s" * 100 + "/" + "n" * 100, "t" * 100
+    needed = await register(client, name, tag)
+    await register(client, "algo/b", tag, dependencyServiceId=f"{name}:{tag}")
+    await register(client, name, "t" * 101, dependencyServiceId=f"{name}:{tag}")
+    twice = [minimal(name, tag), minimal(name, tag, pvcSize="x", dependencyServiceId=f"{name}:{'u' * 100}")]
+    claim = {"imageId": needed, "userResult": {"authority": 3, "namespace": "algo"}}
+    shown, label = f"{'s' * 63}…:{'t' * 63}…", f"{'s' * 63}…{'t' * 63}…"
+    for answer, told in (
+        (await post(client, "_register", json.dumps(minimal(name, tag)).encode()), f"镜像已注册：{shown}"),
+        (await post(client, "_register", json.dumps(twice[1]).encode()), f"“{'s' * 63}…:{'u' * 63}…”未注册"),
+        (await delete(client, needed), f"依赖它：algo/b:{'t' * 63}…，{shown}"),
+        (await post(client, "_delete", json.dumps(claim).encode()), f"命名空间“{'s' * 63}…”"),
+        (await upload(client, twice, onConflict="fail"), f"{label}:文件中重复"),
+        (await upload(client, twice, onConflict="fail"), f"{label}:pvcSize须为整数"),
+        (await upload(client, twice, onConflict="fail"), f"{label}:镜像已注册：{shown}"),
+    ):
+        message = refused(answer)
+        assert told in message
+        assert all(letter * 65 not in message for letter in "snt"), message
 
 
 USERS: list[Any] = [

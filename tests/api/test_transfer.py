@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.images import IMAGES, delete, minimal, records, register, upload
 
+IMAGE_ID = "0123456789abcdef" * 2
+
 
 async def load(client: httpx.AsyncClient, **conditions: Any) -> bytes:
     answer = await client.post(f"{IMAGES}/_load", json=conditions)
@@ -152,12 +154,95 @@ async def test_every_fault_of_every_record(client: httpx.AsyncClient) -> None:
     assert (entry["image"], entry["field"]) == ("algo/broken1.0", "pvcSize")
 
 
+async def told(client: httpx.AsyncClient, content: Any, **query: str) -> list[tuple[str, str, str]]:
+    """Upload what is refused, and give the faults as a problem lists them: image, field and code."""
+    answer = await client.post(
+        f"{IMAGES}/_upload",
+        params=query,
+        files={"file": json.dumps(content)},
+        headers={"accept": "application/problem+json"},
+    )
+    assert answer.status_code == 422, answer.text
+    errors = answer.json()["errors"]
+    assert answer.json()["detail"] == f"文件中有{len(errors)}处错误，未写入任何数据"
+    return [(entry["image"], entry["field"], entry["code"]) for entry in errors]
+
+
+async def test_broken_records_are_held_against_the_file_and_the_registry(client: httpx.AsyncClient) -> None:
+    """A record whose name or tag cannot be read still has its missing dependencies told, under the same label."""
+    lost = {"dependencyServiceId": "no/such:1,algo/ok:1.0"}
+    content = [
+        minimal("UPPER", **lost),
+        minimal(tag="-", **lost),
+        {"dependencyServiceId": "no/such:1"},
+        minimal("algo/ok"),
+        minimal("algo/ok", pvcSize="x", **lost),
+    ]
+    assert await told(client, content) == [
+        ("UPPER1.0", "imageName", "221"),
+        ("UPPER1.0", "dependencyServiceId", "308"),
+        ("algo/a-", "imageTag", "222"),
+        ("algo/a-", "dependencyServiceId", "308"),
+        *(("第3条记录", field, code) for field, code in (("imageName", "221"), ("imageTag", "222"))),
+        *(("第3条记录", field, "202") for field in ("factory", "algoName")),
+        *(("第3条记录", field, code) for field, code in (("algoType", "211"), ("dependencyServiceId", "308"))),
+        ("algo/ok1.0", "imageName", "203"),
+        ("algo/ok1.0", "pvcSize", "202"),
+        ("algo/ok1.0", "dependencyServiceId", "308"),
+    ]
+
+
+@pytest.mark.parametrize("broken", [{"env": "x"}, {"imageName": "UPPER"}, {"imageTag": None}])
+@pytest.mark.parametrize("first", [True, False])
+async def test_repeated_id_of_a_broken_record(client: httpx.AsyncClient, broken: dict[str, Any], first: bool) -> None:
+    """An imageId that comes twice is told although one of the two records is wrong otherwise."""
+    pair = [minimal("algo/a", imageId="1" * 32) | broken, minimal("algo/b", imageId="1" * 32)]
+    content = pair if first else pair[::-1]
+    message = (await upload(client, content)).json()["msg"]
+    assert message.count("imageId在文件中重复：与第1条记录相同") == 1
+    assert len(await told(client, content)) == 2
+    keyed = "{" + ",".join(f'"{IMAGE_ID}":{json.dumps(item)}' for item in content) + "}"
+    assert "重复" not in (await upload(client, keyed.encode())).json()["msg"]
+    keyed = keyed.replace("1" * 32, "")
+    assert "imageId在文件中重复：与第1条记录相同" in (await upload(client, keyed.encode())).json()["msg"]
+
+
+async def test_faults_of_a_record_stand_in_the_documents_order(client: httpx.AsyncClient) -> None:
+    """Whether a record, its key, the file or the registry shows them: faults come as the input table lists their fields."""
+    await register(client, "algo/a")
+    broken = minimal("algo/a", zz=1, deleteFlag="1", env="x", factory="", dependencyServiceId="no/such:1")
+    content = {"1" * 32: minimal("algo/a", imageId="1" * 32), "X": broken}
+    assert await told(client, content, onConflict="fail") == [
+        ("algo/a1.0", "imageName", "203"),
+        ("algo/a1.0", "imageId", "202"),
+        ("algo/a1.0", "imageName", "203"),
+        ("algo/a1.0", "imageName", "203"),
+        ("algo/a1.0", "factory", "202"),
+        ("algo/a1.0", "dependencyServiceId", "308"),
+        ("algo/a1.0", "env", "217"),
+        ("algo/a1.0", "deleteFlag", "202"),
+        ("algo/a1.0", "zz", "202"),
+    ]
+    message = (await upload(client, content, onConflict="fail")).json()["msg"]
+    parts = ["键“X”", "与第1条记录的镜像名和标签相同", "factory", "no/such", "env", "deleteFlag", "zz"]
+    assert sorted(parts, key=message.index) == parts
+    broken |= {"imageId": "1" * 32}
+    errors = await told(client, [content["1" * 32], broken])
+    assert [field for _, field, _ in errors[:2]] == ["imageId", "imageName"]
+
+
 async def test_the_first_thousand_faults(client: httpx.AsyncClient) -> None:
     """A file with very many faults gets the first thousand of them, and their number, in an answer of bounded size."""
     bad = [minimal(f"algo/{n}", dependencyServiceId=f"algo/none{n}:1") for n in range(1500)]
     answer = await upload(client, bad)
     assert answer.json()["msg"].count("未注册") == 1000
     assert answer.json()["msg"].endswith("……另有500处错误未列出")
+    for image in bad:
+        image["env"] = "x"
+    message = (await upload(client, bad)).json()["msg"]
+    assert message.endswith("……另有2000处错误未列出")
+    assert message.index("none499:1") < message.index("algo/4991.0:env")
+    assert "algo/5001.0" not in message
     long = [minimal(f"algo/{n}", env=",".join(f"{k}x{'y' * 80}" for k in range(40))) for n in range(500)]
     answer = await upload(client, long)
     assert len(answer.content) <= 256 * 1024
@@ -174,7 +259,7 @@ async def test_the_first_thousand_faults(client: httpx.AsyncClient) -> None:
         (b'{"status":"-1","res":null,"msg":"x"}', "文件的res须为JSON对象"),
         (b'{"res":{},"x":{}}', "文件的res之外还有镜像信息"),
         (b'{"res":{},"res":{}}', "字段“res”重复"),
-        (b'[{"imageName":"a","imageName":"b"}]', "字段“imageName”重复"),
+        (b'[{"imageName":"a","imageName":"b"}]', "字段“imageName”重复：在第2个字符起的值中"),
         (b"[1,]", "JSON格式错误"),
         (b"[] []", "JSON格式错误"),
         (b"[NaN]", "JSON中不能使用NaN"),

@@ -1,5 +1,6 @@
 """`_update`: what changes, what stays, and what stands against it."""
 
+import json
 from typing import Any
 
 import httpx
@@ -57,6 +58,53 @@ async def test_refused(client: httpx.AsyncClient, fields: dict[str, Any], http: 
     assert (answer.status_code, answer.json()["status"]) == (http, status)
     assert message in answer.json()["msg"]
     assert await records(client) == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "statuses", "message"),
+    [
+        ({"imageTag": "zz", "env": "x"}, ["219", "217"], "更新不能修改imageName或imageTag；env第1项“x”缺少“:”"),
+        ({"imageName": "algo/b", "imageTag": ""}, ["219", "222"], "更新不能修改imageName或imageTag；imageTag不能为空"),
+        ({"imageName": "A", "imageTag": "1.0"}, ["221"], "imageName“A”"),
+        ({"imageName": "A", "imageTag": "2.0"}, ["221", "219"], "imageName“A”"),
+        (
+            {"algoType": "0", "env": "x"},
+            ["502", "503", "217"],
+            "frameInterval不能为空；frameNumber不能为空；env第1项“x”缺少“:”",
+        ),
+        ({"algoType": "0", "frameInterval": "x"}, ["202", "503"], "frameInterval须为整数；frameNumber不能为空"),
+        ({"algoType": "0", "frameInterval": None}, ["502", "503"], "frameInterval不能为空；frameNumber不能为空"),
+        (
+            {"imageTag": "zz", "algoType": "0", "frameNumber": 1, "pics": -1, "dependencyServiceId": "no/such:1"},
+            ["219", "202", "308", "502"],
+            "更新不能修改imageName或imageTag；pics",
+        ),
+        ({"\ud800": 1, "imageName": None}, ["221", "202"], "imageName不能为空；\\ud800不是已知字段"),
+        ({"imageId": "0" * 32, "imageTag": "zz", "algoType": "0", "env": "x"}, ["217"], "env第1项“x”缺少“:”"),
+        ({"imageId": "x", "imageTag": "zz", "algoType": "0", "env": "x"}, ["202", "217"], "imageId须为32位"),
+    ],
+)
+async def test_all_faults_at_once(
+    client: httpx.AsyncClient, fields: dict[str, Any], statuses: list[str], message: str
+) -> None:
+    """What is wrong with the record and what the stored image says against it come together, in the document's order."""
+    body = json.dumps(minimal(imageId=await register(client)) | fields)
+    headers = {"content-type": "application/json"}
+    answer = await client.post(f"{IMAGES}/_update", content=body, headers=headers)
+    assert answer.json()["status"] == statuses[0]
+    assert answer.json()["msg"].startswith(message)
+    headers["accept"] = "application/problem+json"
+    problem = await client.post(f"{IMAGES}/_update", content=body, headers=headers)
+    assert [entry["code"] for entry in problem.json()["errors"]] == statuses
+
+
+async def test_stored_frames_count_beside_other_faults(client: httpx.AsyncClient) -> None:
+    """Frames that are stored, or needed by no algorithm of this type, are no fault of a record that has others."""
+    image_id = await register(client, algoType="0", frameInterval=1, frameNumber=2)
+    for algo_type in ("0", "1"):
+        answer = await update(client, minimal(imageId=image_id, algoType=algo_type, env="x"))
+        assert answer.json()["status"] == "217"
+        assert "frame" not in answer.json()["msg"]
 
 
 async def test_stored_frames_satisfy_a_self_developed_algorithm(client: httpx.AsyncClient) -> None:

@@ -66,8 +66,12 @@ def test_require() -> None:
 
 
 def test_words_of_a_refusal() -> None:
-    """The refusal names the image's namespace, or says that it has none; a file's record says the same."""
-    for namespace, words in (("algo", "命名空间“algo”"), (None, "不属于任何命名空间")):
+    """The refusal names the image's namespace, of which it echoes 64 characters at most, or says that it has none; a file's record says the same."""
+    for namespace, words in (
+        ("algo", "命名空间“algo”"),
+        ("a" * 65, f"命名空间“{'a' * 63}…”"),
+        (None, "不属于任何命名空间"),
+    ):
         assert str(refuse_namespace(namespace)) == f"当前用户不能操作{words}的镜像"
         fault = outside_fault(namespace)
         assert (fault.field, fault.code, fault.message) == ("imageName", "240", f"当前用户不能操作{words}的镜像")

@@ -3,7 +3,7 @@
 import pytest
 
 from algoplatform.domain import errors
-from algoplatform.domain.errors import AlgoplatformError, clip
+from algoplatform.domain.errors import AlgoplatformError, clip, clip_reference
 from algoplatform.domain.faults import Code, Fault, RecordFault
 
 FAULTS = [Fault("imageTag", Code.IMAGE_TAG, "甲"), Fault("env", Code.ENV, "乙")]
@@ -22,7 +22,7 @@ FAULTS = [Fault("imageTag", Code.IMAGE_TAG, "甲"), Fault("env", Code.ENV, "乙"
         (
             errors.ImageInUse(["a" * 70 + ":1"], 7),
             "220",
-            "镜像不能删除，以下镜像依赖它：" + "a" * 63 + "…等7个镜像",
+            "镜像不能删除，以下镜像依赖它：" + "a" * 63 + "…:1等7个镜像",
         ),
         (errors.Forbidden("不可"), "240", "不可"),
         (errors.Unauthenticated("缺少令牌", token_given=False), "-401", "缺少令牌"),
@@ -47,6 +47,7 @@ def test_faults_of_a_file_run_together() -> None:
     shown = [RecordFault(position, f"algo/a{position}", fault) for position, fault in enumerate(FAULTS, 1)]
     whole = errors.FileRefused(shown, 2)
     assert (whole.code, whole.message) == ("-1", "algo/a1:甲algo/a2:乙")
+    assert errors.FileRefused(shown, 2, forbidden=True).code == "240"
     cut = errors.FileRefused(shown, 5)
     assert str(cut) == "algo/a1:甲algo/a2:乙……另有3处错误未列出"
     assert (cut.record_faults, cut.total) == (shown, 5)
@@ -73,6 +74,13 @@ def test_clip(text: str, shown: str) -> None:
     """What is echoed has at most 64 characters and can be written as UTF-8."""
     assert clip(text) == shown
     clip(text).encode()
+
+
+def test_clip_of_a_reference() -> None:
+    """Name and tag are values of their own: neither is echoed longer than 64 characters, and the tag is always seen."""
+    assert clip_reference("h:5000/a:1") == "h:5000/a:1"
+    assert clip_reference(f"{'a' * 64}:{'b' * 64}") == f"{'a' * 64}:{'b' * 64}"
+    assert clip_reference(f"{'a' * 65}:{'b' * 65}") == f"{'a' * 63}…:{'b' * 63}…"
 
 
 def test_clip_of_surrogates_is_no_longer_than_64() -> None:

@@ -15,11 +15,10 @@ from algoplatform.domain.image import (
     check_registration,
     check_update,
     code_of,
-    dependencies_of,
     dependency_faults,
     exists_fault,
-    identity_of,
     is_blank,
+    label_of,
     missing_faults,
     render,
 )
@@ -81,13 +80,13 @@ def test_blank_optional_field_is_null(field: str) -> None:
 @pytest.mark.parametrize("field", table.INTEGERS)
 def test_integer_field(field: str) -> None:
     """Whole numbers come as numbers or digits, and are stored as numbers."""
-    for given_, stored in ((0, 0), (2**31 - 1, 2**31 - 1), ("0", 0), ("007", 7), ("2147483647", 2**31 - 1)):
+    for given_, stored in ((0, 0), (2**31 - 1, 2**31 - 1), ("0", 0), ("0" * 5000 + "7", 7), ("2147483647", 2**31 - 1)):
         value = checked(minimal() | {field: given_}).values()[field]
         assert (value, type(value)) == (stored, int)
     wrong: Any
-    for wrong in (True, False, 1.0, 0.5, float("inf"), "1e3", "1.0", " 1", "+1", "-1", "１", "9" * 33, [], {}, [1]):
+    for wrong in (True, False, 1.0, 0.5, float("inf"), "1e3", "1.0", " 1", "+1", "-1", "１", "1_0", [], {}, [1]):
         assert faults(minimal() | {field: wrong}) == [(field, "202", f"{field}须为整数")]
-    for wrong in (-1, 2**31, 10**400, "2147483648", "9" * 32):
+    for wrong in (-1, 2**31, 10**400, "2147483648", "10000000000", "9" * 33, "9" * 5000, "0" * 40 + "2147483648"):
         assert faults(minimal() | {field: wrong}) == [(field, "202", f"{field}须为0至2147483647的整数")]
 
 
@@ -130,19 +129,19 @@ def test_description_may_hold_tabs_and_newlines() -> None:
 
 @pytest.mark.parametrize(
     ("field", "allowed", "words"),
-    [("algoType", "012", "0、1、2"), ("useableFlag", "01", "0、1"), ("deleteFlag", "0", "0")],
+    [("algoType", "012", "0、1、2之一"), ("useableFlag", "01", "0、1之一"), ("deleteFlag", "0", "0")],
 )
 def test_choices(field: str, allowed: str, words: str) -> None:
-    """A choice is one of the strings listed; what was sent is told where it is a string."""
+    """A choice is one of the strings listed, or the only one; what was sent is told where it is a string."""
     code = table.code_of(field)
     wrong: Any
     for value in allowed:
         assert checked(minimal(frameInterval=1, frameNumber=1) | {field: value}).values()[field] == value
     for wrong in ("3", "00", " 0", "０", "x" * 65):
         shown = wrong if len(wrong) < 65 else "x" * 63 + "…"
-        assert faults(minimal() | {field: wrong}) == [(field, code, f"{field}须为{words}之一，不能为“{shown}”")]
+        assert faults(minimal() | {field: wrong}) == [(field, code, f"{field}须为{words}，不能为“{shown}”")]
     for wrong in (0, 1, True, 0.0, [], {}):
-        assert faults(minimal() | {field: wrong}) == [(field, code, f"{field}须为{words}之一（字符串）")]
+        assert faults(minimal() | {field: wrong}) == [(field, code, f"{field}须为{words}（字符串）")]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +201,13 @@ def test_unknown_fields() -> None:
         ("useableFlag", "202", "useableFlag须为0、1之一，不能为“9”"),
         ("zz", "202", "zz不是已知字段"),
     ]
-    assert faults(minimal() | {"\ud800": 1}) == [("\\ud800", "202", "\\ud800不是已知字段")]
+    strange = ("\\ud800", "202", "\\ud800不是已知字段")
+    assert faults(minimal() | {"\ud800": 1}) == [strange]
+    assert faults({"\ud800": 1, "zz": 1} | minimal(algoType="0", pics=-1), partial=True) == [
+        ("pics", "202", "pics须为0至2147483647的整数"),
+        ("zz", "202", "zz不是已知字段"),
+        strange,
+    ]
 
 
 def test_frames_of_self_developed_algorithms() -> None:
@@ -270,37 +275,42 @@ def test_reference_and_dependencies() -> None:
     assert checked(minimal()).dependencies == ()
 
 
-def test_what_a_broken_record_still_tells() -> None:
-    """Name, tag and dependencies are read out of a record that is wrong elsewhere, and out of rubbish never."""
-    data = minimal("algo/a", "1", factory=1, dependencyServiceId="algo/b:1,algo/a:1")
-    assert identity_of(data) == ImageReference.parse("algo/a:1")
-    assert dependencies_of(data) == (ImageReference.parse("algo/b:1"),)
-    for rubbish in (None, 1, True, "", "A", "\ud800", [], ["a"] * 300, {}, dict.fromkeys(map(str, range(300)))):
-        assert identity_of(minimal() | {"imageName": rubbish}) is None
-        assert identity_of(minimal() | {"imageTag": [rubbish]}) is None
-        assert dependencies_of({"dependencyServiceId": rubbish}) == ()
-    assert identity_of({}) is None
-    assert dependencies_of({}) == ()
-    assert dependencies_of({"dependencyServiceId": "a:1" + ",b:1" * 1024}) == ()
-
-
 def test_words_for_what_only_the_registry_knows() -> None:
     """Missing dependencies and a name that is taken have their words and statuses."""
     long = "a" * 100
     found = dependency_faults([ImageReference.parse("algo/b:1"), ImageReference.parse(f"{long}:1")])
     assert found == [
         Fault("dependencyServiceId", Code.DEPENDENCY, f"{ADVICE}（“algo/b:1”未注册）"),
-        Fault("dependencyServiceId", Code.DEPENDENCY, f"{ADVICE}（“{'a' * 63}…”未注册）"),
+        Fault("dependencyServiceId", Code.DEPENDENCY, f"{ADVICE}（“{'a' * 63}…:1”未注册）"),
     ]
     image = checked(minimal("algo/a", "1", dependencyServiceId="algo/a:1,algo/b:1,algo/c:1"))
     assert [fault.message for fault in missing_faults(image, [2])] == [f"{ADVICE}（“algo/c:1”未注册）"]
     assert exists_fault("algo/a:1") == Fault("imageName", Code.IMAGE_EXISTS, "镜像已注册：algo/a:1")
+    assert exists_fault(f"{long}:{long}").message == f"镜像已注册：{'a' * 63}…:{'a' * 63}…"
+
+
+def test_label_of_a_record() -> None:
+    """A record of a file is called by its name and tag, neither longer than 64 characters, else by its position."""
+    assert label_of(3, "algo/a", "1.0") == "algo/a1.0"
+    assert label_of(3, "a" * 65, "b" * 65) == f"{'a' * 63}…{'b' * 63}…"
+    assert label_of(3, 7, "1.0") == "1.0"
+    assert label_of(3, None, "") == "第3条记录"
 
 
 def test_blank() -> None:
     """Blank is null and strings of white space, and nothing that is merely false."""
     assert all(map(is_blank, BLANKS))
     assert not any(map(is_blank, [0, False, [], {}, "0", "\u200b"]))
+
+
+@pytest.mark.parametrize("field", table.ALL)
+def test_separators_are_not_blank(field: str) -> None:
+    """U+001C to U+001F are control characters, though Python strips them as white space: a fault, and never null."""
+    for wrong in ("\x1c", "\x1d\x1e", " \x1f", "\x1f\n"):
+        assert not is_blank(wrong)
+        assert {(name, code) for name, code, _ in faults(minimal() | {field: wrong})} == {(field, table.code_of(field))}
+    assert faults(minimal(algoDesc=" \x1f")) == [("algoDesc", "202", "algoDesc第2个字符是控制字符（U+001F）")]
+    assert faults(minimal(factory="\x1c")) == [("factory", "202", "factory第1个字符是控制字符（U+001C）")]
 
 
 @settings(max_examples=40)

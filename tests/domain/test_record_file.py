@@ -85,11 +85,13 @@ def test_forms_of_a_file(text: str, records: list[Any]) -> None:
         (b'{"res":{},"k":{}}', "文件的res之外还有镜像信息"),
         (b'{"res":{},"res":{}}', "JSON对象中字段“res”重复"),
         (b'{"msg":1,"msg":1,"res":{}}', "JSON对象中字段“msg”重复"),
-        (b'[{"a":1,"a":2}]', "JSON对象中字段“a”重复"),
-        (b"[[NaN]]", "JSON中不能使用NaN"),
-        (b"[-Infinity]", "JSON中不能使用-Infinity"),
+        (b'[{"a":1,"a":2}]', "JSON对象中字段“a”重复：在第2个字符起的值中"),
+        ('{"易":{}, "k":\n{"a":{"b":1,"b":2}}}'.encode(), "JSON对象中字段“b”重复：在第15个字符起的值中"),
+        (b"[{},[NaN]]", "JSON中不能使用NaN：在第5个字符起的值中"),
+        (b"[-Infinity]", "JSON中不能使用-Infinity：在第2个字符起的值中"),
         (b"[" * 100_000, "JSON格式错误：嵌套过深"),
-        (b"[" + b"9" * 5000 + b"]", "JSON格式错误：数字过长"),
+        (b"[" + b"9" * 5000 + b",]", "JSON格式错误：第5003个字符"),
+        (b"[[" + b"9" * 5000 + b"," + b"[" * 100_000, "JSON格式错误：嵌套过深"),
         (b'["\xff"]', "文件不是UTF-8编码"),
         (b'["\xe6\x98', "文件不是UTF-8编码"),
         ("[]".encode("utf-16"), "文件不是UTF-8编码"),
@@ -118,6 +120,13 @@ def test_records_come_before_the_file_has_ended() -> None:
         raise AssertionError("read on")
 
     assert next(read_records(chunks())) == (None, {"a": 1})
+
+
+def test_number_of_very_many_digits() -> None:
+    """A number of more digits than Python reads is cut, wherever a chunk ends: the record's check finds it too large."""
+    data = b'[{"a":-' + b"9" * 5000 + b',"b":1},' + b"9" * 5000 + b"]"
+    for cuts in ((), (4200,), (5007,), (5008, 5014), (10_000,), (10_012,), tuple(range(4000, len(data), 7))):
+        assert read(data, *cuts) == [(None, {"a": -int("9" * 31), "b": 1}), (None, int("9" * 32))]
 
 
 def test_one_record_is_limited() -> None:

@@ -16,7 +16,7 @@ from algoplatform.domain.errors import Unavailable
 from algoplatform.domain.search import Conditions
 from algoplatform.storage.database import Connection, Database, retried
 from algoplatform.storage.search import ImageSearch
-from tests.support.images import IMAGES, delete, minimal, records, register
+from tests.support.images import IMAGES, delete, minimal, records, register, upload
 from tests.support.service import serving, settings_for
 
 WAITING = "SELECT array_agg(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -127,6 +127,18 @@ async def test_statement_that_takes_too_long(database_url: str) -> None:
         async with _locked(database_url):
             _assert_unavailable(await client.get(f"{IMAGES}/_search"))
         assert await records(client) == []
+
+
+async def test_lock_that_takes_too_long(database_url: str) -> None:
+    """Where the operator sets a lock_timeout, a write that waits too long for a row is asked to come again, and then done."""
+    async with serving(settings_for(f"{database_url}&lock_timeout=100ms", pool_size=1)) as client:
+        body = minimal(imageId=await register(client))
+        async with _connected(database_url) as other, other.transaction():
+            await other.execute("SELECT FROM image FOR UPDATE")
+            for headers in ({}, {"Idempotency-Key": "k"}):
+                _assert_unavailable(await client.post(f"{IMAGES}/_update", json=body, headers=headers))
+            _assert_unavailable(await upload(client, [minimal(factory="新")]))
+        assert (await client.post(f"{IMAGES}/_update", json=body, headers=headers)).status_code == 200
 
 
 async def test_connection_ended_by_an_administrator(client: httpx.AsyncClient, database_url: str) -> None:

@@ -7,7 +7,14 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from algoplatform.domain.errors import AlgoplatformError, BadRequest, BodyTooSlow, FileRefused, Unauthenticated
+from algoplatform.domain.errors import (
+    AlgoplatformError,
+    BadRequest,
+    BodyTooSlow,
+    FileRefused,
+    Unauthenticated,
+    unlisted,
+)
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.storage.idempotency import Answer
 
@@ -129,10 +136,7 @@ def _envelope(error: AlgoplatformError) -> dict[str, Any]:
         message = FileRefused(error.record_faults[:shown], error.total).message
     elif error.faults:
         shown = _fitting(error.faults, lambda fault: fault.message)
-        rest = len(error.faults) - shown
-        message = "；".join(fault.message for fault in error.faults[:shown]) + (
-            f"……另有{rest}处错误未列出" if rest else ""
-        )
+        message = "；".join(fault.message for fault in error.faults[:shown]) + unlisted(len(error.faults) - shown)
     else:
         message = error.message
     return {"status": error.code, "res": None, "msg": message}
@@ -141,23 +145,28 @@ def _envelope(error: AlgoplatformError) -> dict[str, Any]:
 def _problem(error: AlgoplatformError, status: int) -> dict[str, Any]:
     if isinstance(error, FileRefused):
         detail = f"文件中有{error.total}处错误，未写入任何数据"
-        errors = [_entry(item.fault, item.image) for item in error.record_faults]
+        errors = _listed([_entry(item.fault, item.image) for item in error.record_faults])
     else:
+        errors = _listed([_entry(fault) for fault in error.faults])
         detail = "；".join(fault.message for fault in error.faults[:3]) or error.message
-        errors = [_entry(fault) for fault in error.faults]
+        detail += unlisted(len(error.faults) - len(errors))
     return {
         "type": f"urn:algoplatform:status:{error.code}",
         "title": TITLES[error.code],
         "status": status,
         "detail": detail,
         "code": error.code,
-        "errors": errors[: _fitting(errors, lambda entry: entry)],
+        "errors": errors,
     }
 
 
 def _entry(fault: Fault, image: str | None = None) -> dict[str, str]:
     named = {} if image is None else {"image": image}
     return {**named, "field": fault.field, "code": fault.code, "message": fault.message}
+
+
+def _listed(errors: list[dict[str, str]]) -> list[dict[str, str]]:
+    return errors[: _fitting(errors, lambda entry: entry)]
 
 
 def _fitting(items: Sequence[Any], shown: Any) -> int:

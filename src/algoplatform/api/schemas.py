@@ -9,7 +9,7 @@ from algoplatform.domain import fields
 from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import BadRequest, Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.image import RECORD_FIELDS
+from algoplatform.domain.image import RECORD_FIELDS, is_blank
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, check_conditions
 from algoplatform.storage.staging import OnConflict
 
@@ -96,7 +96,7 @@ class Problem(BaseModel):
     type: str = Field(description="错误类型：urn:algoplatform:status:状态码")
     title: str = Field(description="错误类型的名称")
     status: int = Field(description="HTTP状态码")
-    detail: str = Field(description="错误描述，字段错误至多三处")
+    detail: str = Field(description="错误描述，字段错误至多三处；errors未列全时说明还有多少处")
     code: str = Field(description="状态码，见状态码表")
     errors: list[ProblemError] = Field(description="每处字段错误")
 
@@ -158,8 +158,7 @@ def check_restoration(data: Any) -> int | None:
     if not isinstance(data, dict):
         raise BadRequest("请求体须为JSON对象", malformed=False)
     faults: list[Fault] = []
-    blank = data.get("version") is None or not str(data["version"]).strip()
-    version = None if blank else _read(data, "version", "version", fields.check_integer, faults)
+    version = None if is_blank(data.get("version")) else _read(data, "version", "version", fields.check_integer, faults)
     faults += _unknown(data, ("version",), "")
     if faults:
         raise Refused(faults)

@@ -4,29 +4,31 @@ Each gets a connection: on its own a write is one statement, so one transaction;
 the caller's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 from uuid import uuid4
 
 from algoplatform.domain.access import AccessPolicy, Caller, covers, refuse_namespace
+from algoplatform.domain.broken import dependencies_of, id_of, identity_of
 from algoplatform.domain.errors import ImageInUse, ImageNotFound, Refused, VersionConflict
-from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.faults import Fault
 from algoplatform.domain.image import (
     Checked,
     Rules,
+    absent_frames,
     check_registration,
     check_update,
-    dependencies_of,
     dependency_faults,
     exists_fault,
     frame_fault,
-    identity_of,
+    identity_fault,
     in_field_order,
     missing_faults,
 )
+from algoplatform.domain.reference import ImageReference
 from algoplatform.storage import images
 from algoplatform.storage.database import Connection, retried
-from algoplatform.storage.images import Stored
+from algoplatform.storage.images import Stored, Written
 
 
 class Images:
@@ -41,7 +43,7 @@ class Images:
         checked = check_registration(data, self._rules)
         image = checked.image
         if image is None:
-            raise Refused(await self._all_faults(connection, checked, data, taken=True))
+            raise Refused(await _faults_of_new(connection, checked, data))
         self._access.require(caller, image.image_name.namespace)
         image_id = uuid4().hex
         written = await retried(connection, lambda: images.insert(connection, caller, image, image_id))
@@ -64,13 +66,11 @@ class Images:
         checked = check_update(data, self._rules)
         image = checked.image
         if image is None:
-            raise Refused(await self._all_faults(connection, checked, data, taken=False))
+            raise Refused(await _faults_of_change(connection, checked, data))
         # Only an image of this very name is updated, so its namespace is the stored one's.
         self._access.require(caller, image.image_name.namespace)
         assert image.image_id is not None
-        needed = [
-            name for name in ("frameInterval", "frameNumber") if image.needs_frames and name not in checked.present
-        ]
+        needed = absent_frames(data)
         written = await retried(
             connection, lambda: images.update(connection, caller, image, checked.present, versions, needed)
         )
@@ -80,9 +80,7 @@ class Images:
             return written.version
         if written.stale:
             raise VersionConflict
-        faults = [*missing_faults(image, written.missing), *map(frame_fault, written.empty)]
-        if written.name_and_tag != (str(image.image_name), str(image.image_tag)):
-            faults.append(Fault("imageName", Code.IDENTITY_CHANGED, "更新不能修改imageName或imageTag"))
+        faults = [*missing_faults(image, written.missing), *_stored_faults(data, written)]
         if faults:
             raise Refused(in_field_order(faults))
         # The statement's snapshot shows nothing wrong, so the image changed while it ran.
@@ -104,16 +102,40 @@ class Images:
             raise ImageNotFound(image_id)
         raise ImageInUse(removed.dependents, removed.total)
 
-    async def _all_faults(self, connection: Connection, checked: Checked, data: Any, *, taken: bool) -> list[Fault]:
-        """Add to a broken record's faults those that only the registry knows."""
-        if not isinstance(data, dict):
-            return checked.faults
-        faults = list(checked.faults)
-        needs = dependencies_of(data)
-        identity = identity_of(data)
-        wanted = [*needs, *([identity] if taken and identity else [])]
-        found = await images.find_references(connection, wanted) if wanted else set()
-        faults += dependency_faults(item for item in needs if item not in found)
-        if taken and identity in found:
-            faults.append(exists_fault(str(identity)))
-        return in_field_order(faults)
+
+async def _faults_of_new(connection: Connection, checked: Checked, data: Any) -> list[Fault]:
+    """Add to the faults of a registration those that only the registry knows."""
+    if not isinstance(data, dict):
+        return checked.faults
+    needs, identity = dependencies_of(data), identity_of(data)
+    found = await _found(connection, [*needs, *([identity] if identity else [])])
+    taken = [exists_fault(str(identity))] if identity in found else []
+    return in_field_order([*checked.faults, *_missing(needs, found), *taken])
+
+
+async def _faults_of_change(connection: Connection, checked: Checked, data: Any) -> list[Fault]:
+    """Add to the faults of an update those that only the registry and the image as it is stored know."""
+    if not isinstance(data, dict):
+        return checked.faults
+    needs, image_id = dependencies_of(data), id_of(data.get("imageId"))
+    missing = _missing(needs, await _found(connection, needs))
+    stored = await images.compare(connection, image_id, absent_frames(data)) if image_id else None
+    known = {fault.field for fault in checked.faults}
+    return in_field_order([*checked.faults, *missing, *(_stored_faults(data, stored, known) if stored else ())])
+
+
+async def _found(connection: Connection, references: Sequence[ImageReference]) -> set[ImageReference]:
+    return await images.find_references(connection, references) if references else set()
+
+
+def _missing(needs: Sequence[ImageReference], found: set[ImageReference]) -> list[Fault]:
+    return dependency_faults(item for item in needs if item not in found)
+
+
+def _stored_faults(data: dict[str, Any], stored: Written, known: Set[str] = frozenset()) -> list[Fault]:
+    """Word what stands between a change and the image as it is stored; fields of `known` have faults of their own."""
+    faults = list(map(frame_fault, stored.empty))
+    own = zip(("imageName", "imageTag"), stored.name_and_tag, strict=True)
+    if any(name not in known and data[name] != value for name, value in own):
+        faults.append(identity_fault())
+    return faults

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Any, BinaryIO, Final, Self
 from uuid import uuid4
@@ -10,10 +11,11 @@ from uuid import uuid4
 import asyncpg
 
 from algoplatform.domain.access import AccessPolicy, Caller, Scope, covers, outside_fault
+from algoplatform.domain.broken import dependencies_of, id_of, identity_of, name_of
 from algoplatform.domain.errors import FileRefused, Unavailable, clip
 from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.fields import check_id
-from algoplatform.domain.image import Image, Rules, check, dependencies_of, identity_of, is_blank
+from algoplatform.domain.image import Image, Rules, check, field_order, in_field_order, is_blank, label_of
 from algoplatform.domain.record_file import read_records
 from algoplatform.domain.search import Conditions
 from algoplatform.storage import bulk, staging
@@ -130,6 +132,7 @@ class _Reading:
         self.records = 0
         self.faults: list[RecordFault] = []
         self.total = 0
+        self.forbidden = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -164,24 +167,28 @@ class _Reading:
         faults = [*_key_faults(key, data), *checked.faults, *self._access_faults(checked.image, data)]
         if checked.image is not None and not faults:
             return staging.row(self.records, checked.image, checked.image.image_id or key or uuid4().hex)
+        self._keep(in_field_order(faults), data)
+        if not isinstance(data, dict):
+            return None
+        return staging.faulty_row(self.records, _id_of(key, data), identity_of(data), dependencies_of(data))
+
+    def _keep(self, faults: list[Fault], data: Any) -> None:
         self.total += len(faults)
         room = max(0, MAX_FAULTS - len(self.faults))
         self.faults += [RecordFault(self.records, self._label(data), fault) for fault in faults[:room]]
-        identity = identity_of(data) if isinstance(data, dict) else None
-        return staging.faulty_row(self.records, identity, dependencies_of(data)) if identity else None
 
     def _access_faults(self, image: Image | None, data: Any) -> list[Fault]:
         if self._scope is None:
             return []
-        identity = image.reference if image else identity_of(data) if isinstance(data, dict) else None
-        if identity is None or covers(self._scope, identity.name.namespace):
+        name = image.image_name if image else name_of(data) if isinstance(data, dict) else None
+        if name is None or covers(self._scope, name.namespace):
             return []
-        return [outside_fault(identity.name.namespace)]
+        self.forbidden = True
+        return [outside_fault(name.namespace)]
 
     def _label(self, data: Any) -> str:
         named = data if isinstance(data, dict) else {}
-        parts = [clip(value) for value in (named.get("imageName"), named.get("imageTag")) if isinstance(value, str)]
-        return "".join(parts) or f"第{self.records}条记录"
+        return label_of(self.records, named.get("imageName"), named.get("imageTag"))
 
 
 def _key_faults(key: str | None, data: Any) -> list[Fault]:
@@ -195,6 +202,14 @@ def _key_faults(key: str | None, data: Any) -> list[Fault]:
     if is_blank(inside) or inside == key:
         return []
     return [Fault("imageId", Code.FIELD, f"imageId与键“{clip(key)}”不一致")]
+
+
+def _id_of(key: str | None, data: dict[str, Any]) -> str | None:
+    """Read the id of a record that is wrong elsewhere; None where its key says another."""
+    inside = data.get("imageId")
+    if is_blank(inside):
+        return id_of(key)
+    return id_of(inside) if key in (None, inside) else None
 
 
 async def _faultless(first: list[StagedRow], reading: _Reading) -> AsyncIterator[StagedRow]:
@@ -213,8 +228,11 @@ async def _refuse(connection: Connection, reading: _Reading, on_conflict: OnConf
     faults, total = await staging.faults(connection, on_conflict, MAX_FAULTS)
     total += reading.total
     if total:
-        everything = sorted([*reading.faults, *faults], key=lambda found: found.position)
-        raise FileRefused(everything[:MAX_FAULTS], total)
+        # A record that is wrong otherwise is called the same here: its name and tag may be what is wrong.
+        labels = {found.position: found.image for found in reading.faults}
+        faults = [replace(found, image=labels.get(found.position, found.image)) for found in faults]
+        everything = sorted([*reading.faults, *faults], key=lambda found: (found.position, field_order(found.fault)))
+        raise FileRefused(everything[:MAX_FAULTS], total, forbidden=reading.forbidden)
 
 
 def _count(records: int, created: int, updated: int, on_conflict: OnConflict) -> Counts:

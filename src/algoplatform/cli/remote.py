@@ -105,7 +105,8 @@ def _read(answer: httpx.Response) -> Any:
     if named:
         # The answer lists as many as it has room for, and tells in words how many there are.
         told = _NUMBER.search(message)
-        raise FileRefused(named, max(len(named), int(told[0]) if told else 0))
+        total = max(len(named), int(told[0]) if told else 0)
+        raise FileRefused(named, total, forbidden=code is Code.FORBIDDEN)
     raise RemoteError(code, message)
 
 

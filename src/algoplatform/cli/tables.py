@@ -6,7 +6,7 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from algoplatform.domain.errors import FileRefused, clip
+from algoplatform.domain.errors import FileRefused
 
 # These are short, and useless in pieces.
 _WHOLE: Final = frozenset({"字段", "状态码", "类别", "imageId"})
@@ -24,7 +24,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str |
 
 def faults_of(error: FileRefused) -> Table:
     """Lay out what is wrong with a file."""
-    rows = ((clip(item.image), item.fault.field, item.fault.code, item.fault.message) for item in error.record_faults)
+    rows = ((item.image, item.fault.field, item.fault.code, item.fault.message) for item in error.record_faults)
     shown = table(("镜像", "字段", "状态码", "错误"), rows, f"文件中有{error.total}处错误，未写入任何数据")
     more = error.total - len(error.record_faults)
     shown.caption = f"另有{more}处错误未列出" if more > 0 else None

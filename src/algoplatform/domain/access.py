@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from algoplatform.domain.errors import Forbidden
+from algoplatform.domain.errors import Forbidden, clip
 from algoplatform.domain.faults import Code, Fault
 
 # The namespaces in which a caller may act; None is everywhere, images without a namespace included.
@@ -70,4 +70,8 @@ def outside_fault(namespace: str | None) -> Fault:
 
 
 def _outside(namespace: str | None) -> str:
-    return f"当前用户不能操作命名空间“{namespace}”的镜像" if namespace else "当前用户不能操作不属于任何命名空间的镜像"
+    return (
+        f"当前用户不能操作命名空间“{clip(namespace)}”的镜像"
+        if namespace
+        else "当前用户不能操作不属于任何命名空间的镜像"
+    )

@@ -33,6 +33,17 @@ def clip(text: str, limit: int = CLIP) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def clip_reference(text: str) -> str:
+    """Shorten a reference that is echoed: name and tag each by itself, so that a long name does not hide the tag."""
+    name, _, tag = text.rpartition(":")
+    return f"{clip(name)}:{clip(tag)}"
+
+
+def unlisted(count: int) -> str:
+    """Word that so many more faults exist than are listed."""
+    return f"……另有{count}处错误未列出" if count > 0 else ""
+
+
 class Malformed(ValueError):
     """A string breaks its grammar; `faults` holds one Chinese sentence for each thing wrong with it."""
 
@@ -65,10 +76,9 @@ class Refused(AlgoplatformError):
 class FileRefused(AlgoplatformError):
     """A file breaks rules: the first of its faults in the order of its records, and how many there are in all."""
 
-    def __init__(self, record_faults: Sequence[RecordFault], total: int) -> None:
+    def __init__(self, record_faults: Sequence[RecordFault], total: int, *, forbidden: bool = False) -> None:
         super().__init__()
         # Whoever may not touch one of the records is told so first, by the status.
-        forbidden = any(item.fault.code is Code.FORBIDDEN for item in record_faults)
         self.code = Code.FORBIDDEN if forbidden else Code.BAD_REQUEST
         self.record_faults = record_faults
         self.total = total
@@ -76,8 +86,7 @@ class FileRefused(AlgoplatformError):
     @property
     def message(self) -> str:  # type: ignore[override]  # derived: the faults may be cut to what an answer can hold
         """Run the faults together as the document does, then say how many more there are."""
-        more = self.total - len(self.record_faults)
-        return "".join(map(str, self.record_faults)) + (f"……另有{more}处错误未列出" if more > 0 else "")
+        return "".join(map(str, self.record_faults)) + unlisted(self.total - len(self.record_faults))
 
 
 class BadRequest(AlgoplatformError):
@@ -136,7 +145,7 @@ class ImageInUse(AlgoplatformError):
     def __init__(self, dependents: Sequence[str], total: int) -> None:
         super().__init__()
         more = f"等{total}个镜像" if total > len(dependents) else ""
-        self.message = f"镜像不能删除，以下镜像依赖它：{'，'.join(clip(name) for name in dependents)}{more}"
+        self.message = f"镜像不能删除，以下镜像依赖它：{'，'.join(map(clip_reference, dependents))}{more}"
 
 
 class Unauthenticated(AlgoplatformError):

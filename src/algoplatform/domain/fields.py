@@ -25,7 +25,9 @@ MAX_INTEGER = 2**31 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_BUT_TAB_NEWLINE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_DIGITS = re.compile(r"[0-9]{1,32}")
+_DIGITS = re.compile(r"[0-9]+")
+# Of digits that count: enough to be too large, and few enough to be read at once.
+_COUNTED = 11
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -51,7 +53,7 @@ def check_text(value: object, *, multiline: bool = False, limit: int = MAX_TEXT)
 def check_integer(value: object) -> int:
     """Accept a whole number from 0 to 2147483647, also as a string of digits."""
     if type(value) is str and _DIGITS.fullmatch(value):
-        value = int(value)
+        value = int(value.lstrip("0")[:_COUNTED] or "0")
     if type(value) is not int:
         raise Malformed("须为整数")
     if not 0 <= value <= MAX_INTEGER:
@@ -72,10 +74,12 @@ def not_unicode(names: Iterable[str]) -> list[str]:
 
 
 def _choice(*allowed: str) -> Callable[[object], str]:
+    wanted = f"须为{'、'.join(allowed)}{'之一' if len(allowed) > 1 else ''}"
+
     def check(value: object) -> str:
         if type(value) is not str or value not in allowed:
             shown = f"，不能为“{clip(value)}”" if type(value) is str else "（字符串）"
-            raise Malformed(f"须为{'、'.join(allowed)}之一{shown}")
+            raise Malformed(wanted + shown)
         return value
 
     return check
@@ -118,7 +122,7 @@ _LINES = Annotated[str, Field(max_length=MAX_TEXT)]
 _REQUIRED = Annotated[str, Field(max_length=MAX_TEXT, pattern="\\S")]
 _NAME = Annotated[str, Field(max_length=255, pattern="^[A-Za-z0-9._:/\\[\\]-]*[a-z0-9]$")]
 _TAG = Annotated[str, Field(pattern="^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
-_INTEGER = Annotated[int, Field(ge=0, le=MAX_INTEGER)] | Annotated[str, Field(pattern="^(\\s*|0{0,22}1?[0-9]{1,9})$")]
+_INTEGER = Annotated[int, Field(ge=0, le=MAX_INTEGER)] | Annotated[str, Field(pattern="^(\\s*|0*1?[0-9]{1,9})$")]
 _ID = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 Text = Annotated[str, PlainValidator(check_text, json_schema_input_type=_TEXT)]

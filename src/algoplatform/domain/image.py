@@ -21,9 +21,9 @@ from pydantic.alias_generators import to_camel
 
 from algoplatform.domain import fields
 from algoplatform.domain.dependencies import Dependencies
-from algoplatform.domain.errors import Malformed, clip
+from algoplatform.domain.errors import Malformed, clip, clip_reference
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.reference import ImageName, ImageReference, ImageTag
+from algoplatform.domain.reference import ImageReference
 
 DEPENDENCY_ADVICE: Final = "请检查依赖算法是否正确：镜像名:标签名,镜像名:标签名"
 SELF_DEVELOPED: Final = "0"
@@ -109,7 +109,7 @@ class Image(BaseModel):
         values = dict(self._sent)
         for name in INTEGER_FIELDS:
             if type(values.get(name)) is str:
-                values[name] = int(values[name])
+                values[name] = fields.check_integer(values[name])
         return values
 
 
@@ -127,6 +127,9 @@ RECORD_FIELDS: Final[tuple[str, ...]] = (
 )
 
 _FRAMES: Final = ("frameInterval", "frameNumber")
+
+# Control characters that Python, and not Unicode, takes for white space.
+_SEPARATORS: Final = frozenset("\x1c\x1d\x1e\x1f")
 
 _CODES: Final = {
     "imageName": Code.IMAGE_NAME,
@@ -172,10 +175,12 @@ def check(data: object, rules: Rules, *, partial: bool = False) -> Checked:
     try:
         image = Image.model_validate(clean, context=rules)
     except ValidationError as error:
+        if strange := fields.not_unicode(clean):
+            # Pydantic stops at these names, and reads no field.
+            rest = check({name: value for name, value in data.items() if name not in strange}, rules, partial=partial)
+            return replace(rest, image=None, faults=[*rest.faults, *map(_unknown_fault, strange)])
         for found in error.errors(include_url=False, include_input=False):
-            if found["loc"]:
-                faults += _faults_of(str(found["loc"][0]), found)
-        faults += map(_unknown_fault, fields.not_unicode(clean))
+            faults += _faults_of(str(found["loc"][0]), found)
     empty = [name for name in _FRAMES if name not in clean and (name in present or not partial)]
     if clean.get("algoType") == SELF_DEVELOPED:
         faults += map(frame_fault, empty)
@@ -214,7 +219,7 @@ def render_json(values: Mapping[str, str | int | None]) -> str:
 def dependency_faults(missing: Iterable[ImageReference]) -> list[Fault]:
     """Word the dependencies that are not registered."""
     return [
-        Fault("dependencyServiceId", Code.DEPENDENCY, f"{DEPENDENCY_ADVICE}（“{clip(str(item))}”未注册）")
+        Fault("dependencyServiceId", Code.DEPENDENCY, f"{DEPENDENCY_ADVICE}（“{clip_reference(str(item))}”未注册）")
         for item in missing
     ]
 
@@ -226,7 +231,13 @@ def missing_faults(image: Image, positions: Iterable[int]) -> list[Fault]:
 
 def exists_fault(image: str) -> Fault:
     """Word that a live image has this name and tag already."""
-    return Fault("imageName", Code.IMAGE_EXISTS, f"镜像已注册：{image}")
+    return Fault("imageName", Code.IMAGE_EXISTS, f"镜像已注册：{clip_reference(image)}")
+
+
+def label_of(position: int, name: object, tag: object) -> str:
+    """Name a record of a file as its faults do: its name and tag run together, else its position."""
+    parts = [clip(value) for value in (name, tag) if type(value) is str]
+    return "".join(parts) or f"第{position}条记录"
 
 
 def code_of(name: str) -> Code:
@@ -236,13 +247,15 @@ def code_of(name: str) -> Code:
 
 def is_blank(value: object) -> bool:
     """Tell what counts as empty on the wire: null, and strings of nothing but white space."""
-    return value is None or (type(value) is str and not value.strip())
+    return value is None or (type(value) is str and (not value or (value.isspace() and _SEPARATORS.isdisjoint(value))))
 
 
 def _normalise(data: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
     clean, faults = {}, []
     for name, value in data.items():
-        if value is None or (type(value) is str and (not value or value.isspace()) and name in _ORDER):
+        if value is None or (
+            type(value) is str and (not value or value.isspace()) and name in _ORDER and is_blank(value)
+        ):
             continue
         clean[name] = value
     alias = clean.pop("imageports", None)
@@ -253,25 +266,17 @@ def _normalise(data: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
 
 def in_field_order(faults: list[Fault]) -> list[Fault]:
     """Sort faults as the document's input table lists their fields."""
-    return sorted(faults, key=lambda fault: _ORDER.get(fault.field, len(_ORDER)))
+    return sorted(faults, key=field_order)
 
 
-def identity_of(data: Mapping[str, Any]) -> ImageReference | None:
-    """Read name and tag out of a record that is wrong elsewhere."""
-    try:
-        name, tag = (fields.check_text(data.get(name)) for name in ("imageName", "imageTag"))
-        return ImageReference(ImageName.parse(name), ImageTag.parse(tag))
-    except ValueError:
-        return None
+def field_order(fault: Fault) -> int:
+    """Tell where the fault's field stands in the document's input table; unknown ones stand last."""
+    return _ORDER.get(fault.field, len(_ORDER))
 
 
-def dependencies_of(data: Mapping[str, Any]) -> tuple[ImageReference, ...]:
-    """Read the dependencies on other images out of a record that is wrong elsewhere."""
-    try:
-        listed = Dependencies.parse(fields.check_text(data.get("dependencyServiceId"))).items
-    except ValueError:
-        return ()
-    return tuple(item for item in listed if item != identity_of(data))
+def absent_frames(data: Mapping[str, Any]) -> list[str]:
+    """Name the frame fields that a change to a self-developed algorithm leaves as they are stored: they must be there."""
+    return [name for name in _FRAMES if data.get("algoType") == SELF_DEVELOPED and name not in data]
 
 
 def _faults_of(name: str, found: Mapping[str, Any]) -> list[Fault]:
@@ -287,6 +292,11 @@ def _faults_of(name: str, found: Mapping[str, Any]) -> list[Fault]:
 
 def _unknown_fault(name: str) -> Fault:
     return Fault(clip(name), Code.FIELD, f"{clip(name)}不是已知字段")
+
+
+def identity_fault() -> Fault:
+    """Word that an update names the image otherwise than it is registered."""
+    return Fault("imageName", Code.IDENTITY_CHANGED, "更新不能修改imageName或imageTag")
 
 
 def frame_fault(name: str) -> Fault:

@@ -2,9 +2,11 @@
 
 import json
 from collections import Counter
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from algoplatform.domain.errors import BadRequest, clip
+
+_COUNTED: Final = 32
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -20,7 +22,14 @@ def _no_constant(name: str) -> NoReturn:
     raise BadRequest(f"JSON中不能使用{clip(name)}")
 
 
-DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+def _cut_integer(digits: str) -> int:
+    return int(digits[:_COUNTED])
+
+
+DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+# For text that DECODER gives up with a plain ValueError: it holds a number of more digits than Python reads. What is read
+# here in its place is too large for any field all the same, so that the record's check refuses it by the field's name.
+PATIENT: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_cut_integer)
 
 
 def decode_utf8(data: bytes) -> str:
@@ -31,16 +40,26 @@ def decode_utf8(data: bytes) -> str:
         raise BadRequest(f"内容不是UTF-8编码：第{error.start + 1}字节") from None
 
 
-def not_json(error: ValueError | RecursionError) -> BadRequest:
+def not_json(error: json.JSONDecodeError | RecursionError) -> BadRequest:
     """Word what the decoder found wrong."""
     if isinstance(error, json.JSONDecodeError):
         return BadRequest(f"JSON格式错误：第{error.lineno}行第{error.colno}列")
-    return BadRequest("JSON格式错误：嵌套过深" if isinstance(error, RecursionError) else "JSON格式错误：数字过长")
+    return BadRequest("JSON格式错误：嵌套过深")
 
 
 def parse_json(data: bytes) -> Any:
     """Read one JSON text; BadRequest tells line and column of the first flaw."""
+    text = decode_utf8(data)
     try:
-        return DECODER.decode(decode_utf8(data))
-    except (ValueError, RecursionError) as error:
+        return _decode(text)
+    except (json.JSONDecodeError, RecursionError) as error:
         raise not_json(error) from None
+
+
+def _decode(text: str) -> Any:
+    try:
+        return DECODER.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return PATIENT.decode(text)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from algoplatform.domain.errors import BadRequest
-from algoplatform.domain.json_text import DECODER, not_json
+from algoplatform.domain.json_text import DECODER, PATIENT, not_json
 
 MAX_RECORD: Final = 1024 * 1024
 _ENVELOPE: Final = ("status", "res", "msg")
@@ -107,14 +107,15 @@ class _Reader:
     def value(self) -> Any:
         """Read any JSON value, asking for more text until it is whole."""
         self.peek()
+        decoder = DECODER
         while True:
             try:
-                value, end = DECODER.raw_decode(self._text, self._at)
+                value, end = decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
                 if not (self._is_cut(error) and self._may_grow()):
                     raise self.broken(error.pos) from None
-            except (ValueError, RecursionError) as error:
-                raise not_json(error) from None
+            except (ValueError, RecursionError, BadRequest) as error:
+                decoder = self._other_decoder(error)
             else:
                 # A number at the end of the text may go on in the next chunk.
                 whole = type(value) not in (int, float) or end + _CUT_NUMBER < len(self._text)
@@ -125,6 +126,14 @@ class _Reader:
     def broken(self, at: int | None = None) -> BadRequest:
         """Word that the text is no JSON, by the position reached."""
         return BadRequest(f"JSON格式错误：第{self._before + (self._at if at is None else at) + 1}个字符")
+
+    def _other_decoder(self, error: Exception) -> json.JSONDecoder:
+        """Give the decoder that takes what the first gave up; BadRequest where none does."""
+        if isinstance(error, RecursionError):
+            raise not_json(error) from None
+        if isinstance(error, BadRequest):
+            raise BadRequest(f"{error}：在第{self._before + self._at + 1}个字符起的值中") from None
+        return PATIENT
 
     def _take(self, expected: str) -> None:
         if self.peek() != expected:

@@ -24,8 +24,8 @@ _IDLE_SECONDS = 240
 _TIDY_SECONDS = 60
 
 # SQLSTATE classes: connection, refused login, rollback by the server, resources, operator intervention; and a database
-# that is not there (yet), and a standby's "read only".
-_PASSING = ("08", "28", "40", "53", "57", "3D000", "25006")
+# that is not there (yet), a standby's "read only", and a lock that was not to be had within the role's lock_timeout.
+_PASSING = ("08", "28", "40", "53", "57", "3D000", "25006", "55P03")
 
 # The last is raised where none of several hosts is the primary, and by a connection that has just been told of the
 # server's crash.

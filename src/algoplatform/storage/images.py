@@ -78,6 +78,12 @@ LEFT JOIN image ON image.image_id = $1 AND image.live
 LEFT JOIN written ON true
 """
 
+_COMPARE: Final = """
+SELECT image_name, image_tag,
+       ARRAY(SELECT needed FROM unnest($2::text[]) AS needed WHERE record::json ->> needed IS NULL) AS empty
+FROM image WHERE image_id = $1 AND live
+"""
+
 _DEPENDENTS: Final = """
     SELECT image.image_name || ':' || image.image_tag AS reference
     FROM image_dependency JOIN image ON image.image_id = dependent_id
@@ -116,7 +122,7 @@ class Written:
     version: int | None
     missing: Sequence[int] = ()
     existed: bool = False
-    name_and_tag: tuple[str, str] | None = None
+    name_and_tag: tuple[str, str] = ("", "")
     stale: bool = False
     empty: Sequence[str] = ()
 
@@ -217,6 +223,12 @@ async def update(
         stale=versions is not None and row["version"] not in versions,
         empty=row["empty"],
     )
+
+
+async def compare(connection: Connection, image_id: str, needed: Sequence[str]) -> Written | None:
+    """Tell what of the stored image an update would meet, without trying; None if there is no such image."""
+    row = await connection.fetchrow(_COMPARE, UUID(image_id), needed)
+    return Written(None, name_and_tag=(row["image_name"], row["image_tag"]), empty=row["empty"]) if row else None
 
 
 async def delete(

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from algoplatform.domain.access import Caller
 from algoplatform.domain.faults import Code, Fault, RecordFault
-from algoplatform.domain.image import Image, dependency_faults, exists_fault, render
+from algoplatform.domain.image import Image, dependency_faults, exists_fault, label_of, render
 from algoplatform.domain.reference import ImageReference
 from algoplatform.storage.database import Connection
 from algoplatform.storage.images import columns, names_and_tags
@@ -37,14 +37,14 @@ SET LOCAL plan_cache_mode = force_custom_plan;
 """
 
 _REPEATED: Final = """
-SELECT position, image_name || image_tag AS image, first, count(*) OVER () AS total FROM (
+SELECT position, image_name, image_tag, first, count(*) OVER () AS total FROM (
     SELECT position, image_name, image_tag, min(position) OVER (PARTITION BY {key}) AS first
     FROM staging WHERE {key} IS NOT NULL
 ) AS grouped WHERE position <> first ORDER BY position LIMIT $1
 """
 
 _MISSING: Final = """
-SELECT position, image_name || image_tag AS image, ordinality, name || ':' || tag AS dependency,
+SELECT position, image_name, image_tag, ordinality, name || ':' || tag AS dependency,
        count(*) OVER () AS total
 FROM staging CROSS JOIN unnest(dependency_names, dependency_tags) WITH ORDINALITY AS needed (name, tag, ordinality)
 WHERE NOT EXISTS (SELECT FROM image WHERE image_name = name AND image_tag = tag AND live)
@@ -53,8 +53,7 @@ ORDER BY position, ordinality LIMIT $1
 """
 
 _EXISTING: Final = """
-SELECT position, image_name || image_tag AS image, image_name || ':' || image_tag AS reference,
-       count(*) OVER () AS total
+SELECT position, image_name, image_tag, image_name || ':' || image_tag AS reference, count(*) OVER () AS total
 FROM staging JOIN image USING (image_name, image_tag) WHERE live ORDER BY position LIMIT $1
 """
 
@@ -136,9 +135,12 @@ def row(position: int, image: Image, image_id: str) -> StagedRow:
     return position, UUID(image_id), *columns(image), render(image, image_id), *names_and_tags(image.dependencies)
 
 
-def faulty_row(position: int, identity: ImageReference, needs: Sequence[ImageReference]) -> StagedRow:
-    """Make the staged form of a record with faults: others may depend on it, and it on others."""
-    return position, None, str(identity.name), str(identity.tag), *[None] * 8, *names_and_tags(needs)
+def faulty_row(
+    position: int, image_id: str | None, identity: ImageReference | None, needs: Sequence[ImageReference]
+) -> StagedRow:
+    """Make the staged form of a record with faults, as far as it can be read: others may be like it, and depend on it."""
+    name_and_tag = (str(identity.name), str(identity.tag)) if identity else (None, None)
+    return position, UUID(image_id) if image_id else None, *name_and_tag, *[None] * 8, *names_and_tags(needs)
 
 
 async def fill(connection: Connection, rows: AsyncIterator[StagedRow]) -> None:
@@ -159,7 +161,7 @@ async def faults(connection: Connection, on_conflict: OnConflict, limit: int) ->
         (await connection.fetch(_MISSING, limit), _missing),
         (await connection.fetch(_EXISTING, limit) if on_conflict is OnConflict.FAIL else [], _existing),
     ):
-        found += [RecordFault(found["position"], found["image"], faults_of(found)) for found in rows]
+        found += [RecordFault(row["position"], _label(row), faults_of(row)) for row in rows]
         total += rows[0]["total"] if rows else 0
     return found, total
 
@@ -178,6 +180,10 @@ async def link(connection: Connection) -> bool:
     """Write the dependencies of the images written; False where one has vanished since the check."""
     await connection.execute(_UNLINK)
     return bool(await connection.fetchval(_LINK))
+
+
+def _label(found: Any) -> str:
+    return label_of(found["position"], found["image_name"], found["image_tag"])
 
 
 def _repeated(found: Any) -> Fault:
