@@ -16,7 +16,7 @@ from tests.support.images import IMAGES, delete, minimal, records, register, upl
 from tests.support.markdown import ROOT
 from tests.support.raw import connected, post
 from tests.support.service import serving, settings_for
-from tests.support.tokens import SETTINGS, bearer, claims, ec_key, jwk, key_server, token
+from tests.support.tokens import SETTINGS, KeyServer, bearer, claims, ec_key, jwk, key_server, token
 
 MEMBER: dict[str, Any] = {"authority": 3, "namespace": "algo"}
 
@@ -114,17 +114,30 @@ async def test_api6_unrestricted_access_to_sensitive_business_flows(service: htt
     assert len(await records(service)) == 3
 
 
-async def test_api7_server_side_request_forgery(settings: Settings) -> None:
-    """Nothing that a client sends makes the service fetch an address: not a token's header, not a field of a record."""
-    async with key_server() as trap, serving(settings) as client:
-        stray = jwt.encode(claims(), ec_key("other"), "ES256", {"kid": "x", "jku": trap.url, "x5u": trap.url})
+async def test_api7_server_side_request_forgery(database_url: str) -> None:
+    """Nothing sends the service to an address but its setting: no redirect, no header of a token, no field of a record."""
+    async with key_server() as provider, key_server() as trap:
+        given = settings_for(database_url, **SETTINGS, jwks_url=provider.url)
+        provider.status, provider.location = 302, trap.url
+        async with serving(given) as client:
+            assert (await client.get(f"{IMAGES}/_search", headers=bearer())).status_code == 503
+            assert provider.asked == 1
+        provider.status = 200
+        async with serving(given) as client:
+            await _lead_astray(client, trap)
+        assert (provider.asked, trap.asked) == (2, 0)
+
+
+async def _lead_astray(client: httpx.AsyncClient, trap: KeyServer) -> None:
+    """Name an address wherever a client may write one."""
+    for name in ("x", trap.url):
+        stray = jwt.encode(claims(), ec_key("other"), "ES256", {"kid": name, "jku": trap.url, "x5u": trap.url})
         answer = await client.get(f"{IMAGES}/_search", headers={"authorization": f"Bearer {stray}"})
         assert answer.status_code == 401
-        client.headers.update(bearer())
-        fields = {"algoDesc": trap.url, "env": f"URL:{trap.url}", "command": trap.url, "args": trap.url}
-        await register(client, "algo/a", **fields)
-        await register(client, f"{trap.url.partition('//')[2].partition('/')[0]}/algo/b", factory=trap.url)
-        assert trap.asked == 0
+    client.headers.update(bearer())
+    fields = {"algoDesc": trap.url, "env": f"URL:{trap.url}", "command": trap.url, "args": trap.url}
+    await register(client, "algo/a", **fields)
+    await register(client, f"{trap.url.partition('//')[2].partition('/')[0]}/algo/b", factory=trap.url)
 
 
 async def test_api8_security_misconfiguration(service: httpx.AsyncClient, database_url: str) -> None:
@@ -167,7 +180,8 @@ async def test_api9_improper_inventory_management(service: httpx.AsyncClient) ->
 
 async def test_api10_unsafe_consumption_of_apis(database_url: str) -> None:
     """An identity provider that answers nonsense, too much or a redirect opens nothing, and does not bring the service down."""
-    async with key_server() as provider:
+    async with key_server() as provider, key_server() as trap:
+        provider.location = trap.url
         given = settings_for(database_url, **SETTINGS, jwks_url=provider.url)
         answers: list[tuple[list[dict[str, Any]], int]] = [
             ([{"kty": "oct", "k": "AA", "kid": "first"}], 200),
@@ -182,6 +196,7 @@ async def test_api10_unsafe_consumption_of_apis(database_url: str) -> None:
                 answer = await client.get(f"{IMAGES}/_search", headers=bearer())
                 assert answer.json()["status"] in ("-401", "-503"), answer.text
                 assert (await client.get("/readyz")).status_code == 200
+        assert trap.asked == 0
 
 
 def test_named() -> None:
