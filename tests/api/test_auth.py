@@ -24,6 +24,7 @@ from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
 from algoplatform.storage.database import Connection
 from tests.support.images import IMAGES, delete, minimal, records, register, upload
+from tests.support.raw import connected
 from tests.support.service import serving, settings_for
 from tests.support.tokens import SETTINGS, bearer, claims, ec_key, jwk, pem, rsa_jwk, rsa_key, token
 
@@ -330,6 +331,22 @@ async def test_forged_user_result(
     image_id = await register(service, "algo/a")
     service.headers.update(bearer(**held))
     assert (await delete(service, image_id, **claimed)).json()["status"] == status
+
+
+async def test_upload_of_one_who_may_write_nowhere(settings: Settings) -> None:
+    """He is refused before his file is taken in, and takes nobody's place meanwhile."""
+    reader = f"Authorization: {bearer(authority=9)['authorization']}"
+    form = "Content-Type: multipart/form-data; boundary=b"
+    head = f"POST {IMAGES}/_upload HTTP/1.1\r\nHost: x\r\n{reader}\r\n{form}\r\nContent-Length: 99999\r\n"
+    async with serving(settings.model_copy(update={"max_uploads": 1})) as client:
+        async with connected(client) as patient:
+            await patient.send(f"{head}Expect: 100-continue\r\n\r\n".encode())
+            answer = await patient.answer()
+            assert (answer.status, answer.envelope["status"]) == (403, "240")
+        async with connected(client) as slow:
+            await slow.send(f"{head}\r\n--b".encode(), pause=0.1)
+            client.headers.update(bearer())
+            assert (await upload(client, [minimal()])).status_code == 200
 
 
 async def test_upload_names_what_is_outside(service: httpx.AsyncClient) -> None:

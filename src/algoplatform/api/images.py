@@ -79,7 +79,8 @@ async def delete(request: Request) -> Response:
 async def upload(request: Request) -> Response:
     """镜像配置信息上传"""
     runtime = runtime_of(request)
-    on_conflict, dry_run = check_upload_options(request.query_params)
+    runtime.transfer.admit(caller_of(request))
+    on_conflict, dry_run = check_upload_options(wire.parse_query(request.scope["query_string"]))
     with request.app.state.uploads.taken():
         file = await wire.read_file(request, runtime.settings.max_upload_bytes)
         with file:

@@ -3,18 +3,17 @@
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.datastructures import QueryParams
 
 from algoplatform.domain import fields
 from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import BadRequest, Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.image import RECORD_FIELDS
+from algoplatform.domain.image import RECORD_FIELDS, is_blank
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, check_conditions
 from algoplatform.storage.staging import OnConflict
 
 _DELETION_FIELDS: Final = ("imageId", "userResult")
-_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False, "": False}
+_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 MAX_AUTHORITY: Final = fields.MAX_INTEGER
 
 
@@ -125,15 +124,16 @@ def check_deletion(data: Any) -> tuple[str, Caller]:
     return image_id, Caller(authority, frozenset([namespace] if namespace else []))
 
 
-def check_upload_options(query: QueryParams) -> tuple[OnConflict, bool]:
+def check_upload_options(query: dict[str, str]) -> tuple[OnConflict, bool]:
     """Read onConflict and dryRun."""
-    faults = _unknown(dict(query), ("onConflict", "dryRun"), "")
-    conflict = query.get("onConflict") or OnConflict.UPDATE
+    query = {name: value for name, value in query.items() if not is_blank(value)}
+    faults = _unknown(query, ("onConflict", "dryRun"), "")
+    conflict = query.get("onConflict", OnConflict.UPDATE)
     if conflict not in list(OnConflict):
         faults.append(
             Fault("onConflict", Code.FIELD, f"onConflict须为update、skip、fail之一，不能为“{clip(conflict)}”")
         )
-    dry_run = _TRUTHS.get(query.get("dryRun", "").lower())
+    dry_run = _TRUTHS.get(query.get("dryRun", "false").lower())
     if dry_run is None:
         faults.append(Fault("dryRun", Code.FIELD, f"dryRun须为true或false，不能为“{clip(query['dryRun'])}”"))
     if faults:
