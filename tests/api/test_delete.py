@@ -72,6 +72,8 @@ async def test_deleted_row_is_kept_and_marked(client: httpx.AsyncClient, databas
         ({}, "imageId不能为空；userResult不能为空"),
         ({"imageId": "x", "userResult": 1}, "imageId须为32位小写十六进制字符串；userResult须为JSON对象"),
         ({"imageId": "0" * 32, "userResult": {}}, "userResult.authority不能为空"),
+        ({"imageId": "  ", "userResult": {"authority": " "}}, "imageId不能为空；userResult.authority不能为空"),
+        ({"imageId": "", "userResult": "\t"}, "imageId不能为空；userResult不能为空"),
         ({"imageId": "0" * 32, "userResult": {"authority": True}}, "userResult.authority须为整数"),
         ({"imageId": "0" * 32, "userResult": {"authority": 1, "namespace": 5}}, "userResult.namespace须为字符串"),
         ({"imageId": "0" * 32, "userResult": {"authority": 1, "x": 5}}, "userResult.x不是已知字段"),

@@ -127,8 +127,13 @@ def _query(conditions: Schema) -> dict[str, Schema]:
     return found
 
 
-# Typed clients send every field of a shared class: one that is unknown is ignored where it is null.
-_UNKNOWN: Final = {"additionalProperties": {"type": "null", "description": "其他字段只能为null"}}
+# Typed clients send every field of a shared class: one that is unknown is ignored where it is empty.
+_UNKNOWN: Final = {
+    "additionalProperties": {
+        "anyOf": [{"type": "null"}, {"type": "string", "pattern": "^\\s*$"}],
+        "description": "其他字段只能为空",
+    }
+}
 _SCHEMAS: Final = _models(
     {
         Image: "要登记的镜像",

@@ -108,14 +108,14 @@ def check_deletion(data: Any) -> tuple[str, Caller]:
     user = data.get("userResult")
     image_id = _read(data, "imageId", "imageId", fields.check_id, faults)
     authority, namespace = 0, ""
-    if user is None:
+    if is_blank(user):
         faults.append(Fault("userResult", Code.FIELD, "userResult不能为空"))
     elif not isinstance(user, dict):
         faults.append(Fault("userResult", Code.FIELD, "userResult须为JSON对象"))
     else:
         authority = _read(user, "authority", "userResult.authority", fields.check_integer, faults)
-        if user.get("namespace") is not None:
-            namespace = _read(user, "namespace", "userResult.namespace", fields.check_text, faults, blank=True)
+        if not is_blank(user.get("namespace")):
+            namespace = _read(user, "namespace", "userResult.namespace", fields.check_text, faults)
         faults += _unknown(user, ("authority", "namespace"), "userResult.")
     # A typed client may send a shared class: fields of a record count as unknown only where they hold something.
     faults += _unknown(data, _DELETION_FIELDS, "")
@@ -158,7 +158,7 @@ def check_restoration(data: Any) -> int | None:
     if not isinstance(data, dict):
         raise BadRequest("请求体须为JSON对象", malformed=False)
     faults: list[Fault] = []
-    blank = data.get("version") is None or not str(data["version"]).strip()
+    blank = is_blank(data.get("version"))
     version = None if blank else _read(data, "version", "version", fields.check_integer, faults)
     faults += _unknown(data, ("version",), "")
     if faults:
@@ -178,9 +178,9 @@ def record_schema(inputs: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _read(data: dict[str, Any], name: str, label: str, parse: Any, faults: list[Fault], *, blank: bool = False) -> Any:
+def _read(data: dict[str, Any], name: str, label: str, parse: Any, faults: list[Fault]) -> Any:
     value = data.get(name)
-    if value is None or (value == "" and not blank):
+    if is_blank(value):
         faults.append(Fault(label, Code.FIELD, f"{label}不能为空"))
         return None
     try:
@@ -194,7 +194,7 @@ def _unknown(data: dict[str, Any], known: tuple[str, ...], prefix: str) -> list[
     return [
         Fault(prefix + clip(name), Code.FIELD, f"{prefix}{clip(name)}不是已知字段")
         for name, value in data.items()
-        if name not in known and value is not None
+        if name not in known and not is_blank(value)
     ]
 
 

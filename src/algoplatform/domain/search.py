@@ -80,13 +80,12 @@ class Conditions(BaseModel):
     )
 
 
-_NAMES: Final = {to_camel(name): name for name in Conditions.model_fields}
 _NOTHING: Final = Conditions.model_validate({})
 
 
 def check_conditions(data: dict[str, Any]) -> Conditions:
     """Read conditions from parsed JSON or query parameters; Refused with every fault where there are any."""
-    clean = {name: value for name, value in data.items() if not (value is None or (name in _NAMES and is_blank(value)))}
+    clean = {name: value for name, value in data.items() if not is_blank(value)}
     if not clean:
         return _NOTHING
     try:
