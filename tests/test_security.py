@@ -82,10 +82,11 @@ async def test_api4_unrestricted_resource_consumption(database_url: str) -> None
     """Size and time of what a client asks for are bounded: a body, a file, a page, how long a body may take."""
     given: dict[str, Any] = {"max_body_bytes": 2048, "max_upload_bytes": 4096, "body_timeout": 0.3}
     async with serving(settings_for(database_url, **given)) as client, connected(client) as slow:
+        past = await client.get(f"{IMAGES}/{await register(client)}/history", params={"pageSize": 101})
         large = await client.post(f"{IMAGES}/_register", json=minimal(algoDesc="a" * 2048))
         file = await upload(client, [minimal(algoDesc="a" * 4096)])
         page = await client.get(f"{IMAGES}/_search", params={"page": 1, "pageSize": 1001})
-        assert [answer.json()["status"] for answer in (large, file, page)] == ["-413", "-413", "202"]
+        assert [answer.json()["status"] for answer in (large, file, page, past)] == ["-413", "-413", "202", "202"]
         await slow.send(post(f"{IMAGES}/_register", "Content-Length: 999"))
         assert (await slow.answer()).status == 408
         assert await slow.closed()

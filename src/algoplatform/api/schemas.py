@@ -1,5 +1,6 @@
 """The bodies and answers that are not a record: read here, and published as the OpenAPI document's schemas."""
 
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,12 +10,14 @@ from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import BadRequest, Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.image import RECORD_FIELDS, is_blank
-from algoplatform.domain.search import DEFAULT_PAGE_SIZE, check_conditions
+from algoplatform.domain.search import DEFAULT_PAGE_SIZE, check_positive
 from algoplatform.storage.staging import OnConflict
 
 _DELETION_FIELDS: Final = ("imageId", "userResult")
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 MAX_AUTHORITY: Final = fields.MAX_INTEGER
+# A page of revisions is put together in memory, each with the record before and after it.
+MAX_REVISIONS: Final = 100
 
 
 class UserResult(BaseModel):
@@ -142,15 +145,16 @@ def check_upload_options(query: dict[str, str]) -> tuple[OnConflict, bool]:
 
 
 def check_paging(query: dict[str, str]) -> tuple[int, int]:
-    """Read page and pageSize."""
-    faults = _unknown(query, ("page", "pageSize"), "")
-    try:
-        conditions = check_conditions({name: value for name, value in query.items() if name in ("page", "pageSize")})
-    except Refused as refused:
-        raise Refused([*refused.faults, *faults]) from None
+    """Read page and pageSize of a history."""
+    faults: list[Fault] = []
+    said: dict[str, Any] = {"page": 1, "pageSize": DEFAULT_PAGE_SIZE}
+    said |= {name: value for name, value in query.items() if not is_blank(value)}
+    page = _read(said, "page", "page", partial(check_positive, limit=fields.MAX_INTEGER), faults)
+    page_size = _read(said, "pageSize", "pageSize", partial(check_positive, limit=MAX_REVISIONS), faults)
+    faults += _unknown(said, ("page", "pageSize"), "")
     if faults:
         raise Refused(faults)
-    return conditions.page or 1, conditions.page_size or DEFAULT_PAGE_SIZE
+    return page, page_size
 
 
 def check_restoration(data: Any) -> int | None:
