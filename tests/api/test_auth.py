@@ -301,7 +301,7 @@ async def _attempts(runtime: Runtime, connection: Connection, given: dict[str, A
         runtime.images.update(connection, caller, minimal(name, imageId=image_id), None),
         runtime.transfer.load(connection, caller, io.BytesIO(file)),
         runtime.revisions.restore(connection, caller, image_id, 1, None),
-        runtime.images.delete(connection, image_id, caller, caller),
+        runtime.images.delete(connection, caller, image_id, caller, None),
         runtime.revisions.restore(connection, caller, image_id, None, None),
     )
     return [await _outcome(attempt) for attempt in attempts]
