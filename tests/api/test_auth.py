@@ -13,9 +13,11 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from fastapi.routing import APIRoute
 from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
+from algoplatform.api import history, images
 from algoplatform.api.app import create_app
 from algoplatform.cli.registries import open_registry
 from algoplatform.domain.access import TRUSTED, Caller
@@ -187,6 +189,7 @@ async def test_what_is_open(service: httpx.AsyncClient) -> None:
 
 async def test_route_reached_past_the_check(settings: Settings) -> None:
     """Without the layer that checks tokens nobody has come in, so the routes refuse everyone."""
+    refused: list[tuple[str, str, int]] = []
     app = create_app(settings)
     app.user_middleware = [layer for layer in app.user_middleware if "verifier" not in layer.kwargs]
     async with app.router.lifespan_context(app) as state:
@@ -196,9 +199,15 @@ async def test_route_reached_past_the_check(settings: Settings) -> None:
 
         transport = httpx.ASGITransport(with_state)
         async with httpx.AsyncClient(transport=transport, base_url="http://x", headers=bearer()) as client:
-            for method, path in (("GET", "_search"), ("POST", "_register"), ("POST", "_load"), ("GET", "0" * 32)):
-                answer = await client.request(method, f"{IMAGES}/{path}")
-                assert (answer.status_code, answer.json()["status"]) == (401, "-401"), path
+            for route in (*images.router.routes, *history.router.routes):
+                assert isinstance(route, APIRoute)
+                for method in route.methods or ():
+                    answer = await client.request(method, route.path.replace("{imageId:imageId}", "0" * 32))
+                    refused.append((method, route.path, answer.status_code))
+    assert {status for _, _, status in refused} == {401}, refused
+    assert {path.rpartition("/")[2] for _, path, _ in refused} >= {
+        *("_register", "_search", "_update", "_delete", "_load", "_upload", "_restore", "history"),
+    }
 
 
 async def test_refusal_forms(service: httpx.AsyncClient, settings: Settings) -> None:
