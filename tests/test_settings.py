@@ -73,6 +73,12 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", "postgresql://user:hunter2#x@db/x"),
         ("DATABASE_URL", "postgresql://db:port/x"),
         ("DATABASE_URL", "postgresql://[::1/x"),
+        ("JWKS_URL", "id.example/jwks"),
+        ("JWKS_URL", "http://["),
+        ("JWKS_URL", "https://"),
+        ("JWKS_URL", "https://id.example:port/jwks"),
+        ("JWKS_URL", "https://id.example/jw ks"),
+        ("JWKS_URL", "https://id.example/jw\tks"),
     ],
 )
 def test_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "ALGOPLATFORM_"
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         description="header in which the gateway names the caller, for the history of images; none where this is not set",
     )
     trust_gateway: bool = Field(False, description="true allows listening beyond loopback behind such a gateway")
-    jwks_url: Text = Field(None, pattern="^https?://", description="where the tokens' public keys are, as a JWKS")
+    jwks_url: Text = Field(None, pattern=r"^https?://\S+$", description="where the tokens' public keys are, as a JWKS")
     jwks_refresh: float = Field(300, ge=1, le=86400, description="seconds after which they are fetched again")
     key_file: Annotated[Path | None, BeforeValidator(_unset_if_blank)] = Field(
         None, description="the tokens' public key (PEM) or keys (JWKS), instead of jwks_url"
@@ -148,6 +148,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 "must be postgresql://user:password@host:port/database, special characters of the password percent-encoded"
             )
+        return value
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _check_jwks_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            AnyHttpUrl(value)
         return value
 
     @field_validator("data_dir")

@@ -13,9 +13,11 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from fastapi.routing import APIRoute
 from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
+from algoplatform.api import history, images
 from algoplatform.api.app import create_app
 from algoplatform.cli.registries import open_registry
 from algoplatform.domain.access import TRUSTED, Caller
@@ -24,6 +26,7 @@ from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
 from algoplatform.storage.database import Connection
 from tests.support.images import IMAGES, delete, minimal, records, register, upload
+from tests.support.raw import connected
 from tests.support.service import serving, settings_for
 from tests.support.tokens import SETTINGS, bearer, claims, ec_key, jwk, pem, rsa_jwk, rsa_key, token
 
@@ -186,6 +189,7 @@ async def test_what_is_open(service: httpx.AsyncClient) -> None:
 
 async def test_route_reached_past_the_check(settings: Settings) -> None:
     """Without the layer that checks tokens nobody has come in, so the routes refuse everyone."""
+    refused: list[tuple[str, str, int]] = []
     app = create_app(settings)
     app.user_middleware = [layer for layer in app.user_middleware if "verifier" not in layer.kwargs]
     async with app.router.lifespan_context(app) as state:
@@ -195,9 +199,15 @@ async def test_route_reached_past_the_check(settings: Settings) -> None:
 
         transport = httpx.ASGITransport(with_state)
         async with httpx.AsyncClient(transport=transport, base_url="http://x", headers=bearer()) as client:
-            for method, path in (("GET", "_search"), ("POST", "_register"), ("POST", "_load"), ("GET", "0" * 32)):
-                answer = await client.request(method, f"{IMAGES}/{path}")
-                assert (answer.status_code, answer.json()["status"]) == (401, "-401"), path
+            for route in (*images.router.routes, *history.router.routes):
+                assert isinstance(route, APIRoute)
+                for method in route.methods or ():
+                    answer = await client.request(method, route.path.replace("{imageId:imageId}", "0" * 32))
+                    refused.append((method, route.path, answer.status_code))
+    assert {status for _, _, status in refused} == {401}, refused
+    assert {path.rpartition("/")[2] for _, path, _ in refused} >= {
+        *("_register", "_search", "_update", "_delete", "_load", "_upload", "_restore", "history"),
+    }
 
 
 async def test_refusal_forms(service: httpx.AsyncClient, settings: Settings) -> None:
@@ -300,7 +310,7 @@ async def _attempts(runtime: Runtime, connection: Connection, given: dict[str, A
         runtime.images.update(connection, caller, minimal(name, imageId=image_id), None),
         runtime.transfer.load(connection, caller, io.BytesIO(file)),
         runtime.revisions.restore(connection, caller, image_id, 1, None),
-        runtime.images.delete(connection, image_id, caller, caller),
+        runtime.images.delete(connection, caller, image_id, caller, None),
         runtime.revisions.restore(connection, caller, image_id, None, None),
     )
     return [await _outcome(attempt) for attempt in attempts]
@@ -330,6 +340,22 @@ async def test_forged_user_result(
     image_id = await register(service, "algo/a")
     service.headers.update(bearer(**held))
     assert (await delete(service, image_id, **claimed)).json()["status"] == status
+
+
+async def test_upload_of_one_who_may_write_nowhere(settings: Settings) -> None:
+    """He is refused before his file is taken in, and takes nobody's place meanwhile."""
+    reader = f"Authorization: {bearer(authority=9)['authorization']}"
+    form = "Content-Type: multipart/form-data; boundary=b"
+    head = f"POST {IMAGES}/_upload HTTP/1.1\r\nHost: x\r\n{reader}\r\n{form}\r\nContent-Length: 99999\r\n"
+    async with serving(settings.model_copy(update={"max_uploads": 1})) as client:
+        async with connected(client) as patient:
+            await patient.send(f"{head}Expect: 100-continue\r\n\r\n".encode())
+            answer = await patient.answer()
+            assert (answer.status, answer.envelope["status"]) == (403, "240")
+        async with connected(client) as slow:
+            await slow.send(f"{head}\r\n--b".encode(), pause=0.1)
+            client.headers.update(bearer())
+            assert (await upload(client, [minimal()])).status_code == 200
 
 
 async def test_upload_names_what_is_outside(service: httpx.AsyncClient) -> None:

@@ -1,12 +1,13 @@
 """`_delete`: who may, what stands against it, and what is left."""
 
+import asyncio
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 
-from tests.support.images import IMAGES, delete, records, register
+from tests.support.images import IMAGES, PLATFORM, delete, records, register
 
 
 @pytest.mark.parametrize(
@@ -66,12 +67,52 @@ async def test_deleted_row_is_kept_and_marked(client: httpx.AsyncClient, databas
     assert '"deleteFlag":"1"' in row["record"]
 
 
+async def delete_if(client: httpx.AsyncClient, image_id: str, tags: str, **user: Any) -> str:
+    """Delete an image of these entity tags, and give the status."""
+    body = {"imageId": image_id, "userResult": user or PLATFORM}
+    answer = await client.post(f"{IMAGES}/_delete", json=body, headers={"if-match": tags})
+    status: str = answer.json()["status"]
+    assert answer.status_code == (200 if status == "0" else 412 if status == "-412" else 403)
+    return status
+
+
+async def test_if_match(client: httpx.AsyncClient) -> None:
+    """A stale ETag deletes nothing, and says so only to one who may delete; the current one does."""
+    image_id = await register(client, "algo/a", dependencyServiceId="algo/a:1.0")
+    for stale in ('"2"', 'W/"1"', "1", ""):
+        assert await delete_if(client, image_id, stale) == "-412"
+    assert await delete_if(client, image_id, '"2"', authority=3, namespace="other") == "240"
+    assert len(await records(client)) == 1
+    assert await delete_if(client, image_id, '"9", "1"') == "0"
+    assert await records(client) == []
+
+
+async def test_if_match_of_an_image_that_is_changing(client: httpx.AsyncClient, database_url: str) -> None:
+    """Who waits for another's change deletes nothing of what he has not seen."""
+    image_id = await register(client)
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with asyncio.timeout(10), connection.transaction():
+            await connection.execute("UPDATE image SET version = version + 1")
+            waiting = asyncio.create_task(delete_if(client, image_id, '"1"'))
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while not await connection.fetchval(waits):  # noqa: ASYNC110 - the database has no event to wait for
+                await asyncio.sleep(0.01)
+        assert await waiting == "-412"
+    finally:
+        await connection.close()
+    assert len(await records(client)) == 1
+    assert await delete_if(client, image_id, "*") == "0"
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         ({}, "imageId不能为空；userResult不能为空"),
         ({"imageId": "x", "userResult": 1}, "imageId须为32位小写十六进制字符串；userResult须为JSON对象"),
         ({"imageId": "0" * 32, "userResult": {}}, "userResult.authority不能为空"),
+        ({"imageId": "  ", "userResult": {"authority": " "}}, "imageId不能为空；userResult.authority不能为空"),
+        ({"imageId": "", "userResult": "\t"}, "imageId不能为空；userResult不能为空"),
         ({"imageId": "0" * 32, "userResult": {"authority": True}}, "userResult.authority须为整数"),
         ({"imageId": "0" * 32, "userResult": {"authority": 1, "namespace": 5}}, "userResult.namespace须为字符串"),
         ({"imageId": "0" * 32, "userResult": {"authority": 1, "x": 5}}, "userResult.x不是已知字段"),

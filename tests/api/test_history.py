@@ -112,6 +112,7 @@ async def test_paging(client: httpx.AsyncClient) -> None:
     assert [[item["version"] for item in page] for page in pages] == [[5, 4], [3, 2], [1], []]
     assert [(item["before"] or {}).get("pics") for page in pages for item in page] == [4, 3, 2, 1, None]
     answer = await client.get(f"{IMAGES}/{image_id}/history", params={"page": 9, "pageSize": ""})
+    assert len(await history(client, image_id, pageSize=100)) == 5
     assert answer.json()["res"] == {"data": [], "total": 5}
 
 
@@ -119,7 +120,7 @@ async def test_paging(client: httpx.AsyncClient) -> None:
     ("query", "message"),
     [
         ("page=0", "page须为"),
-        ("page=x&pageSize=1001", "page须为整数；pageSize须为1至1000的整数"),
+        ("page=x&pageSize=101", "page须为整数；pageSize须为1至100的整数"),
         ("pageSize=-1", "pageSize须为整数"),
         ("algoType=0", "algoType不是已知字段"),
     ],

@@ -62,6 +62,18 @@ async def test_rotation() -> None:
         assert not await _passes(checked, token())
 
 
+async def test_rotation_from_a_key_without_a_name() -> None:
+    """A key without a name serves any token, and does not hide that the one which a token names has come since."""
+    async with key_server() as served, (checked := _fetching(served)).keys:
+        served.keys = [{name: value for name, value in jwk("first").items() if name != "kid"}]
+        assert await _passes(checked, token())
+        assert served.asked == 1
+        served.keys = [*served.keys, jwk("second")]
+        await asyncio.sleep(0.06)
+        assert await _passes(checked, token("second"))
+        assert await _passes(checked, token())
+
+
 async def test_old_keys_are_fetched_again() -> None:
     """A withdrawn key stops to count though nobody names a new one, and nobody waits for that."""
     async with key_server() as served, (checked := _fetching(served, refresh=0.05)).keys:
@@ -150,6 +162,34 @@ def test_bad_key_file(tmp_path: Path, kind: str) -> None:
     if kind != "missing":
         file.write_bytes(contents[kind])
     with pytest.raises(SettingsError, match=f"^ALGOPLATFORM_KEY_FILE: {file}: "):
+        verifier(Settings(**SETTINGS, key_file=file))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"key_ops": None},
+        {"key_ops": 5},
+        {"alg": {}},
+        {"alg": {"x": 1}},
+        {"alg": [1]},
+        {"kty": {}},
+        {"crv": {}},
+        {"crv": "secp256k1"},
+        {"x": 5},
+        {"use": []},
+    ],
+)
+async def test_unusable_keys_are_passed_over(wrong: dict[str, object], tmp_path: Path) -> None:
+    """A key of a set that makes no sense is as if it were not there: the others count, and alone it is no set."""
+    bad = jwk("first") | wrong
+    async with key_server() as served, (checked := _fetching(served)).keys:
+        served.keys = [bad, jwk("second")]
+        assert await _passes(checked, token("second"))
+        assert not await _passes(checked, token())
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps({"keys": [bad]}))
+    with pytest.raises(SettingsError, match=f"^ALGOPLATFORM_KEY_FILE: {file}: not a public key"):
         verifier(Settings(**SETTINGS, key_file=file))
 
 

@@ -283,12 +283,23 @@ async def test_hosts(database_url: str, host: str, known: bool) -> None:
         assert (await raw.answer()).status == 400
 
 
-@pytest.mark.parametrize(("trusted", "seen"), [([], "127.0.0.1"), (["127.0.0.0/8"], "203.0.113.9")])
-async def test_forwarded(database_url: str, trusted: list[str], seen: str) -> None:
-    """X-Forwarded-For counts from the proxies that are set, and from no others."""
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "seen"),
+    [
+        ([], ["203.0.113.9"], "127.0.0.1"),
+        (["127.0.0.0/8"], ["203.0.113.9"], "203.0.113.9"),
+        (["127.0.0.0/8"], ["198.51.100.1, 203.0.113.9"], "203.0.113.9"),
+        (["127.0.0.0/8"], ["198.51.100.1", "203.0.113.9"], "203.0.113.9"),
+        (["127.0.0.0/8"], ["127.0.0.1, 203.0.113.9"], "203.0.113.9"),
+        (["127.0.0.0/8", "10.0.0.0/8"], ["198.51.100.1, 203.0.113.9, 10.0.0.1"], "203.0.113.9"),
+    ],
+)
+async def test_forwarded(database_url: str, trusted: list[str], forwarded: list[str], seen: str) -> None:
+    """X-Forwarded-For counts from the proxies that are set, and from no others: not what a client had put there before."""
+    sent = [("x-forwarded-for", line) for line in forwarded]
     async with limited(database_url, trusted_proxies=frozenset(trusted)) as (client, _):
         with capture_logs() as lines:
-            await client.get(f"{IMAGES}/_search", headers={"x-forwarded-for": "203.0.113.9"})
+            await client.get(f"{IMAGES}/_search", headers=sent)
     assert [line["client"] for line in lines if line["event"] == "request"] == [seen]
 
 

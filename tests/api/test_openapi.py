@@ -141,7 +141,7 @@ def test_schemas_are_described() -> None:
     [
         ("register", BODY | {"403", "409"}),
         ("update", BODY | {"403", "404", "409", "412"}),
-        ("delete", BODY | {"403", "404", "409"}),
+        ("delete", BODY | {"403", "404", "409", "412"}),
         ("search", BODY | {"429"}),
         ("searchByBody", BODY | {"403", "429"}),
         ("load", BODY | {"403", "429"}),
@@ -192,12 +192,12 @@ def test_answers_headers(operation: str, status: str, headers: set[str]) -> None
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_requests_headers(operation: str) -> None:
-    """Writes take an Idempotency-Key, updates and restores If-Match, reads of one image If-None-Match, all a request id."""
+    """Writes take an Idempotency-Key, changes of an image If-Match, reads of one image If-None-Match, all a request id."""
     names = {item["name"] for item in map(resolve, OPERATIONS[operation]["parameters"]) if item["in"] == "header"}
     writes = {"register", "update", "delete", "upload", "restore"}
     assert names == {"X-Request-Id"} | (
         ({"Idempotency-Key"} if operation in writes else set())
-        | ({"If-Match"} if operation in ("update", "restore") else set())
+        | ({"If-Match"} if operation in ("update", "delete", "restore") else set())
         | ({"If-None-Match"} if operation == "get" else set())
     )
 

@@ -69,6 +69,17 @@ async def test_image_id_finds_that_image(client: httpx.AsyncClient) -> None:
     assert (gone.status_code, gone.json()["status"]) == (404, "204")
 
 
+async def test_if_none_match(client: httpx.AsyncClient) -> None:
+    """Nothing is sent to one who has it, whatever else he names and however weakly; entity tags are compared whole."""
+    path = f"{IMAGES}/{await register(client)}"
+    for known in (['"1"'], ['W/"1"'], ["*"], ['"9", "1"'], ['"9"', 'W/"8" , "1"'], ['"9"', "*"], ['"a,b", "1"']):
+        answer = await client.get(path, headers=[("if-none-match", line) for line in known])
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", '"1"'), known
+    for other in (['"2"'], ["1"], ['"11"'], ['w/"1"'], ['x"1"'], ['"1"x'], ['"a"1"b"'], ['",*,"'], [""]):
+        answer = await client.get(path, headers=[("if-none-match", line) for line in other])
+        assert (answer.status_code, len(answer.json()["res"])) == (200, 29), other
+
+
 async def test_composed_and_decomposed_text_are_the_same(client: httpx.AsyncClient) -> None:
     """Text is compared in NFC and stored as sent."""
     await register(client, factory="Cafe\u0301")

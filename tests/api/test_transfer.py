@@ -294,6 +294,14 @@ async def test_request_without_a_file(client: httpx.AsyncClient) -> None:
     )
 
 
+@pytest.mark.parametrize("query", ["dryRun=true&dryRun=false", "onConflict=skip&onConflict=update"])
+async def test_repeated_option(client: httpx.AsyncClient, query: str) -> None:
+    """Of two values neither is meant, and nothing is written."""
+    answer = await client.post(f"{IMAGES}/_upload?{query}", files={"file": json.dumps([minimal()])})
+    assert (answer.status_code, answer.json()) == (422, {"status": "-1", "res": None, "msg": "查询参数重复"})
+    assert await records(client) == []
+
+
 async def test_repeated_upload_under_one_key(client: httpx.AsyncClient) -> None:
     """The same file under the same Idempotency-Key answers as the first time, though its form has another boundary."""
     answers = [

@@ -9,7 +9,8 @@ import pytest
 from tests.support.images import IMAGES, delete, minimal, records, register
 
 
-async def update(client: httpx.AsyncClient, body: dict[str, Any], **headers: str) -> httpx.Response:
+async def update(client: httpx.AsyncClient, body: dict[str, Any], *if_match: str) -> httpx.Response:
+    headers = [("if-match", line) for line in if_match]
     return await client.post(f"{IMAGES}/_update", json=body, headers=headers)
 
 
@@ -130,11 +131,29 @@ async def test_dependencies_follow_the_record(client: httpx.AsyncClient) -> None
 
 
 async def test_if_match(client: httpx.AsyncClient) -> None:
-    """A stale or unreadable ETag writes nothing; the current one, any of several, or * does."""
+    """A stale or unreadable ETag writes nothing; the current one, any of several on one line or more, or * does."""
     image_id = await register(client)
     body = minimal(imageId=image_id)
-    for stale in ('"7"', 'W/"1"', "1", '"x"', '"2", "3"'):
-        answer = await update(client, body, **{"if-match": stale})
-        assert (answer.status_code, answer.json()["status"]) == (412, "-412")
-    for current in ('"1"', '"9", "2"', "*"):
-        assert (await update(client, body, **{"if-match": current})).status_code == 200
+    for stale in (['"7"'], ['W/"1"'], ["1"], ['"x"'], ['"2", "3"'], ['"2"', '"3"'], ['"1"2'], ['"2,*,3"']):
+        answer = await update(client, body, *stale)
+        assert (answer.status_code, answer.json()["status"]) == (412, "-412"), stale
+    for current in (
+        ['"1"'],
+        ['"9", "2"'],
+        ["*"],
+        ['"9"', '"4"'],
+        ['"9" ,\t"5",'],
+        ['"9"', "*"],
+        ['"9", *'],
+        ['"a,b","8"'],
+    ):
+        assert (await update(client, body, *current)).status_code == 200, current
+
+
+async def test_if_match_of_a_repeat(client: httpx.AsyncClient) -> None:
+    """Under one Idempotency-Key the conditions must be the same, each line of them."""
+    body = minimal(imageId=await register(client))
+    conditions = (['"9"', '"1"'], ['"9"', '"1"'], ['"9"', '"2"'])
+    client.headers["idempotency-key"] = "k"
+    answers = [await update(client, body, *lines) for lines in conditions]
+    assert [answer.json()["status"] for answer in answers] == ["0", "0", "-1"]

@@ -26,7 +26,7 @@ FAULTS = [Fault("imageTag", Code.IMAGE_TAG, "甲"), Fault("env", Code.ENV, "乙"
         ),
         (errors.Forbidden("不可"), "240", "不可"),
         (errors.Unauthenticated("缺少令牌", token_given=False), "-401", "缺少令牌"),
-        (errors.VersionConflict(), "-412", "镜像已被他人修改，请重新查询后再更新"),
+        (errors.VersionConflict(), "-412", "镜像已被他人修改，请重新查询后再试"),
         (errors.RequestRunning(), "-409", "相同Idempotency-Key的请求正在处理，请稍后重试"),
         (errors.Unavailable(), "-503", "服务暂时不可用，请稍后重试"),
     ],

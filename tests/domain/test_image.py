@@ -188,9 +188,10 @@ def test_node_ports_are_the_operators() -> None:
 
 
 def test_unknown_fields() -> None:
-    """Unknown fields are refused by name, behind all others, unless they are null; long names are clipped."""
-    assert faults(minimal(colour=None, other=None)) == []
-    assert faults(minimal(colour="", image_ports=0, imageID="x")) == [
+    """Unknown fields are refused by name, behind all others, unless they are blank; long names are clipped."""
+    for blank in BLANKS:
+        assert faults(minimal(colour=blank, other=None)) == []
+    assert faults(minimal(colour="red", image_ports=0, imageID="x")) == [
         ("colour", "202", "colour不是已知字段"),
         ("image_ports", "202", "image_ports不是已知字段"),
         ("imageID", "202", "imageID不是已知字段"),

@@ -151,7 +151,7 @@ def test_what_may_not_be_asked() -> None:
     assert told({"page": 2**31}) == [("page", "202", "page须为0至2147483647的整数")]
     assert found(page=2**31 - 1, pageSize=1).page == 2**31 - 1
     shown = "k" * 63 + "…"
-    assert told({"k" * 500: "x", "algoType": "9", "imageName": ""}) == [
+    assert told({"k" * 500: "x", "algoType": "9", "imageName": "x", "imageTag": " "}) == [
         ("algoType", "211", "algoType须为0、1、2之一，不能为“9”"),
         (shown, "202", f"{shown}不是已知的查询条件"),
         ("imageName", "202", "imageName不是已知的查询条件"),

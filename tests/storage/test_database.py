@@ -248,7 +248,9 @@ async def test_dependency_deleted_meanwhile(
     async with _connected(database_url) as other:
         racing = other.transaction()
         await racing.start()
-        await other.execute("UPDATE image SET live = false WHERE image_id = $1::text::uuid", needed)
+        await other.execute(
+            "UPDATE image SET live = false, version = version + 1 WHERE image_id = $1::text::uuid", needed
+        )
         body = minimal(dependencyServiceId="algo/needed:1.0")
         answer = asyncio.create_task(client.post(f"{IMAGES}/_register", json=body, headers=headers))
         await _blocked(other)

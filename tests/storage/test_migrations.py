@@ -135,6 +135,32 @@ def test_text_is_folded_anew(filled: str) -> None:
     assert asyncio.run(found(*queries)) == [1, 1, 1]
 
 
+LOSSES = (
+    "DELETE FROM image",
+    "TRUNCATE image CASCADE",
+    "UPDATE image SET actor = 'mallory'",
+    "UPDATE image SET live = live",
+    "UPDATE image SET record = replace(record, '1.0', '1.1'), version = version + 2",
+    "UPDATE image SET version = version - 1",
+    "UPDATE image SET version = version + 1, image_id = gen_random_uuid()",
+    "DELETE FROM image_revision",
+    "TRUNCATE image_revision",
+    "UPDATE image_revision SET actor = 'mallory'",
+)
+
+
+def test_history_is_kept_by_the_database(filled: str) -> None:
+    """No statement loses or rewrites what an image is or was, its owner's mistakes included; what changes it is kept."""
+    execute(filled, "DELETE FROM image_dependency")
+    before = _content(filled)
+    for statement in LOSSES:
+        with pytest.raises(asyncpg.RaiseError, match=r"history|append-only"):
+            execute(filled, statement)
+    assert _content(filled) == before
+    execute(filled, "UPDATE image SET version = version + 1, actor = 'psql'")
+    assert ask(filled, "SELECT count(*) FROM image_revision") == len(before["image_revision"]) + len(before["image"])
+
+
 def test_oldest_schema_and_back(filled: str) -> None:
     """The way to the oldest schema and back keeps everything that is registered, to the byte."""
     before = asyncio.run(_export(filled))

@@ -69,6 +69,7 @@ class KeyServer:
         self.asked = 0
         self.delay = 0.0
         self.status = 200
+        self.location = ""
         self.url = ""
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,8 +78,9 @@ class KeyServer:
         self.asked += 1
         await asyncio.sleep(self.delay)
         body = json.dumps({"keys": self.keys}).encode()
-        writer.write(b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (self.status, len(body)))
-        writer.write(body)
+        lines = (f"HTTP/1.1 {self.status} X", "Connection: close", f"Content-Length: {len(body)}")
+        redirect = (f"Location: {self.location}",) if self.location else ()
+        writer.write("\r\n".join((*lines, *redirect, "", "")).encode() + body)
         await writer.drain()
         writer.close()
 

@@ -127,8 +127,13 @@ def _query(conditions: Schema) -> dict[str, Schema]:
     return found
 
 
-# Typed clients send every field of a shared class: one that is unknown is ignored where it is null.
-_UNKNOWN: Final = {"additionalProperties": {"type": "null", "description": "其他字段只能为null"}}
+# Typed clients send every field of a shared class: one that is unknown is ignored where it is empty.
+_UNKNOWN: Final = {
+    "additionalProperties": {
+        "anyOf": [{"type": "null"}, {"type": "string", "pattern": "^\\s*$"}],
+        "description": "其他字段只能为空",
+    }
+}
 _SCHEMAS: Final = _models(
     {
         Image: "要登记的镜像",
@@ -193,9 +198,11 @@ COMPONENTS: Final[dict[str, Any]] = {
             "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
             "example": examples.IMAGE_ID,
         },
-        "IfMatch": _parameter("If-Match", "header", "镜像的ETag；与当前版本不符则-412，不写入", {"type": "string"}),
+        "IfMatch": _parameter(
+            "If-Match", "header", "镜像的ETag，可以有多个；与当前版本不符则-412，不写入", {"type": "string"}
+        ),
         "IfNoneMatch": _parameter(
-            "If-None-Match", "header", "镜像的ETag；镜像没有变化则应答304，没有应答体", {"type": "string"}
+            "If-None-Match", "header", "镜像的ETag，可以有多个；镜像没有变化则应答304，没有应答体", {"type": "string"}
         ),
         "RequestId": _parameter(
             "X-Request-Id",

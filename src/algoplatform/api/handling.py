@@ -72,7 +72,8 @@ async def written(request: Request, action: Callable[[Connection], Awaitable[Ans
         except AlgoplatformError as error:
             return failure(error, problem=problem)
 
-    asked = f"{request.url.path}?{request.url.query}\n{request.headers.get('if-match', '')}\n".encode()
+    condition = ",".join(request.headers.getlist("if-match"))
+    asked = f"{request.url.path}?{request.url.query}\n{condition}\n".encode()
     fingerprint = hashlib.sha256(asked + content).digest()
     answer = await once(runtime.database, key, fingerprint, runtime.settings.idempotency_hours, settled)
     return answered(request, answer)

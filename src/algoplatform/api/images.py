@@ -66,10 +66,11 @@ async def delete(request: Request) -> Response:
     """镜像删除"""
     runtime = runtime_of(request)
     content, data = await _required(request, runtime)
+    versions = wire.if_match(request)
 
     async def action(connection: Connection) -> Answer:
         image_id, claim = check_deletion(data)
-        await runtime.images.delete(connection, image_id, caller_of(request), claim)
+        await runtime.images.delete(connection, caller_of(request), image_id, claim, versions)
         return success("删除成功")
 
     return await written(request, action, content)
@@ -79,7 +80,8 @@ async def delete(request: Request) -> Response:
 async def upload(request: Request) -> Response:
     """镜像配置信息上传"""
     runtime = runtime_of(request)
-    on_conflict, dry_run = check_upload_options(request.query_params)
+    runtime.transfer.admit(caller_of(request))
+    on_conflict, dry_run = check_upload_options(wire.parse_query(request.scope["query_string"]))
     with request.app.state.uploads.taken():
         file = await wire.read_file(request, runtime.settings.max_upload_bytes)
         with file:
@@ -157,7 +159,7 @@ async def get(request: Request) -> Response:
         stored = await runtime.images.get(connection, image_id)
     tag = f'"{stored.version}"'
     headers = {"etag": tag, "last-modified": format_datetime(stored.updated_at, usegmt=True)}
-    if tag in request.headers.get("if-none-match", ""):
+    if wire.is_known(request, tag):
         return Response(status_code=304, headers=headers)
     return answered(request, success("查询成功", stored.record, headers))
 

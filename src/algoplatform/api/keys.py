@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import PyJWK
-from jwt.exceptions import PyJWTError
 
 from algoplatform.domain.errors import Unavailable
 
@@ -91,7 +90,8 @@ class FetchedKeys(Keys):
         """Give the key; Unavailable where the URL has never answered."""
         found = await super().find(kid, algorithm)
         age = time.monotonic() - self._asked
-        if found is not None:
+        # A key without a name may be the one that is named, unless there is one of that name by now.
+        if found is not None and kid in (None, found.kid):
             if age > self._refresh:
                 self._fetch()
             return found
@@ -150,19 +150,20 @@ def parse_jwks(content: bytes) -> Sequence[Key]:
 
 def _keys(listed: Iterable[Any]) -> Iterable[Key]:
     for jwk in listed:
-        if (
-            not isinstance(jwk, dict)
-            or jwk.get("use", "sig") != "sig"
-            or "verify" not in jwk.get("key_ops", ["verify"])
-        ):
-            continue
-        kid, algorithm = jwk.get("kid"), jwk.get("alg")
         try:
-            key = _usable(kid if isinstance(kid, str) else None, PyJWK.from_dict(jwk).key)
-        except (PyJWTError, ValueError, TypeError):
+            key = _key(jwk)
+        except Exception:  # noqa: S112 - whatever a foreign key makes the library raise, no token can be checked with it
             continue
-        algorithms = key.algorithms if algorithm is None else key.algorithms & {algorithm}
-        yield Key(key.kid, key.key, algorithms)
+        if key.algorithms:
+            yield key
+
+
+def _key(jwk: dict[str, Any]) -> Key:
+    kid, algorithm = jwk.get("kid"), jwk.get("alg")
+    if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ["verify"]):
+        raise ValueError("not for signatures")
+    key = _usable(kid if isinstance(kid, str) else None, PyJWK.from_dict(jwk).key)
+    return key if algorithm is None else replace(key, algorithms=key.algorithms & {algorithm})
 
 
 def _usable(kid: str | None, key: object) -> Key:

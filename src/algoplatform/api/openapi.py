@@ -164,10 +164,11 @@ DELETE: Final = operation(
     "删除镜像（软删除）。被其他镜像依赖时不能删除；userResult的权限决定可以删除哪些命名空间的镜像。",
     {
         "200": success(NULL, "删除成功"),
-        **refusals(*READ, "Forbidden", "NotFound"),
+        **refusals(*READ, "Forbidden", "NotFound", "PreconditionFailed"),
         **conflict("其他镜像依赖它（220）", ImageInUse(["algo/helmet:2.1.0"], 1)),
     },
     WRITE,
+    parameter("IfMatch"),
     body=body(schema("Deletion"), examples.DELETE),
 )
 _SEARCH_ANSWERS: Final = {

@@ -5,9 +5,10 @@ from typing import Any, Final
 from algoplatform.api import examples
 from algoplatform.api.components import parameter, refusals, schema
 from algoplatform.api.openapi import NULL, READ, WRITE, body, choice, conflict, operation, success
+from algoplatform.api.schemas import MAX_REVISIONS
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.image import exists_fault
-from algoplatform.domain.search import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from algoplatform.domain.search import DEFAULT_PAGE_SIZE
 
 _KNOWN_OR_NULL: Final = {"anyOf": [{"type": "string"}, {"type": "null"}]}
 _REVISION: Final[dict[str, Any]] = {
@@ -65,8 +66,8 @@ HISTORY: Final = operation(
     choice("page", "页码，从1开始", {"type": "integer", "minimum": 1, "maximum": 2**31 - 1, "default": 1}),
     choice(
         "pageSize",
-        f"每页条数，1至{MAX_PAGE_SIZE}",
-        {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},
+        f"每页条数，1至{MAX_REVISIONS}",
+        {"type": "integer", "minimum": 1, "maximum": MAX_REVISIONS, "default": DEFAULT_PAGE_SIZE},
     ),
 )
 RESTORE: Final = operation(

@@ -1,21 +1,23 @@
 """The bodies and answers that are not a record: read here, and published as the OpenAPI document's schemas."""
 
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.datastructures import QueryParams
 
 from algoplatform.domain import fields
 from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import BadRequest, Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.image import RECORD_FIELDS, is_blank
-from algoplatform.domain.search import DEFAULT_PAGE_SIZE, check_conditions
+from algoplatform.domain.search import DEFAULT_PAGE_SIZE, check_positive
 from algoplatform.storage.staging import OnConflict
 
 _DELETION_FIELDS: Final = ("imageId", "userResult")
-_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False, "": False}
+_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 MAX_AUTHORITY: Final = fields.MAX_INTEGER
+# A page of revisions is put together in memory, each with the record before and after it.
+MAX_REVISIONS: Final = 100
 
 
 class UserResult(BaseModel):
@@ -109,14 +111,14 @@ def check_deletion(data: Any) -> tuple[str, Caller]:
     user = data.get("userResult")
     image_id = _read(data, "imageId", "imageId", fields.check_id, faults)
     authority, namespace = 0, ""
-    if user is None:
+    if is_blank(user):
         faults.append(Fault("userResult", Code.FIELD, "userResult不能为空"))
     elif not isinstance(user, dict):
         faults.append(Fault("userResult", Code.FIELD, "userResult须为JSON对象"))
     else:
         authority = _read(user, "authority", "userResult.authority", fields.check_integer, faults)
-        if user.get("namespace") is not None:
-            namespace = _read(user, "namespace", "userResult.namespace", fields.check_text, faults, blank=True)
+        if not is_blank(user.get("namespace")):
+            namespace = _read(user, "namespace", "userResult.namespace", fields.check_text, faults)
         faults += _unknown(user, ("authority", "namespace"), "userResult.")
     # A typed client may send a shared class: fields of a record count as unknown only where they hold something.
     faults += _unknown(data, _DELETION_FIELDS, "")
@@ -125,15 +127,16 @@ def check_deletion(data: Any) -> tuple[str, Caller]:
     return image_id, Caller(authority, frozenset([namespace] if namespace else []))
 
 
-def check_upload_options(query: QueryParams) -> tuple[OnConflict, bool]:
+def check_upload_options(query: dict[str, str]) -> tuple[OnConflict, bool]:
     """Read onConflict and dryRun."""
-    faults = _unknown(dict(query), ("onConflict", "dryRun"), "")
-    conflict = query.get("onConflict") or OnConflict.UPDATE
+    query = {name: value for name, value in query.items() if not is_blank(value)}
+    faults = _unknown(query, ("onConflict", "dryRun"), "")
+    conflict = query.get("onConflict", OnConflict.UPDATE)
     if conflict not in list(OnConflict):
         faults.append(
             Fault("onConflict", Code.FIELD, f"onConflict须为update、skip、fail之一，不能为“{clip(conflict)}”")
         )
-    dry_run = _TRUTHS.get(query.get("dryRun", "").lower())
+    dry_run = _TRUTHS.get(query.get("dryRun", "false").lower())
     if dry_run is None:
         faults.append(Fault("dryRun", Code.FIELD, f"dryRun须为true或false，不能为“{clip(query['dryRun'])}”"))
     if faults:
@@ -142,15 +145,16 @@ def check_upload_options(query: QueryParams) -> tuple[OnConflict, bool]:
 
 
 def check_paging(query: dict[str, str]) -> tuple[int, int]:
-    """Read page and pageSize."""
-    faults = _unknown(query, ("page", "pageSize"), "")
-    try:
-        conditions = check_conditions({name: value for name, value in query.items() if name in ("page", "pageSize")})
-    except Refused as refused:
-        raise Refused([*refused.faults, *faults]) from None
+    """Read page and pageSize of a history."""
+    faults: list[Fault] = []
+    said: dict[str, Any] = {"page": 1, "pageSize": DEFAULT_PAGE_SIZE}
+    said |= {name: value for name, value in query.items() if not is_blank(value)}
+    page = _read(said, "page", "page", partial(check_positive, limit=fields.MAX_INTEGER), faults)
+    page_size = _read(said, "pageSize", "pageSize", partial(check_positive, limit=MAX_REVISIONS), faults)
+    faults += _unknown(said, ("page", "pageSize"), "")
     if faults:
         raise Refused(faults)
-    return conditions.page or 1, conditions.page_size or DEFAULT_PAGE_SIZE
+    return page, page_size
 
 
 def check_restoration(data: Any) -> int | None:
@@ -158,7 +162,8 @@ def check_restoration(data: Any) -> int | None:
     if not isinstance(data, dict):
         raise BadRequest("请求体须为JSON对象", malformed=False)
     faults: list[Fault] = []
-    version = None if is_blank(data.get("version")) else _read(data, "version", "version", fields.check_integer, faults)
+    blank = is_blank(data.get("version"))
+    version = None if blank else _read(data, "version", "version", fields.check_integer, faults)
     faults += _unknown(data, ("version",), "")
     if faults:
         raise Refused(faults)
@@ -177,9 +182,9 @@ def record_schema(inputs: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _read(data: dict[str, Any], name: str, label: str, parse: Any, faults: list[Fault], *, blank: bool = False) -> Any:
+def _read(data: dict[str, Any], name: str, label: str, parse: Any, faults: list[Fault]) -> Any:
     value = data.get(name)
-    if value is None or (value == "" and not blank):
+    if is_blank(value):
         faults.append(Fault(label, Code.FIELD, f"{label}不能为空"))
         return None
     try:
@@ -193,7 +198,7 @@ def _unknown(data: dict[str, Any], known: tuple[str, ...], prefix: str) -> list[
     return [
         Fault(prefix + clip(name), Code.FIELD, f"{prefix}{clip(name)}不是已知字段")
         for name, value in data.items()
-        if name not in known and value is not None
+        if name not in known and not is_blank(value)
     ]
 
 

@@ -13,8 +13,8 @@ from starlette.types import Scope
 from algoplatform.api.envelope import JSON, PROBLEM
 from algoplatform.domain.errors import BadRequest, BodyTooLarge, MediaTypeRefused
 
-_ENTITY_TAG: Final = re.compile(r'\s*(W/)?"([^"]*)"\s*')
-_VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
+_ENTITY_TAG: Final = re.compile(r'(?:^|,)\s*(\*|(?:W/)?"[^"]*")\s*(?=,|$)')
+_VERSION: Final = re.compile(r'"([1-9][0-9]{0,17})"')
 _QUALITY: Final = re.compile(r"(?:^|;)\s*[qQ]=([01](?:\.[0-9]{0,3})?)\s*(?:$|;)", re.ASCII)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -82,11 +82,23 @@ async def read_file(request: Request, limit: int) -> BinaryIO:
 
 def if_match(request: Request) -> list[int] | None:
     """Read the versions that If-Match allows; None where any will do."""
-    header = request.headers.get("if-match")
-    if header is None or header.strip() == "*":
+    tags = _entity_tags(request, "if-match")
+    if tags is None or "*" in tags:
         return None
-    tags = [_ENTITY_TAG.fullmatch(item) for item in header.split(",")]
-    return [int(tag[2]) for tag in tags if tag and not tag[1] and _VERSION.fullmatch(tag[2])]
+    # What is weak says too little to write by, and is no version.
+    return [int(found[1]) for found in map(_VERSION.fullmatch, tags) if found]
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Tell whether If-None-Match names this tag, weakly or not, or any."""
+    tags = _entity_tags(request, "if-none-match") or ()
+    return "*" in tags or tag in tags or f"W/{tag}" in tags
+
+
+def _entity_tags(request: Request, name: str) -> list[str] | None:
+    """Read the list of a condition, which may come on several lines, without what is no entity tag; None where there is none."""
+    lines = request.headers.getlist(name)
+    return _ENTITY_TAG.findall(",".join(lines)) if lines else None
 
 
 def idempotency_key(request: Request, subject: str | None) -> str | None:

@@ -88,19 +88,27 @@ class Images:
             raise VersionConflict
         raise ImageNotFound(image.image_id)
 
-    async def delete(self, connection: Connection, image_id: str, caller: Caller, claim: Caller) -> None:
-        """Delete an image that the caller, as who the claim makes him, may delete and on which no other depends."""
+    async def delete(
+        self, connection: Connection, caller: Caller, image_id: str, claim: Caller, versions: Sequence[int] | None
+    ) -> None:
+        """Delete an image that the caller, as who the claim makes him, may delete and on which no other depends.
+
+        `versions` are those that If-Match allows.
+        """
         scope = self._access.claimed_scope(caller, claim)
-        removed = await retried(connection, lambda: images.delete(connection, caller, image_id, scope))
+        removed = await retried(connection, lambda: images.delete(connection, caller, image_id, scope, versions))
         if removed is None:
             raise ImageNotFound(image_id)
         if removed.done:
             return
         if not covers(scope, removed.namespace):
             raise refuse_namespace(removed.namespace)
-        if not removed.total:
-            raise ImageNotFound(image_id)
-        raise ImageInUse(removed.dependents, removed.total)
+        if removed.stale:
+            raise VersionConflict
+        if removed.total:
+            raise ImageInUse(removed.dependents, removed.total)
+        # As above: the image changed while the statement ran.
+        raise ImageNotFound(image_id) if versions is None else VersionConflict
 
 
 async def _faults_of_new(connection: Connection, checked: Checked, data: Any) -> list[Fault]:

@@ -42,6 +42,10 @@ class Transfer:
         """Pass the records that meet the conditions to `write` as members of one JSON object, without its braces."""
         await self._search.copy(connection, conditions, write, keyed=True)
 
+    def admit(self, caller: Caller) -> None:
+        """Refuse a caller who may write nowhere, before his file is taken in; what it holds is for `load` to judge."""
+        self._access.scope(caller)
+
     async def load(
         self,
         connection: Connection,

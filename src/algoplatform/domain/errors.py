@@ -173,7 +173,7 @@ class VersionConflict(AlgoplatformError):
     """The image has changed since the caller read it."""
 
     code = Code.PRECONDITION_FAILED
-    message = "镜像已被他人修改，请重新查询后再更新"
+    message = "镜像已被他人修改，请重新查询后再试"
 
 
 class TooManyRequests(AlgoplatformError):

@@ -253,9 +253,7 @@ def is_blank(value: object) -> bool:
 def _normalise(data: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
     clean, faults = {}, []
     for name, value in data.items():
-        if value is None or (
-            type(value) is str and (not value or value.isspace()) and name in _ORDER and is_blank(value)
-        ):
+        if value is None or (type(value) is str and (not value or value.isspace()) and is_blank(value)):
             continue
         clean[name] = value
     alias = clean.pop("imageports", None)

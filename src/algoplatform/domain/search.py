@@ -1,6 +1,7 @@
 """What can be asked of the registry, and how text is compared: NFC-normalised, without regard to case."""
 
 import unicodedata
+from functools import partial
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
@@ -45,13 +46,16 @@ def search_text(image: Image) -> str:
     return "\n".join(map(fold, texts))
 
 
-def _positive(limit: int) -> PlainValidator:
-    def check(value: object) -> int:
-        number = fields.check_integer(value)
-        if not 1 <= number <= limit:
-            raise Malformed(f"须为1至{limit}的整数")
-        return number
+def check_positive(value: object, *, limit: int) -> int:
+    """Accept a whole number from 1 to the limit."""
+    number = fields.check_integer(value)
+    if not 1 <= number <= limit:
+        raise Malformed(f"须为1至{limit}的整数")
+    return number
 
+
+def _positive(limit: int) -> PlainValidator:
+    check = partial(check_positive, limit=limit)
     return PlainValidator(check, json_schema_input_type=Annotated[int, Field(ge=1, le=limit)])
 
 
@@ -80,13 +84,12 @@ class Conditions(BaseModel):
     )
 
 
-_NAMES: Final = {to_camel(name): name for name in Conditions.model_fields}
 _NOTHING: Final = Conditions.model_validate({})
 
 
 def check_conditions(data: dict[str, Any]) -> Conditions:
     """Read conditions from parsed JSON or query parameters; Refused with every fault where there are any."""
-    clean = {name: value for name, value in data.items() if not (value is None or (name in _NAMES and is_blank(value)))}
+    clean = {name: value for name, value in data.items() if not is_blank(value)}
     if not clean:
         return _NOTHING
     try:

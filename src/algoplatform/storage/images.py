@@ -95,12 +95,13 @@ WITH dependents AS ({_DEPENDENTS}),
 removed AS (
     UPDATE image SET live = false, version = version + 1, updated_at = now(), operation = 'delete', actor = $3,
                      request_id = $4, record = replace(record, '"deleteFlag":"0"', '"deleteFlag":"1"')
-    WHERE image_id = $1 AND live AND ($2::text[] IS NULL OR namespace = ANY ($2)) AND NOT EXISTS (SELECT FROM dependents)
+    WHERE image_id = $1 AND live AND ($2::text[] IS NULL OR namespace = ANY ($2))
+      AND ($5::bigint[] IS NULL OR version = ANY ($5)) AND NOT EXISTS (SELECT FROM dependents)
     RETURNING image_id
 ), edges AS (
     DELETE FROM image_dependency USING removed WHERE dependent_id = removed.image_id
 )
-SELECT image.namespace, (SELECT count(*) FROM dependents) AS total,
+SELECT image.namespace, image.version, (SELECT count(*) FROM dependents) AS total,
        ARRAY(SELECT reference FROM dependents LIMIT 20) AS dependents, EXISTS (SELECT FROM removed) AS removed
 FROM image WHERE image_id = $1 AND live
 """
@@ -129,10 +130,11 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What a delete found: the image's namespace and its dependents; `done` where it is gone now."""
+    """What a delete found: the image's namespace and its dependents; `done` where it is gone now, `stale` where its version is another."""
 
     done: bool
     namespace: str | None
+    stale: bool
     dependents: Sequence[str]
     total: int
 
@@ -232,11 +234,18 @@ async def compare(connection: Connection, image_id: str, needed: Sequence[str]) 
 
 
 async def delete(
-    connection: Connection, caller: Caller, image_id: str, namespaces: Collection[str] | None
+    connection: Connection,
+    caller: Caller,
+    image_id: str,
+    namespaces: Collection[str] | None,
+    versions: Sequence[int] | None,
 ) -> Removed | None:
-    """Mark an image deleted, if it is of one of the namespaces (None: any) and nothing depends on it; None if there is no such image."""
-    row = await connection.fetchrow(_DELETE, UUID(image_id), namespaces, caller.subject, caller.request_id)
-    return Removed(row["removed"], row["namespace"], row["dependents"], row["total"]) if row else None
+    """Mark an image deleted, if it is of one of the namespaces and versions (None: any) and nothing depends on it; None if there is no such image."""
+    row = await connection.fetchrow(_DELETE, UUID(image_id), namespaces, caller.subject, caller.request_id, versions)
+    if row is None:
+        return None
+    stale = versions is not None and row["version"] not in versions
+    return Removed(row["removed"], row["namespace"], stale, row["dependents"], row["total"])
 
 
 async def get(connection: Connection, image_id: str) -> Stored | None:

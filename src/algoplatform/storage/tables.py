@@ -26,6 +26,7 @@ _BYTEWISE = Text(collation="C")
 _NOW = text("now()")
 _TRUE = text("true")
 
+# Triggers keep each state of it before the next, and refuse what would lose one: rows that go, updates within a version.
 image = Table(
     "image",
     metadata,

@@ -1,0 +1,44 @@
+"""What is blank on the wire is as if it were not there, on every operation, in fields that nobody knows too."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.images import IMAGES, delete, minimal, records, register, upload
+
+
+@pytest.mark.parametrize("blank", ["", " \t", None])
+async def test_blank_unknown_fields(client: httpx.AsyncClient, blank: str | None) -> None:
+    """A field that no operation knows harms none of them while it is empty."""
+    more: dict[str, Any] = {"colour": blank}
+    image_id = await register(client, **more)
+    user = {"authority": 1, "namespace": blank, **more}
+    for path, body in (
+        ("_update", minimal(imageId=image_id, **more)),
+        ("_search", more),
+        ("_load", more),
+        ("_delete", {"imageId": image_id, "userResult": user, **more}),
+        (f"{image_id}/_restore", {"version": blank, **more}),
+    ):
+        answer = await client.post(f"{IMAGES}/{path}", json=body)
+        assert answer.status_code == 200, (path, answer.text)
+    assert (await upload(client, [minimal("algo/b", **more)])).status_code == 200
+    assert [record["imageName"] for record in await records(client)] == ["algo/a", "algo/b"]
+
+
+async def test_blank_query_parameters(client: httpx.AsyncClient) -> None:
+    """Nor does an empty parameter, and options that are empty have their defaults."""
+    image_id = await register(client)
+    for method, path in (("GET", "_search"), ("POST", "_search"), ("POST", "_load"), ("GET", f"{image_id}/history")):
+        answer = await client.request(method, f"{IMAGES}/{path}?colour=&page=%20&size=%20")
+        assert answer.status_code == 200, (path, answer.text)
+    answer = await upload(client, [minimal(factory="b")], colour="", onConflict=" ", dryRun=" ")
+    assert answer.json()["res"]["updated"] == 1
+    assert (await records(client))[0]["factory"] == "b"
+
+
+async def test_blank_namespace_is_none(client: httpx.AsyncClient) -> None:
+    """A namespace of blanks is nobody's own."""
+    image_id = await register(client, "test1.0")
+    assert (await delete(client, image_id, authority=3, namespace=" ")).json()["status"] == "240"
