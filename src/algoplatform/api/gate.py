@@ -8,7 +8,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from algoplatform.api.errors import refuse
-from algoplatform.api.wire import has_body
+from algoplatform.api.wire import MALFORMED, NO_HTTP, has_body
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, BodyTooSlow, Forbidden, TooManyRequests
 from algoplatform.settings import Settings
 
@@ -30,10 +30,11 @@ class Gate:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request on with its body watched, or refuse it."""
         if scope["type"] == "http":
+            error = None
             if has_body(scope):
                 body = _Body(scope, receive, send, self._settings)
-                receive, send = body.receive, body.send
-            error = self._refusal(scope)
+                receive, send, error = body.receive, body.send, body.fault
+            error = error or self._refusal(scope)
             if error is not None:
                 return refuse(error, scope, receive, send, always_200=self._always_200)
         return self._app(scope, receive, send)
@@ -91,15 +92,21 @@ class _Body:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, settings: Settings) -> None:
         self._headers = scope["headers"]
+        self._state = scope["state"]
         self._receive = receive
         self._send = send
-        self._drained = settings.max_upload_bytes
         self._until = asyncio.get_running_loop().time() + settings.body_timeout
+        self._drained = settings.max_upload_bytes
         self._received = 0
         self._ended = False
 
+    @property
+    def fault(self) -> AlgoplatformError | None:
+        """What is wrong with the body's own form, as far as it has come."""
+        return BadRequest(NO_HTTP) if MALFORMED in self._state else None
+
     async def receive(self) -> Message:
-        """Wait for the next part; BodyTooSlow where it does not come in time."""
+        """Wait for the next part; BodyTooSlow where it does not come in time, BadRequest where it cannot be told apart."""
         if self._ended:
             return await self._receive()
         try:
@@ -107,6 +114,8 @@ class _Body:
                 message = await self._receive()
         except TimeoutError:
             raise BodyTooSlow from None
+        if self.fault:
+            raise self.fault
         self._received += len(message.get("body", b""))
         self._ended = not message.get("more_body")
         return message
@@ -122,6 +131,6 @@ class _Body:
         await self._send(message)
 
     async def _drain(self) -> None:
-        with suppress(BodyTooSlow):
-            while not self._ended and self._received <= self._drained:
+        with suppress(AlgoplatformError):
+            while not self._ended and not self.fault and self._received <= self._drained:
                 await self.receive()
