@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -108,6 +109,48 @@ async def test_body_that_nobody_reads(database_url: str) -> None:
             sending = asyncio.create_task(endless.send(head, *[b"%x\r\n" % 65536 + b"a" * 65536 + b"\r\n"] * 40))
             assert (await endless.answer()).headers["connection"] == "close"
             await sending
+
+
+async def test_refused_before_its_body(database_url: str, tmp_path: Any) -> None:
+    """Who may not write is told so without sending anything, and the connection ends soon after."""
+    async with limited(database_url, **_token_mode(tmp_path)) as (client, raw):
+        for framing in ("Content-Length: 100", f"Content-Length: {LIMIT * 100}", "Transfer-Encoding: chunked"):
+            async with connected(client) as silent, asyncio.timeout(1.5):
+                await silent.send(post(REGISTER, framing))
+                answer = await silent.answer()
+                assert (answer.status, answer.headers["connection"]) == (401, "close")
+        await raw.send(post(REGISTER, "Content-Length: 2") + b"{}")
+        assert "connection" not in (await raw.answer()).headers
+        # A drop now and then earns no more time.
+        await raw.send(post(REGISTER, "Content-Length: 100"))
+        dripping = asyncio.create_task(raw.send(*[b"a"] * 100, pause=0.05))
+        assert (await raw.answer()).status == 401
+        assert await raw.closed(3)
+        dripping.cancel()
+
+
+async def test_refused_while_writing(database_url: str, tmp_path: Any) -> None:
+    """Who writes all of a large body before it looks finds the refusal, and not a broken connection."""
+    async with limited(database_url, **_token_mode(tmp_path)) as (client, _):
+        large = LIMIT * 30
+        request = post(f"{IMAGES}/_upload", f"Content-Length: {large}") + b" " * large
+        answer = await asyncio.to_thread(_exchange, client.base_url, request)
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"connection: close" in answer
+
+
+def _token_mode(folder: Path) -> dict[str, Any]:
+    """Ask for tokens."""
+    key = folder / "key.pem"
+    key.write_bytes(pem(rsa_key()))
+    return {**SETTINGS, "key_file": key}
+
+
+def _exchange(url: httpx.URL, request: bytes) -> bytes:
+    """Write all of a request, and only then look for the answer."""
+    with socket.create_connection((url.host, url.port or 0), timeout=20) as connection:
+        connection.sendall(request)
+        return connection.recv(65536)
 
 
 async def test_too_large(client: httpx.AsyncClient) -> None:
@@ -297,9 +340,7 @@ async def test_browsers(database_url: str, client: httpx.AsyncClient, tmp_path: 
     asking = {"origin": "https://ui.example", "access-control-request-method": "POST"}
     assert (await client.options(REGISTER, headers=asking)).status_code == 405
     assert "access-control-allow-origin" not in (await client.get(f"{IMAGES}/_search", headers=asking)).headers
-    key = tmp_path / "key.pem"
-    key.write_bytes(pem(rsa_key()))
-    given = {**SETTINGS, "key_file": key, "cors_origins": frozenset({"https://ui.example"})}
+    given = {**_token_mode(tmp_path), "cors_origins": frozenset({"https://ui.example"})}
     async with limited(database_url, **given) as (other, _):
         answer = await other.options(REGISTER, headers=asking)
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://ui.example")

@@ -1,6 +1,7 @@
 """What a request must keep to before it reaches a route: known hosts, writes of no foreign page, a body that comes in time."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -17,6 +18,10 @@ _ANY_HOST: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # Bytes per second that earn a body more time.
 _RATE: Final = 64 * 1024
+# Of a body that nobody reads: bytes and seconds that an answer waits for its end, seconds that it is read after the answer.
+_AWAITED: Final = 1024 * 1024
+_WAIT: Final = 0.5
+_LINGER: Final = 2
 
 
 class Gate:
@@ -96,9 +101,9 @@ class _Body:
         self._receive = receive
         self._send = send
         self._until = asyncio.get_running_loop().time() + settings.body_timeout
-        self._drained = settings.max_upload_bytes
         self._received = 0
         self._ended = False
+        self._given_up = False
 
     @property
     def fault(self) -> AlgoplatformError | None:
@@ -121,16 +126,24 @@ class _Body:
         return message
 
     async def send(self, message: Message) -> None:
-        """Answer once the body has been read: a client that is still writing might not look."""
+        """Answer once the body has been read, or is not worth waiting for: then the answer ends the connection."""
         if message["type"] == "http.response.start" and not self._ended:
             # Who expects to be told to go on has not sent it, and need not.
             if (b"expect", b"100-continue") not in self._headers:
-                await self._drain()
-            if not self._ended:
+                await self._drain(_WAIT, _AWAITED)
+            self._given_up = not self._ended
+            if self._given_up:
                 message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        elif self._given_up and not message.get("more_body"):
+            await self._send({**message, "more_body": True})
+            # To close on a client that is still writing would take the answer from it.
+            await self._drain(_LINGER, math.inf)
+            message = {"type": "http.response.body"}
         await self._send(message)
 
-    async def _drain(self) -> None:
-        with suppress(AlgoplatformError):
-            while not self._ended and not self.fault and self._received <= self._drained:
-                await self.receive()
+    async def _drain(self, seconds: float, size: float) -> None:
+        most = self._received + size
+        with suppress(AlgoplatformError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._ended and not self.fault and self._received <= most:
+                    await self.receive()
