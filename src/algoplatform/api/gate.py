@@ -9,7 +9,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from algoplatform.api.errors import refuse
-from algoplatform.api.wire import MALFORMED, NO_HTTP, has_body
+from algoplatform.api.wire import MALFORMED, NO_HTTP, has_body, path_of
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, BodyTooSlow, Forbidden, TooManyRequests
 from algoplatform.settings import Settings
 
@@ -45,7 +45,7 @@ class Gate:
         return self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> AlgoplatformError | None:
-        if self._settings.allowed_hosts and scope["path"] not in _ANY_HOST and not self._is_known(scope):
+        if self._settings.allowed_hosts and path_of(scope) not in _ANY_HOST and not self._is_known(scope):
             return BadRequest("请求头Host不是本服务的地址")
         if scope["method"] not in _SAFE and self._is_foreign(scope):
             return Forbidden("不接受来自其他网站页面的写请求")

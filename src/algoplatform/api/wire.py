@@ -54,6 +54,12 @@ async def read_json_text(request: Request, limit: int) -> bytes:
     return content
 
 
+def path_of(scope: Scope) -> str:
+    """Give a request's path below the path that an ingress serves the service under."""
+    path: str = scope["path"]
+    return path.removeprefix(scope["root_path"]) if scope["root_path"] else path
+
+
 def has_body(scope: Scope) -> bool:
     """Tell whether a body comes with the request."""
     for name, value in scope["headers"]:  # noqa: SIM110 - a generator costs more than all the rest of it
