@@ -387,6 +387,26 @@ async def test_pages_of_other_origins(database_url: str, headers: dict[str, str]
         assert len(await records(client)) == (2 if passes else 0)
 
 
+@pytest.mark.parametrize("accept", ["*/*", "application/problem+json"])
+async def test_preflights_are_requests(database_url: str, accept: str) -> None:
+    """A preflight that fails is refused as all else is; its Host and its body are looked at."""
+    given: dict[str, Any] = {"cors_origins": frozenset({UI}), "allowed_hosts": frozenset({"registry.example"})}
+    asking = {"host": "registry.example", "origin": UI, "access-control-request-method": "POST", "accept": accept}
+    failing = {"origin": "https://evil.example", "host": "evil.example", "access-control-request-method": "PUT"}
+    async with limited(database_url, body_timeout=0.3, **given) as (client, raw):
+        assert (await client.options(REGISTER, headers=asking)).status_code == 200
+        for name, value in failing.items():
+            answer = await client.options(REGISTER, headers=asking | {name: value})
+            assert answer.status_code == 400
+            assert answer.headers["content-type"] == ("application/json" if accept == "*/*" else accept)
+            assert answer.json().get("code", answer.json()["status"]) == "-1"
+            assert answer.headers.get("access-control-allow-origin") == (UI if "access" in name else None)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in asking.items())
+        await raw.send(f"OPTIONS {REGISTER} HTTP/1.1\r\n{lines}Content-Length: 9\r\n\r\n".encode())
+        assert (await raw.answer()).headers["connection"] == "close"
+        assert await raw.closed()
+
+
 async def test_compressed(client: httpx.AsyncClient) -> None:
     """A compressed body is refused, not blown up."""
     answer = await client.post(REGISTER, content=b"x", headers={"content-encoding": "gzip"})
