@@ -128,7 +128,9 @@ class Settings(BaseSettings):
     max_uploads: int = Field(4, ge=1, le=1000, description="uploads at a time, per worker; others are answered -429")
     max_exports: int = Field(4, ge=1, le=1000, description="streamed answers at a time, per worker; others -429")
     allowed_hosts: Names = Field(
-        frozenset(), description="names (also *.example.com) that a request's Host may have; any where this is not set"
+        frozenset(),
+        description="names (also *.example.com) that a request's Host may have; any where this is not set, but those of"
+        " loopback for what browsers write to a service that listens there",
     )
     trusted_proxies: Networks = Field(
         frozenset(),
@@ -171,9 +173,17 @@ class Settings(BaseSettings):
         first, _, last = self.node_port_range.partition("-")
         return range(int(first), int(last) + 1)
 
+    @property
+    def listens_on_loopback(self) -> bool:
+        """Whether only programs of this machine reach the service."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
     def check_listening(self) -> None:
         """Refuse to listen where anyone could claim any authority; SettingsError says what to do."""
-        if self.auth == "token" or self.trust_gateway or _is_loopback(self.host):
+        if self.auth == "token" or self.trust_gateway or self.listens_on_loopback:
             return
         raise SettingsError(
             f"refusing to listen on {self.host}: with ALGOPLATFORM_AUTH=gateway every caller is believed; put a gateway that"
@@ -237,10 +247,3 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -376,7 +376,8 @@ UI = "https://ui.example"
 async def test_pages_of_other_origins(database_url: str, headers: dict[str, str], passes: bool) -> None:
     """What a browser sends for a foreign page writes nothing, form or not; what says nothing of pages is no browser."""
     form = {"file": ("image_list.json", json.dumps([minimal("algo/uploaded")]))}
-    async with limited(database_url, cors_origins=frozenset({UI})) as (client, _):
+    names = frozenset({"registry.example", "127.0.0.1"})
+    async with limited(database_url, allowed_hosts=names, cors_origins=frozenset({UI})) as (client, _):
         sent = {"host": "registry.example:8000", "cookie": "session=1"} | headers
         uploaded = await client.post(f"{IMAGES}/_upload", files=form, headers=sent)
         registered = await client.post(REGISTER, json=minimal("algo/registered"), headers=sent)
@@ -405,6 +406,41 @@ async def test_preflights_are_requests(database_url: str, accept: str) -> None:
         await raw.send(f"OPTIONS {REGISTER} HTTP/1.1\r\n{lines}Content-Length: 9\r\n\r\n".encode())
         assert (await raw.answer()).headers["connection"] == "close"
         assert await raw.closed()
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("localhost:8000", True),
+        ("LOCALHOST", True),
+        ("127.0.0.1:8000", True),
+        ("127.1.2.3", True),
+        ("[::1]:8000", True),
+        ("evil.example:8000", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example:8000", False),
+        ("127.evil.example", False),
+        ("192.0.2.1:8000", False),
+        ("", False),
+    ],
+)
+async def test_names_that_lead_to_loopback(database_url: str, host: str, known: bool) -> None:
+    """A page that made its own name lead here writes nothing; programs, proxies and known names may have any."""
+    page = {"host": host, "origin": f"http://{host}"}
+    async with limited(database_url) as (client, _):
+        for number, signs in enumerate(({}, {"sec-fetch-site": "same-origin"})):
+            answer = await client.post(REGISTER, json=minimal(f"algo/a{number}"), headers=page | signs)
+            assert (answer.status_code, answer.json()["status"]) == ((200, "0") if known else (400, "-1"))
+        assert (await client.post(REGISTER, json=minimal("algo/b"), headers={"host": host})).status_code == 200
+        assert (await client.get(f"{IMAGES}/_search", headers=page)).status_code == 200
+
+
+@pytest.mark.parametrize("given", [{"host": "0.0.0.0"}, {"allowed_hosts": frozenset({"registry.example"})}])
+async def test_names_that_lead_elsewhere(database_url: str, given: dict[str, Any]) -> None:
+    """Beyond loopback, and where its names are set, a service goes by those."""
+    page = {"host": "registry.example", "origin": "https://registry.example"}
+    async with limited(database_url, **given) as (client, _):
+        assert (await client.post(REGISTER, json=minimal(), headers=page)).status_code == 200
 
 
 async def test_compressed(client: httpx.AsyncClient) -> None:

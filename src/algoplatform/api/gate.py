@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -22,6 +23,8 @@ _RATE: Final = 64 * 1024
 _AWAITED: Final = 1024 * 1024
 _WAIT: Final = 0.5
 _LINGER: Final = 2
+_LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?")
+_UNKNOWN_HOST: Final = "请求头Host不是本服务的地址"
 
 
 class Gate:
@@ -31,6 +34,7 @@ class Gate:
         self._app = app
         self._settings = settings
         self._always_200 = settings.http_status == "always-200"
+        self._is_local = settings.listens_on_loopback and not settings.allowed_hosts
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request on with its body watched, or refuse it."""
@@ -46,21 +50,22 @@ class Gate:
 
     def _refusal(self, scope: Scope) -> AlgoplatformError | None:
         if self._settings.allowed_hosts and path_of(scope) not in _ANY_HOST and not self._is_known(scope):
-            return BadRequest("请求头Host不是本服务的地址")
-        if scope["method"] not in _SAFE and self._is_foreign(scope):
-            return Forbidden("不接受来自其他网站页面的写请求")
-        return None
+            return BadRequest(_UNKNOWN_HOST)
+        return None if scope["method"] in _SAFE else self._refusal_of_page(scope)
 
-    def _is_foreign(self, scope: Scope) -> bool:
-        """Tell a request that a page of another origin made a browser send; what is no browser says nothing of this."""
+    def _refusal_of_page(self, scope: Scope) -> AlgoplatformError | None:
+        """Refuse what a page of another origin made a browser send; what is no browser says nothing of pages."""
         headers = dict(scope["headers"])
         site = headers.get(b"sec-fetch-site", b"")
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
-        if site in (b"same-origin", b"none") or (not site and not origin) or origin in self._settings.cors_origins:
-            return False
+        if (not site and not origin) or origin in self._settings.cors_origins:
+            return None
+        host = headers.get(b"host", b"").decode("latin-1").lower()
         # Browsers say where a request comes from only by TLS; by plain HTTP the origin's address has to be ours.
-        host: bytes = headers.get(b"host", b"")
-        return bool(site) or origin.partition("://")[2] != host.decode("latin-1").lower()
+        if site not in (b"same-origin", b"none") and (site or origin.partition("://")[2] != host):
+            return Forbidden("不接受来自其他网站页面的写请求")
+        # A page whose name its owner has made lead to this machine is no foreign one to the browser.
+        return BadRequest(_UNKNOWN_HOST) if self._is_local and not _LOOPBACK.fullmatch(host) else None
 
     def _is_known(self, scope: Scope) -> bool:
         given = [value for name, value in scope["headers"] if name == b"host"]
