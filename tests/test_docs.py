@@ -24,7 +24,7 @@ def test_status_table() -> None:
     """The table lists every code with its HTTP status and its title."""
     shown = {code.strip("`"): (http, title) for code, http, _, title in rows(read("docs/status-codes.md"))}
     wanted = {code.value: (str(HTTP_STATUS.get(code, 422)), TITLES.get(code, "成功")) for code in Code}
-    assert shown == wanted | {"-1": ("400 / 408 / 422", TITLES[Code.BAD_REQUEST])}
+    assert shown == wanted | {"-1": ("400 / 408 / 422 / 431", TITLES[Code.BAD_REQUEST])}
 
 
 def test_dependencies() -> None:

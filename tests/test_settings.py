@@ -65,6 +65,12 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("HTTP_STATUS", "200"),
         ("AUTH", "none"),
         ("LOG_LEVEL", "loud"),
+        ("ALLOWED_HOSTS", "*"),
+        ("ALLOWED_HOSTS", "registry.example, *"),
+        ("ALLOWED_HOSTS", "*.*"),
+        ("ALLOWED_HOSTS", "registry.*"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://*.example.com"),
         ("ROOT_PATH", "nodes"),
         ("ROOT_PATH", "/nodes/"),
         ("DATA_DIR", ""),
@@ -91,6 +97,14 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None
     assert "\n" not in message
     assert "hunter2" not in message
     assert caught.value.__suppress_context__
+
+
+def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts and origins are compared without regard to case; a host may stand for all below it."""
+    monkeypatch.setenv("ALGOPLATFORM_ALLOWED_HOSTS", "Registry.example, *.Example.org")
+    monkeypatch.setenv("ALGOPLATFORM_CORS_ORIGINS", "https://UI.example")
+    assert load().allowed_hosts == {"registry.example", "*.example.org"}
+    assert load().cors_origins == {"https://ui.example"}
 
 
 def test_given_wins(monkeypatch: pytest.MonkeyPatch) -> None:

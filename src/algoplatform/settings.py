@@ -45,7 +45,22 @@ def _check_network(value: str) -> str:
     return value
 
 
-Names = Annotated[frozenset[Annotated[str, AfterValidator(str.lower)]], NoDecode, BeforeValidator(_comma_separated)]
+def _check_host(value: str) -> str:
+    if "*" in value.removeprefix("*."):
+        raise ValueError("must name each host; * stands only for what is in front of a name, as in *.example.com")
+    return value.lower()
+
+
+def _check_origin(value: str) -> str:
+    if "*" in value:
+        raise ValueError("must name each origin, as https://ui.example.com; * stands for none")
+    return value.lower()
+
+
+Hosts = Annotated[frozenset[Annotated[str, AfterValidator(_check_host)]], NoDecode, BeforeValidator(_comma_separated)]
+Origins = Annotated[
+    frozenset[Annotated[str, AfterValidator(_check_origin)]], NoDecode, BeforeValidator(_comma_separated)
+]
 Networks = Annotated[
     frozenset[Annotated[str, AfterValidator(_check_network)]], NoDecode, BeforeValidator(_comma_separated)
 ]
@@ -127,14 +142,16 @@ class Settings(BaseSettings):
     )
     max_uploads: int = Field(4, ge=1, le=1000, description="uploads at a time, per worker; others are answered -429")
     max_exports: int = Field(4, ge=1, le=1000, description="streamed answers at a time, per worker; others -429")
-    allowed_hosts: Names = Field(
-        frozenset(), description="names (also *.example.com) that a request's Host may have; any where this is not set"
+    allowed_hosts: Hosts = Field(
+        frozenset(),
+        description="names (also *.example.com) that a request's Host may have; any where this is not set, but those of"
+        " loopback for what browsers write to a service that listens there",
     )
     trusted_proxies: Networks = Field(
         frozenset(),
         description="addresses or networks of proxies whose X-Forwarded-* count; none where this is not set",
     )
-    cors_origins: Names = Field(
+    cors_origins: Origins = Field(
         frozenset(), description="origins of web pages that may call the service from a browser"
     )
     root_path: str = Field("", pattern=r"^(/[^/?#]+)*$", description="path under which an ingress serves the service")
@@ -178,9 +195,17 @@ class Settings(BaseSettings):
         first, _, last = self.node_port_range.partition("-")
         return range(int(first), int(last) + 1)
 
+    @property
+    def listens_on_loopback(self) -> bool:
+        """Whether only programs of this machine reach the service."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
     def check_listening(self) -> None:
         """Refuse to listen where anyone could claim any authority; SettingsError says what to do."""
-        if self.auth == "token" or self.trust_gateway or _is_loopback(self.host):
+        if self.auth == "token" or self.trust_gateway or self.listens_on_loopback:
             return
         raise SettingsError(
             f"refusing to listen on {self.host}: with ALGOPLATFORM_AUTH=gateway every caller is believed; put a gateway that"
@@ -244,10 +269,3 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -108,6 +109,48 @@ async def test_body_that_nobody_reads(database_url: str) -> None:
             sending = asyncio.create_task(endless.send(head, *[b"%x\r\n" % 65536 + b"a" * 65536 + b"\r\n"] * 40))
             assert (await endless.answer()).headers["connection"] == "close"
             await sending
+
+
+async def test_refused_before_its_body(database_url: str, tmp_path: Any) -> None:
+    """Who may not write is told so without sending anything, and the connection ends soon after."""
+    async with limited(database_url, **_token_mode(tmp_path)) as (client, raw):
+        for framing in ("Content-Length: 100", f"Content-Length: {LIMIT * 100}", "Transfer-Encoding: chunked"):
+            async with connected(client) as silent, asyncio.timeout(1.5):
+                await silent.send(post(REGISTER, framing))
+                answer = await silent.answer()
+                assert (answer.status, answer.headers["connection"]) == (401, "close")
+        await raw.send(post(REGISTER, "Content-Length: 2") + b"{}")
+        assert "connection" not in (await raw.answer()).headers
+        # A drop now and then earns no more time.
+        await raw.send(post(REGISTER, "Content-Length: 100"))
+        dripping = asyncio.create_task(raw.send(*[b"a"] * 100, pause=0.05))
+        assert (await raw.answer()).status == 401
+        assert await raw.closed(3)
+        dripping.cancel()
+
+
+async def test_refused_while_writing(database_url: str, tmp_path: Any) -> None:
+    """Who writes all of a large body before it looks finds the refusal, and not a broken connection."""
+    async with limited(database_url, **_token_mode(tmp_path)) as (client, _):
+        large = LIMIT * 30
+        request = post(f"{IMAGES}/_upload", f"Content-Length: {large}") + b" " * large
+        answer = await asyncio.to_thread(_exchange, client.base_url, request)
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"connection: close" in answer
+
+
+def _token_mode(folder: Path) -> dict[str, Any]:
+    """Ask for tokens."""
+    key = folder / "key.pem"
+    key.write_bytes(pem(rsa_key()))
+    return {**SETTINGS, "key_file": key}
+
+
+def _exchange(url: httpx.URL, request: bytes) -> bytes:
+    """Write all of a request, and only then look for the answer."""
+    with socket.create_connection((url.host, url.port or 0), timeout=20) as connection:
+        connection.sendall(request)
+        return connection.recv(65536)
 
 
 async def test_too_large(client: httpx.AsyncClient) -> None:
@@ -308,9 +351,7 @@ async def test_browsers(database_url: str, client: httpx.AsyncClient, tmp_path: 
     asking = {"origin": "https://ui.example", "access-control-request-method": "POST"}
     assert (await client.options(REGISTER, headers=asking)).status_code == 405
     assert "access-control-allow-origin" not in (await client.get(f"{IMAGES}/_search", headers=asking)).headers
-    key = tmp_path / "key.pem"
-    key.write_bytes(pem(rsa_key()))
-    given = {**SETTINGS, "key_file": key, "cors_origins": frozenset({"https://ui.example"})}
+    given = {**_token_mode(tmp_path), "cors_origins": frozenset({"https://ui.example"})}
     async with limited(database_url, **given) as (other, _):
         answer = await other.options(REGISTER, headers=asking)
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://ui.example")
@@ -346,7 +387,8 @@ UI = "https://ui.example"
 async def test_pages_of_other_origins(database_url: str, headers: dict[str, str], passes: bool) -> None:
     """What a browser sends for a foreign page writes nothing, form or not; what says nothing of pages is no browser."""
     form = {"file": ("image_list.json", json.dumps([minimal("algo/uploaded")]))}
-    async with limited(database_url, cors_origins=frozenset({UI})) as (client, _):
+    names = frozenset({"registry.example", "127.0.0.1"})
+    async with limited(database_url, allowed_hosts=names, cors_origins=frozenset({UI})) as (client, _):
         sent = {"host": "registry.example:8000", "cookie": "session=1"} | headers
         uploaded = await client.post(f"{IMAGES}/_upload", files=form, headers=sent)
         registered = await client.post(REGISTER, json=minimal("algo/registered"), headers=sent)
@@ -355,6 +397,61 @@ async def test_pages_of_other_origins(database_url: str, headers: dict[str, str]
             assert answer.headers.get("access-control-allow-origin") == (UI if sent.get("origin") == UI else None)
         assert (await client.get(f"{IMAGES}/_search", headers=sent)).status_code == 200
         assert len(await records(client)) == (2 if passes else 0)
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/problem+json"])
+async def test_preflights_are_requests(database_url: str, accept: str) -> None:
+    """A preflight that fails is refused as all else is; its Host and its body are looked at."""
+    given: dict[str, Any] = {"cors_origins": frozenset({UI}), "allowed_hosts": frozenset({"registry.example"})}
+    asking = {"host": "registry.example", "origin": UI, "access-control-request-method": "POST", "accept": accept}
+    failing = {"origin": "https://evil.example", "host": "evil.example", "access-control-request-method": "PUT"}
+    async with limited(database_url, body_timeout=0.3, **given) as (client, raw):
+        assert (await client.options(REGISTER, headers=asking)).status_code == 200
+        for name, value in failing.items():
+            answer = await client.options(REGISTER, headers=asking | {name: value})
+            assert answer.status_code == 400
+            assert answer.headers["content-type"] == ("application/json" if accept == "*/*" else accept)
+            assert answer.json().get("code", answer.json()["status"]) == "-1"
+            assert answer.headers.get("access-control-allow-origin") == (UI if "access" in name else None)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in asking.items())
+        await raw.send(f"OPTIONS {REGISTER} HTTP/1.1\r\n{lines}Content-Length: 9\r\n\r\n".encode())
+        assert (await raw.answer()).headers["connection"] == "close"
+        assert await raw.closed()
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("localhost:8000", True),
+        ("LOCALHOST", True),
+        ("127.0.0.1:8000", True),
+        ("127.1.2.3", True),
+        ("[::1]:8000", True),
+        ("evil.example:8000", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example:8000", False),
+        ("127.evil.example", False),
+        ("192.0.2.1:8000", False),
+        ("", False),
+    ],
+)
+async def test_names_that_lead_to_loopback(database_url: str, host: str, known: bool) -> None:
+    """A page that made its own name lead here writes nothing; programs, proxies and known names may have any."""
+    page = {"host": host, "origin": f"http://{host}"}
+    async with limited(database_url) as (client, _):
+        for number, signs in enumerate(({}, {"sec-fetch-site": "same-origin"})):
+            answer = await client.post(REGISTER, json=minimal(f"algo/a{number}"), headers=page | signs)
+            assert (answer.status_code, answer.json()["status"]) == ((200, "0") if known else (400, "-1"))
+        assert (await client.post(REGISTER, json=minimal("algo/b"), headers={"host": host})).status_code == 200
+        assert (await client.get(f"{IMAGES}/_search", headers=page)).status_code == 200
+
+
+@pytest.mark.parametrize("given", [{"host": "0.0.0.0"}, {"allowed_hosts": frozenset({"registry.example"})}])
+async def test_names_that_lead_elsewhere(database_url: str, given: dict[str, Any]) -> None:
+    """Beyond loopback, and where its names are set, a service goes by those."""
+    page = {"host": "registry.example", "origin": "https://registry.example"}
+    async with limited(database_url, **given) as (client, _):
+        assert (await client.post(REGISTER, json=minimal(), headers=page)).status_code == 200
 
 
 async def test_compressed(client: httpx.AsyncClient) -> None:

@@ -4,14 +4,14 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoplatform import __version__
 from algoplatform.api import auth, health, history, images
+from algoplatform.api.cors import CrossOrigin
 from algoplatform.api.errors import install_handlers, internal_error
 from algoplatform.api.gate import Gate, Slots
 from algoplatform.api.kept import KeptAnswers
@@ -23,12 +23,6 @@ from algoplatform.api.pages import mount_pages
 from algoplatform.api.shortcut import Shortcut
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings, load
-
-_CORS: Final[dict[str, Any]] = {
-    "allow_methods": ["GET", "POST"],
-    "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"],
-    "expose_headers": ["ETag", "Location", "Retry-After", "X-Request-Id"],
-}
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -60,9 +54,9 @@ def create_app(settings: Settings) -> FastAPI:
     if verifier:
         app.add_middleware(auth.Authentication, verifier=verifier, always_200=always_200)
         declare_token(app)
-    app.add_middleware(Gate, settings=settings)
     if settings.cors_origins:
-        app.add_middleware(CORSMiddleware, allow_origins=sorted(settings.cors_origins), **_CORS)
+        app.add_middleware(CrossOrigin, origins=settings.cors_origins, always_200=always_200)
+    app.add_middleware(Gate, settings=settings)
     app.state.uploads, app.state.exports = Slots(settings.max_uploads), Slots(settings.max_exports)
     # Not as a parameter, which is on its way out, nor as the server's: that would ask every ingress to cut the path off.
     app.root_path = settings.root_path

@@ -1,6 +1,8 @@
 """What a request must keep to before it reaches a route: known hosts, writes of no foreign page, a body that comes in time."""
 
 import asyncio
+import math
+import re
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -8,7 +10,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from algoplatform.api.errors import refuse
-from algoplatform.api.wire import has_body
+from algoplatform.api.wire import MALFORMED, NO_HTTP, has_body, path_of
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, BodyTooSlow, Forbidden, TooManyRequests
 from algoplatform.settings import Settings
 
@@ -17,6 +19,12 @@ _ANY_HOST: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # Bytes per second that earn a body more time.
 _RATE: Final = 64 * 1024
+# Of a body that nobody reads: bytes and seconds that an answer waits for its end, seconds that it is read after the answer.
+_AWAITED: Final = 1024 * 1024
+_WAIT: Final = 0.5
+_LINGER: Final = 2
+_LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?")
+_UNKNOWN_HOST: Final = "请求头Host不是本服务的地址"
 
 
 class Gate:
@@ -26,35 +34,38 @@ class Gate:
         self._app = app
         self._settings = settings
         self._always_200 = settings.http_status == "always-200"
+        self._is_local = settings.listens_on_loopback and not settings.allowed_hosts
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request on with its body watched, or refuse it."""
         if scope["type"] == "http":
+            error = None
             if has_body(scope):
                 body = _Body(scope, receive, send, self._settings)
-                receive, send = body.receive, body.send
-            error = self._refusal(scope)
+                receive, send, error = body.receive, body.send, body.fault
+            error = error or self._refusal(scope)
             if error is not None:
                 return refuse(error, scope, receive, send, always_200=self._always_200)
         return self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> AlgoplatformError | None:
-        if self._settings.allowed_hosts and scope["path"] not in _ANY_HOST and not self._is_known(scope):
-            return BadRequest("请求头Host不是本服务的地址")
-        if scope["method"] not in _SAFE and self._is_foreign(scope):
-            return Forbidden("不接受来自其他网站页面的写请求")
-        return None
+        if self._settings.allowed_hosts and path_of(scope) not in _ANY_HOST and not self._is_known(scope):
+            return BadRequest(_UNKNOWN_HOST)
+        return None if scope["method"] in _SAFE else self._refusal_of_page(scope)
 
-    def _is_foreign(self, scope: Scope) -> bool:
-        """Tell a request that a page of another origin made a browser send; what is no browser says nothing of this."""
+    def _refusal_of_page(self, scope: Scope) -> AlgoplatformError | None:
+        """Refuse what a page of another origin made a browser send; what is no browser says nothing of pages."""
         headers = dict(scope["headers"])
         site = headers.get(b"sec-fetch-site", b"")
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
-        if site in (b"same-origin", b"none") or (not site and not origin) or origin in self._settings.cors_origins:
-            return False
+        if (not site and not origin) or origin in self._settings.cors_origins:
+            return None
+        host = headers.get(b"host", b"").decode("latin-1").lower()
         # Browsers say where a request comes from only by TLS; by plain HTTP the origin's address has to be ours.
-        host: bytes = headers.get(b"host", b"")
-        return bool(site) or origin.partition("://")[2] != host.decode("latin-1").lower()
+        if site not in (b"same-origin", b"none") and (site or origin.partition("://")[2] != host):
+            return Forbidden("不接受来自其他网站页面的写请求")
+        # A page whose name its owner has made lead to this machine is no foreign one to the browser.
+        return BadRequest(_UNKNOWN_HOST) if self._is_local and not _LOOPBACK.fullmatch(host) else None
 
     def _is_known(self, scope: Scope) -> bool:
         given = [value for name, value in scope["headers"] if name == b"host"]
@@ -91,15 +102,21 @@ class _Body:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, settings: Settings) -> None:
         self._headers = scope["headers"]
+        self._state = scope["state"]
         self._receive = receive
         self._send = send
-        self._drained = settings.max_upload_bytes
         self._until = asyncio.get_running_loop().time() + settings.body_timeout
         self._received = 0
         self._ended = False
+        self._given_up = False
+
+    @property
+    def fault(self) -> AlgoplatformError | None:
+        """What is wrong with the body's own form, as far as it has come."""
+        return BadRequest(NO_HTTP) if MALFORMED in self._state else None
 
     async def receive(self) -> Message:
-        """Wait for the next part; BodyTooSlow where it does not come in time."""
+        """Wait for the next part; BodyTooSlow where it does not come in time, BadRequest where it cannot be told apart."""
         if self._ended:
             return await self._receive()
         try:
@@ -107,21 +124,31 @@ class _Body:
                 message = await self._receive()
         except TimeoutError:
             raise BodyTooSlow from None
+        if self.fault:
+            raise self.fault
         self._received += len(message.get("body", b""))
         self._ended = not message.get("more_body")
         return message
 
     async def send(self, message: Message) -> None:
-        """Answer once the body has been read: a client that is still writing might not look."""
+        """Answer once the body has been read, or is not worth waiting for: then the answer ends the connection."""
         if message["type"] == "http.response.start" and not self._ended:
             # Who expects to be told to go on has not sent it, and need not.
             if (b"expect", b"100-continue") not in self._headers:
-                await self._drain()
-            if not self._ended:
+                await self._drain(_WAIT, _AWAITED)
+            self._given_up = not self._ended
+            if self._given_up:
                 message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        elif self._given_up and not message.get("more_body"):
+            await self._send({**message, "more_body": True})
+            # To close on a client that is still writing would take the answer from it.
+            await self._drain(_LINGER, math.inf)
+            message = {"type": "http.response.body"}
         await self._send(message)
 
-    async def _drain(self) -> None:
-        with suppress(BodyTooSlow):
-            while not self._ended and self._received <= self._drained:
-                await self.receive()
+    async def _drain(self, seconds: float, size: float) -> None:
+        most = self._received + size
+        with suppress(AlgoplatformError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._ended and not self.fault and self._received <= most:
+                    await self.receive()

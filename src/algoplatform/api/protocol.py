@@ -1,12 +1,15 @@
 """What uvicorn leaves open on a connection: how long a head may be, how long it may take, how long a client may not read."""
 
 import asyncio
+import re
+from collections import deque
 from functools import partial
 from typing import Any, Final, cast
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from algoplatform.api.wire import MALFORMED, NO_HTTP
 from algoplatform.domain.faults import Code
 from algoplatform.settings import Settings
 
@@ -15,6 +18,9 @@ _KEEP_ALIVE: Final = 75
 _DRAIN: Final = 30
 # A client that takes less than this in the time to send has stopped reading.
 _PROGRESS: Final = 16 * 1024
+_UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+# Where what comes behind a body goes: it is no header, and kept nowhere.
+_TRAILERS: Final = cast("list[tuple[bytes, bytes]]", deque[tuple[bytes, bytes]](maxlen=0))
 
 
 class _JoiningTransport:
@@ -54,6 +60,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
             max_head=settings.max_header_bytes,
             head_timeout=settings.header_timeout,
             send_timeout=settings.send_timeout,
+            always_200=settings.http_status == "always-200",
         ),
         "ws": "none",
         "access_log": False,
@@ -71,12 +78,19 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection; what is refused here is no request yet, and is answered in the envelope all the same."""
 
     def __init__(
-        self, *arguments: Any, max_head: int, head_timeout: float, send_timeout: float, **options: Any
+        self,
+        *arguments: Any,
+        max_head: int,
+        head_timeout: float,
+        send_timeout: float,
+        always_200: bool,
+        **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
         self._max_head = max_head
         self._head_timeout = head_timeout
         self._send_timeout = send_timeout
+        self._always_200 = always_200
         self._in_head = True
         self._fed = self._piece = 0
         self._head_timer: asyncio.TimerHandle | None = None
@@ -94,21 +108,24 @@ class BoundedProtocol(HttpToolsProtocol):
         self._forget_send_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Read on, and bound a head that goes on and on."""
+        """Read on, and bound a head, or what comes around the parts of a body, that goes on and on."""
+        if self._in_head and (b"pgrade:" in data or b"PGRADE:" in data):
+            data = _without_upgrade(data)
         self._fed += len(data)
         self._piece = len(data)
         super().data_received(data)
-        if not self._in_head or not self._fed or self.transport.is_closing():
+        if not self._fed or self.transport.is_closing():
             return
         if self._fed > self._max_head:
             self._refuse(431, f"请求头超过上限{self._max_head}字节")
-        elif self._head_timer is None:
+        elif self._in_head and self._head_timer is None:
             self._expect_head()
 
     def on_headers_complete(self) -> None:
-        """Start the request, unless its head came in one long piece."""
-        self._in_head = False
-        self._forget_head_timer()
+        """Start the request, unless its head came in one long piece, or ends what can be read as HTTP."""
+        if self.parser.should_upgrade():
+            # The parser would take the body for another protocol, and then, in the next piece, for a request.
+            raise ValueError("no other protocol is spoken")
         # Behind an earlier request of the same piece, a head has been fed without being counted.
         if self._fed + self._piece > self._max_head:
             length = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -116,9 +133,18 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse(431, f"请求头超过上限{self._max_head}字节")
                 raise ValueError("head too long")
         super().on_headers_complete()
+        self._in_head = False
+        self._fed = 0
+        self._forget_head_timer()
+        self.headers = _TRAILERS
         # To HEAD there is no body that the head could go with.
         if self.cycle is not None and self.scope["method"] != "HEAD":
             self.cycle.transport = cast(asyncio.Transport, _JoiningTransport(self.transport))
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; what comes after it counts anew."""
+        self._fed = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Expect another request; uvicorn's own timer bounds the pause before it."""
@@ -129,7 +155,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""
         if not self.transport.is_closing():
-            self._refuse(400, "不是有效的HTTP请求")
+            self._refuse(400, NO_HTTP)
 
     def pause_writing(self) -> None:
         """Give the client time to read."""
@@ -167,10 +193,14 @@ class BoundedProtocol(HttpToolsProtocol):
             # Another request's answer is on its way: it ends the connection.
             self.cycle.keep_alive = False
             self.flow.pause_reading()
+            if not self._in_head:
+                # Or it is this body's own request, which is told where the body is waited for.
+                self.scope["state"][MALFORMED] = True
+                self.cycle.message_event.set()
             return
         body = orjson.dumps({"status": Code.BAD_REQUEST, "res": None, "msg": message})
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        self.transport.write(STATUS_LINE[status] + head + body)
+        self.transport.write(STATUS_LINE[200 if self._always_200 else status] + head + body)
         self.transport.close()
 
     def _forget_head_timer(self) -> None:
@@ -182,3 +212,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._send_timer is not None:
             self._send_timer.cancel()
             self._send_timer = None
+
+
+def _without_upgrade(piece: bytes) -> bytes:
+    """Let a head ask for no other protocol: none is spoken, and the request is answered as it is."""
+    # Begun inside the end of a head, it may be a body.
+    if piece.startswith((b"\r", b"\n")):
+        return piece
+    head, end, body = piece.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nIgnored:", head) + end + body

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoplatform.api.errors import refuse
+from algoplatform.api.wire import path_of
 from algoplatform.domain.errors import AlgoplatformError
 
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -33,7 +34,7 @@ class Shortcut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the operation, and word what it refuses."""
-        route = self._routes.get((scope["method"], _path(scope))) if scope["type"] == "http" else None
+        route = self._routes.get((scope["method"], path_of(scope))) if scope["type"] == "http" else None
         if route is None:
             await self._app(scope, receive, send)
             return
@@ -43,8 +44,3 @@ class Shortcut:
             await response(scope, receive, send)
         except AlgoplatformError as error:
             await refuse(error, scope, receive, send, always_200=self._always_200)
-
-
-def _path(scope: Scope) -> str:
-    path: str = scope["path"]
-    return path.removeprefix(scope["root_path"]) if scope["root_path"] else path

@@ -17,6 +17,11 @@ _ENTITY_TAG: Final = re.compile(r'(?:^|,)\s*(\*|(?:W/)?"[^"]*")\s*(?=,|$)')
 _VERSION: Final = re.compile(r'"([1-9][0-9]{0,17})"')
 _QUALITY: Final = re.compile(r"(?:^|;)\s*[qQ]=([01](?:\.[0-9]{0,3})?)\s*(?:$|;)", re.ASCII)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+NO_HTTP: Final = "不是有效的HTTP请求"
+# In a request's state: its body cannot be read on.
+MALFORMED: Final = "malformed"
+# Headers that say how a body is coded, and the coding that each may name.
+_CODINGS: Final = {"content-encoding": "identity", "transfer-encoding": "chunked"}
 
 
 def wants_problem(request: Request) -> bool:
@@ -47,6 +52,12 @@ async def read_json_text(request: Request, limit: int) -> bytes:
     if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
         raise MediaTypeRefused("请求体须为JSON：Content-Type须为application/json")
     return content
+
+
+def path_of(scope: Scope) -> str:
+    """Give a request's path below the path that an ingress serves the service under."""
+    path: str = scope["path"]
+    return path.removeprefix(scope["root_path"]) if scope["root_path"] else path
 
 
 def has_body(scope: Scope) -> bool:
@@ -110,8 +121,10 @@ def idempotency_key(request: Request, subject: str | None) -> str | None:
 
 
 async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise MediaTypeRefused("不支持压缩的请求体：Content-Encoding须为空")
+    for header, plain in _CODINGS.items():
+        given = ",".join(request.headers.getlist(header)).lower()
+        if any(coding.strip() not in ("", plain) for coding in given.split(",")):
+            raise MediaTypeRefused(f"不支持压缩的请求体：{header.title()}只能为空或{plain}")
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared) > limit:
         raise BodyTooLarge(limit)
