@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 _IDLE_SECONDS = 240
 _TIDY_SECONDS = 60
+# What a write may take beyond its statement's time: the server is to end it first, where it can.
+_GRACE_SECONDS = 1
 
 # SQLSTATE classes: connection, refused login, rollback by the server, resources, operator intervention; and a database
 # that is not there (yet), and a standby's "read only".
@@ -90,8 +92,10 @@ class Database:
                 # Each statement is written for one plan; making another for the values takes as long as running it.
                 "plan_cache_mode": "force_generic_plan",
             }
+        limit = statement_timeout + _GRACE_SECONDS if statement_timeout else None
         pool = asyncpg.create_pool(
             libpq_dsn(url),
+            connection_class=_sessions(limit),
             min_size=0,
             max_size=size,
             timeout=timeout,
@@ -227,12 +231,44 @@ async def abandonable(connection: Connection) -> AsyncIterator[None]:
     await transaction.commit()
 
 
+def _sessions(limit: float | None) -> "type[asyncpg.Connection[asyncpg.Record]]":
+    """Make the class of connections that know how long a write may take."""
+
+    class Session(asyncpg.Connection):
+        write_timeout = limit
+
+    return Session
+
+
+def _bounded(connection: Connection) -> asyncio.Timeout:
+    """Bound what commits by itself: PostgreSQL waits for a standby that is away with no regard to statement_timeout.
+
+    Where the time is over, asyncpg cancels the wait. The write is then done, though only the primary has it.
+    """
+    return asyncio.timeout(getattr(connection, "write_timeout", None))
+
+
+@asynccontextmanager
+async def transaction(connection: Connection, *, dry_run: bool = False) -> AsyncIterator[None]:
+    """Begin a transaction whose commit takes no longer than a write may; a dry run is rolled back."""
+    begun = connection.transaction()
+    await begun.start()
+    try:
+        yield
+    except BaseException:
+        await begun.rollback()
+        raise
+    async with _bounded(connection):
+        await (begun.rollback() if dry_run else begun.commit())
+
+
 async def retried(connection: Connection, action: Callable[[], Awaitable[T]]) -> T:
-    """Run one statement again when a foreign key shows that the images it saw changed while it ran."""
+    """Run one write again when a foreign key shows that the images it saw changed while it ran."""
     for _ in range(3):
         try:
             if not connection.is_in_transaction():
-                return await action()
+                async with _bounded(connection):
+                    return await action()
             async with connection.transaction():
                 return await action()
         except asyncpg.ForeignKeyViolationError:
