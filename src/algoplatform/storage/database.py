@@ -1,6 +1,7 @@
 """The way to PostgreSQL: a pool of asyncpg connections, and which of its errors mean "try again later"."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import asyncpg
 import structlog
 
-from algoplatform.domain.errors import Unavailable
+from algoplatform.domain.errors import Busy, Unavailable
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -59,11 +60,13 @@ class Database:
     timers, a quarter of a small search. The pool itself sees to the rest: opening, waiting, closing, and what went wrong.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout: float) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout: float, limit: float | None) -> None:
         self._pool = pool
         self._timeout = timeout
+        self._limit = limit
         self._at_hand: list[Connection] = []
         self._waiting = 0
+        self._stuck_since: float | None = None
         self._closing = False
 
     @classmethod
@@ -105,7 +108,7 @@ class Database:
             statement_cache_size=100 if prepared_statements else 0,
         )
         async with pool:
-            database = cls(pool, timeout)
+            database = cls(pool, timeout, limit)
             tidying = asyncio.create_task(database._tidy())
             try:
                 yield database
@@ -129,16 +132,24 @@ class Database:
         while self._at_hand:
             await self._pool.release(self._at_hand.pop())
         self._waiting += 1
+        self._stuck_since = self._stuck_since or time.monotonic()
         try:
-            return await self._pool.acquire(timeout=self._timeout)
+            connection = await self._pool.acquire(timeout=self._timeout)
+        except TimeoutError:
+            if self._is_busy():
+                raise Busy from None
+            raise
         finally:
             self._waiting -= 1
+        self._stuck_since = None
+        return connection
 
     def keep(self, connection: Connection) -> bool:
         """Keep a connection that was left in order at hand; False where the pool has to have it, for somebody who waits."""
         if self._waiting or self._closing:
             return False
         self._at_hand.append(connection)
+        self._stuck_since = None
         return True
 
     async def give_back(self, connection: Connection) -> None:
@@ -152,6 +163,12 @@ class Database:
             "idle": self._pool.get_idle_size() + sum(map(_is_open, self._at_hand)),
             "max": self._pool.get_max_size(),
         }
+
+    def _is_busy(self) -> bool:
+        """Tell a pool of which all is in use from a server that says nothing: no statement may take longer than its time."""
+        in_use = self._pool.get_size() == self._pool.get_max_size() and not self._pool.get_idle_size()
+        since = self._stuck_since
+        return in_use and (since is None or self._limit is None or time.monotonic() - since < self._limit)
 
     async def _tidy(self) -> None:
         """Let the pool have all that is idle now and then: it closes what is worn out, or was not needed for long."""
@@ -180,6 +197,9 @@ class Lease:
         if connection is None:
             try:
                 connection = await self._database.take()
+            except Busy:
+                log.warning("pool_exhausted")
+                raise
             except (*_OF_THE_WAY, asyncpg.PostgresError) as error:
                 _raise_unavailable(error)
                 raise
