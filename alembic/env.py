@@ -12,8 +12,10 @@ from algoplatform.storage.database import libpq_dsn
 from algoplatform.storage.tables import metadata
 
 MIGRATION_LOCK = 4_715_962_001
-# A role's statement_timeout is meant for requests: building an index takes longer. Its lock_timeout stays.
+# A role's statement_timeout is meant for requests: building an index takes longer.
 SESSION = {"application_name": "algoplatform-migrate", "statement_timeout": "0"}
+# Who waits for a table makes everybody wait behind himself; a migration can be run again.
+LOCK_TIMEOUT = "5s"
 
 
 def dsn() -> str:
@@ -31,7 +33,10 @@ def migrate(connection: Connection) -> None:
     """Bring the schema to the revision asked for, in one transaction."""
     context.configure(connection=connection, target_metadata=metadata, compare_type=True, compare_server_default=True)
     with context.begin_transaction():
+        # Another's migration may take as long as it needs, whatever the role's lock_timeout is.
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         context.run_migrations()
 
 

@@ -34,7 +34,7 @@ def programs() -> str:
     return f"{next(iter(found.submodule_search_locations or ()))}/pginstall/bin"
 
 
-def run(script: str, folder: Path, database_url: str, restored: str) -> None:
+def run(script: str, folder: Path, database_url: str, restored: str = "") -> None:
     """Run commands of the document as it says."""
     path = f"{programs()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     env = environment(database_url) | {"RESTORED_URL": restored, "PATH": path}
@@ -99,6 +99,18 @@ async def test_export_and_import(client: httpx.AsyncClient, database_url: str, e
     await asyncio.to_thread(run, script, tmp_path, database_url, empty)
     assert (tmp_path / "registry.json").read_bytes() == (await client.post(f"{IMAGES}/_load")).content
     assert (tmp_path / "registry.json").read_bytes().count(b'"imageId"') == 4
+
+
+async def test_schema_taken_back(client: httpx.AsyncClient, database_url: str) -> None:
+    """The schema goes back while the service runs, and forward again, and what is registered stays."""
+    await fill(client)
+    before = await records(client)
+    (script,) = (script for script in SCRIPTS if "downgrade" in script)
+    await asyncio.to_thread(run, script, ROOT, database_url)
+    assert f"schema is at {script.split()[-1]}" in (await client.get("/readyz")).json()["reason"]
+    await asyncio.to_thread(migrations.upgrade, database_url)
+    assert (await client.get("/readyz")).status_code == 200
+    assert await records(client) == before
 
 
 # What the version of schema 0001 wrote, by the columns that it knew.

@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from algoplatform.catalogue.images import Images
 from algoplatform.catalogue.revisions import Revisions
 from algoplatform.catalogue.transfer import Transfer
 from algoplatform.domain.access import AccessPolicy
-from algoplatform.domain.errors import Unavailable
+from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.domain.image import Rules
 from algoplatform.settings import Settings, SettingsError
 from algoplatform.storage import images
@@ -22,6 +22,13 @@ class NotReady(Exception):
     """The database is not one that this version can work on; the message says what to do."""
 
 
+@dataclass(slots=True)
+class _Known:
+    """What was wrong with the schema when it was last looked at."""
+
+    problem: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """The use cases and the database that they work on."""
@@ -33,6 +40,7 @@ class Runtime:
     search: ImageSearch
     stamps: Stamps
     transfer: Transfer
+    _known: _Known = field(default_factory=_Known)
 
     async def require_schema(self) -> None:
         """Raise NotReady unless the schema is the one that this version needs, SchemaUnknown where it is a newer one."""
@@ -47,9 +55,17 @@ class Runtime:
     async def readiness(self) -> str | None:
         """Tell what keeps the service from serving; None where nothing does."""
         try:
-            await self.require_schema()
+            self._known.problem = await self._schema_problem()
+        except Busy:
+            # Overload is no reason to send the others what this one is asked: the schema is what it was.
+            return self._known.problem
         except Unavailable:
             return "database unreachable"
+        return self._known.problem
+
+    async def _schema_problem(self) -> str | None:
+        try:
+            await self.require_schema()
         except NotReady as problem:
             return str(problem)
         except SchemaUnknown:

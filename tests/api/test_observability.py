@@ -51,6 +51,19 @@ async def test_one_line_a_request(log: Log, client: httpx.AsyncClient) -> None:
     assert {"time", "level", "client"} <= first.keys()
 
 
+async def test_status_before_it_is_made_200(log: Log, database_url: str) -> None:
+    """Where refusals go out as 200, the log and the figures still tell them apart, and an alert on errors goes off."""
+    async with serving(settings_for(database_url, http_status="always-200")) as client:
+        assert (await client.get(f"{IMAGES}/{'0' * 32}")).status_code == 200
+        assert (await client.get(f"{IMAGES}/_search?page=0")).status_code == 200
+        execute(database_url, "DROP TABLE image CASCADE")
+        assert (await client.get(f"{IMAGES}/_search")).status_code == 200
+        figures = (await client.get("/metrics")).text
+    assert [line["status"] for line in log.lines("request")][:3] == [404, 422, 500]
+    for route, status in (("{imageId:imageId}", 404), ("_search", 422), ("_search", 500)):
+        assert f'_count{{method="GET",route="{IMAGES}/{route}",status="{status}"}}' in figures
+
+
 async def test_no_value_and_no_secret(log: Log, database_url: str) -> None:
     """Whatever is sent and goes wrong, no line holds a value of a record, a password or a header, and each is JSON."""
     marker = "hunter2"

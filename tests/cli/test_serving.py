@@ -141,6 +141,17 @@ def test_refused_in_a_process(postgres: Postgres) -> None:
     assert "algoplatform migrate" in output
 
 
+def test_newer_schema(database_url: str) -> None:
+    """A schema that is newer than the program is no obstacle: it serves, and the log says what it works on."""
+    execute(database_url, "UPDATE alembic_version SET version_num = 'newer'")
+    with served("--sample", str(SAMPLE), DATABASE_URL=database_url) as service:
+        assert service.get("/readyz").status_code == 200
+        assert len(load_of(service.url)) > 0
+        (warning,) = service.log("schema_newer")
+        assert "schema is at newer" in warning["reason"]
+        assert service.stop() == 0
+
+
 async def test_port_in_use(cli: Call, database_url: str) -> None:
     """Two cannot listen on one port: the second says so, with nothing begun."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

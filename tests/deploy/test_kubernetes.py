@@ -14,7 +14,8 @@ import yaml
 from algoplatform import __version__
 from algoplatform.settings import Settings
 from tests.support.kustomize import Document, build
-from tests.support.manifests import amount, findings, pods
+from tests.support.manifest_parts import amount, pods
+from tests.support.manifests import findings
 from tests.support.programs import ROOT
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -72,6 +73,12 @@ def _pod(documents: list[Document]) -> Any:
     return one(documents, "Deployment")["spec"]["template"]["spec"]
 
 
+def _database_url(documents: list[Document], ours: str, theirs: str) -> None:
+    entry = _container(documents)["env"][2]
+    assert ours in entry["value"]
+    entry["value"] = entry["value"].replace(ours, theirs)
+
+
 SPOILT: dict[str, Callable[[list[Document]], Any]] = {
     "no DNS label": lambda all_: one(all_, "Service")["metadata"].update(name="Algo_platform"),
     "is no DNS label": lambda all_: _container(all_).update(name="a.b"),
@@ -116,6 +123,47 @@ SPOILT: dict[str, Callable[[list[Document]], Any]] = {
     "UDP 53 cannot be reached": lambda all_: one(all_, "NetworkPolicy")["spec"]["egress"].pop(0),
     "TCP 5432 cannot be reached": lambda all_: one(all_, "NetworkPolicy")["spec"]["egress"][1]["ports"].pop(0),
     "believes everybody": lambda all_: one(all_, "ConfigMap")["data"].update(ALGOPLATFORM_AUTH="gateway"),
+    "readinessProbe asks for /healthz": lambda all_: _container(all_)["readinessProbe"]["httpGet"].update(
+        path="/healthz"
+    ),
+    "startupProbe asks port None": lambda all_: _container(all_).pop("startupProbe"),
+    ": links": lambda all_: _pod(all_).update(enableServiceLinks=True),
+    "Secret algoplatform-database with uri": lambda all_: _pod(all_)["volumes"][0]["secret"].update(
+        secretName="algoplatform-database"
+    ),
+    "migrate: nobody makes the Secret other with uri": lambda all_: one(all_, "Job")["spec"]["template"]["spec"][
+        "volumes"
+    ][0]["secret"].update(secretName="other"),
+    "Secret algoplatform-postgres-app with name": lambda all_: _container(all_)["env"][0]["valueFrom"][
+        "secretKeyRef"
+    ].update(key="name"),
+    "no Pooler listens on pooler:5432": lambda all_: _database_url(all_, "algoplatform-pooler", "pooler"),
+    "no Pooler listens on algoplatform-pooler:6432": lambda all_: _database_url(all_, "5432", "6432"),
+    "there is no database images": lambda all_: _database_url(all_, "/algoplatform", "/images"),
+    "Pooler algoplatform-pooler: poolMode session": lambda all_: one(all_, "Pooler")["spec"]["pgbouncer"].update(
+        poolMode="session"
+    ),
+    "Pooler: spec.pgbouncer.pool_mode is no key": lambda all_: one(all_, "Pooler")["spec"]["pgbouncer"].update(
+        pool_mode="transaction"
+    ),
+    "Cluster: spec.postgresql.synchronous.dataDurabilty is no key": lambda all_: one(all_, "Cluster")["spec"][
+        "postgresql"
+    ]["synchronous"].update(dataDurabilty="required"),
+    "has $(DATABASE_USER), which does not stand before it": lambda all_: _container(all_)["env"].reverse(),
+    "NetworkPolicy: lets everybody in": lambda all_: one(all_, "NetworkPolicy")["spec"]["ingress"][0].pop("from"),
+    "algoplatform-migrate: no NetworkPolicy": lambda all_: one(all_, "Job")["spec"]["template"]["metadata"].update(
+        labels={"app.kubernetes.io/name": "migration"}
+    ),
+    "Deployment: spec.template.spec.volumes.1.emptyDir.sizeLimit is 2 GB": lambda all_: _pod(all_)["volumes"][1][
+        "emptyDir"
+    ].update(sizeLimit="2 GB"),
+    "Cluster: spec.storage.size is 20GB": lambda all_: one(all_, "Cluster")["spec"]["storage"].update(size="20GB"),
+    "Cluster: spec.resources.limits.memory is 2 Gi": lambda all_: one(all_, "Cluster")["spec"]["resources"][
+        "limits"
+    ].update(memory="2 Gi"),
+    "requests more ephemeral-storage": lambda all_: _container(all_)["resources"]["requests"].update(
+        {"ephemeral-storage": "2Gi"}
+    ),
     "lets in to a port": lambda all_: one(all_, "NetworkPolicy")["spec"]["ingress"][0]["ports"][0].update(port=80),
 }
 
@@ -151,6 +199,32 @@ def test_room_for_uploads(overlay: str) -> None:
     [tmp] = [volume for volume in _pod(documents)["volumes"] if volume["name"] == "tmp"]
     uploads = int(one(documents, "ConfigMap")["data"]["ALGOPLATFORM_WORKERS"]) * Settings().max_uploads
     assert amount(tmp["emptyDir"]["sizeLimit"]) > uploads * Settings().max_upload_bytes
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_pages_pass(overlay: str) -> None:
+    """The ingress lets through what the service has for its users, and nothing of what it has for the cluster."""
+    rules = one(built(overlay), "Ingress")["spec"]["rules"]
+    paths = [(path["path"], path["pathType"]) for rule in rules for path in rule["http"]["paths"]]
+
+    def passes(asked: str) -> bool:
+        return any(asked == path or (kind == "Prefix" and asked.startswith(f"{path}/")) for path, kind in paths)
+
+    for asked in ("/", "/docs", "/docs/assets/x.js", "/redoc", "/openapi.json", "/algoPlatform/images/_search"):
+        assert passes(asked), asked
+    assert not any(map(passes, ("/healthz", "/readyz", "/metrics")))
+
+
+def test_poolers_of_others_pass() -> None:
+    """A PostgreSQL of one's own may have a PgBouncer before it, on the port that this usually has."""
+    ports = one(built("small"), "NetworkPolicy")["spec"]["egress"][1]["ports"]
+    assert [port["port"] for port in ports] == [5432, 443, 6432]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_one_worker_a_pod(overlay: str) -> None:
+    """What a pod tells of its pool is all of it: one worker answers for itself only."""
+    assert one(built(overlay), "ConfigMap")["data"]["ALGOPLATFORM_WORKERS"] == "1"
 
 
 def test_connections_fit() -> None:

@@ -14,6 +14,7 @@ from tests.support.images import register
 from tests.support.programs import ROOT, needs
 
 RULES = ROOT / "deploy/prometheus/rules.yaml"
+SCRAPE = ROOT / "deploy/prometheus/scrape.yaml"
 DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
 # Prometheus's own, and kube-state-metrics'.
 FOREIGN = {"up", "kube_pod_container_status_restarts_total"}
@@ -72,10 +73,15 @@ SERIES = {
     "AlgoplatformDatabaseDown": {"algoplatform_database_up": "0x30"},
     "AlgoplatformReplicaWithoutDatabase": {'algoplatform_database_up{instance="a"}': "0x30"},
     "AlgoplatformErrors": {
-        'algoplatform_http_request_duration_seconds_count{status="200"}': "0+900x30",
-        'algoplatform_http_request_duration_seconds_count{status="503"}': "0+100x30",
+        'algoplatform_http_request_duration_seconds_count{route="/x",status="200"}': "0+900x30",
+        'algoplatform_http_request_duration_seconds_count{route="/x",status="503"}': "0+100x30",
+        # Probes are no callers: those that are answered do not make errors rare, those that are not are none.
+        'algoplatform_http_request_duration_seconds_count{route="/healthz",status="200"}': "0+90000x30",
+        'algoplatform_http_request_duration_seconds_count{route="/readyz",status="503"}': "0+0x30",
     },
     "AlgoplatformSlow": {
+        'algoplatform_http_request_duration_seconds_bucket{le="1",route="/metrics"}': "0+90000x30",
+        'algoplatform_http_request_duration_seconds_bucket{le="+Inf",route="/metrics"}': "0+90000x30",
         'algoplatform_http_request_duration_seconds_bucket{le="1",route="/x"}': "0+900x30",
         'algoplatform_http_request_duration_seconds_bucket{le="2.5",route="/x"}': "0+1000x30",
         'algoplatform_http_request_duration_seconds_bucket{le="+Inf",route="/x"}': "0+1000x30",
@@ -93,8 +99,8 @@ def healthy(alert: str) -> dict[str, str]:
     """Make the same series as they are where all is well."""
     values = {
         "AlgoplatformDown": ["1x30"],
-        "AlgoplatformErrors": ["0+1000x30", "0+1x30"],
-        "AlgoplatformSlow": ["0+1000x30", "0+1000x30", "0+1000x30"],
+        "AlgoplatformErrors": ["0+1000x30", "0+1x30", "0+0x30", "0+90000x30"],
+        "AlgoplatformSlow": ["0+0x30", "0+90000x30", "0+1000x30", "0+1000x30", "0+1000x30"],
         "AlgoplatformPoolExhausted": ["10x30", "9x30", "10x30"],
         "AlgoplatformRestarting": ["1x30"],
     }.get(alert, ["1x30"])
@@ -127,6 +133,33 @@ def test_alerts_go_off(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}))
     done = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_probes_are_no_callers() -> None:
+    """Whatever counts requests leaves out probes and Prometheus, or looks at operations only."""
+    for expression in expressions():
+        for labels in re.findall(r"algoplatform_http_request_duration_seconds_\w+(\{[^}]*\})?", expression):
+            assert "/(healthz|readyz|metrics)" in labels or 'route=~".*/_(upload|load)"' in labels, expression
+
+
+@needs("promtool")
+def test_scraped(tmp_path: Path) -> None:
+    """Prometheus can read how it is to find the service: by the name that the rules look for, and the pods' own annotations."""
+    [job] = yaml.safe_load(SCRAPE.read_text())["scrape_configs"]
+    assert job["kubernetes_sd_configs"] == [{"role": "pod"}]
+    # Debian's promtool knows nothing of Kubernetes.
+    known = {name: value for name, value in job.items() if name != "kubernetes_sd_configs"}
+    file = tmp_path / "scrape.yaml"
+    file.write_text(yaml.safe_dump({"scrape_configs": [known | {"static_configs": [{"targets": ["127.0.0.1:8000"]}]}]}))
+    done = subprocess.run(["promtool", "check", "config", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f'up{{job="{job["job_name"]}"}}' in RULES.read_text()
+    pod = yaml.safe_load((ROOT / "deploy/kubernetes/base/deployment.yaml").read_text())["spec"]["template"]["metadata"]
+    for kind in ("label", "annotation"):
+        prefix = f"__meta_kubernetes_pod_{kind}_"
+        used = {name for rule in job["relabel_configs"] for name in rule["source_labels"] if name.startswith(prefix)}
+        assert used <= {prefix + re.sub(r"\W", "_", name) for name in pod[f"{kind}s"]}
+        assert used
 
 
 @needs("promtool")

@@ -20,21 +20,44 @@ TOKEN = {"authorization": "Bearer good"}
 
 
 async def identity(scope: Any, receive: Any, send: Any) -> None:
-    """Know one token; forbid what it is not for."""
+    """Know one token, and whose it is; forbid what it is not for; believe nothing else."""
     headers = dict(scope["headers"])
-    status = 204 if headers.get(b"authorization") == b"Bearer good" else 401
+    known = headers.get(b"authorization") == b"Bearer good" and b"x-user" not in headers
+    status = 204 if known else 401
+    given = [(b"x-user", b"alice")] if known else []
     if headers[b"x-original-uri"].startswith(b"/secret"):
         status = 403
-    await send({"type": "http.response.start", "status": status, "headers": []})
+    if headers[b"x-original-uri"].startswith(b"/nameless"):
+        status, given = 204, []
+    if headers[b"x-original-uri"].startswith(b"/challenge"):
+        status, given = 401, [(b"www-authenticate", b'Basic realm="x"')]
+    await send({"type": "http.response.start", "status": status, "headers": given})
     await send({"type": "http.response.body", "body": b""})
 
 
+def without_gateway(text: str) -> str:
+    """Leave out what is marked "gateway": lines, and blocks to their ends."""
+    kept, inside = [], ""
+    for line in text.splitlines():
+        indentation = line[: len(line) - len(line.lstrip())]
+        if inside:
+            inside = "" if line == f"{inside}}}" else inside
+        elif line.endswith("{ # gateway"):
+            inside = indentation
+        elif not line.endswith("# gateway"):
+            kept.append(line)
+    return "\n".join(kept)
+
+
 @asynccontextmanager
-async def nginx(folder: Path, upstream: int, root: str = "") -> AsyncIterator[httpx.AsyncClient]:
+async def nginx(
+    folder: Path, upstream: int, root: str = "", *, gateway: bool = True
+) -> AsyncIterator[httpx.AsyncClient]:
     """Run nginx in front of a port, and give a client of it that the identity service knows."""
     async with listening(identity) as known:
         port = free_port()
         text = (ROOT / "deploy/nginx/nginx.conf").read_text()
+        text = text if gateway else without_gateway(text)
         places = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi"))
         places += f"uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;"
         for ours, theirs in {
@@ -123,6 +146,9 @@ async def test_who_may(database_url: str, tmp_path: Path) -> None:
         await register(client)
         refused = await client.get(f"{IMAGES}/_search", headers={"authorization": "Bearer bad"})
         assert (refused.status_code, refused.json()["status"]) == (401, "-401")
+        assert refused.headers.get_list("www-authenticate") == ["Bearer"]
+        challenged = await client.get("/challenge")
+        assert challenged.headers.get_list("www-authenticate") == ['Basic realm="x"']
         assert (await upload(client, [minimal()])).status_code == 200
         client.headers.pop("authorization")
         assert (await upload(client, [minimal("algo/other")])).status_code == 401
@@ -130,6 +156,14 @@ async def test_who_may(database_url: str, tmp_path: Path) -> None:
         assert (forbidden.status_code, forbidden.json()["status"]) == (403, "240")
         for inside in ("/metrics", "/readyz", "/healthz", "/_authenticate"):
             assert (await client.get(inside, headers=TOKEN)).status_code == 404
+
+
+async def test_actor(database_url: str, tmp_path: Path) -> None:
+    """The history names whom the identity service knows, whatever the client says of itself."""
+    async with fronted(database_url, tmp_path, actor_header="X-User") as client:
+        answer = await client.post(f"{IMAGES}/_register", json=minimal(), headers={"x-user": "mallory"})
+        history = await client.get(f"{answer.headers['location']}/history", headers={"x-user": "mallory"})
+        assert [revision["actor"] for revision in history.json()["res"]["data"]] == ["alice"]
 
 
 async def test_service_away(tmp_path: Path) -> None:
@@ -170,11 +204,23 @@ async def test_headers(tmp_path: Path) -> None:
     """What a client claims of itself does not reach the service, nor does its token."""
     go, seen = asyncio.Event(), dict[str, str]()
     go.set()
-    claims = {"x-forwarded-for": "10.0.0.1", "x-forwarded-proto": "https", "forwarded": "for=10.0.0.1"}
+    claims = {"x-forwarded-for": "10.0.0.1", "x-forwarded-proto": "https", "forwarded": "for=10.0.0.1", "x-user": "m"}
     async with listening(recorder(go, seen)) as upstream, nginx(tmp_path, upstream) as client:
+        await client.get("/nameless", headers=claims)
+        assert "x-user" not in seen
         await client.get(f"{IMAGES}/_search", headers=claims | {"host": "registry.example:8443"})
+    assert seen["x-user"] == "alice"
     assert (seen["x-forwarded-for"], seen["x-forwarded-proto"]) == ("127.0.0.1", "http")
     assert seen["host"] == seen["x-forwarded-host"] == "registry.example:8443"
     assert "forwarded" not in seen
     assert "authorization" not in seen
     assert len(seen["x-request-id"]) == 32
+
+
+async def test_without_gateway(tmp_path: Path) -> None:
+    """Without what is marked so, nobody is asked who calls, and the token reaches the service."""
+    go, seen = asyncio.Event(), dict[str, str]()
+    go.set()
+    async with listening(recorder(go, seen)) as upstream, nginx(tmp_path, upstream, gateway=False) as client:
+        answer = await client.get(f"{IMAGES}/_search", headers={"authorization": "Bearer bad"})
+    assert (answer.status_code, seen["authorization"]) == (200, "Bearer bad")

@@ -12,11 +12,12 @@ import httpx
 import pytest
 from starlette.requests import ClientDisconnect
 
-from algoplatform.domain.errors import Unavailable
+from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.domain.search import Conditions
 from algoplatform.storage.database import Connection, Database, retried
 from algoplatform.storage.search import ImageSearch
 from tests.support.images import IMAGES, delete, minimal, records, register, upload
+from tests.support.postgres import execute
 from tests.support.service import serving, settings_for
 
 WAITING = "SELECT array_agg(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -119,6 +120,42 @@ async def test_pool_exhausted(database_url: str) -> None:
             assert time.monotonic() - began >= 0.2
         assert (await first).status_code == 200
         assert (await client.get(f"{IMAGES}/_search")).status_code == 200
+
+
+async def test_overload_is_not_absence(database_url: str) -> None:
+    """While all connections are in use the service stays ready and the database up; without a schema it stays not ready."""
+    async with serving(settings_for(database_url, pool_size=1, pool_timeout=0.2)) as client:
+        for revision, ready in ((None, 200), ("0001", 503)):
+            if revision:
+                execute(database_url, f"UPDATE alembic_version SET version_num = '{revision}'")
+            assert (await client.get("/readyz")).status_code == ready
+            async with _locked(database_url) as holder:
+                first = _search(client)
+                await _blocked(holder)
+                assert (await client.get("/readyz")).status_code == ready
+                figures = (await client.get("/metrics")).text
+                assert "algoplatform_database_up 1.0" in figures
+                assert "algoplatform_images_live" not in figures
+            assert (await first).status_code == 200
+
+
+async def test_busy_for_too_long(database_url: str) -> None:
+    """Connections that are all in use for longer than a statement may take are those of a server that says nothing."""
+    async with Database.open(database_url, size=1, timeout=0.1, statement_timeout=0.2) as database:
+
+        async def refusal() -> type[Exception]:
+            with pytest.raises(Unavailable) as raised:
+                async with database.connection():
+                    pass
+            return raised.type
+
+        for _ in range(2):
+            async with database.connection():
+                assert await refusal() is Busy
+                await asyncio.sleep(1.3)
+                assert await refusal() is Unavailable
+            async with database.connection():
+                pass
 
 
 async def test_statement_that_takes_too_long(database_url: str) -> None:

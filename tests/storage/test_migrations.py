@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from algoplatform.storage import migrations
-from algoplatform.storage.schema import REVISIONS
+from algoplatform.storage.schema import REVISIONS, MigrationFailed
 from algoplatform.storage.tables import metadata
 from tests.support.images import IMAGES, delete, minimal, register, upload
 from tests.support.owners import ask, environment, wait_until
@@ -239,7 +239,34 @@ def test_two_at_once(postgres: Postgres) -> None:
         migrations.check(dsn)
 
 
-async def _migrate_twice(dsn: str) -> None:
+def test_second_is_patient(postgres: Postgres) -> None:
+    """Who comes second waits for the first beyond the role's lock_timeout, which is meant for requests."""
+    with postgres.database(migrated=False) as dsn:
+        name = dsn.partition("?")[0].rpartition("/")[2]
+        execute(dsn, f"ALTER ROLE algoplatform IN DATABASE {name} SET lock_timeout = '50ms'")
+        asyncio.run(_migrate_twice(dsn, 0.5))
+        migrations.check(dsn)
+
+
+def test_table_in_use(postgres: Postgres) -> None:
+    """A migration does not keep everybody waiting behind itself for a table that is in use: it fails as a whole."""
+    with postgres.database() as dsn:
+        migrations.downgrade(dsn, REVISIONS[0])
+        asyncio.run(_migrate_while_read(dsn))
+        assert ask(dsn, "SELECT version_num FROM alembic_version") == REVISIONS[0]
+        migrations.upgrade(dsn)
+
+
+async def _migrate_while_read(dsn: str) -> None:
+    reader = await asyncpg.connect(dsn)
+    async with reader.transaction():
+        await reader.execute("SELECT FROM image")
+        with pytest.raises(MigrationFailed, match="lock timeout"):
+            await asyncio.wait_for(asyncio.to_thread(migrations.upgrade, dsn), 30)
+    await reader.close()
+
+
+async def _migrate_twice(dsn: str, seconds: float = 0) -> None:
     command = [sys.executable, "-m", "algoplatform", "migrate"]
     ours = environment(ALGOPLATFORM_DATABASE_URL=dsn)
     gate = await asyncpg.connect(dsn)
@@ -250,6 +277,7 @@ async def _migrate_twice(dsn: str) -> None:
     ]
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     await asyncio.to_thread(wait_until, lambda: ask(dsn, waiting) == 2)
+    await asyncio.sleep(seconds)
     await gate.close()
     for process in both:
         _, errors = await process.communicate()

@@ -47,11 +47,15 @@ def _find(documents: list[Document], target: Document) -> Document:
 
 
 def _operate(document: Document, operation: Document) -> None:
-    """Apply one operation of a JSON patch; its path leads through objects only."""
+    """Apply one operation of a JSON patch; of lists it knows how to append."""
     *parents, last = operation["path"].strip("/").split("/")
-    place = document
+    place: Any = document
     for parent in parents:
-        place = place[parent]
+        place = place[int(parent) if isinstance(place, list) else parent]
+    if isinstance(place, list):
+        assert (last, operation["op"]) == ("-", "add"), operation
+        place.append(operation["value"])
+        return
     assert (last in place) == (operation["op"] != "add"), operation
     if operation["op"] == "remove":
         del place[last]

@@ -5,34 +5,29 @@ from collections.abc import Iterator
 from typing import Any
 
 from algoplatform.settings import PREFIX, SECRETS_DIR, Settings
-
-Document = dict[str, Any]
+from tests.support import manifests_database
+from tests.support.manifest_parts import Document, amount, each, named, of, pods
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
-_FACTOR = {
-    "": 1,
-    "m": 1e-3,
-    "k": 1e3,
-    "M": 1e6,
-    "G": 1e9,
-    "T": 1e12,
-    "Ki": 2**10,
-    "Mi": 2**20,
-    "Gi": 2**30,
-    "Ti": 2**40,
-}
 _SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields} | {SECRETS_DIR}
 # The service drains for 30 seconds after SIGTERM.
 _DRAIN = 30
+_PROBES = {"startupProbe": "/healthz", "readinessProbe": "/readyz", "livenessProbe": "/healthz"}
+_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
 def findings(documents: list[Document]) -> list[str]:
     """List everything that is wrong."""
     checks = (
         _names,
+        _quantities,
         _containers,
+        _probes,
+        _environment,
+        manifests_database.keys,
+        manifests_database.secrets,
+        manifests_database.database,
         _volumes,
         _hardening,
         _selectors,
@@ -42,38 +37,10 @@ def findings(documents: list[Document]) -> list[str]:
         _images,
         _drain,
         _network,
+        _policed,
         _callers,
     )
     return [finding for check in checks for finding in check(documents)]
-
-
-def amount(quantity: Any) -> float:
-    """Read a quantity; ValueError where it is none."""
-    match = _QUANTITY.fullmatch(str(quantity))
-    if match is None:
-        raise ValueError(quantity)
-    return float(match[1]) * _FACTOR[match[2] or ""]
-
-
-def pods(documents: list[Document]) -> Iterator[tuple[str, Document]]:
-    """Give each pod template with the name of its owner."""
-    for document in documents:
-        if document["kind"] in ("Deployment", "Job"):
-            yield document["metadata"]["name"], document["spec"]["template"]
-
-
-def _of(documents: list[Document], *kinds: str) -> list[Document]:
-    return [document for document in documents if document["kind"] in kinds]
-
-
-def _named(documents: list[Document], kind: str, name: str) -> Document | None:
-    return next((document for document in _of(documents, kind) if document["metadata"]["name"] == name), None)
-
-
-def _each(documents: list[Document]) -> Iterator[tuple[str, Document, Document]]:
-    for owner, pod in pods(documents):
-        for container in pod["spec"]["containers"]:
-            yield f"{owner}/{container['name']}", container, pod["spec"]
 
 
 def _names(documents: list[Document]) -> Iterator[str]:
@@ -81,24 +48,20 @@ def _names(documents: list[Document]) -> Iterator[str]:
         name = document["metadata"]["name"]
         if not _DNS_LABEL.fullmatch(name):
             yield f"{document['kind']} {name}: no DNS label"
-    for where, container, pod in _each(documents):
+    for where, container, pod in each(documents):
         for name in (container["name"], *(volume["name"] for volume in pod["volumes"])):
             if not _DNS_LABEL.fullmatch(name):
                 yield f"{where}: {name} is no DNS label"
 
 
 def _containers(documents: list[Document]) -> Iterator[str]:
-    for where, container, _ in _each(documents):
+    for where, container, _ in each(documents):
         ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
         for name, number in ports.items():
             if not (_PORT_NAME.fullmatch(name) and 1 <= number <= 65535):
                 yield f"{where}: port {name} {number}"
-        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            port = container.get(probe, {}).get("httpGet", {}).get("port")
-            if port is not None and port not in ports:
-                yield f"{where}: {probe} asks port {port}"
         resources = container["resources"]
-        for resource in ("cpu", "memory"):
+        for resource in _RESOURCES:
             try:
                 if amount(resources["requests"][resource]) > amount(resources["limits"][resource]):
                     yield f"{where}: requests more {resource} than it may have"
@@ -106,8 +69,51 @@ def _containers(documents: list[Document]) -> Iterator[str]:
                 yield f"{where}: {resource} {error}"
 
 
+def _probes(documents: list[Document]) -> Iterator[str]:
+    for where, container, _ in each(documents):
+        ports = {port["name"] for port in container.get("ports", [])}
+        for probe, path in _PROBES.items() if ports else ():
+            asked = container.get(probe, {}).get("httpGet", {})
+            if asked.get("port") not in ports:
+                yield f"{where}: {probe} asks port {asked.get('port')}"
+            if asked.get("path") != path:
+                yield f"{where}: {probe} asks for {asked.get('path')}"
+
+
+def _quantities(documents: list[Document]) -> Iterator[str]:
+    for document in documents:
+        for path, quantity in _sizes(document):
+            try:
+                amount(quantity)
+            except ValueError:
+                yield f"{document['kind']}: {path} is {quantity}, which is no quantity"
+
+
+def _sizes(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    for key, item in value.items() if isinstance(value, dict) else ():
+        if key in ("requests", "limits"):
+            yield from ((f"{at}{key}.{name}", quantity) for name, quantity in item.items())
+        elif key in ("size", "sizeLimit"):
+            yield f"{at}{key}", item
+        else:
+            yield from _sizes(item, f"{at}{key}.")
+
+
+def _environment(documents: list[Document]) -> Iterator[str]:
+    """A variable in another's value must stand before it: else it stays as it is written."""
+    for where, container, _ in each(documents):
+        before: set[str] = set()
+        for entry in container.get("env", []):
+            for name in re.findall(r"\$\(([^)]*)\)", entry.get("value", "")):
+                if name not in before:
+                    yield f"{where}: {entry['name']} has $({name}), which does not stand before it"
+            before.add(entry["name"])
+
+
 def _volumes(documents: list[Document]) -> Iterator[str]:
-    for where, container, pod in _each(documents):
+    for where, container, pod in each(documents):
         defined = {volume["name"] for volume in pod["volumes"]}
         mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
         if mounted.keys() != defined:
@@ -120,7 +126,7 @@ def _volumes(documents: list[Document]) -> Iterator[str]:
 
 
 def _hardening(documents: list[Document]) -> Iterator[str]:
-    for where, container, pod in _each(documents):
+    for where, container, pod in each(documents):
         ours, everyone = container.get("securityContext", {}), pod.get("securityContext", {})
         holds = {
             "runs as root": everyone.get("runAsNonRoot") is True and everyone.get("runAsUser") == 10001,
@@ -129,13 +135,14 @@ def _hardening(documents: list[Document]) -> Iterator[str]:
             "escalation": ours.get("allowPrivilegeEscalation") is False,
             "capabilities": ours.get("capabilities") == {"drop": ["ALL"]},
             "token": pod.get("automountServiceAccountToken") is False,
+            "links": pod.get("enableServiceLinks") is False,
         }
         yield from (f"{where}: {name}" for name, held in holds.items() if not held)
 
 
 def _selectors(documents: list[Document]) -> Iterator[str]:
     labels = [pod["metadata"]["labels"] for _, pod in pods(documents)]
-    for document in _of(documents, "Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"):
+    for document in of(documents, "Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"):
         spec = document["spec"]
         selector = spec.get("selector", spec.get("podSelector"))
         wanted = selector.get("matchLabels", selector)
@@ -145,38 +152,38 @@ def _selectors(documents: list[Document]) -> Iterator[str]:
 
 
 def _services(documents: list[Document]) -> Iterator[str]:
-    known = {port["name"] for _, container, _ in _each(documents) for port in container.get("ports", [])}
-    for service in _of(documents, "Service"):
+    known = {port["name"] for _, container, _ in each(documents) for port in container.get("ports", [])}
+    for service in of(documents, "Service"):
         for port in service["spec"]["ports"]:
             if port["targetPort"] not in known or not 1 <= port["port"] <= 65535:
                 yield f"Service {service['metadata']['name']}: port {port['port']} to {port['targetPort']}"
-    for ingress in _of(documents, "Ingress"):
+    for ingress in of(documents, "Ingress"):
         for path in (path for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]):
             backend = path["backend"]["service"]
-            found = _named(documents, "Service", backend["name"])
+            found = named(documents, "Service", backend["name"])
             if found is None or backend["port"]["name"] not in {port["name"] for port in found["spec"]["ports"]}:
                 yield f"Ingress {path['path']}: no such backend"
 
 
 def _targets(documents: list[Document]) -> Iterator[str]:
-    for scaler in _of(documents, "HorizontalPodAutoscaler"):
+    for scaler in of(documents, "HorizontalPodAutoscaler"):
         target = scaler["spec"]["scaleTargetRef"]
-        found = _named(documents, target["kind"], target["name"])
+        found = named(documents, target["kind"], target["name"])
         if found is None:
             yield f"HorizontalPodAutoscaler: no {target['kind']} {target['name']}"
         elif "replicas" in found["spec"]:
             yield "HorizontalPodAutoscaler: the Deployment says how many replicas there are, too"
-    for pooler in _of(documents, "Pooler"):
-        if _named(documents, "Cluster", pooler["spec"]["cluster"]["name"]) is None:
+    for pooler in of(documents, "Pooler"):
+        if named(documents, "Cluster", pooler["spec"]["cluster"]["name"]) is None:
             yield f"Pooler: no Cluster {pooler['spec']['cluster']['name']}"
 
 
 def _settings(documents: list[Document]) -> Iterator[str]:
-    for document in _of(documents, "ConfigMap"):
+    for document in of(documents, "ConfigMap"):
         yield from (f"ConfigMap: {name} is no setting" for name in document["data"] if name not in _SETTINGS)
-    for where, container, pod in _each(documents):
+    for where, container, pod in each(documents):
         for source in container.get("envFrom", []):
-            if _named(documents, "ConfigMap", source["configMapRef"]["name"]) is None:
+            if named(documents, "ConfigMap", source["configMapRef"]["name"]) is None:
                 yield f"{where}: no ConfigMap {source['configMapRef']['name']}"
         files = [item["path"] for volume in pod["volumes"] for item in volume.get("secret", {}).get("items", [])]
         for name in (*(entry["name"] for entry in container.get("env", [])), *files):
@@ -185,13 +192,13 @@ def _settings(documents: list[Document]) -> Iterator[str]:
 
 
 def _images(documents: list[Document]) -> Iterator[str]:
-    images = {container["image"] for _, container, _ in _each(documents)}
+    images = {container["image"] for _, container, _ in each(documents)}
     if len(images) != 1 or not re.fullmatch(r"[^:]+(:[0-9]+)?/[^:]+:[^:]+", *images):
         yield f"images: {sorted(images)}"
 
 
 def _drain(documents: list[Document]) -> Iterator[str]:
-    for deployment in _of(documents, "Deployment"):
+    for deployment in of(documents, "Deployment"):
         pod = deployment["spec"]["template"]["spec"]
         for container in pod["containers"]:
             seconds = int(container["lifecycle"]["preStop"]["exec"]["command"][-1])
@@ -200,23 +207,35 @@ def _drain(documents: list[Document]) -> Iterator[str]:
 
 
 def _network(documents: list[Document]) -> Iterator[str]:
-    for policy in _of(documents, "NetworkPolicy"):
+    for policy in of(documents, "NetworkPolicy"):
         out, into = ([port for rule in policy["spec"][way] for port in rule["ports"]] for way in ("egress", "ingress"))
         allowed = {(port["protocol"], port["port"]) for port in out}
         for needed in (("UDP", 53), ("TCP", 53), ("TCP", 5432), ("TCP", 443)):
             if needed not in allowed:
                 yield f"NetworkPolicy: {needed[0]} {needed[1]} cannot be reached"
         listening = {
-            port["containerPort"] for _, container, _ in _each(documents) for port in container.get("ports", [])
+            port["containerPort"] for _, container, _ in each(documents) for port in container.get("ports", [])
         }
         if {port["port"] for port in into} != listening:
             yield "NetworkPolicy: lets in to a port where nobody listens, or not to one where somebody does"
 
 
+def _policed(documents: list[Document]) -> Iterator[str]:
+    """Each pod falls under a policy, and no policy lets everybody in."""
+    policies = of(documents, "NetworkPolicy")
+    for owner, pod in pods(documents):
+        labels = pod["metadata"]["labels"].items()
+        if not any(policy["spec"]["podSelector"]["matchLabels"].items() <= labels for policy in policies):
+            yield f"{owner}: no NetworkPolicy"
+    for policy in policies:
+        if not all(rule.get("from") for rule in policy["spec"]["ingress"]):
+            yield "NetworkPolicy: lets everybody in"
+
+
 def _callers(documents: list[Document]) -> Iterator[str]:
     """Whoever believes what a caller says of itself needs an ingress that establishes who calls."""
-    settings = next(document["data"] for document in _of(documents, "ConfigMap"))
-    for ingress in _of(documents, "Ingress"):
+    settings = next(document["data"] for document in of(documents, "ConfigMap"))
+    for ingress in of(documents, "Ingress"):
         asked = ingress["metadata"].get("annotations", {}).get("nginx.ingress.kubernetes.io/auth-url")
         if settings["ALGOPLATFORM_AUTH"] == "gateway" and not asked:
             yield "Ingress: lets everybody in, and the service believes everybody"

@@ -23,6 +23,8 @@ PROBLEM: Final = "application/problem+json"
 
 # An answer is at most 256 KiB; what frames the faults needs little of that.
 _ROOM: Final = 240 * 1024
+# Where in a request's state the status is that an answer had before it was made 200.
+OWN_STATUS: Final = "own_status"
 _RETRY_SECONDS: Final = "1"
 _CHALLENGE: Final = 'Bearer realm="algoplatform"'
 
@@ -110,8 +112,9 @@ def failure(error: AlgoplatformError, *, problem: bool) -> Answer:
 
 def to_response(answer: Answer, *, always_200: bool) -> Response:
     """Send an answer; `always_200` leaves the status to the body, for clients that read nothing else."""
-    enveloped = answer.headers.get("content-type") == JSON
-    return _Sent(answer, 200 if always_200 and enveloped else answer.http_status)
+    if always_200 and answer.http_status != 200 and answer.headers.get("content-type") == JSON:
+        return _SentAs200(answer, 200)
+    return _Sent(answer, answer.http_status)
 
 
 class _Sent(Response):
@@ -128,6 +131,19 @@ class _Sent(Response):
         """Send it."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body})
+
+
+class _SentAs200(_Sent):
+    """What goes out with another status than its own, which is left for the log and the figures."""
+
+    def __init__(self, answer: Answer, status: int) -> None:
+        super().__init__(answer, status)
+        self._own_status = answer.http_status
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Leave its own status, and send it."""
+        scope["state"][OWN_STATUS] = self._own_status
+        await super().__call__(scope, receive, send)
 
 
 def _envelope(error: AlgoplatformError) -> dict[str, Any]:

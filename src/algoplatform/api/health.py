@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from algoplatform.api import metrics
-from algoplatform.domain.errors import Unavailable
+from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.runtime import Runtime
 
 router = APIRouter(include_in_schema=False)
@@ -32,13 +32,19 @@ async def readyz(request: Request) -> Response:
 @router.head("/metrics")
 @router.get("/metrics")
 async def metrics_page(request: Request) -> Response:
-    """Give Prometheus its figures; those of the database are left out while it is away."""
+    """Give Prometheus its figures; those of the database are left out while it cannot be asked."""
     runtime: Runtime = request.state.runtime
     gauges = {f"algoplatform_pool_connections_{name}": float(value) for name, value in runtime.database.usage().items()}
+    return Response(
+        metrics.render(gauges | await _database_gauges(runtime)), media_type="text/plain; version=0.0.4; charset=utf-8"
+    )
+
+
+async def _database_gauges(runtime: Runtime) -> dict[str, float]:
     try:
-        gauges["algoplatform_images_live"] = float(await runtime.count_live())
+        live = float(await runtime.count_live())
+    except Busy:
+        return {"algoplatform_database_up": 1.0}
     except Unavailable:
-        gauges["algoplatform_database_up"] = 0.0
-    else:
-        gauges["algoplatform_database_up"] = 1.0
-    return Response(metrics.render(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return {"algoplatform_database_up": 0.0}
+    return {"algoplatform_images_live": live, "algoplatform_database_up": 1.0}

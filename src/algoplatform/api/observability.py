@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from algoplatform.api import metrics
+from algoplatform.api.envelope import OWN_STATUS
 from algoplatform.api.logs import REQUEST_ID, kind, places
 from algoplatform.api.streams import BrokenOff
 
@@ -56,7 +57,8 @@ class Observability:
             await send(message)
 
         name = request_id.decode()
-        scope.setdefault("state", {})["request_id"] = name
+        state = scope.setdefault("state", {})
+        state["request_id"] = name
         token = REQUEST_ID.set(name)
         try:
             await self._app(scope, receive, identified)
@@ -71,7 +73,7 @@ class Observability:
                 raise BrokenOff from None
             await self._internal_error(scope)(scope, receive, identified)
         finally:
-            self._tell(scope, status, time.perf_counter() - began)
+            self._tell(scope, state.get(OWN_STATUS, status), time.perf_counter() - began)
             REQUEST_ID.reset(token)
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:

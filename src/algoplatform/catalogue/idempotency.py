@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from algoplatform.domain.errors import BadRequest, RequestRunning
 from algoplatform.storage import idempotency
-from algoplatform.storage.database import Connection, Database
+from algoplatform.storage.database import Connection, Database, transaction
 from algoplatform.storage.idempotency import Answer
 
 
@@ -15,7 +15,7 @@ async def once(
 
     The action turns refusals into answers itself and raises only what must not be kept.
     """
-    async with database.connection() as connection, connection.transaction():
+    async with database.connection() as connection, transaction(connection):
         if not await idempotency.lock(connection, key):
             raise RequestRunning
         kept = await idempotency.find(connection, key, hours)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import islice
 from typing import Any, BinaryIO, Final, Self
@@ -19,7 +18,7 @@ from algoplatform.domain.image import Image, Rules, check, field_order, in_field
 from algoplatform.domain.record_file import read_records
 from algoplatform.domain.search import Conditions
 from algoplatform.storage import bulk, staging
-from algoplatform.storage.database import Connection
+from algoplatform.storage.database import Connection, transaction
 from algoplatform.storage.search import ImageSearch
 from algoplatform.storage.staging import Counts, OnConflict, StagedRow
 
@@ -65,7 +64,7 @@ class Transfer:
         try:
             async with (
                 _Reading(self._rules, scope, _chunks(file, progress)) as reading,
-                _transaction(connection, dry_run=dry_run),
+                transaction(connection, dry_run=dry_run),
                 bulk.refusing_conflicts(),
             ):
                 return await self._load_new(connection, caller, reading)
@@ -75,7 +74,7 @@ class Transfer:
         try:
             async with (
                 _Reading(self._rules, scope, _chunks(file, progress)) as reading,
-                _transaction(connection, dry_run=dry_run),
+                transaction(connection, dry_run=dry_run),
             ):
                 return await self._load_any(connection, caller, reading, on_conflict)
         except asyncpg.ForeignKeyViolationError:
@@ -102,18 +101,6 @@ class Transfer:
             # Another upload has just created one of these: asked again, the check will see it.
             raise Unavailable
         return _count(reading.records, created, updated, on_conflict)
-
-
-@asynccontextmanager
-async def _transaction(connection: Connection, *, dry_run: bool) -> AsyncIterator[None]:
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        yield
-    except BaseException:
-        await transaction.rollback()
-        raise
-    await (transaction.rollback() if dry_run else transaction.commit())
 
 
 def _chunks(file: BinaryIO, progress: Callable[[int], None]) -> Iterator[bytes]:

@@ -26,7 +26,7 @@ from algoplatform.runtime import NotReady, Runtime
 from algoplatform.settings import Settings, unknown
 from algoplatform.storage.database import Database
 from algoplatform.storage.embedded import EmbeddedPostgres
-from algoplatform.storage.schema import HEAD, revision
+from algoplatform.storage.schema import HEAD, SchemaUnknown, revision
 
 
 def run(settings: Settings, sample: Path | None) -> None:
@@ -120,10 +120,13 @@ def _migrate(dsn: str) -> None:
 
 
 async def _prepare(settings: Settings, sample: Path | None) -> None:
-    """Refuse a schema that is not current, and fill an empty registry with the sample."""
+    """Refuse a schema that is older than this version, and fill an empty registry with the sample."""
     async with Runtime.open(settings) as runtime:
         try:
             await runtime.require_schema()
+        except SchemaUnknown as newer:
+            # So that a roll-out can be undone: a migration only adds (docs/operations.md).
+            structlog.get_logger().warning("schema_newer", reason=str(newer))
         except Unavailable:
             # It may come later; until then /readyz tells.
             return

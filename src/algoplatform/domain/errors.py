@@ -15,6 +15,7 @@ AlgoplatformError
 ├── TooManyRequests        others are doing this already, as many as may
 ├── RequestRunning         a request with this Idempotency-Key is running
 └── Unavailable            the database cannot answer now
+    └── Busy               all connections to it are in use
 
 `Malformed` stands apart: it is a ValueError that the grammars raise and Pydantic collects.
 """
@@ -195,3 +196,7 @@ class Unavailable(AlgoplatformError):
 
     code = Code.UNAVAILABLE
     message = "服务暂时不可用，请稍后重试"
+
+
+class Busy(Unavailable):
+    """All connections to the database are in use by others; the database itself answers."""

@@ -1,6 +1,7 @@
 """The way to PostgreSQL: a pool of asyncpg connections, and which of its errors mean "try again later"."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import asyncpg
 import structlog
 
-from algoplatform.domain.errors import Unavailable
+from algoplatform.domain.errors import Busy, Unavailable
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -22,6 +23,8 @@ log = structlog.get_logger()
 
 _IDLE_SECONDS = 240
 _TIDY_SECONDS = 60
+# What a write may take beyond its statement's time: the server is to end it first, where it can.
+_GRACE_SECONDS = 1
 
 # SQLSTATE classes: connection, refused login, rollback by the server, resources, operator intervention; and a database
 # that is not there (yet), a standby's "read only", and a lock that was not to be had within the role's lock_timeout.
@@ -57,11 +60,13 @@ class Database:
     timers, a quarter of a small search. The pool itself sees to the rest: opening, waiting, closing, and what went wrong.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout: float) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout: float, limit: float | None) -> None:
         self._pool = pool
         self._timeout = timeout
+        self._limit = limit
         self._at_hand: list[Connection] = []
         self._waiting = 0
+        self._stuck_since: float | None = None
         self._closing = False
 
     @classmethod
@@ -90,8 +95,10 @@ class Database:
                 # Each statement is written for one plan; making another for the values takes as long as running it.
                 "plan_cache_mode": "force_generic_plan",
             }
+        limit = statement_timeout + _GRACE_SECONDS if statement_timeout else None
         pool = asyncpg.create_pool(
             libpq_dsn(url),
+            connection_class=_sessions(limit),
             min_size=0,
             max_size=size,
             timeout=timeout,
@@ -101,7 +108,7 @@ class Database:
             statement_cache_size=100 if prepared_statements else 0,
         )
         async with pool:
-            database = cls(pool, timeout)
+            database = cls(pool, timeout, limit)
             tidying = asyncio.create_task(database._tidy())
             try:
                 yield database
@@ -125,16 +132,24 @@ class Database:
         while self._at_hand:
             await self._pool.release(self._at_hand.pop())
         self._waiting += 1
+        self._stuck_since = self._stuck_since or time.monotonic()
         try:
-            return await self._pool.acquire(timeout=self._timeout)
+            connection = await self._pool.acquire(timeout=self._timeout)
+        except TimeoutError:
+            if self._is_busy():
+                raise Busy from None
+            raise
         finally:
             self._waiting -= 1
+        self._stuck_since = None
+        return connection
 
     def keep(self, connection: Connection) -> bool:
         """Keep a connection that was left in order at hand; False where the pool has to have it, for somebody who waits."""
         if self._waiting or self._closing:
             return False
         self._at_hand.append(connection)
+        self._stuck_since = None
         return True
 
     async def give_back(self, connection: Connection) -> None:
@@ -148,6 +163,12 @@ class Database:
             "idle": self._pool.get_idle_size() + sum(map(_is_open, self._at_hand)),
             "max": self._pool.get_max_size(),
         }
+
+    def _is_busy(self) -> bool:
+        """Tell a pool of which all is in use from a server that says nothing: no statement may take longer than its time."""
+        in_use = self._pool.get_size() == self._pool.get_max_size() and not self._pool.get_idle_size()
+        since = self._stuck_since
+        return in_use and (since is None or self._limit is None or time.monotonic() - since < self._limit)
 
     async def _tidy(self) -> None:
         """Let the pool have all that is idle now and then: it closes what is worn out, or was not needed for long."""
@@ -176,6 +197,9 @@ class Lease:
         if connection is None:
             try:
                 connection = await self._database.take()
+            except Busy:
+                log.warning("pool_exhausted")
+                raise
             except (*_OF_THE_WAY, asyncpg.PostgresError) as error:
                 _raise_unavailable(error)
                 raise
@@ -227,12 +251,44 @@ async def abandonable(connection: Connection) -> AsyncIterator[None]:
     await transaction.commit()
 
 
+def _sessions(limit: float | None) -> "type[asyncpg.Connection[asyncpg.Record]]":
+    """Make the class of connections that know how long a write may take."""
+
+    class Session(asyncpg.Connection):
+        write_timeout = limit
+
+    return Session
+
+
+def _bounded(connection: Connection) -> asyncio.Timeout:
+    """Bound what commits by itself: PostgreSQL waits for a standby that is away with no regard to statement_timeout.
+
+    Where the time is over, asyncpg cancels the wait. The write is then done, though only the primary has it.
+    """
+    return asyncio.timeout(getattr(connection, "write_timeout", None))
+
+
+@asynccontextmanager
+async def transaction(connection: Connection, *, dry_run: bool = False) -> AsyncIterator[None]:
+    """Begin a transaction whose commit takes no longer than a write may; a dry run is rolled back."""
+    begun = connection.transaction()
+    await begun.start()
+    try:
+        yield
+    except BaseException:
+        await begun.rollback()
+        raise
+    async with _bounded(connection):
+        await (begun.rollback() if dry_run else begun.commit())
+
+
 async def retried(connection: Connection, action: Callable[[], Awaitable[T]]) -> T:
-    """Run one statement again when a foreign key shows that the images it saw changed while it ran."""
+    """Run one write again when a foreign key shows that the images it saw changed while it ran."""
     for _ in range(3):
         try:
             if not connection.is_in_transaction():
-                return await action()
+                async with _bounded(connection):
+                    return await action()
             async with connection.transaction():
                 return await action()
         except asyncpg.ForeignKeyViolationError:

@@ -22,9 +22,10 @@ async def lock(connection: Connection, key: str) -> bool:
 
 async def find(connection: Connection, key: str, hours: int) -> tuple[bytes, Answer] | None:
     """Read the answer kept for the key and the fingerprint of what was asked; None where there is none of these hours."""
+    # What is only read PostgreSQL does not hold back until a standby has it: a repeat could acknowledge what the primary alone has.
     row = await connection.fetchrow(
         "SELECT fingerprint, http_status, headers, body FROM idempotency_key"
-        " WHERE key = $1 AND created_at > now() - make_interval(hours => $2)",
+        " WHERE key = $1 AND created_at > now() - make_interval(hours => $2) FOR UPDATE",
         key,
         hours,
     )
