@@ -97,7 +97,7 @@ def _command(pid: str) -> str:
 def at_work(service: Service) -> list[int]:
     """Those of them that have answered a request: they have written figures."""
     figures = Path(tempfile.gettempdir())
-    return [pid for pid in workers(service) if any(figures.glob(f"algoplatform-metrics-*/counter_{pid}.db"))]
+    return [pid for pid in workers(service) if any(figures.glob(f"algoplatform-metrics-*/histogram_{pid}.db"))]
 
 
 async def test_worker(service: Service, server: Server, report: Report, scale: Scale) -> None:

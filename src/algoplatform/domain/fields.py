@@ -118,7 +118,7 @@ def _parsed(parse: Callable[[str], Any], limit: int = MAX_TEXT, described: Any =
 # What of these rules JSON Schema can say, for the OpenAPI document.
 NO_CONTROL = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
 _TEXT = Annotated[str, Field(max_length=MAX_TEXT, pattern=NO_CONTROL)]
-_LINES = Annotated[str, Field(max_length=MAX_TEXT)]
+_LINES = Annotated[str, Field(max_length=MAX_TEXT, pattern="^[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]*$")]
 _REQUIRED = Annotated[str, Field(max_length=MAX_TEXT, pattern="\\S")]
 _NAME = Annotated[str, Field(max_length=255, pattern="^[A-Za-z0-9._:/\\[\\]-]*[a-z0-9]$")]
 _TAG = Annotated[str, Field(pattern="^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
