@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
+from itertools import chain, count
 
 from benchmarks import data, load, servers, statements, wire
 from benchmarks.floors.client import pgbench, sql
@@ -16,6 +16,7 @@ from benchmarks.session import Session
 SEARCH = f"{wire.IMAGES}/_search"
 _AT_LEAST = (0.70, 0.80, 0.95)
 _PAGE = 50
+_sizes = count()
 
 
 def search(session: Session) -> list[Result]:
@@ -127,8 +128,10 @@ def _rare(session: Session, kind: str, in_large: Callable[[], float], in_small: 
 
 
 def _ask(client: wire.Client, pattern: str) -> float:
+    # Without `page` a size says nothing, but no answer that is kept is one to another size.
+    request = wire.get(SEARCH, searchCondition=pattern, pageSize=next(_sizes) % 1000 + 1)
     began = time.perf_counter()
-    client.ask(wire.get(SEARCH, searchCondition=pattern))
+    client.ask(request)
     return time.perf_counter() - began
 
 
