@@ -1,6 +1,7 @@
 """Searching in PostgreSQL: the index of grams misses nothing, and a total that was kept is never an old one."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -13,7 +14,7 @@ from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.search import Conditions, check_conditions, grams
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
-from algoplatform.storage.conditions import tsquery
+from algoplatform.storage.conditions import Filter, tsquery
 from algoplatform.storage.sample import TextSample
 from algoplatform.storage.search import ImageSearch
 from tests.support.images import minimal
@@ -94,6 +95,44 @@ async def test_sample_tells_common_from_rare(runtime: Runtime) -> None:
     for number in range(1500):
         sample.choose(f"x{number:05}")
     assert sample.choose("common") == []
+
+
+async def test_total_of_texts_of_any_length(runtime: Runtime) -> None:
+    """Texts that fit into the index of texts and those that do not are counted alike, each once."""
+    noise = random.Random(7)
+    lengths = [*range(1920, 2000), 2700, 4096]
+    for number, length in enumerate(lengths):
+        await add(
+            runtime, f"algo/n{number}", algoDesc="".join(noise.choices("abcdefghijklmnopqrstuvwxyz0123", k=length))
+        )
+    await add(runtime, "algo/multi-byte", algoDesc="龘" * 4096)
+    # PostgreSQL's sample of what is common leaves long texts out.
+    await add(runtime, *(f"algo/short-{number}" for number in range(100)))
+    search = ImageSearch()
+    async with runtime.database.connection() as connection:
+        await connection.execute("ANALYZE image")
+        [[short, every]] = await connection.fetch(
+            "SELECT count(*) FILTER (WHERE octet_length(search) <= 2000), count(*) FROM image"
+        )
+        assert 110 < short < every - 10
+        for text, count in (("algo", len(lengths) + 101), ("龘", 1), ("none", 0)):
+            assert (await search.page(connection, asked(searchCondition=text, page=1, pageSize=1)))[1] == count
+
+
+async def test_total_of_common_text_reads_no_images(runtime: Runtime) -> None:
+    """Counting what a common text is found in needs the index of the texts alone."""
+    await add(runtime, *(f"algo/common-{number:03}" for number in range(100)))
+    sample = TextSample()
+    async with runtime.database.connection() as connection:
+        await connection.execute("VACUUM ANALYZE image")
+        await sample.refresh(connection)
+        common = Filter(asked(searchCondition="common", page=1), sample)
+        async with connection.transaction():
+            await connection.execute("SET LOCAL enable_seqscan = off")
+            rows = await connection.fetch(f"EXPLAIN SELECT {common.total}", *common.arguments)
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index Only Scan using image_text_idx" in plan
+    assert "Index Scan using image_long_text_idx" in plan
 
 
 async def test_total_is_never_old(runtime: Runtime) -> None:

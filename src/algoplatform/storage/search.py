@@ -53,7 +53,7 @@ class ImageSearch:
             f"SELECT ARRAY(SELECT {_BYTES} FROM image WHERE {found.where} ORDER BY image_name, image_tag"
             f" LIMIT {found.limit} OFFSET {found.offset}), {STAMP},"
             f" CASE WHEN {STAMP} <> ${len(found.arguments) + 1} OR pg_is_in_recovery()"
-            f" THEN (SELECT count(*) FROM image WHERE {found.where}) END",
+            f" THEN {found.total} END",
             *found.arguments,
             stamp,
         )

@@ -20,6 +20,8 @@ from sqlalchemy import (
     text,
 )
 
+from algoplatform.storage.conditions import LONG_TEXT, SHORT_TEXT
+
 metadata = MetaData()
 
 _BYTEWISE = Text(collation="C")
@@ -62,6 +64,9 @@ image = Table(
         postgresql_with={"gin_pending_list_limit": 1024},
         postgresql_where=text("live"),
     ),
+    # For counting without reading whole images; most of an image is its record.
+    Index("image_text_idx", "live", postgresql_include=["search"], postgresql_where=text(f"live AND {SHORT_TEXT}")),
+    Index("image_long_text_idx", "live", postgresql_where=text(f"live AND {LONG_TEXT}")),
 )
 
 # Both ends point at (image_id, live) and `live` is always true here: PostgreSQL itself refuses to delete an image that
