@@ -3,27 +3,27 @@
 import os
 import time
 
-from benchmarks import data, load, servers
+from benchmarks import data, servers
 from benchmarks.results import Goal, Result, compared
 from benchmarks.session import Session
-from benchmarks.suites.searching import processor_time, ways_to_ask
+from benchmarks.suites.searching import Anew, processor_time
 
 _CONNECTIONS = 32  # so many that both workers get their share
 
 
 def workers(session: Session) -> list[Result]:
     """Searches a second of two workers against one, and who used the processors."""
-    dsn, seconds = session.registry(session.plan.small), session.plan.seconds
-    requests = load.write_requests(
-        session.folder / "workers.txt", ways_to_ask(session.plan.small, data.counted(session.plan.small)[1])
-    )
+    dsn = session.registry(session.plan.small)
+    # Each asks in turn by itself, so that neither meets what the other has asked.
+    pattern = data.counted(session.plan.small)[1]
+    of_two, of_one = Anew(session, pattern), Anew(session, pattern)
     with servers.service(dsn, 2) as two, servers.service(dsn) as one:
         used, used_by_one = processor_time(session, two), processor_time(session, one)
         before = servers.idle_seconds(), time.perf_counter()
         found = session.turns(
             {
-                "two": used(lambda: load.run(two.port, requests, seconds, _CONNECTIONS)),
-                "one": used_by_one(lambda: load.run(one.port, requests, seconds, _CONNECTIONS)),
+                "two": used(lambda: of_two.run(two.port, _CONNECTIONS)),
+                "one": used_by_one(lambda: of_one.run(one.port, _CONNECTIONS)),
             }
         )
         idle = (servers.idle_seconds() - before[0]) / (time.perf_counter() - before[1])

@@ -37,14 +37,14 @@ def _search(
 ) -> list[Result]:
     """Ask for one pattern again and again, and in so many ways that no answer is kept until it is asked for again."""
     again = load.write_requests(session.folder / "search.txt", [path_of(pattern)])
-    anew = load.write_requests(session.folder / "search-anew.txt", ways_to_ask(session.plan.small, pattern))
+    anew = Anew(session, pattern)
     [statement] = statements.taken(dsn, lambda connection: statements.search(connection, {"searchCondition": pattern}))
     seconds = session.plan.seconds
     used, used_anew = processor_time(session, service), processor_time(session, service)
     found = session.turns(
         {
             "service": used(lambda: load.run(service.port, again, seconds)),
-            "anew": used_anew(lambda: load.run(service.port, anew, seconds)),
+            "anew": used_anew(lambda: anew.run(service.port)),
             "floor": lambda: load.run(floor.port, again, seconds).rate,
             "pgbench": lambda: pgbench(dsn, [statement.inlined()], session.folder, seconds),
         }
@@ -61,11 +61,23 @@ def path_of(pattern: str) -> str:
     return wire.get(SEARCH, searchCondition=pattern).split()[1].decode()
 
 
-def ways_to_ask(rows: int, pattern: str) -> list[str]:
-    """Ask for as many records in so many ways that no answer is kept until it is asked for again: without `page`, a size says nothing."""
-    single = data.single(rows)
-    patterns = single * 3 if pattern in single else [pattern] * 1000
-    return [f"{path_of(item)}&pageSize={number * 1000 // len(patterns) + 1}" for number, item in enumerate(patterns)]
+class Anew:
+    """Asks for as many records in so many ways that no answer is kept until it is asked for again, by two workers neither."""
+
+    def __init__(self, session: Session, pattern: str) -> None:
+        single = data.single(session.plan.small)
+        patterns = single * 10 if pattern in single else [pattern] * 1000
+        # Without `page`, a size says nothing.
+        self._ways = [f"{path_of(item)}&pageSize={at * 1000 // len(patterns) + 1}" for at, item in enumerate(patterns)]
+        self._session = session
+
+    def run(self, port: int, connections: int = load.CONNECTIONS) -> load.Outcome:
+        """Go on asking where the last run ended."""
+        requests = load.write_requests(self._session.folder / "anew.txt", self._ways)
+        outcome = load.run(port, requests, self._session.plan.seconds, connections)
+        at = outcome.requests % len(self._ways)
+        self._ways = [*self._ways[at:], *self._ways[:at]]
+        return outcome
 
 
 class processor_time:  # noqa: N801 - it is used as the function that it makes

@@ -1,5 +1,6 @@
 """Answers that are given again while nothing is committed: PostgreSQL is asked that each time, never trusted to be told."""
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
 
@@ -17,7 +18,8 @@ class KeptAnswers:
     def __init__(self, stamps: Stamps, most: int = _MOST_BYTES) -> None:
         self._stamps = stamps
         self._most = most
-        self._answers: dict[Hashable, tuple[str, Answer]] = {}
+        # Not a dict, which looks for its first item among all that were removed before it.
+        self._answers: OrderedDict[Hashable, tuple[str, Answer]] = OrderedDict()
         self._bytes = 0
 
     async def fresh(self, asked: Hashable) -> Answer | None:

@@ -6,10 +6,12 @@ that always come together; so a sample of the texts, which its own ANALYZE keeps
 costs time and never changes an answer.
 """
 
+import asyncio
 import time
+from collections import Counter
 from typing import Final
 
-from algoplatform.domain.search import grams
+from algoplatform.domain.search import GRAM, grams
 from algoplatform.storage.database import Connection
 
 _READ: Final = """
@@ -29,6 +31,7 @@ class TextSample:
 
     def __init__(self) -> None:
         self._text = ""
+        self._grams: Counter[str] = Counter()
         self._read_at = float("-inf")
 
     def is_old(self) -> bool:
@@ -38,10 +41,17 @@ class TextSample:
     async def refresh(self, connection: Connection) -> None:
         """Read the sample."""
         self._read_at = time.monotonic()
-        self._text = "\n\n".join(await connection.fetchval(_READ) or [])
+        text = "\n\n".join(await connection.fetchval(_READ) or [])
+        # In a thread: there are tens of thousands, and more where texts are long.
+        counted = await asyncio.to_thread(lambda: Counter(grams(text)))
+        self._text, self._grams = text, counted
 
     def choose(self, folded: str) -> list[str]:
         """Choose the grams by which to look for the text; none where so many images hold it that they are of no use."""
-        if self._text.count(folded) >= _COMMON:
+        if len(folded) < GRAM:
+            return [] if self._text.count(folded) >= _COMMON else [folded]
+        rarest = sorted(grams(folded)[:_CONSIDERED], key=self._grams.__getitem__)[:_GRAMS]
+        # No text is more common than its rarest gram.
+        if self._grams[rarest[0]] >= _COMMON and self._text.count(folded) >= _COMMON:
             return []
-        return sorted(grams(folded)[:_CONSIDERED], key=self._text.count)[:_GRAMS]
+        return rarest
