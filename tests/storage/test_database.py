@@ -1,11 +1,12 @@
 """The pool: what of PostgreSQL's failures becomes "try again later", and that nothing is leaked on the way."""
 
 import asyncio
+import random
 import re
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import httpx
@@ -120,6 +121,95 @@ async def test_pool_exhausted(database_url: str) -> None:
             assert time.monotonic() - began >= 0.2
         assert (await first).status_code == 200
         assert (await client.get(f"{IMAGES}/_search")).status_code == 200
+
+
+async def test_in_turn(database_url: str) -> None:
+    """Who waits for a connection gets one in turn, and newcomers do not pass them by."""
+    order: list[int] = []
+
+    async def use(number: int) -> None:
+        async with database.connection() as connection:
+            order.append(number)
+            await connection.execute("SELECT pg_sleep(0.01)")
+
+    async with Database.open(database_url, size=2) as database:
+        await asyncio.gather(*map(use, range(12)))
+        assert sorted(order[:2]) == [0, 1]
+        assert order[2:] == list(range(2, 12))
+        assert database.usage() == {"open": 2, "idle": 2, "max": 2}
+
+
+async def test_waiting_for_a_server_that_is_gone() -> None:
+    """Who waits for a connection while those before him get none is told at once too."""
+
+    async def use() -> None:
+        async with database.connection():
+            pass
+
+    async with Database.open("postgresql://127.0.0.1:1/none", size=2, timeout=20) as database:
+        began = time.monotonic()
+        failed = await asyncio.gather(*(use() for _ in range(9)), return_exceptions=True)
+        assert [type(error) for error in failed] == [Unavailable] * 9
+        assert time.monotonic() - began < 5
+
+
+async def test_waiting_for_connections_that_are_lost(database_url: str) -> None:
+    """When all connections in use are lost at once, those who wait get new ones at once."""
+
+    async def use(seconds: float) -> str:
+        async with database.connection() as connection:
+            await connection.execute("SELECT pg_sleep($1)", seconds)
+        return "done"
+
+    async with Database.open(database_url, size=3, timeout=20) as database, _connected(database_url) as other:
+        lost = [asyncio.create_task(use(30)) for _ in range(3)]
+        waiting = [asyncio.create_task(use(0)) for _ in range(9)]
+        await asyncio.sleep(0.5)
+        began = time.monotonic()
+        ended = await other.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep($1)'"
+        )
+        assert len(ended) == 3
+        assert await asyncio.gather(*waiting) == ["done"] * 9
+        assert time.monotonic() - began < 5
+        for failed in await asyncio.gather(*lost, return_exceptions=True):
+            assert isinstance(failed, Unavailable)
+
+
+async def test_no_connection_is_lost_on_the_way(database_url: str) -> None:
+    """Whatever becomes of those who use connections and of those who wait, in the end all connections are there to be had."""
+    chance = random.Random(11)
+    outcomes: list[str] = []
+
+    async def use(what: str) -> None:
+        try:
+            async with database.connection() as connection:
+                if what == "fail":
+                    await connection.execute("SELECT 1 / 0")
+                elif what == "lose":
+                    await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+                else:
+                    await connection.fetchval("SELECT pg_sleep(0.002)")
+            outcomes.append("done")
+        except (asyncpg.DivisionByZeroError, Unavailable) as error:
+            outcomes.append(type(error).__name__)
+
+    # A connection that is lost would be waited for at the end.
+    async with asyncio.timeout(60), Database.open(database_url, size=4) as database:
+        for _ in range(15):
+            kinds = chance.choices(["use", "fail", "lose"], [30, 2, 1], k=40)
+            tasks = [asyncio.create_task(use(kind)) for kind in kinds]
+            for task in chance.sample(tasks, 15):
+                await asyncio.sleep(chance.random() * 0.003)
+                task.cancel()
+            await asyncio.wait(tasks, timeout=20)
+            assert all(task.done() for task in tasks)
+        assert {"done", "DivisionByZeroError", "Unavailable"} <= set(outcomes)
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(5):
+                for _ in range(4):
+                    await stack.enter_async_context(database.connection())
+            assert database.usage() == {"open": 4, "idle": 0, "max": 4}
 
 
 async def test_overload_is_not_absence(database_url: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -56,8 +57,8 @@ def is_passing(error: BaseException) -> bool:
 class Database:
     """A pool of connections; each is handed out as it is, with no round trip to reset it.
 
-    What comes back in order is kept at hand for the next request: to acquire and release it anew takes asyncpg a task and two
-    timers, a quarter of a small search. The pool itself sees to the rest: opening, waiting, closing, and what went wrong.
+    What comes back in order is handed to who waits, or kept at hand for the next request: to acquire and release it anew takes
+    asyncpg a task and two timers, a quarter of a small search. The pool itself sees to the rest: opening, closing, and what went wrong.
     """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout: float, limit: float | None) -> None:
@@ -65,7 +66,8 @@ class Database:
         self._timeout = timeout
         self._limit = limit
         self._at_hand: list[Connection] = []
-        self._waiting = 0
+        self._lent = 0
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._stuck_since: float | None = None
         self._closing = False
 
@@ -128,33 +130,77 @@ class Database:
         return None
 
     async def take(self) -> Connection:
-        """Give a connection of the pool's, which has those back that were lost; whoever takes it gives it back."""
+        """Give a connection of the pool's, or where all are in use the one that is done with next; whoever takes it gives it back.
+
+        Nobody waits for the pool itself, to which only what is out of order goes back.
+        """
         while self._at_hand:
-            await self._pool.release(self._at_hand.pop())
-        self._waiting += 1
+            await self.give_back(self._at_hand.pop())
         self._stuck_since = self._stuck_since or time.monotonic()
         try:
-            connection = await self._pool.acquire(timeout=self._timeout)
+            async with asyncio.timeout(self._timeout):
+                connection = await self._handed_on() or await self._acquired()
         except TimeoutError:
             if self._is_busy():
                 raise Busy from None
             raise
-        finally:
-            self._waiting -= 1
         self._stuck_since = None
         return connection
 
+    async def _acquired(self) -> Connection:
+        self._lent += 1
+        try:
+            return await self._pool.acquire()
+        except BaseException:
+            self._lent -= 1
+            self._hand_on(None)
+            raise
+
+    async def _handed_on(self) -> "Connection | None":
+        """Wait in turn for a connection; None as soon as the pool has one."""
+        while self._lent >= self._pool.get_max_size():
+            waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            try:
+                connection = await waiter
+            except asyncio.CancelledError:
+                if not waiter.cancelled():
+                    await self._pass_by(waiter.result())
+                raise
+            if connection is not None:
+                return connection
+        return None
+
+    async def _pass_by(self, connection: "Connection | None") -> None:
+        if connection is None:
+            self._hand_on(None)
+        elif not self.keep(connection):
+            await self.give_back(connection)
+
+    def _hand_on(self, connection: "Connection | None") -> bool:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return True
+        return False
+
     def keep(self, connection: Connection) -> bool:
-        """Keep a connection that was left in order at hand; False where the pool has to have it, for somebody who waits."""
-        if self._waiting or self._closing:
+        """Hand a connection that was left in order to who waits, or keep it at hand; False where the pool has to have it."""
+        if self._closing or not _is_open(connection):
             return False
-        self._at_hand.append(connection)
+        if not self._hand_on(connection):
+            self._at_hand.append(connection)
         self._stuck_since = None
         return True
 
     async def give_back(self, connection: Connection) -> None:
         """Let the pool have a connection back, and see to what is wrong with it."""
-        await self._pool.release(connection)
+        try:
+            await self._pool.release(connection)
+        finally:
+            self._lent -= 1
+            self._hand_on(None)
 
     def usage(self) -> dict[str, int]:
         """Count the pool's connections: open, idle, and the most there may be."""
@@ -180,7 +226,7 @@ class Database:
         # Each is in the list until the pool has it, lest one be lost where this is cancelled; those of now, no more.
         for _ in range(len(self._at_hand)):
             if self._at_hand:
-                await self._pool.release(self._at_hand.pop(0))
+                await self.give_back(self._at_hand.pop(0))
 
 
 class Lease:
