@@ -139,6 +139,19 @@ async def test_in_turn(database_url: str) -> None:
         assert database.usage() == {"open": 2, "idle": 2, "max": 2}
 
 
+async def test_who_stops_waiting_is_forgotten(database_url: str) -> None:
+    """Who waited in vain leaves nothing behind, however long the connections stay in use."""
+
+    async def use() -> None:
+        async with database.connection():
+            pass
+
+    async with Database.open(database_url, size=1, timeout=0.1) as database, database.connection():
+        failed = await asyncio.gather(*(use() for _ in range(9)), return_exceptions=True)
+        assert [type(error) for error in failed] == [Busy] * 9
+        assert not database._waiting
+
+
 async def test_waiting_for_a_server_that_is_gone() -> None:
     """Who waits for a connection while those before him get none is told at once too."""
 

@@ -15,6 +15,7 @@ from algoplatform.domain.search import Conditions, check_conditions, grams
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
 from algoplatform.storage.conditions import Filter, tsquery
+from algoplatform.storage.database import Connection
 from algoplatform.storage.sample import TextSample
 from algoplatform.storage.search import ImageSearch
 from tests.support.images import minimal
@@ -38,6 +39,14 @@ async def add(runtime: Runtime, *names: str, **fields: str) -> None:
     async with runtime.database.connection() as connection:
         for name in names:
             await runtime.images.register(connection, TRUSTED, minimal(name, **fields))
+
+
+async def analysed(connection: Connection) -> TextSample:
+    """Let PostgreSQL look at the images, and read its sample of them."""
+    await connection.execute("VACUUM ANALYZE image")
+    sample = TextSample()
+    await sample.refresh(connection)
+    return sample
 
 
 CHARACTERS = st.sampled_from("ab1:/-.'\\&|!*() 安全帽é\u0301😀")
@@ -86,10 +95,8 @@ async def test_same_answer_either_way(runtime: Runtime) -> None:
 async def test_sample_tells_common_from_rare(runtime: Runtime) -> None:
     """Once PostgreSQL has analysed the images, the sample names no grams for what many hold, and the rarest for the rest."""
     await add(runtime, *(f"algo/common-{number:03}" for number in range(60)))
-    sample = TextSample()
     async with runtime.database.connection() as connection:
-        await connection.execute("ANALYZE image")
-        await sample.refresh(connection)
+        sample = await analysed(connection)
     assert sample.choose("common") == []
     assert sample.choose("common-0zz")[:2] == ["n-0z", "-0zz"]
     for number in range(1500):
@@ -122,11 +129,8 @@ async def test_total_of_texts_of_any_length(runtime: Runtime) -> None:
 async def test_total_of_common_text_reads_no_images(runtime: Runtime) -> None:
     """Counting what a common text is found in needs the index of the texts alone."""
     await add(runtime, *(f"algo/common-{number:03}" for number in range(100)))
-    sample = TextSample()
     async with runtime.database.connection() as connection:
-        await connection.execute("VACUUM ANALYZE image")
-        await sample.refresh(connection)
-        common = Filter(asked(searchCondition="common", page=1), sample)
+        common = Filter(asked(searchCondition="common", page=1), await analysed(connection))
         async with connection.transaction():
             await connection.execute("SET LOCAL enable_seqscan = off")
             rows = await connection.fetch(f"EXPLAIN SELECT {common.total}", *common.arguments)

@@ -164,7 +164,9 @@ class Database:
             try:
                 connection = await waiter
             except asyncio.CancelledError:
-                if not waiter.cancelled():
+                if waiter in self._waiting:
+                    self._waiting.remove(waiter)
+                elif not waiter.cancelled():
                     await self._pass_by(waiter.result())
                 raise
             if connection is not None:
