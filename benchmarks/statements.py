@@ -15,6 +15,7 @@ from algoplatform.domain.image import Image, Rules, check_registration, check_up
 from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions, check_conditions
 from algoplatform.storage import images
 from algoplatform.storage.database import Connection, Database
+from algoplatform.storage.registering import Registration, insert
 from algoplatform.storage.search import ImageSearch
 
 RULES: Final = Rules()
@@ -91,8 +92,8 @@ async def export(connection: Connection) -> Statement:
 
 async def registration(connection: Connection, body: dict[str, Any], image_id: str) -> Statement:
     """The statement of a register."""
-    image = checked_registration(body)
-    return await _capture(lambda noted: images.insert(noted, CALLER, image, image_id), connection)
+    registration = Registration(CALLER, checked_registration(body), UUID(image_id))
+    return await _capture(lambda noted: insert(noted, [registration]), connection)
 
 
 async def change(connection: Connection, body: dict[str, Any]) -> Statement:
@@ -132,7 +133,7 @@ def checked_registration(body: Any) -> Image:
 
 async def register(connection: Connection, body: Any) -> bool:
     """Validate and insert with the service's own statement, and nothing around it."""
-    written = await images.insert(connection, CALLER, checked_registration(body), uuid4().hex)
+    [written] = await insert(connection, [Registration(CALLER, checked_registration(body), uuid4())])
     return written.version is not None
 
 

@@ -13,6 +13,7 @@ from algoplatform.domain.image import Rules
 from algoplatform.settings import Settings, SettingsError
 from algoplatform.storage import images
 from algoplatform.storage.database import Database
+from algoplatform.storage.registering import Registrar
 from algoplatform.storage.schema import HEAD, REVISIONS, SchemaUnknown, revision
 from algoplatform.storage.search import ImageSearch
 from algoplatform.storage.stamps import Stamps
@@ -97,7 +98,7 @@ class Runtime:
             yield cls(
                 settings,
                 database,
-                Images(rules, access),
+                Images(rules, access, database, Registrar(database, settings.pool_timeout)),
                 Revisions(rules, access),
                 search,
                 Stamps(database),

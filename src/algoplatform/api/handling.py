@@ -54,10 +54,21 @@ def answered(request: Request, answer: Answer) -> Response:
     return to_response(answer, always_200=runtime.settings.http_status == "always-200")
 
 
-async def written(request: Request, action: Callable[[Connection], Awaitable[Answer]], content: bytes) -> Response:
-    """Do a write, once where the client gives an Idempotency-Key; `content` is what a repeat must equal."""
+async def written(
+    request: Request,
+    action: Callable[[Connection], Awaitable[Answer]],
+    content: bytes,
+    *,
+    apart: Callable[[], Awaitable[Answer]] | None = None,
+) -> Response:
+    """Do a write, once where the client gives an Idempotency-Key; `content` is what a repeat must equal.
+
+    Without a key it is done `apart`, where there is another way for what needs no connection of its own.
+    """
     runtime = runtime_of(request)
     key = wire.idempotency_key(request, caller_of(request).subject)
+    if key is None and apart is not None:
+        return answered(request, await apart())
     if key is None:
         async with runtime.database.connection() as connection:
             answer = await action(connection)

@@ -39,12 +39,12 @@ async def register(request: Request) -> Response:
     runtime = runtime_of(request)
     content, data = await _required(request, runtime)
 
-    async def action(connection: Connection) -> Answer:
+    async def action(connection: "Connection | None") -> Answer:
         image_id, version = await runtime.images.register(connection, caller_of(request), data)
         location = f"{request.scope.get('root_path', '')}{PREFIX}/{image_id}"
         return success("注册成功", headers={"location": location, "etag": f'"{version}"'})
 
-    return await written(request, action, content)
+    return await written(request, action, content, apart=lambda: action(None))
 
 
 @router.post("/_update", **openapi.UPDATE)

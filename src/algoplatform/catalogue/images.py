@@ -1,10 +1,11 @@
 """The use cases of single images.
 
 Each gets a connection: on its own a write is one statement, so one transaction; under an Idempotency-Key it is part of
-the caller's.
+the caller's. A register that gets none shares a transaction with others.
 """
 
 from collections.abc import Sequence, Set
+from contextlib import nullcontext
 from typing import Any
 from uuid import uuid4
 
@@ -27,32 +28,36 @@ from algoplatform.domain.image import (
 )
 from algoplatform.domain.reference import ImageReference
 from algoplatform.storage import images
-from algoplatform.storage.database import Connection, retried
+from algoplatform.storage.database import Connection, Database, retried
 from algoplatform.storage.images import Stored, Written
+from algoplatform.storage.registering import Registrar, Registration, insert_alone
 
 
 class Images:
     """Register, read, update and delete images."""
 
-    def __init__(self, rules: Rules, access: AccessPolicy) -> None:
+    def __init__(self, rules: Rules, access: AccessPolicy, database: Database, registrar: Registrar) -> None:
         self._rules = rules
         self._access = access
+        self._database = database
+        self._registrar = registrar
 
-    async def register(self, connection: Connection, caller: Caller, data: Any) -> tuple[str, int]:
+    async def register(self, connection: "Connection | None", caller: Caller, data: Any) -> tuple[str, int]:
         """Register what parsed JSON describes: the new image's id and version; Refused with every fault."""
         checked = check_registration(data, self._rules)
         image = checked.image
         if image is None:
-            raise Refused(await _faults_of_new(connection, checked, data))
+            async with self._database.connection() if connection is None else nullcontext(connection) as connection:
+                raise Refused(await _faults_of_new(connection, checked, data))
         self._access.require(caller, image.image_name.namespace)
-        image_id = uuid4().hex
-        written = await retried(connection, lambda: images.insert(connection, caller, image, image_id))
+        new = Registration(caller, image, uuid4())
+        written = await (self._registrar.insert(new) if connection is None else insert_alone(connection, new))
         if written.version is None:
             faults = missing_faults(image, written.missing)
             if written.existed or not faults:
                 faults.insert(0, exists_fault(str(image.reference)))
             raise Refused(faults)
-        return image_id, written.version
+        return new.image_id.hex, written.version
 
     async def get(self, connection: Connection, image_id: str) -> Stored:
         """Read one live image."""

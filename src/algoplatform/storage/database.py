@@ -47,6 +47,15 @@ def libpq_dsn(url: str) -> str:
     return address + mark + "&".join(parts)
 
 
+# Of those, what is due to others who write the same at the same time: a deadlock, and the lock.
+_CONTENTION = ("40P01", "55P03")
+
+
+def is_outage(error: asyncpg.PostgresError) -> bool:
+    """Tell what any statement would meet from what is due to what this one writes, and to who else writes it."""
+    return is_passing(error) and error.sqlstate not in _CONTENTION
+
+
 def is_passing(error: BaseException) -> bool:
     """Tell the failures that say nothing about the request: the same one may succeed later."""
     if isinstance(error, asyncpg.PostgresError):
@@ -308,7 +317,7 @@ def _sessions(limit: float | None) -> "type[asyncpg.Connection[asyncpg.Record]]"
     return Session
 
 
-def _bounded(connection: Connection) -> asyncio.Timeout:
+def bounded(connection: Connection) -> asyncio.Timeout:
     """Bound what commits by itself: PostgreSQL waits for a standby that is away with no regard to statement_timeout.
 
     Where the time is over, asyncpg cancels the wait. The write is then done, though only the primary has it.
@@ -326,7 +335,7 @@ async def transaction(connection: Connection, *, dry_run: bool = False) -> Async
     except BaseException:
         await begun.rollback()
         raise
-    async with _bounded(connection):
+    async with bounded(connection):
         await (begun.rollback() if dry_run else begun.commit())
 
 
@@ -335,7 +344,7 @@ async def retried(connection: Connection, action: Callable[[], Awaitable[T]]) ->
     for _ in range(3):
         try:
             if not connection.is_in_transaction():
-                async with _bounded(connection):
+                async with bounded(connection):
                     return await action()
             async with connection.transaction():
                 return await action()

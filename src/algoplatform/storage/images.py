@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from algoplatform.domain.access import Caller
-from algoplatform.domain.image import RECORD_FIELDS, Image, render, render_json
+from algoplatform.domain.image import RECORD_FIELDS, Image, render_json
 from algoplatform.domain.reference import ImageReference
 from algoplatform.domain.search import fold_exact, search_text
 from algoplatform.storage.database import Connection
@@ -20,24 +20,6 @@ FOUND: Final = """
     SELECT wanted.position, image.image_id
     FROM unnest({names}::text[], {tags}::text[]) WITH ORDINALITY AS wanted (name, tag, position)
     JOIN image ON image.image_name = wanted.name AND image.image_tag = wanted.tag AND image.live
-"""
-
-_INSERT: Final = f"""
-WITH found AS ({FOUND.format(names="$11", tags="$12")}),
-written AS (
-    INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
-                       useable_flag, search, record, actor, request_id)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $13, $14, $15
-    WHERE (SELECT count(*) FROM found) = cardinality($11::text[])
-    ON CONFLICT (image_name, image_tag) WHERE live DO NOTHING
-    RETURNING image_id, version, updated_at
-), edges AS (
-    INSERT INTO image_dependency (dependent_id, dependency_id)
-    SELECT written.image_id, found.image_id FROM written, found
-)
-SELECT written.version, written.updated_at, ARRAY(SELECT position FROM found) AS found,
-       EXISTS (SELECT FROM image WHERE image_name = $2 AND image_tag = $3 AND live) AS existed
-FROM (VALUES (1)) AS always LEFT JOIN written ON true
 """
 
 _UPDATE: Final = f"""
@@ -162,23 +144,6 @@ def names_and_tags(references: Sequence[ImageReference]) -> tuple[list[str], lis
 def missing_positions(references: Sequence[ImageReference], found: Sequence[int]) -> list[int]:
     """Tell which references, counted from 1, are not among those found."""
     return [position for position in range(1, len(references) + 1) if position not in found]
-
-
-async def insert(connection: Connection, caller: Caller, image: Image, image_id: str) -> Written:
-    """Register an image and its dependencies unless its name and tag are taken or a dependency is missing."""
-    needs = image.dependencies
-    row = await connection.fetchrow(
-        _INSERT,
-        UUID(image_id),
-        *columns(image),
-        *names_and_tags(needs),
-        render(image, image_id),
-        caller.subject,
-        caller.request_id,
-    )
-    assert row is not None
-    missing = missing_positions(needs, row["found"])
-    return Written(row["version"], missing, existed=row["existed"])
 
 
 async def update(

@@ -1,0 +1,75 @@
+"""Doing once, for all who ask at the same time, what each asks for by himself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeAlias, TypeVar
+
+from algoplatform.domain.errors import Busy
+
+Asked = TypeVar("Asked")
+Given = TypeVar("Given")
+
+_Waiter: TypeAlias = "tuple[Asked, asyncio.Future[Given], asyncio.TimerHandle | None]"
+
+
+class Gathering(Generic[Asked, Given]):
+    """Serves who asks first at once, and whoever comes meanwhile together with all who do, `most` at a time.
+
+    `serve` gives what there is for each, in their order, or raises for all. Whom nobody serves within `patience` seconds gets Busy.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[[list[Asked]], Awaitable[Sequence[Given]]],
+        *,
+        most: int = 1000,
+        patience: float | None = None,
+    ) -> None:
+        self._serve = serve
+        self._most = most
+        self._patience = patience
+        self._waiting: list[_Waiter[Asked, Given]] = []
+        self._serving: asyncio.Task[None] | None = None
+
+    async def ask(self, asked: Asked) -> Given:
+        """Ask, and get what is given by a service that began after this call."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Given] = loop.create_future()
+        expiry = None
+        if self._serving is None:
+            self._serving = loop.create_task(self._serve_all())
+        elif self._patience is not None:
+            expiry = loop.call_later(self._patience, _send_away, waiter)
+        self._waiting.append((asked, waiter, expiry))
+        return await waiter
+
+    async def _serve_all(self) -> None:
+        try:
+            while self._waiting:
+                taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                for _, _, expiry in taken:
+                    if expiry is not None:
+                        expiry.cancel()
+                # Who went away meanwhile, or was sent away, wants nothing done.
+                staying = [(asked, waiter) for asked, waiter, _ in taken if not waiter.done()]
+                if staying:
+                    await self._serve_these(staying)
+        finally:
+            self._serving = None
+
+    async def _serve_these(self, staying: "list[tuple[Asked, asyncio.Future[Given]]]") -> None:
+        try:
+            given = await self._serve([asked for asked, _ in staying])
+        except Exception as error:
+            for _, waiter in staying:
+                if not waiter.done():
+                    waiter.set_exception(error)
+        else:
+            for (_, waiter), item in zip(staying, given, strict=True):
+                if not waiter.done():
+                    waiter.set_result(item)
+
+
+def _send_away(waiter: "asyncio.Future[Given]") -> None:
+    if not waiter.done():
+        waiter.set_exception(Busy())

@@ -1,0 +1,128 @@
+"""Registering: the statement that writes new images, one or all that are to be written at the same time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from algoplatform.domain.access import Caller
+from algoplatform.domain.image import Image, render
+from algoplatform.storage.database import Connection, Database, bounded, is_outage, retried
+from algoplatform.storage.gathering import Gathering
+from algoplatform.storage.images import Written, columns, missing_positions, names_and_tags
+
+_MOST: Final = 100
+# How long many wait for a lock that one of them wants, as on a name that an upload has written and not committed yet.
+_LOCK_TIMEOUT: Final = "50ms"
+
+# In the order of names, so that statements at the same time wait for each other in one direction only.
+_INSERT: Final = """
+WITH given AS (
+    SELECT *
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[],
+                $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])
+      AS given (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
+                useable_flag, search, record, actor, request_id)
+), wanted AS (
+    SELECT wanted.dependent_id, wanted.position, image.image_id AS dependency_id
+    FROM unnest($14::uuid[], $15::integer[], $16::text[], $17::text[]) AS wanted (dependent_id, position, name, tag)
+    LEFT JOIN image ON image.image_name = wanted.name AND image.image_tag = wanted.tag AND image.live
+), written AS (
+    INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
+                       useable_flag, search, record, actor, request_id)
+    SELECT * FROM given
+    WHERE (SELECT CASE WHEN $18::text IS NULL THEN '' ELSE set_config('lock_timeout', $18, true) END) IS NOT NULL
+      AND NOT EXISTS (SELECT FROM wanted WHERE dependent_id = given.image_id AND dependency_id IS NULL)
+    ORDER BY image_name, image_tag
+    ON CONFLICT (image_name, image_tag) WHERE live DO NOTHING
+    RETURNING image_id, version
+), edges AS (
+    INSERT INTO image_dependency (dependent_id, dependency_id)
+    SELECT dependent_id, dependency_id FROM wanted JOIN written ON written.image_id = wanted.dependent_id
+)
+SELECT given.image_id, written.version,
+       ARRAY(SELECT position FROM wanted WHERE dependent_id = given.image_id AND dependency_id IS NOT NULL) AS found,
+       EXISTS (SELECT FROM image WHERE image.image_name = given.image_name AND image.image_tag = given.image_tag AND live)
+       AS existed
+FROM given LEFT JOIN written ON written.image_id = given.image_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """An image that a caller registers, under a new id."""
+
+    caller: Caller
+    image: Image
+    image_id: UUID
+
+
+async def insert(
+    connection: Connection, registrations: Sequence[Registration], lock_timeout: str | None = None
+) -> list[Written]:
+    """Register each image with its dependencies, unless its name and tag are taken or a dependency is missing."""
+    rows = [_row(item) for item in registrations]
+    needs = [(item.image_id, item.image.dependencies) for item in registrations]
+    names, tags = names_and_tags([reference for _, references in needs for reference in references])
+    found = await connection.fetch(
+        _INSERT,
+        *map(list, zip(*rows, strict=True)),
+        [image_id for image_id, references in needs for _ in references],
+        [position for _, references in needs for position in range(1, len(references) + 1)],
+        names,
+        tags,
+        lock_timeout,
+    )
+    told = {row["image_id"]: row for row in found}
+    return [
+        _written(told[image_id], missing_positions(references, told[image_id]["found"]))
+        for image_id, references in needs
+    ]
+
+
+def _row(item: Registration) -> tuple[Any, ...]:
+    record = render(item.image, item.image_id.hex)
+    return item.image_id, *columns(item.image), record, item.caller.subject, item.caller.request_id
+
+
+def _written(row: asyncpg.Record, missing: Sequence[int]) -> Written:
+    return Written(row["version"], missing, existed=row["existed"])
+
+
+class Registrar:
+    """Registers images, those together that come at the same time: one transaction costs little more than for one of them."""
+
+    def __init__(self, database: Database, patience: float) -> None:
+        self._database = database
+        self._gathering = Gathering(self._insert_together, most=_MOST, patience=patience)
+
+    async def insert(self, registration: Registration) -> Written:
+        """Register an image in a transaction that others may share."""
+        try:
+            return await self._gathering.ask(registration)
+        except _OneByOneError:
+            async with self._database.connection() as connection:
+                return await insert_alone(connection, registration)
+
+    async def _insert_together(self, registrations: list[Registration]) -> list[Written]:
+        async with self._database.connection() as connection:
+            try:
+                async with bounded(connection):
+                    return await insert(connection, registrations, _LOCK_TIMEOUT)
+            except asyncpg.PostgresError as error:
+                if is_outage(error):
+                    raise
+                # What is in the way of one, as a lock that somebody holds on its name, the others do not wait for.
+                raise _OneByOneError from error
+
+
+async def insert_alone(connection: Connection, registration: Registration) -> Written:
+    """Register an image on a connection of its own, or as part of its transaction."""
+    [written] = await retried(connection, lambda: insert(connection, [registration]))
+    return written
+
+
+class _OneByOneError(Exception):
+    pass
