@@ -94,10 +94,10 @@ async def test_each_has_its_own_outcome(database: Database, other: asyncpg.Conne
     assert all(isinstance(item, Written) for item in given)
     both, missing, taken, *twins, one = given
     assert (both, missing, taken, one) == (
-        Written(1, []),
+        Written(1),
         Written(None, [2, 4]),
-        Written(None, [], existed=True),
-        Written(1, []),
+        Written(None, existed=True),
+        Written(1),
     )
     assert sorted(_versions(twins), key=str) == [1, None]
     edges = await _edges(other)
@@ -135,7 +135,7 @@ async def test_who_waited_for_a_name_is_told_that_it_is_taken(database: Database
         await asyncio.sleep(0.3)
     held, free = await together
     assert isinstance(held, Written)
-    assert (held.version, held.missing) == (None, [])
+    assert (held.version, held.missing) == (None, ())
     assert _versions([free]) == [1]
 
 

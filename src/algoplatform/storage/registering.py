@@ -11,7 +11,7 @@ from algoplatform.domain.access import Caller
 from algoplatform.domain.image import Image, render
 from algoplatform.storage.database import Connection, Database, bounded, is_outage, retried
 from algoplatform.storage.gathering import Gathering
-from algoplatform.storage.images import Written, columns, missing_positions, names_and_tags
+from algoplatform.storage.images import Written, columns, names_and_tags
 
 _MOST: Final = 100
 # How long many wait for a lock that one of them wants, as on a name that an upload has written and not committed yet.
@@ -29,12 +29,15 @@ WITH given AS (
     SELECT wanted.dependent_id, wanted.position, image.image_id AS dependency_id
     FROM unnest($14::uuid[], $15::integer[], $16::text[], $17::text[]) AS wanted (dependent_id, position, name, tag)
     LEFT JOIN image ON image.image_name = wanted.name AND image.image_tag = wanted.tag AND image.live
+), missing AS (
+    SELECT dependent_id, array_agg(position ORDER BY position) AS positions
+    FROM wanted WHERE dependency_id IS NULL GROUP BY dependent_id
 ), written AS (
     INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
                        useable_flag, search, record, actor, request_id)
     SELECT * FROM given
     WHERE (SELECT CASE WHEN $18::text IS NULL THEN '' ELSE set_config('lock_timeout', $18, true) END) IS NOT NULL
-      AND NOT EXISTS (SELECT FROM wanted WHERE dependent_id = given.image_id AND dependency_id IS NULL)
+      AND NOT EXISTS (SELECT FROM missing WHERE dependent_id = given.image_id)
     ORDER BY image_name, image_tag
     ON CONFLICT (image_name, image_tag) WHERE live DO NOTHING
     RETURNING image_id, version
@@ -42,11 +45,12 @@ WITH given AS (
     INSERT INTO image_dependency (dependent_id, dependency_id)
     SELECT dependent_id, dependency_id FROM wanted JOIN written ON written.image_id = wanted.dependent_id
 )
-SELECT given.image_id, written.version,
-       ARRAY(SELECT position FROM wanted WHERE dependent_id = given.image_id AND dependency_id IS NOT NULL) AS found,
+SELECT given.image_id, written.version, missing.positions AS missing,
        EXISTS (SELECT FROM image WHERE image.image_name = given.image_name AND image.image_tag = given.image_tag AND live)
        AS existed
-FROM given LEFT JOIN written ON written.image_id = given.image_id
+FROM given
+LEFT JOIN written ON written.image_id = given.image_id
+LEFT JOIN missing ON missing.dependent_id = given.image_id
 """
 
 
@@ -75,11 +79,8 @@ async def insert(
         tags,
         lock_timeout,
     )
-    told = {row["image_id"]: row for row in found}
-    return [
-        _written(told[image_id], missing_positions(references, told[image_id]["found"]))
-        for image_id, references in needs
-    ]
+    outcomes = {row["image_id"]: row for row in found}
+    return [_written(outcomes[item.image_id]) for item in registrations]
 
 
 def _row(item: Registration) -> tuple[Any, ...]:
@@ -87,8 +88,8 @@ def _row(item: Registration) -> tuple[Any, ...]:
     return item.image_id, *columns(item.image), record, item.caller.subject, item.caller.request_id
 
 
-def _written(row: asyncpg.Record, missing: Sequence[int]) -> Written:
-    return Written(row["version"], missing, existed=row["existed"])
+def _written(row: asyncpg.Record) -> Written:
+    return Written(row["version"], row["missing"] or (), existed=row["existed"])
 
 
 class Registrar:
