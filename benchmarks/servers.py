@@ -1,10 +1,12 @@
 """What is measured, each in processes of its own: PostgreSQL, the service, the floors."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from benchmarks.statements import planner_settings
 ROOT = Path(__file__).resolve().parents[1]
 _MIB = 1024 * 1024
 _RESET_PEAK = "5"
+_PERIOD = 0.02
 
 
 class Postgres:
@@ -82,6 +85,30 @@ def service(dsn: str, workers: int = 1) -> Iterator[Server]:
     port = _free_port()
     with _running([sys.executable, "-m", "algoplatform", "serve", "--port", str(port)], settings, port) as server:
         yield server
+
+
+@contextmanager
+def held(server: Server, share: float) -> Iterator[None]:
+    """Let each of a server's processes run for a share of the time only, as a limit of processor time does."""
+    over = threading.Event()
+    holding = [threading.Thread(target=_hold, args=(pid, share, over)) for pid in [server.pid, *_children(server.pid)]]
+    for thread in holding if share < 1 else ():
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in holding if share < 1 else ():
+            thread.join()
+
+
+def _hold(pid: int, share: float, over: threading.Event) -> None:
+    # Not in step: those of two workers shall meet, and not always.
+    period = _PERIOD * random.uniform(0.9, 1.1)
+    while not over.wait(period * share):
+        os.kill(pid, signal.SIGSTOP)
+        over.wait(period * (1 - share))
+        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
@@ -152,11 +179,25 @@ def cpu_seconds(pid: int) -> float:
     """The processor time that a process and its children have used so far."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
-    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return own + sum(cpu_seconds(int(child)) for child in children)
+    # Its own, and of the children that ended: those of PostgreSQL do at any time.
+    ticks = sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK") + sum(map(cpu_seconds, _children(pid)))
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def memory(pid: int) -> float:
+    """MiB that a process and its children hold; what they share counts once."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    own = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
+    return own + sum(map(memory, _children(pid)))
 
 
 def idle_seconds() -> float:

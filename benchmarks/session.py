@@ -21,12 +21,12 @@ class Plan:
     middle: int = 100_000
     large: int = 1_000_000
     rounds: int = 5
-    seconds: float = 5
+    seconds: float = 4
     samples: int = 200
     fast: bool = False
 
 
-QUICK = Plan(large=100_000, seconds=1, samples=50)
+QUICK = Plan(middle=10_000, large=50_000, seconds=1, samples=50)
 
 
 @dataclass(frozen=True, slots=True)
