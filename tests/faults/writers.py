@@ -94,7 +94,7 @@ class Writers:
         return len(self.acknowledged) - bisect(self.acknowledged, moment)
 
     def _tasks(self) -> list[Coroutine[Any, Any, None]]:
-        registering = [self._register(number) for number in range(4)]
+        registering = [task(number) for number in range(4) for task in (self._register, self._register_together)]
         return [*registering, *(self._update(number) for number in range(3)), self._upload()]
 
     async def _register(self, writer: int) -> None:
@@ -103,6 +103,19 @@ class Writers:
             while not self._stopping:
                 number += 1
                 await self._register_once(client, f"{self._name}-r{writer}-{number}")
+
+    async def _register_together(self, writer: int) -> None:
+        """Register without a key, which those who do at the same time do in one statement; what is not answered is let be."""
+        async with self._client() as client:
+            number = 0
+            while not self._stopping:
+                number += 1
+                mark = f"{self._name}-t{writer}-{number}"
+                answer = await self._post(client, "_register", json=minimal(f"algo/{mark}", algoDesc=mark))
+                if answer is not None and answer.status_code == 200:
+                    self.registers.add(mark)
+                else:
+                    await asyncio.sleep(0.02)
 
     async def _register_once(self, client: httpx.AsyncClient, mark: str) -> str:
         body = minimal(f"algo/{mark}", algoDesc=mark)
