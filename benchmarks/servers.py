@@ -91,14 +91,15 @@ def service(dsn: str, workers: int = 1) -> Iterator[Server]:
 def held(server: Server, share: float) -> Iterator[None]:
     """Let each of a server's processes run for a share of the time only, as a limit of processor time does."""
     over = threading.Event()
-    holding = [threading.Thread(target=_hold, args=(pid, share, over)) for pid in [server.pid, *_children(server.pid)]]
-    for thread in holding if share < 1 else ():
+    pids = [server.pid, *_children(server.pid)] if share < 1 else []
+    holding = [threading.Thread(target=_hold, args=(pid, share, over)) for pid in pids]
+    for thread in holding:
         thread.start()
     try:
         yield
     finally:
         over.set()
-        for thread in holding if share < 1 else ():
+        for thread in holding:
             thread.join()
 
 
@@ -167,12 +168,12 @@ def _name(dsn: str) -> str:
 def reset_peak(pid: int) -> float:
     """Begin to measure how much memory a process takes at most; MiB that it has now."""
     Path(f"/proc/{pid}/clear_refs").write_text(_RESET_PEAK)
-    return _memory(pid, "VmRSS")
+    return _mebibytes(pid, "status", "VmRSS")
 
 
 def peak(pid: int) -> float:
     """The most memory in MiB since `reset_peak`."""
-    return _memory(pid, "VmHWM")
+    return _mebibytes(pid, "status", "VmHWM")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -195,9 +196,7 @@ def _children(pid: int) -> list[int]:
 
 def memory(pid: int) -> float:
     """MiB that a process and its children hold; what they share counts once."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    own = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
-    return own + sum(map(memory, _children(pid)))
+    return _mebibytes(pid, "smaps_rollup", "Pss") + sum(map(memory, _children(pid)))
 
 
 def idle_seconds() -> float:
@@ -205,6 +204,6 @@ def idle_seconds() -> float:
     return int(Path("/proc/stat").read_text().split()[4]) / os.sysconf("SC_CLK_TCK")
 
 
-def _memory(pid: int, name: str) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+def _mebibytes(pid: int, file: str, name: str) -> float:
+    lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))

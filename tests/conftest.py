@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 
+import asyncpg
 import httpx
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,6 +29,14 @@ def database_url(postgres: Postgres) -> Iterator[str]:
     """A database of the test's own, migrated and empty."""
     with postgres.database() as dsn:
         yield dsn
+
+
+@pytest.fixture
+async def aside(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to that database past the service."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

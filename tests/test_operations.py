@@ -129,27 +129,23 @@ KEEP = "INSERT INTO idempotency_key (key, fingerprint, http_status, headers, bod
 FORGET = "DELETE FROM idempotency_key WHERE created_at <= now()"
 
 
-async def test_old_version_on_the_newest_schema(client: httpx.AsyncClient, database_url: str) -> None:
+async def test_old_version_on_the_newest_schema(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
     """What the oldest version writes to the newest schema goes through, and the newest version reads it and goes on."""
     base, app = await register(client, "algo/new"), "0" * 31 + "1"
     (shape,) = await records(client)
-    connection = await asyncpg.connect(database_url)
-    try:
-        text = httpx.Response(200, json=shape | {"imageId": app, "imageName": "algo/old"}).text
-        assert await connection.fetchval(INSERT, app, "algo/old", text) == 1
-        assert await connection.fetchval(INSERT, "0" * 32, "algo/old", text.replace(app, "0" * 32)) is None
-        await connection.execute(LINK, app, base)
-        assert (await delete(client, base)).json()["status"] == "220"
-        assert await connection.fetchval(UPDATE, app, '{"factory":"二"}', "二") == 2
-        assert [record["factory"] for record in await records(client, searchCondition="二")] == ["二"]
-        changed = minimal("algo/old", imageId=app, algoName="new")
-        assert (await client.post(f"{IMAGES}/_update", json=changed)).headers["etag"] == '"3"'
-        await connection.execute(UNLINK, app)
-        assert await connection.fetchval(DELETE, app) == 4
-        await connection.execute(KEEP)
-        await connection.execute(FORGET)
-    finally:
-        await connection.close()
+    text = httpx.Response(200, json=shape | {"imageId": app, "imageName": "algo/old"}).text
+    assert await aside.fetchval(INSERT, app, "algo/old", text) == 1
+    assert await aside.fetchval(INSERT, "0" * 32, "algo/old", text.replace(app, "0" * 32)) is None
+    await aside.execute(LINK, app, base)
+    assert (await delete(client, base)).json()["status"] == "220"
+    assert await aside.fetchval(UPDATE, app, '{"factory":"二"}', "二") == 2
+    assert [record["factory"] for record in await records(client, searchCondition="二")] == ["二"]
+    changed = minimal("algo/old", imageId=app, algoName="new")
+    assert (await client.post(f"{IMAGES}/_update", json=changed)).headers["etag"] == '"3"'
+    await aside.execute(UNLINK, app)
+    assert await aside.fetchval(DELETE, app) == 4
+    await aside.execute(KEEP)
+    await aside.execute(FORGET)
     assert [record["imageName"] for record in await records(client)] == ["algo/new"]
 
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from functools import partial
 
 from benchmarks import data, servers
 from benchmarks.load import Outcome
@@ -37,17 +37,13 @@ def _two_against_one(
 ) -> Result:
     used = {who: processor_time(session, server) for who, (server, _) in work.items()}
 
-    def run(who: str) -> Callable[[], Outcome]:
+    def run(who: str) -> Outcome:
         server, anew = work[who]
-
-        def held() -> Outcome:
-            with servers.held(server, share):
-                return anew.run(server.port, _CONNECTIONS)
-
-        return held
+        with servers.held(server, share):
+            return anew.run(server.port, _CONNECTIONS)
 
     idle, began = servers.idle_seconds(), time.perf_counter()
-    found = session.turns({who: used[who](run(who)) for who in work})
+    found = session.turns({who: used[who](partial(run, who)) for who in work})
     idle = (servers.idle_seconds() - idle) / (time.perf_counter() - began)
     note = f"{used['two'].note()}; of {os.cpu_count()} processors {idle:.2f} were idle, the client's included"
     return compared(name, "/s", found["two"], found["one"], goal, note)

@@ -54,15 +54,13 @@ async def test_dependents_are_named(client: httpx.AsyncClient) -> None:
     assert (await delete(client, image_id)).status_code == 200
 
 
-async def test_deleted_row_is_kept_and_marked(client: httpx.AsyncClient, database_url: str) -> None:
+async def test_deleted_row_is_kept_and_marked(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
     """The delete is soft: the row stays with deleteFlag 1, and a second delete finds no image."""
     image_id = await register(client)
     await delete(client, image_id)
     again = await delete(client, image_id)
     assert (again.status_code, again.json()["status"]) == (404, "204")
-    connection = await asyncpg.connect(database_url)
-    [row] = await connection.fetch("SELECT live, record FROM image")
-    await connection.close()
+    [row] = await aside.fetch("SELECT live, record FROM image")
     assert row["live"] is False
     assert '"deleteFlag":"1"' in row["record"]
 
@@ -87,20 +85,16 @@ async def test_if_match(client: httpx.AsyncClient) -> None:
     assert await records(client) == []
 
 
-async def test_if_match_of_an_image_that_is_changing(client: httpx.AsyncClient, database_url: str) -> None:
+async def test_if_match_of_an_image_that_is_changing(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
     """Who waits for another's change deletes nothing of what he has not seen."""
     image_id = await register(client)
-    connection = await asyncpg.connect(database_url)
-    try:
-        async with asyncio.timeout(10), connection.transaction():
-            await connection.execute("UPDATE image SET version = version + 1")
-            waiting = asyncio.create_task(delete_if(client, image_id, '"1"'))
-            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-            while not await connection.fetchval(waits):  # noqa: ASYNC110 - the database has no event to wait for
-                await asyncio.sleep(0.01)
-        assert await waiting == "-412"
-    finally:
-        await connection.close()
+    async with asyncio.timeout(10), aside.transaction():
+        await aside.execute("UPDATE image SET version = version + 1")
+        waiting = asyncio.create_task(delete_if(client, image_id, '"1"'))
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while not await aside.fetchval(waits):  # noqa: ASYNC110 - the database has no event to wait for
+            await asyncio.sleep(0.01)
+    assert await waiting == "-412"
     assert len(await records(client)) == 1
     assert await delete_if(client, image_id, "*") == "0"
 

@@ -264,16 +264,12 @@ async def test_idempotency_key(client: httpx.AsyncClient) -> None:
     "statement",
     ["UPDATE image_revision SET actor = 'mallory'", "DELETE FROM image_revision", "TRUNCATE image_revision"],
 )
-async def test_append_only(client: httpx.AsyncClient, database_url: str, statement: str) -> None:
+async def test_append_only(client: httpx.AsyncClient, aside: asyncpg.Connection, statement: str) -> None:
     """The database itself keeps what was, also from its owner's mistakes."""
     image_id = await register(client)
     await update(client, image_id)
-    connection = await asyncpg.connect(database_url)
-    try:
-        with pytest.raises(asyncpg.RaiseError, match="append-only"):
-            await connection.execute(statement)
-    finally:
-        await connection.close()
+    with pytest.raises(asyncpg.RaiseError, match="append-only"):
+        await aside.execute(statement)
     assert len(await history(client, image_id)) == 2
 
 

@@ -29,17 +29,9 @@ async def crowd(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A look past the service at what is stored."""
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
-
-
-async def dangling(database: asyncpg.Connection) -> list[asyncpg.Record]:
+async def dangling(aside: asyncpg.Connection) -> list[asyncpg.Record]:
     """Find edges from or to what is no live image, and dependencies of live images without an edge."""
-    return await database.fetch(
+    return await aside.fetch(
         """
         SELECT dependent_id, dependency_id FROM image_dependency
         LEFT JOIN image AS dependent ON dependent.image_id = dependent_id AND dependent.live
@@ -71,7 +63,7 @@ async def test_fifty_registers_of_one_name(crowd: httpx.AsyncClient) -> None:
         assert winner.headers["location"].endswith(stored["imageId"])
 
 
-async def test_delete_against_register_of_a_dependent(crowd: httpx.AsyncClient, database: asyncpg.Connection) -> None:
+async def test_delete_against_register_of_a_dependent(crowd: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
     """In either order one of both is refused; both happen over the rounds, and no edge is left dangling."""
     outcomes: Counter[tuple[str, str]] = Counter()
 
@@ -89,7 +81,7 @@ async def test_delete_against_register_of_a_dependent(crowd: httpx.AsyncClient, 
         await asyncio.gather(*map(contest, range(start, start + 10)))
     assert set(outcomes) <= {("0", "308"), ("220", "0")}, outcomes
     assert len(outcomes) == 2, outcomes
-    assert await dangling(database) == []
+    assert await dangling(aside) == []
 
 
 def chained(names: list[str], **fields: Any) -> list[dict[str, Any]]:
@@ -99,7 +91,7 @@ def chained(names: list[str], **fields: Any) -> list[dict[str, Any]]:
     return [record | fields for record in [minimal(f"algo/{first}"), *links]]
 
 
-async def test_six_overlapping_uploads(crowd: httpx.AsyncClient, database: asyncpg.Connection) -> None:
+async def test_six_overlapping_uploads(crowd: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
     """Overlapping files in different orders neither deadlock nor mix: each image is as one of the files has it."""
     chance = random.Random(1)
     for attempt in range(3):
@@ -120,7 +112,7 @@ async def test_six_overlapping_uploads(crowd: httpx.AsyncClient, database: async
         assert {record["imageName"] for record in stored} == {json.loads(text)["imageName"] for text in accepted}
         for record in stored:
             assert json.dumps({name: record[name] for name in minimal()} | _rest(record)) in accepted
-    assert await dangling(database) == []
+    assert await dangling(aside) == []
 
 
 def _rest(record: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +167,7 @@ async def test_hundred_updates_of_one_etag(crowd: httpx.AsyncClient) -> None:
         assert (read.headers["etag"], read.json()["res"]["pvcSize"]) == (f'"{version + 1}"', version * 1000 + winner)
 
 
-async def test_upload_delete_and_register_at_once(crowd: httpx.AsyncClient, database: asyncpg.Connection) -> None:
+async def test_upload_delete_and_register_at_once(crowd: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
     """Uploads of a chain, deletes of its links and registers of dependents: all told, nothing dangling, no half upload."""
     names = [f"x{number:02}" for number in range(12)]
     chain = chained(names)
@@ -197,7 +189,7 @@ async def test_upload_delete_and_register_at_once(crowd: httpx.AsyncClient, data
         chance.shuffle(work)
         found = statuses(await asyncio.gather(*work))
         assert set(found) <= {"0", "204", "220", "308", *BUSY, "-1"}, found
-        assert await dangling(database) == []
+        assert await dangling(aside) == []
         uploads += found["0"]
     assert uploads > 20
     assert (await upload(crowd, chain)).status_code == 200
@@ -221,7 +213,7 @@ async def test_uploads_that_must_not_meet(crowd: httpx.AsyncClient) -> None:
         assert stored["factory"] == f"site{winner}"
 
 
-async def test_one_key_raced(crowd: httpx.AsyncClient, database: asyncpg.Connection) -> None:
+async def test_one_key_raced(crowd: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
     """Twenty requests under one Idempotency-Key write once: the others get the same answer, or are told to wait."""
     for attempt in range(5):
         key = {"idempotency-key": f"race-{attempt}"}
@@ -234,7 +226,7 @@ async def test_one_key_raced(crowd: httpx.AsyncClient, database: asyncpg.Connect
         assert all("retry-after" in answer.headers for answer in answers if answer.status_code != 200)
         again = await crowd.post(f"{IMAGES}/_register", json=body, headers=key)
         assert again.headers["location"] == done[0].headers["location"]
-    assert await database.fetchval("SELECT count(*) FROM image") == 5
+    assert await aside.fetchval("SELECT count(*) FROM image") == 5
 
 
 async def test_deletes_raced(crowd: httpx.AsyncClient) -> None:

@@ -5,7 +5,7 @@ import json
 import time
 from bisect import bisect
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -94,28 +94,24 @@ class Writers:
         return len(self.acknowledged) - bisect(self.acknowledged, moment)
 
     def _tasks(self) -> list[Coroutine[Any, Any, None]]:
-        registering = [task(number) for number in range(4) for task in (self._register, self._register_together)]
+        kinds = {"r": self._register_once, "t": self._register_together}
+        registering = [self._register(f"{kind}{number}", task) for kind, task in kinds.items() for number in range(4)]
         return [*registering, *(self._update(number) for number in range(3)), self._upload()]
 
-    async def _register(self, writer: int) -> None:
+    async def _register(self, writer: str, register: Callable[[httpx.AsyncClient, str], Awaitable[object]]) -> None:
         async with self._client() as client:
             number = 0
             while not self._stopping:
                 number += 1
-                await self._register_once(client, f"{self._name}-r{writer}-{number}")
+                await register(client, f"{self._name}-{writer}-{number}")
 
-    async def _register_together(self, writer: int) -> None:
+    async def _register_together(self, client: httpx.AsyncClient, mark: str) -> None:
         """Register without a key, which those who do at the same time do in one statement; what is not answered is let be."""
-        async with self._client() as client:
-            number = 0
-            while not self._stopping:
-                number += 1
-                mark = f"{self._name}-t{writer}-{number}"
-                answer = await self._post(client, "_register", json=minimal(f"algo/{mark}", algoDesc=mark))
-                if answer is not None and answer.status_code == 200:
-                    self.registers.add(mark)
-                else:
-                    await asyncio.sleep(0.02)
+        answer = await self._post(client, "_register", json=minimal(f"algo/{mark}", algoDesc=mark))
+        if answer is not None and answer.status_code == 200:
+            self.registers.add(mark)
+        else:
+            await asyncio.sleep(0.02)
 
     async def _register_once(self, client: httpx.AsyncClient, mark: str) -> str:
         body = minimal(f"algo/{mark}", algoDesc=mark)

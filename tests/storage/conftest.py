@@ -1,15 +1,23 @@
 """What the tests of storage share."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from algoplatform.storage.database import Database
 from algoplatform.storage.embedded import EmbeddedPostgres
 from tests.support.postgres import Postgres, execute
 
 OLDEST = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A pool of connections to the test's database."""
+    async with Database.open(database_url, size=4) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,9 @@ from starlette.requests import ClientDisconnect
 
 from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.domain.search import Conditions
-from algoplatform.storage.database import Connection, Database, retried
+from algoplatform.storage.database import Connection, Database
 from algoplatform.storage.search import ImageSearch
+from algoplatform.storage.transactions import retried
 from tests.support.images import IMAGES, delete, minimal, records, register, upload
 from tests.support.postgres import execute
 from tests.support.service import serving, settings_for

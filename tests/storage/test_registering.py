@@ -1,11 +1,10 @@
 """Registers that share a transaction: each has its own outcome, and none waits for what is in the way of another."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from uuid import UUID, uuid4
+from collections.abc import Sequence
+from uuid import uuid4
 
 import asyncpg
-import pytest
 
 from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import Unavailable
@@ -22,21 +21,6 @@ VALUES ($1, 'algo/held', '1.0', '易华录', '1', '', '{"imageId":"' || replace(
 """
 
 
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """A pool of connections to the test's database."""
-    async with Database.open(database_url, size=4) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def other(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Somebody else who is at the database."""
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
-
-
 def _registration(name: str, needs: str | None = None) -> Registration:
     image = check_registration(minimal(f"algo/{name}", dependencyServiceId=needs), Rules()).image
     assert image is not None
@@ -47,18 +31,18 @@ async def _together(registrar: Registrar, registrations: Sequence[Registration])
     """Register one, and all others with the statement after it."""
     first = asyncio.create_task(registrar.insert(_registration("zero")))
     await asyncio.sleep(0)
-    given = await asyncio.gather(*map(registrar.insert, registrations), return_exceptions=True)
+    given = await _at_once(registrar, registrations)
     await first
     return given
+
+
+async def _at_once(registrar: Registrar, registrations: Sequence[Registration]) -> list[Written | BaseException]:
+    return await asyncio.gather(*map(registrar.insert, registrations), return_exceptions=True)
 
 
 def _versions(given: Sequence[Written | BaseException]) -> list[int | None]:
     assert all(isinstance(item, Written) for item in given), given
     return [item.version for item in given if isinstance(item, Written)]
-
-
-async def _edges(connection: asyncpg.Connection) -> set[tuple[UUID, UUID]]:
-    return {tuple(row) for row in await connection.fetch("SELECT dependent_id, dependency_id FROM image_dependency")}
 
 
 async def test_those_at_the_same_time_are_one_statement(database_url: str) -> None:
@@ -74,7 +58,7 @@ async def test_those_at_the_same_time_are_one_statement(database_url: str) -> No
             assert await connection.fetchval("SELECT count(*) FROM image WHERE live") == 101
 
 
-async def test_each_has_its_own_outcome(database: Database, other: asyncpg.Connection) -> None:
+async def test_each_has_its_own_outcome(database: Database, aside: asyncpg.Connection) -> None:
     """Dependencies that are missing, a name that is taken before or at the same time: those, and only those, are refused."""
     registrar = Registrar(database, 5)
     base, model = _registration("base"), _registration("model")
@@ -100,37 +84,32 @@ async def test_each_has_its_own_outcome(database: Database, other: asyncpg.Conne
         Written(1),
     )
     assert sorted(_versions(twins), key=str) == [1, None]
-    edges = await _edges(other)
+    edges = set(map(tuple, await aside.fetch("SELECT dependent_id, dependency_id FROM image_dependency")))
     assert len(edges) == 3
     assert (needs_one.image_id, model.image_id) in edges
 
 
-async def test_nobody_waits_for_a_name_of_others(database: Database, other: asyncpg.Connection) -> None:
+async def test_nobody_waits_for_a_name_of_others(database: Database, aside: asyncpg.Connection) -> None:
     """Who wants a name that another transaction has written waits for it to end; the others are registered meanwhile."""
     registrar = Registrar(database, 5)
-    transaction = other.transaction()
+    transaction = aside.transaction()
     await transaction.start()
-    await other.execute(HOLDS_NAME, uuid4())
+    await aside.execute(HOLDS_NAME, uuid4())
     held = asyncio.create_task(registrar.insert(_registration("held")))
     async with asyncio.timeout(10):
         for number in range(5):
-            given = await _together_without_first(registrar, f"free{number}")
-            assert _versions(given) == [1, 1]
+            pair = [_registration(f"free{number}{letter}") for letter in "ab"]
+            assert _versions(await _at_once(registrar, pair)) == [1, 1]
     assert not held.done()
     await transaction.rollback()
     assert (await held).version == 1
 
 
-async def _together_without_first(registrar: Registrar, name: str) -> list[Written | BaseException]:
-    pair = (_registration(f"{name}a"), _registration(f"{name}b"))
-    return await asyncio.gather(*map(registrar.insert, pair), return_exceptions=True)
-
-
-async def test_who_waited_for_a_name_is_told_that_it_is_taken(database: Database, other: asyncpg.Connection) -> None:
+async def test_who_waited_for_a_name_is_told_that_it_is_taken(database: Database, aside: asyncpg.Connection) -> None:
     """Where the other transaction commits, its image was first."""
     registrar = Registrar(database, 5)
-    async with other.transaction():
-        await other.execute(HOLDS_NAME, uuid4())
+    async with aside.transaction():
+        await aside.execute(HOLDS_NAME, uuid4())
         together = asyncio.create_task(_together(registrar, [_registration("held"), _registration("free")]))
         await asyncio.sleep(0.3)
     held, free = await together
@@ -139,29 +118,27 @@ async def test_who_waited_for_a_name_is_told_that_it_is_taken(database: Database
     assert _versions([free]) == [1]
 
 
-async def test_a_fault_of_one_is_not_that_of_all(database: Database, other: asyncpg.Connection) -> None:
+async def test_a_fault_of_one_is_not_that_of_all(database: Database, aside: asyncpg.Connection) -> None:
     """What PostgreSQL refuses of one image fails that one: the others are written one by one."""
-    await other.execute("ALTER TABLE image ADD CONSTRAINT no_bad CHECK (image_name <> 'algo/bad')")
+    await aside.execute("ALTER TABLE image ADD CONSTRAINT no_bad CHECK (image_name <> 'algo/bad')")
     names = ("good", "bad", "better")
     good, bad, better = await _together(Registrar(database, 5), [_registration(name) for name in names])
     assert isinstance(bad, asyncpg.CheckViolationError)
     assert _versions([good, better]) == [1, 1]
 
 
-async def test_a_lost_connection_is_told_to_all(database: Database, other: asyncpg.Connection) -> None:
+async def test_a_lost_connection_is_told_to_all(database: Database, aside: asyncpg.Connection) -> None:
     """Nobody knows whether the statement was committed, so nothing is done again; the next register has another connection."""
     registrar = Registrar(database, 5)
-    async with other.transaction():
-        await other.execute("LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
-        together = asyncio.gather(
-            *(registrar.insert(_registration(f"lost{number}")) for number in range(3)), return_exceptions=True
-        )
+    async with aside.transaction():
+        await aside.execute("LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
+        together = asyncio.create_task(_at_once(registrar, [_registration(f"lost{number}") for number in range(3)]))
         waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         async with asyncio.timeout(10):
-            while not await other.fetchval(waiting):
-                await other.execute("SELECT pg_stat_clear_snapshot()")
+            while not await aside.fetchval(waiting):
+                await aside.execute("SELECT pg_stat_clear_snapshot()")
                 await asyncio.sleep(0.01)
     given = await together
     assert isinstance(given[0], Unavailable)
-    assert await other.fetchval("SELECT count(*) FROM image") == sum(isinstance(item, Written) for item in given)
+    assert await aside.fetchval("SELECT count(*) FROM image") == sum(isinstance(item, Written) for item in given)
     assert (await registrar.insert(_registration("after"))).version == 1

@@ -1,11 +1,9 @@
 """The stamp of a state: the same while nothing is committed, another after every commit, asked for together."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import asyncpg
-import pytest
 
 from algoplatform.domain.errors import Unavailable
 from algoplatform.storage.database import Database
@@ -13,13 +11,6 @@ from algoplatform.storage.stamps import Stamps
 from tests.support.counting import counting
 
 WRITE = "INSERT INTO idempotency_key (key, fingerprint, http_status, headers, body) VALUES (gen_random_uuid(), '', 200, '{}', '')"
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """A pool of connections to the test's database."""
-    async with Database.open(database_url, size=4) as opened:
-        yield opened
 
 
 async def _write(database: Database) -> None:

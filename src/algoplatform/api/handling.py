@@ -67,9 +67,9 @@ async def written(
     """
     runtime = runtime_of(request)
     key = wire.idempotency_key(request, caller_of(request).subject)
-    if key is None and apart is not None:
-        return answered(request, await apart())
     if key is None:
+        if apart is not None:
+            return answered(request, await apart())
         async with runtime.database.connection() as connection:
             answer = await action(connection)
         return answered(request, answer)

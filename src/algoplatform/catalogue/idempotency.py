@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from algoplatform.domain.errors import BadRequest, RequestRunning
 from algoplatform.storage import idempotency
-from algoplatform.storage.database import Connection, Database, transaction
+from algoplatform.storage.database import Connection, Database
 from algoplatform.storage.idempotency import Answer
+from algoplatform.storage.transactions import transaction
 
 
 async def once(

@@ -28,9 +28,10 @@ from algoplatform.domain.image import (
 )
 from algoplatform.domain.reference import ImageReference
 from algoplatform.storage import images
-from algoplatform.storage.database import Connection, Database, retried
+from algoplatform.storage.database import Connection, Database
 from algoplatform.storage.images import Stored, Written
 from algoplatform.storage.registering import Registrar, Registration, insert_alone
+from algoplatform.storage.transactions import retried
 
 
 class Images:

@@ -9,8 +9,9 @@ from algoplatform.domain.errors import ImageNotFound, Refused, Unavailable, Vers
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.image import Image, Rules, check, exists_fault, missing_faults
 from algoplatform.storage import revisions
-from algoplatform.storage.database import Connection, retried
+from algoplatform.storage.database import Connection
 from algoplatform.storage.revisions import Revision, State
+from algoplatform.storage.transactions import retried
 
 # An image that others change all the time is not worth more.
 _ATTEMPTS: Final = 20

@@ -18,9 +18,10 @@ from algoplatform.domain.image import Image, Rules, check, field_order, in_field
 from algoplatform.domain.record_file import read_records
 from algoplatform.domain.search import Conditions
 from algoplatform.storage import bulk, staging
-from algoplatform.storage.database import Connection, transaction
+from algoplatform.storage.database import Connection
 from algoplatform.storage.search import ImageSearch
 from algoplatform.storage.staging import Counts, OnConflict, StagedRow
+from algoplatform.storage.transactions import transaction
 
 MAX_FAULTS: Final = 1000
 _BATCH: Final = 200

@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 import structlog
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
-T = TypeVar("T")
-
 log = structlog.get_logger()
 
 _IDLE_SECONDS = 240
@@ -30,6 +28,8 @@ _GRACE_SECONDS = 1
 # SQLSTATE classes: connection, refused login, rollback by the server, resources, operator intervention; and a database
 # that is not there (yet), a standby's "read only", and a lock that was not to be had within the role's lock_timeout.
 _PASSING = ("08", "28", "40", "53", "57", "3D000", "25006", "55P03")
+# Of those, what is due to others who write the same at the same time: a deadlock, and the lock.
+_CONTENTION = ("40P01", "55P03")
 
 # The last is raised where none of several hosts is the primary, and by a connection that has just been told of the
 # server's crash.
@@ -47,20 +47,16 @@ def libpq_dsn(url: str) -> str:
     return address + mark + "&".join(parts)
 
 
-# Of those, what is due to others who write the same at the same time: a deadlock, and the lock.
-_CONTENTION = ("40P01", "55P03")
-
-
-def is_outage(error: asyncpg.PostgresError) -> bool:
-    """Tell what any statement would meet from what is due to what this one writes, and to who else writes it."""
-    return is_passing(error) and error.sqlstate not in _CONTENTION
-
-
 def is_passing(error: BaseException) -> bool:
     """Tell the failures that say nothing about the request: the same one may succeed later."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_PASSING)
     return isinstance(error, _OF_THE_WAY)
+
+
+def is_outage(error: asyncpg.PostgresError) -> bool:
+    """Tell what any statement would meet from what is due to what this one writes, and to who else writes it."""
+    return is_passing(error) and error.sqlstate not in _CONTENTION
 
 
 class Database:
@@ -292,22 +288,6 @@ def _is_open(connection: Connection) -> bool:
         return False
 
 
-@asynccontextmanager
-async def abandonable(connection: Connection) -> AsyncIterator[None]:
-    """Begin a transaction in which a COPY is passed on to somebody who may go away: the connection goes with him.
-
-    Where that happens at the last of the data, asyncpg cancels a COPY that has ended, and waits for ever to hear of it.
-    """
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        yield
-    except BaseException:
-        connection.terminate()
-        raise
-    await transaction.commit()
-
-
 def _sessions(limit: float | None) -> "type[asyncpg.Connection[asyncpg.Record]]":
     """Make the class of connections that know how long a write may take."""
 
@@ -315,42 +295,6 @@ def _sessions(limit: float | None) -> "type[asyncpg.Connection[asyncpg.Record]]"
         write_timeout = limit
 
     return Session
-
-
-def bounded(connection: Connection) -> asyncio.Timeout:
-    """Bound what commits by itself: PostgreSQL waits for a standby that is away with no regard to statement_timeout.
-
-    Where the time is over, asyncpg cancels the wait. The write is then done, though only the primary has it.
-    """
-    return asyncio.timeout(getattr(connection, "write_timeout", None))
-
-
-@asynccontextmanager
-async def transaction(connection: Connection, *, dry_run: bool = False) -> AsyncIterator[None]:
-    """Begin a transaction whose commit takes no longer than a write may; a dry run is rolled back."""
-    begun = connection.transaction()
-    await begun.start()
-    try:
-        yield
-    except BaseException:
-        await begun.rollback()
-        raise
-    async with bounded(connection):
-        await (begun.rollback() if dry_run else begun.commit())
-
-
-async def retried(connection: Connection, action: Callable[[], Awaitable[T]]) -> T:
-    """Run one write again when a foreign key shows that the images it saw changed while it ran."""
-    for _ in range(3):
-        try:
-            if not connection.is_in_transaction():
-                async with bounded(connection):
-                    return await action()
-            async with connection.transaction():
-                return await action()
-        except asyncpg.ForeignKeyViolationError:
-            continue
-    raise Unavailable
 
 
 async def _no_reset(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

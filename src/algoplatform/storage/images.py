@@ -12,10 +12,6 @@ from algoplatform.domain.reference import ImageReference
 from algoplatform.domain.search import fold_exact, search_text
 from algoplatform.storage.database import Connection
 
-DEPENDENCY_FKEY: Final = "image_dependency_dependency_fkey"
-DEPENDENT_FKEY: Final = "image_dependency_dependent_fkey"
-REFERENCE_KEY: Final = "image_reference_key"
-
 FOUND: Final = """
     SELECT wanted.position, image.image_id
     FROM unnest({names}::text[], {tags}::text[]) WITH ORDINALITY AS wanted (name, tag, position)

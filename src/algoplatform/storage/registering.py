@@ -9,9 +9,10 @@ import asyncpg
 
 from algoplatform.domain.access import Caller
 from algoplatform.domain.image import Image, render
-from algoplatform.storage.database import Connection, Database, bounded, is_outage, retried
+from algoplatform.storage.database import Connection, Database, is_outage
 from algoplatform.storage.gathering import Gathering
 from algoplatform.storage.images import Written, columns, names_and_tags
+from algoplatform.storage.transactions import bounded, retried
 
 _MOST: Final = 100
 # How long many wait for a lock that one of them wants, as on a name that an upload has written and not committed yet.

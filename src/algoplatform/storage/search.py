@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from algoplatform.domain.search import Conditions
 from algoplatform.storage.conditions import Filter
-from algoplatform.storage.database import Connection, abandonable
+from algoplatform.storage.database import Connection
 from algoplatform.storage.sample import TextSample
 from algoplatform.storage.stamps import STAMP
+from algoplatform.storage.transactions import abandonable
 
 _FILTERS: Final = 1024
 _TOTALS: Final = 256
