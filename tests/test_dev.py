@@ -15,15 +15,17 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout with what `dev` reads, and nothing installed."""
-    for name in ("dev", "pyproject.toml", "requirements.lock", "requirements-embedded.lock", "requirements-dev.lock"):
+    for name in ("dev", "pyproject.toml", *(lock.name for lock in ROOT.glob("requirements*.lock"))):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
 
-def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run with nothing in the environment but HOME and PATH."""
     env = {"HOME": os.environ.get("HOME", "/"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    return subprocess.run(list(map(str, command)), env=env | environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        list(map(str, command)), env=env | environment, capture_output=True, text=True, timeout=timeout
+    )
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"]])
@@ -85,6 +87,19 @@ def test_run_hands_on_its_arguments(checkout: Path, tmp_path: Path) -> None:
     locked, ours = (programs / "installs").read_text().splitlines()
     assert "--require-hashes -r" in locked
     assert ours.endswith("-e .")
+
+
+def test_run_in_a_new_checkout(checkout: Path) -> None:
+    """`./dev run` installs all that it needs to get as far as the service, where nothing was installed before."""
+    for name in ("README.md", "LICENSE", "CHANGELOG.md", "alembic.ini"):
+        shutil.copy(ROOT / name, checkout)
+    for name in ("alembic", "src"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    index = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    done = run(checkout / "dev", "run", "--help", timeout=300, **index)
+    assert done.returncode == 0, done.stderr
+    assert "--sample" in done.stdout
+    assert not (checkout / ".venv" / "bin" / "pytest").exists()
 
 
 def test_audit_without_its_tools(checkout: Path) -> None:

@@ -164,12 +164,13 @@ def test_container_steps() -> None:
 
 
 def test_build_backend_locked() -> None:
-    """The lock of the build and that of development pin one and the same backend."""
-    pins = [
-        re.findall(r"^hatchling==\S+", (ROOT / name).read_text(), re.MULTILINE)
+    """The lock of the build and that of development, which are installed together, pin one and the same backend and what it needs."""
+    build, development = (
+        set(re.findall(r"^\S+==\S+", (ROOT / name).read_text(), re.MULTILINE))
         for name in ("requirements-build.lock", "requirements-dev.lock")
-    ]
-    assert pins[0] == pins[1] != []
+    )
+    assert [pin.partition("==")[0] for pin in sorted(build)][:2] == ["editables", "hatchling"]
+    assert build <= development
 
 
 def test_extras_locked() -> None:
