@@ -117,6 +117,13 @@ def test_operations_are_named() -> None:
     }
 
 
+def test_operations_are_in_the_documents_order() -> None:
+    """Readers of the API document find its operations where they expect them, and the others after."""
+    operations = [path.removeprefix("/algoPlatform/images/") for path in PUBLISHED["paths"]]
+    assert operations[:6] == ["_register", "_search", "_update", "_delete", "_load", "_upload"]
+    assert operations[6:] == ["{imageId}", "{imageId}/history", "{imageId}/_restore"]
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_everything_is_described(operation: str) -> None:
     """Summaries are Chinese and English; parameters, headers and answers are described in Chinese."""

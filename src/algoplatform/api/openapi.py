@@ -26,11 +26,20 @@ _INTRODUCTION: Final = """算法平台的镜像登记处：登记、查询、更
 请求头`Accept: application/problem+json`时，错误以RFC 9457的形式返回。
 错误一次全部返回：`status`是第一处错误的状态码，`msg`以`；`连接全部错误。
 
-### 状态码表
+"""
+# Folded: operations come first on the page. Markdown inside of HTML needs the empty lines around it.
+_STATUS_TABLE: Final = """<details>
+<summary>状态码表</summary>
 
 | status | HTTP | 含义 |
 |---|---|---|
+{rows}
+
+</details>
 """
+
+
+_ORDER: Final = ("_register", "_search", "_update", "_delete", "_load", "_upload")
 
 
 class DocumentedAPI(FastAPI):
@@ -44,13 +53,20 @@ class DocumentedAPI(FastAPI):
             for operation in operations.values():
                 operation |= _DETAILS.get(operation["operationId"], {})
         document["components"] = document.get("components", {}) | COMPONENTS
+        document["paths"] = dict(sorted(document["paths"].items(), key=_place))
         return document
 
 
+def _place(path: tuple[str, Any]) -> int:
+    """Order paths as the interface's own document does; further ones follow in the order of their routes."""
+    operation = path[0].rpartition("/")[2]
+    return _ORDER.index(operation) if operation in _ORDER else len(_ORDER)
+
+
 def introduction() -> str:
-    """Say what the interface is, with its status table."""
+    """Describe the interface in a few lines, with the status table folded below."""
     rows = [f"| {code} | {_http(code)} | {TITLES.get(code, '成功')} |" for code in Code]
-    return _INTRODUCTION + "\n".join(rows)
+    return _INTRODUCTION + _STATUS_TABLE.format(rows="\n".join(rows))
 
 
 def _http(code: Code) -> str:
