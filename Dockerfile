@@ -1,14 +1,18 @@
-# The service without a database: ALGOPLATFORM_DATABASE_URL says where one is.
-# tests/test_packaging.py takes the same steps where there is no Docker.
+# The service without a database: ALGOPLATFORM_DATABASE_URL says where one is. `./dev image` builds it, and
+# tests/deploy/test_image.py builds and runs it.
 
 FROM python:3.11-slim AS build
-# Where PyPI cannot be reached: docker build --build-arg PIP_INDEX_URL=... names what stands in for it. The hashes hold all the same.
+# Where PyPI cannot be reached, --build-arg PIP_INDEX_URL=... names another index; the hashes hold all the same. The secrets, both
+# optional, are a pip.conf and the certificates that it names: what is in them stays out of the image and of its history.
 ARG PIP_INDEX_URL
+ENV PIP_CONFIG_FILE=/run/secrets/pip.conf
 WORKDIR /build
 COPY requirements.lock requirements-build.lock ./
 RUN python -m venv /venv
-RUN /venv/bin/python -m pip install --require-hashes -r requirements.lock
-RUN python -m pip install --require-hashes -r requirements-build.lock
+RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
+    /venv/bin/python -m pip install --require-hashes -r requirements.lock
+RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
+    python -m pip install --require-hashes -r requirements-build.lock
 COPY pyproject.toml README.md LICENSE alembic.ini ./
 COPY alembic alembic
 COPY src src

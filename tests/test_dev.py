@@ -1,13 +1,17 @@
 """`./dev` where something is missing: one clear line, on whatever Python it meets."""
 
 import ast
+import configparser
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from algoplatform import __version__
 
 ROOT = Path(__file__).parents[1]
 
@@ -100,6 +104,53 @@ def test_run_in_a_new_checkout(checkout: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "--sample" in done.stdout
     assert not (checkout / ".venv" / "bin" / "pytest").exists()
+
+
+@pytest.fixture
+def builders(tmp_path: Path) -> Path:
+    """A folder of programs that build nothing, of which docker has no daemon; they note what they were asked for and given."""
+    folder = tmp_path / "builders"
+    folder.mkdir()
+    noting = 'echo "${0##*/} $*" >> "${0%/*}/asked"; for argument; do case $argument in --secret=*) cp "${argument#*src=}" "${0%/*}"; esac; done'
+    for name in ("docker", "podman", "buildah"):
+        absent = '[ "$1" = version ] && exit 1' if name == "docker" else '[ "$1" = version ] && exit 0'
+        (folder / name).write_text(f"#!/bin/sh\n{absent}\n{noting}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_image(checkout: Path, builders: Path, tmp_path: Path) -> None:
+    """The image is built by the first program that works; pip's configuration gets there as a secret, without folders of this machine."""
+    shutil.copytree(ROOT / "src/algoplatform", checkout / "src/algoplatform")
+    certificate = tmp_path / "own.pem"
+    certificate.write_text("certificate")
+    index = "https://user:secret@index.example/simple"
+    variables = {"PIP_INDEX_URL": index, "PIP_EXTRA_INDEX_URL": "file:///wheels", "PIP_CERT": str(certificate)}
+    path = f"{builders}:{Path(sys.executable).parent}:/usr/bin:/bin"
+    done = run(checkout / "dev", "image", "--pull", PATH=path, timeout=60, **variables)
+    assert done.returncode == 0, done.stderr
+    [asked] = (builders / "asked").read_text().splitlines()
+    assert re.fullmatch(
+        r"podman build --format=docker --secret=id=pip.conf,src=\S+ --secret=id=ca.pem,src=\S+"
+        rf" --tag=algoplatform:{__version__} --tag=algoplatform --pull \.",
+        asked,
+    )
+    assert "secret@" not in asked
+    given = configparser.ConfigParser(interpolation=None)
+    given.read(builders / "pip.conf")
+    assert given["global"]["index-url"] == index
+    assert given["global"]["cert"] == "/run/secrets/ca.pem"
+    assert "extra-index-url" not in given["global"]
+    assert (builders / certificate.name).read_text() == "certificate"
+
+
+def test_image_without_a_builder(checkout: Path, builders: Path) -> None:
+    """A docker without its daemon builds nothing: what is needed is said in one line."""
+    for name in ("podman", "buildah"):
+        (builders / name).write_text("#!/bin/sh\nexit 1\n")
+    done = run(checkout / "dev", "image", PATH=f"{builders}:{Path(sys.executable).parent}:/usr/bin:/bin")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "./dev: needs docker (with its daemon running), podman or buildah\n"
 
 
 def test_audit_without_its_tools(checkout: Path) -> None:

@@ -1,0 +1,129 @@
+"""The container image itself: built from the Dockerfile, and run as the deployments run it."""
+
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from algoplatform import __version__
+from tests.faults.servers import Server, wheel_programs
+from tests.support.container import Image, NoBase, built, can_build
+from tests.support.images import IMAGES, minimal
+from tests.support.postgres import execute
+from tests.support.programs import free_port
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not can_build(), reason="it takes root, buildah and mmdebstrap to build the image"),
+]
+USER = 10001
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[Image]:
+    """The image, built anew."""
+    try:
+        with built() as made:
+            yield made
+    except NoBase as reason:
+        pytest.skip(f"no base can be made of the system's packages: {reason}")
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """The address of an empty database on a port of this machine."""
+    with tempfile.TemporaryDirectory(prefix="algoplatform-image-") as name:
+        # The server's user has to get at its programs.
+        Path(name).chmod(0o755)
+        server = Server(wheel_programs(Path(name)), Path(name) / "data")
+        server.create()
+        try:
+            server.start()
+            execute(server.dsn("postgres"), "CREATE DATABASE algoplatform")
+            yield server.dsn()
+        finally:
+            server.stop()
+
+
+@contextmanager
+def running(command: list[str], log: Path) -> Iterator[int]:
+    """Run a container until the test is done with it; it has to end well when it is told to. Gives its process."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        yield process.pid
+        process.terminate()
+        assert process.wait(60) in (0, -signal.SIGTERM), log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until_healthy(address: str, pid: int, log: Path) -> None:
+    """Wait for `/healthz`."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
+        try:
+            assert httpx.get(f"{address}/healthz").status_code == 200
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(log.read_text())
+
+
+def identities(pid: int) -> set[int]:
+    """Name every user that a process is: real, effective, saved, of files."""
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("Uid:")]
+    return set(map(int, line.split()[1:]))
+
+
+def test_runs(image: Image, database: str, tmp_path: Path) -> None:
+    """As user 10001 on a read-only file system it migrates, serves, registers, finds, passes its own health check, and ends."""
+    port = str(free_port())
+    settings = {"ALGOPLATFORM_DATABASE_URL": database, "ALGOPLATFORM_PORT": port}
+    settings |= {"ALGOPLATFORM_TRUST_GATEWAY": "true", "ALGOPLATFORM_WORKERS": "2"}
+    migrate = image.command("algoplatform", "migrate", **settings)
+    migrated = subprocess.run(migrate, capture_output=True, text=True)
+    assert migrated.returncode == 0, migrated.stderr
+    health = image.command(*image.config["Healthcheck"]["Test"][1:], ALGOPLATFORM_PORT=port)
+    log, address = tmp_path / "log", f"http://127.0.0.1:{port}"
+    with running(image.serve(**settings), log) as pid:
+        until_healthy(address, pid, log)
+        assert identities(pid) == {USER}
+        registered = httpx.post(f"{address}{IMAGES}/_register", json=minimal("algo/contained"))
+        assert (registered.status_code, registered.json()["msg"]) == (200, "注册成功"), registered.text
+        found = httpx.get(f"{address}{IMAGES}/_search", params={"searchCondition": "contained"})
+        assert [item["imageName"] for item in found.json()["res"]["data"]] == ["algo/contained"]
+        assert subprocess.run(health, capture_output=True).returncode == 0
+    assert subprocess.run(health, capture_output=True).returncode != 0
+
+
+def test_refuses_strangers(image: Image) -> None:
+    """As it is, it does not listen: nothing has said yet that a gateway stands in front."""
+    database = "postgresql://algoplatform@127.0.0.1:1/algoplatform"
+    started = subprocess.run(image.serve(ALGOPLATFORM_DATABASE_URL=database), capture_output=True, text=True)
+    assert (started.returncode, "ALGOPLATFORM_TRUST_GATEWAY" in started.stderr) == (2, True), started.stderr
+
+
+def test_contents(image: Image) -> None:
+    """It holds this version, can write to /tmp alone, and nothing of how it was built."""
+    version = subprocess.run(image.command("algoplatform", "--version"), capture_output=True, text=True)
+    assert version.stdout.strip() == __version__
+    writing = "for folder in / /venv /etc /usr /run /tmp; do touch $folder/x 2>/dev/null && echo $folder; done"
+    written = subprocess.run(image.command("sh", "-c", writing), capture_output=True, text=True)
+    assert written.stdout.split() == ["/tmp"]
+    assert not (image.root / "build").exists()
+    assert not (image.root / "run" / "secrets").exists()
+    assert not list((image.root / "venv").rglob("pip.conf"))
+    owned = [path for path in (image.root / "venv").rglob("*") if path.lstat().st_uid != 0]
+    assert owned == []
+    assert image.config["User"] == f"{USER}:{USER}"
+    assert not any("PIP" in item for item in image.config["Env"])
+    assert list((image.root / "tmp").iterdir()) == []
