@@ -17,6 +17,7 @@ import yaml
 from algoplatform import __version__
 from algoplatform.settings import PREFIX, SECRETS_DIR, Settings
 from algoplatform.storage import migrations
+from tests.support.images import IMAGES, minimal
 from tests.support.owners import ask, environment
 from tests.support.postgres import Postgres, execute
 from tests.support.programs import ROOT, wheel_programs
@@ -159,6 +160,19 @@ def test_settings_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     [size] = [int(path.partition("size=")[2].rstrip("m")) for path in service["tmpfs"]]
     assert size * 1024**2 > settings.workers * settings.max_uploads * settings.max_upload_bytes
     assert service["image"] == f"algoplatform:{__version__}"
+
+
+@pytest.mark.parametrize(("host", "http"), [("localhost", 200), ("127.0.0.1", 200), ("evil.example", 400)])
+async def test_rebinding(database_url: str, monkeypatch: pytest.MonkeyPatch, host: str, http: int) -> None:
+    """With the file's settings, no page whose name leads to this machine reaches the service, be it to read or to write."""
+    for name, value in _read()["services"]["algoplatform"]["environment"].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv(SECRETS_DIR)
+    async with serving(settings_for(database_url)) as client:
+        client.headers.update({"host": f"{host}:8000", "origin": f"http://{host}:8000"})
+        assert (await client.post(f"{IMAGES}/_register", json=minimal())).status_code == http
+        assert (await client.get(f"{IMAGES}/_search")).status_code == http
+        assert (await client.get("/readyz")).status_code == 200
 
 
 def test_secrets_stay_here() -> None:
