@@ -1,6 +1,7 @@
 """The service behind a real nginx with the configuration that is shipped."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,21 @@ from tests.support.tour import tour
 
 pytestmark = needs("nginx")
 TOKEN = {"authorization": "Bearer good"}
+
+
+def identity_noting(asked: list[bytes]) -> App:
+    """Note each path that the identity service is asked about; a reader may not register."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = dict(scope["headers"])
+        if headers.get(b"x-role") != b"reader":
+            return await identity(scope, receive, send)
+        asked.append(headers[b"x-original-uri"])
+        status = 403 if headers[b"x-original-uri"].endswith(b"/_register") else 204
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
 
 
 async def identity(scope: Any, receive: Any, send: Any) -> None:
@@ -51,10 +67,10 @@ def without_gateway(text: str) -> str:
 
 @asynccontextmanager
 async def nginx(
-    folder: Path, upstream: int, root: str = "", *, gateway: bool = True
+    folder: Path, upstream: int, root: str = "", *, gateway: bool = True, asked: list[bytes] | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Run nginx in front of a port, and give a client of it that the identity service knows."""
-    async with listening(identity) as known:
+    async with listening(identity if asked is None else identity_noting(asked)) as known:
         port = free_port()
         text = (ROOT / "deploy/nginx/nginx.conf").read_text()
         text = text if gateway else without_gateway(text)
@@ -79,10 +95,12 @@ async def nginx(
 
 
 @asynccontextmanager
-async def fronted(url: str, folder: Path, root: str = "", **given: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def fronted(
+    url: str, folder: Path, root: str = "", *, asked: list[bytes] | None = None, **given: Any
+) -> AsyncIterator[httpx.AsyncClient]:
     """Run the service behind nginx."""
     settings = settings_for(url, root_path=root, **given)
-    async with serving(settings) as direct, nginx(folder, direct.base_url.port or 0, root) as client:
+    async with serving(settings) as direct, nginx(folder, direct.base_url.port or 0, root, asked=asked) as client:
         yield client
 
 
@@ -147,6 +165,7 @@ async def test_who_may(database_url: str, tmp_path: Path) -> None:
         refused = await client.get(f"{IMAGES}/_search", headers={"authorization": "Bearer bad"})
         assert (refused.status_code, refused.json()["status"]) == (401, "-401")
         assert refused.headers.get_list("www-authenticate") == ["Bearer"]
+        assert refused.headers.get_list("cache-control") == ["no-store"]
         challenged = await client.get("/challenge")
         assert challenged.headers.get_list("www-authenticate") == ['Basic realm="x"']
         assert (await upload(client, [minimal()])).status_code == 200
@@ -154,8 +173,57 @@ async def test_who_may(database_url: str, tmp_path: Path) -> None:
         assert (await upload(client, [minimal("algo/other")])).status_code == 401
         forbidden = await client.get("/secret")
         assert (forbidden.status_code, forbidden.json()["status"]) == (403, "240")
-        for inside in ("/metrics", "/readyz", "/healthz", "/_authenticate"):
+        for inside in ("/metrics", "/readyz", "/healthz", "/_authenticate", "/_malformed"):
             assert (await client.get(inside, headers=TOKEN)).status_code == 404
+
+
+SPELLINGS = (
+    "/algoPlatform/images/_register",
+    "/algoPlatform/images/%5Fregister",
+    "/algoPlatform/images/%5fregis%74er",
+    "/%61lgoPlatform/images/_register",
+    "/algoPlatform/images%2F_register",
+    "/algoPlatform%2fimages/_register?x=%5F",
+    "/algoPlatform/./images/_register",
+    "//algoPlatform/images/_register",
+    "/algoPlatform/x/..%2Fimages/_register",
+)
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+async def test_rules_hold_for_every_spelling(database_url: str, tmp_path: Path, path: str) -> None:
+    """What the identity service forbids on a path it forbids however the path is spelt."""
+    asked: list[bytes] = []
+    async with fronted(database_url, tmp_path, asked=asked) as client:
+        port = client.base_url.port or 0
+        head = await raw(port, f"POST {path} HTTP/1.1", json.dumps(minimal("algo/forbidden")), "x-role: reader")
+        assert " 403 " in head
+        assert asked == [b"/algoPlatform/images/_register"]
+        found = await client.get(f"{IMAGES}/_search", params={"searchCondition": "forbidden"})
+        assert found.json()["res"]["data"] == []
+
+
+@pytest.mark.parametrize("path", ["/x%0d%0aAuthorization:%20Bearer%20good", "/x%0aX-User:%20m", "/x%7F", "/%1f"])
+async def test_no_header_in_a_path(database_url: str, tmp_path: Path, path: str) -> None:
+    """A path that decodes to a line break or another control character ends at nginx, in the envelope."""
+    asked: list[bytes] = []
+    async with fronted(database_url, tmp_path, asked=asked) as client:
+        answer = await raw(client.base_url.port or 0, f"GET {path} HTTP/1.1", "", "authorization: Bearer bad")
+    assert " 400 " in answer
+    assert "content-type: application/json" in answer.lower()
+    assert '"status":"-1"' in answer
+    assert asked == []
+
+
+async def raw(port: int, line: str, body: str, *headers: str) -> str:
+    """Send a request line as it is, and give all of the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    fields = [f"content-length: {len(body.encode())}", "content-type: application/json", "connection: close", *headers]
+    known = [] if any(field.startswith("authorization") for field in fields) else ["authorization: Bearer good"]
+    writer.write("\r\n".join([line, "host: x", *fields, *known, "", body]).encode())
+    answer = await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+    return answer.decode()
 
 
 async def test_actor(database_url: str, tmp_path: Path) -> None:
