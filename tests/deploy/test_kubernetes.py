@@ -164,6 +164,12 @@ SPOILT: dict[str, Callable[[list[Document]], Any]] = {
     "requests more ephemeral-storage": lambda all_: _container(all_)["resources"]["requests"].update(
         {"ephemeral-storage": "2Gi"}
     ),
+    "lets in every pod of a namespace": lambda all_: one(all_, "NetworkPolicy")["spec"]["ingress"][1]["from"][0].pop(
+        "podSelector"
+    ),
+    "lets in monitoring, and the service believes everybody": lambda all_: one(all_, "ConfigMap")["data"].update(
+        ALGOPLATFORM_AUTH="gateway"
+    ),
     "lets in to a port": lambda all_: one(all_, "NetworkPolicy")["spec"]["ingress"][0]["ports"][0].update(port=80),
 }
 
@@ -174,6 +180,26 @@ def test_found(finding: str) -> None:
     documents = built("ha")
     SPOILT[finding](documents)
     assert any(finding in found for found in findings(documents)), findings(documents)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_gateway(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what the ConfigMap says of the other mode, the ingress authenticates, and nobody else gets in."""
+    documents = built(overlay)
+    given = {"ALGOPLATFORM_AUTH": "gateway", "ALGOPLATFORM_TRUST_GATEWAY": "true"}
+    annotation = "nginx.ingress.kubernetes.io/auth-url"
+    said = (KUBERNETES / "base/configmap.yaml").read_text().partition("apiVersion")[0]
+    assert all(f"{name}={value}" in said for name, value in given.items())
+    assert annotation in said
+    one(documents, "ConfigMap")["data"].update(given)
+    one(documents, "Ingress")["metadata"]["annotations"][annotation] = "https://identity.example.com/verify"
+    rules = one(documents, "NetworkPolicy")["spec"]["ingress"]
+    [prometheus] = [rule for rule in rules if "prometheus" in str(rule)]
+    rules.remove(prometheus)
+    assert findings(documents) == []
+    for name, value in one(documents, "ConfigMap")["data"].items():
+        monkeypatch.setenv(name, value)
+    Settings().check_listening()
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

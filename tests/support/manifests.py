@@ -14,6 +14,7 @@ _SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields} | {SECRETS
 # The service drains for 30 seconds after SIGTERM.
 _DRAIN = 30
 _PROBES = {"startupProbe": "/healthz", "readinessProbe": "/readyz", "livenessProbe": "/healthz"}
+_GATEWAY = "ingress-nginx"
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
@@ -221,7 +222,7 @@ def _network(documents: list[Document]) -> Iterator[str]:
 
 
 def _policed(documents: list[Document]) -> Iterator[str]:
-    """Each pod falls under a policy, and no policy lets everybody in."""
+    """Each pod falls under a policy, and no policy lets everybody in, nor all of a namespace."""
     policies = of(documents, "NetworkPolicy")
     for owner, pod in pods(documents):
         labels = pod["metadata"]["labels"].items()
@@ -230,12 +231,20 @@ def _policed(documents: list[Document]) -> Iterator[str]:
     for policy in policies:
         if not all(rule.get("from") for rule in policy["spec"]["ingress"]):
             yield "NetworkPolicy: lets everybody in"
+        if not all(peer.get("podSelector") for rule in policy["spec"]["ingress"] for peer in rule.get("from", [])):
+            yield "NetworkPolicy: lets in every pod of a namespace"
 
 
 def _callers(documents: list[Document]) -> Iterator[str]:
-    """Whoever believes what a caller says of itself needs an ingress that establishes who calls."""
+    """A service that believes its callers needs an ingress that authenticates them, and no other way in."""
     settings = next(document["data"] for document in of(documents, "ConfigMap"))
+    if settings["ALGOPLATFORM_AUTH"] != "gateway":
+        return
     for ingress in of(documents, "Ingress"):
-        asked = ingress["metadata"].get("annotations", {}).get("nginx.ingress.kubernetes.io/auth-url")
-        if settings["ALGOPLATFORM_AUTH"] == "gateway" and not asked:
+        if not ingress["metadata"].get("annotations", {}).get("nginx.ingress.kubernetes.io/auth-url"):
             yield "Ingress: lets everybody in, and the service believes everybody"
+    for policy in of(documents, "NetworkPolicy"):
+        peers = [peer for rule in policy["spec"]["ingress"] for peer in rule.get("from", [])]
+        names = {peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in peers}
+        for name in sorted(names - {_GATEWAY}):
+            yield f"NetworkPolicy: lets in {name}, and the service believes everybody"
