@@ -1,4 +1,4 @@
-"""The README's commands do what it says, in both languages."""
+"""The commands of the README and of the pages it leads to do what stands there, in both languages."""
 
 import re
 import shutil
@@ -12,16 +12,24 @@ from algoplatform.settings import Settings
 from tests.support.command import environment, served
 from tests.support.markdown import ROOT, Block, blocks, headings, rows
 
-ENGLISH = (ROOT / "README.md").read_text("utf-8")
-CHINESE = (ROOT / "README.zh-CN.md").read_text("utf-8")
+PAGES = ("README", "docs/api", "docs/command-line", "docs/deployment")
+
+
+def read(page: str) -> tuple[str, str]:
+    """Give a page in English and in Chinese."""
+    english, chinese = ((ROOT / f"{page}{language}.md").read_text("utf-8") for language in ("", ".zh-CN"))
+    return english, chinese
+
+
+ENGLISH = [read(page)[0] for page in PAGES]
 ADDRESS = "http://127.0.0.1:8000"
 BIN = Path(sys.executable).parent
 ANSWERS = ("json", "text")
 
 
 def steps() -> list[tuple[str, str | None]]:
-    """Pair each command with the answer shown right after it."""
-    found = blocks(ENGLISH)
+    """Pair each command, in the order of the pages, with the answer shown right after it."""
+    found = [block for text in ENGLISH for block in blocks(text)]
     after = [*found[1:], Block("", "")]
     return [
         (block.text, answer.text if answer.language in ANSWERS else None)
@@ -69,13 +77,25 @@ def test_operations_shown() -> None:
     assert [command for command, answer in steps() if "curl" in command and not answer and "-o " not in command] == []
 
 
-def test_languages_alike() -> None:
-    """Both languages show the same commands and answers, under the same structure of headings."""
-    assert blocks(CHINESE) == blocks(ENGLISH)
-    assert [level for level, _ in headings(CHINESE)] == [level for level, _ in headings(ENGLISH)]
+@pytest.mark.parametrize("page", PAGES)
+def test_languages_alike(page: str) -> None:
+    """Both languages show the same commands and answers, under the same structure of headings; pictures are in their own."""
+    english, chinese = ([block for block in blocks(text) if block.language] for text in read(page))
+    assert chinese == english
+    english_levels, chinese_levels = ([level for level, _ in headings(text)] for text in read(page))
+    assert chinese_levels == english_levels
 
 
-@pytest.mark.parametrize("text", [ENGLISH, CHINESE], ids=["English", "Chinese"])
+def test_one_screen() -> None:
+    """The README's first screen says what it is and for whom, and has the two commands to start with."""
+    for text in read("README"):
+        first = text.splitlines()[:33]
+        assert [level for level, _ in headings("\n".join(first))] == [1, 2, 2]
+        assert {"./dev run", "./dev test"} <= {line.partition("  ")[0] for line in first}
+        assert len(text.splitlines()) < 70
+
+
+@pytest.mark.parametrize("text", read("docs/deployment"), ids=["English", "Chinese"])
 def test_settings_shown(text: str) -> None:
     """The settings in the table exist and have the defaults it gives."""
     shown = [row for row in rows(text) if row[0].startswith("`ALGOPLATFORM_")]
@@ -88,9 +108,8 @@ def test_settings_shown(text: str) -> None:
 
 
 def test_dev_commands_shown() -> None:
-    """The commands of ./dev that the README names are its own."""
+    """The commands of ./dev that the documents name are its own, and each is named."""
     usage = subprocess.run([sys.executable, ROOT / "dev"], capture_output=True, text=True, check=False).stderr
-    named = set(re.findall(r"\./dev (\w+)", ENGLISH))
-    assert named >= {"run", "test"}
-    for command in named:
-        assert re.search(rf"^  {command}\b", usage, re.MULTILINE)
+    texts = [*ENGLISH, (ROOT / "CONTRIBUTING.md").read_text("utf-8")]
+    named = {command for text in texts for command in re.findall(r"\./dev (\w+)", text)}
+    assert named == set(re.findall(r"^  (\w+)", usage, re.MULTILINE))
