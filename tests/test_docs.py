@@ -11,7 +11,7 @@ from algoplatform.domain.faults import Code
 from algoplatform.settings import PREFIX, SECRETS_DIR, Settings
 from tests.support.markdown import ROOT, anchor, headings, links, rows
 
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "deploy").rglob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs" / "decisions").iterdir())
 
 
