@@ -20,7 +20,7 @@ from tests.support.programs import free_port
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not can_build(), reason="it takes root, buildah and mmdebstrap to build the image"),
+    pytest.mark.skipif(not can_build(), reason="it takes buildah, mmdebstrap and a root who may mount"),
 ]
 USER = 10001
 

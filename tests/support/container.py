@@ -114,5 +114,8 @@ def _run(command: list[str | Path], environment: Mapping[str, str]) -> str:
 
 
 def can_build() -> bool:
-    """Tell whether this machine has what it takes: mounting needs root."""
-    return os.geteuid() == 0 and all(map(shutil.which, ("buildah", "mmdebstrap", "unshare")))
+    """Tell whether this machine has what it takes: root alone may not be enough to mount, as within a container."""
+    if os.geteuid() != 0 or not all(map(shutil.which, ("buildah", "mmdebstrap", "unshare"))):
+        return False
+    mounting = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return subprocess.run(mounting, capture_output=True).returncode == 0
