@@ -72,3 +72,11 @@ def test_settings_named() -> None:
     for document in DOCUMENTS:
         named = set(re.findall(r"ALGOPLATFORM_[A-Z_]+[A-Z]", document.read_text("utf-8")))
         assert named - known == set(), document.name
+
+
+def test_tests_named() -> None:
+    """Every test that SECURITY.md names by its file is there."""
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", read("SECURITY.md"))
+    assert len(named) > 5
+    for file, test in named:
+        assert re.search(rf"^(async )?def {test}\(", read(file), re.MULTILINE), (file, test)
