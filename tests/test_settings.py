@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from algoplatform.settings import Settings, SettingsError, describe, load, unknown
+from algoplatform.settings import Settings, SettingsError, describe, ignored, load, unknown
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +85,23 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("JWKS_URL", "https://id.example:port/jwks"),
         ("JWKS_URL", "https://id.example/jw ks"),
         ("JWKS_URL", "https://id.example/jw\tks"),
+        ("JWKS_URL", "https:id.example/jwks"),
+        ("JWKS_URL", "https://user:hunter2@id.example:port/jwks"),
+        ("JWKS_URL", "https://user:hunter2@[::1/jwks"),
+        ("JWKS_URL", "https://user:hunter2@id.example/jw\nks"),
+        ("DATABASE_URL", "postgresql://user:hunter2@db\n/x"),
+        ("DATABASE_URL", "postgresql://user:hunter2@db/x\udcff"),
+        ("TOKEN", "hunter2\nhunter2"),
+        ("TOKEN", "hunter2\rhunter2"),
+        ("TOKEN", "hunter2 hunter2"),
+        ("TOKEN", "Bearer hunter2"),
+        ("TOKEN", "hunter2令牌"),
+        ("TOKEN", "hunter2\udce9"),
+        ("KEY_FILE", "-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----\n"),
+        ("KEY_FILE", "-----BEGIN PUBLIC KEY----- hunter2"),
+        ("KEY_FILE", '{"keys": [{"k": "hunter2"}]}'),
+        ("HOST", "127.0.0.1\n#"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
     ],
 )
 def test_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -97,6 +114,89 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None
     assert "\n" not in message
     assert "hunter2" not in message
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+@pytest.mark.parametrize(
+    "value", ["hunter2\a", "hunter2\udcff", "hunter2://user:hunter2@", "{hunter2", "tcp://hunter2"]
+)
+def test_no_value_in_messages(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """Whatever is wrong with a setting, the message does not quote it: it may be a secret."""
+    monkeypatch.setenv(f"ALGOPLATFORM_{name.upper()}", value)
+    try:
+        load()
+    except SettingsError as error:
+        assert "hunter2" not in str(error)
+        assert error.__cause__ is None and error.__suppress_context__
+    else:
+        assert value.isprintable()
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {}", "{}\r\n", '"{}"', "'{}'", ' "{} "\n', "\ufeff{}\n"])
+def test_stripped(monkeypatch: pytest.MonkeyPatch, around: str) -> None:
+    """What files, shells and editors leave around a value is not part of it."""
+    given = {
+        "DATABASE_URL": "postgresql://user:hunter2@db/x",
+        "TOKEN": "eyJ.secret.sig",
+        "AUTH": "token",
+        "HTTP_STATUS": "always-200",
+        "TRUST_GATEWAY": "true",
+        "NODE_PORT_RANGE": "1-5",
+        "PLATFORM_AUTHORITIES": "1,7",
+        "ALLOWED_HOSTS": "a.example,b.example",
+        "PORT": "8001",
+        "POOL_TIMEOUT": "1.5",
+        "KEY_FILE": "/etc/key.pem",
+        "JWKS_URL": "https://id.example/jwks",
+        "LOG_LEVEL": "debug",
+    }
+    plain = load(**{name.lower(): value for name, value in given.items()})
+    for name, value in given.items():
+        monkeypatch.setenv(f"ALGOPLATFORM_{name}", around.format(value))
+    assert load() == plain
+    assert plain.port == 8001
+
+
+def test_one_pair_of_quotes() -> None:
+    """Quotes inside, or on one side only, are part of the value."""
+    assert load(token_issuer='"a').token_issuer == '"a'
+    assert load(token_issuer="'\"a\"'").token_issuer == '"a"'
+    assert load(token_issuer="''").token_issuer is None
+
+
+LINKS = {
+    "ALGOPLATFORM_SERVICE_HOST": "10.96.12.7",
+    "ALGOPLATFORM_SERVICE_PORT": "8000",
+    "ALGOPLATFORM_SERVICE_PORT_HTTP": "8000",
+    "ALGOPLATFORM_PORT": "tcp://10.96.12.7:8000",
+    "ALGOPLATFORM_PORT_8000_TCP": "tcp://10.96.12.7:8000",
+    "ALGOPLATFORM_PORT_8000_TCP_PROTO": "tcp",
+    "ALGOPLATFORM_PORT_8000_TCP_PORT": "8000",
+    "ALGOPLATFORM_PORT_8000_TCP_ADDR": "10.96.12.7",
+    "ALGOPLATFORM_POSTGRES_PORT": "tcp://10.96.12.8:5432",
+    "ALGOPLATFORM_POSTGRES_SERVICE_HOST": "10.96.12.8",
+}
+
+
+def test_service_called_algoplatform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Kubernetes sets for Services is no setting and no misspelling; where it has a setting's name, that is told."""
+    for name, value in LINKS.items():
+        monkeypatch.setenv(name, value)
+    assert load().port == 8000
+    assert load(port=8002).port == 8002
+    assert (ignored(), unknown()) == (["ALGOPLATFORM_PORT"], [])
+    monkeypatch.setenv("ALGOPLATFORM_PORT", "8001")
+    monkeypatch.setenv("ALGOPLATFORM_LISTEN_PORT", "8001")
+    assert (ignored(), unknown()) == ([], ["ALGOPLATFORM_LISTEN_PORT"])
+    assert load().port == 8001
+
+
+def test_key_address_is_shown_without_secrets() -> None:
+    """`settings` tells where the keys come from, and no user, password or query."""
+    settings = load(jwks_url="https://user:hunter2@id.example:8443/jwks?key=hunter2")
+    shown = {row[0]: row[1] for row in describe(settings)}["ALGOPLATFORM_JWKS_URL"]
+    assert shown == "https://***@id.example:8443/jwks?***"
+    assert "hunter2" not in f"{settings!r}{describe(settings)}"
 
 
 def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +243,17 @@ def test_secrets_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_database_urls(url: str) -> None:
     """Every form of address that libpq knows and asyncpg reads is taken."""
     assert load(database_url=url).database_url is not None
+
+
+def test_secret_that_is_no_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A secret's file of another encoding is told by its folder, without its content."""
+    (tmp_path / "ALGOPLATFORM_TOKEN").write_bytes("hunter2é".encode("latin-1"))
+    monkeypatch.setenv("ALGOPLATFORM_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(
+        SettingsError, match=r"^ALGOPLATFORM_SECRETS_DIR: a file in it cannot be read, or is not UTF-8$"
+    ) as caught:
+        load()
+    assert caught.value.__suppress_context__
 
 
 def test_secrets_folder_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

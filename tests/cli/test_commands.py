@@ -92,6 +92,15 @@ async def test_wrong_setting(cli: Call, command: list[str]) -> None:
     assert result.output.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", [["settings"], ["openapi"], ["search"], ["check"], ["migrate"]])
+async def test_service_link(cli: Call, database_url: str, command: list[str]) -> None:
+    """A port that Kubernetes set for a Service is ignored, in one line on stderr; the command works."""
+    result = await cli(*command, PORT="tcp://10.96.12.7:8000", DATABASE_URL=database_url)
+    assert result.exit_code == 0, result.output
+    assert (result.stderr.count("\n"), "忽略ALGOPLATFORM_PORT" in result.stderr) == (1, True)
+    assert "忽略" not in result.stdout
+
+
 async def test_migrate(cli: Call, postgres: Postgres) -> None:
     """A fresh database is brought to the schema of this version, before which nothing else works on it."""
     with postgres.database(migrated=False) as dsn:

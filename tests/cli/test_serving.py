@@ -44,8 +44,8 @@ def test_one_worker(database_url: str) -> None:
 
 
 def test_two_workers(database_url: str) -> None:
-    """Figures add up over the workers, whichever answers; nothing is left of them in the end."""
-    with served("--workers", "2", DATABASE_URL=database_url) as service:
+    """Figures add up over the workers, whichever answers; nothing is left of them in the end. Service links do no harm."""
+    with served("--workers", "2", DATABASE_URL=database_url, PORT="tcp://10.96.12.7:8000") as service:
         service.get("/readyz")
         for _ in range(40):
             service.get("/healthz")
@@ -62,6 +62,7 @@ def test_two_workers(database_url: str) -> None:
         folder = Path(f"/proc/{_children(service.process.pid)[0]}/environ").read_bytes()
         metrics = folder.partition(b"PROMETHEUS_MULTIPROC_DIR=")[2].partition(b"\0")[0].decode()
         assert len(list(Path(metrics).iterdir())) >= 2
+        assert [line["names"] for line in service.log("ignored_settings")] == [["ALGOPLATFORM_PORT"]]
         assert service.stop() == 0
         assert not Path(metrics).exists()
 

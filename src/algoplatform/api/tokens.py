@@ -77,7 +77,7 @@ def make_verifier(settings: Settings) -> Verifier:
     """Make the verifier that the settings ask for; SettingsError where they do not suffice."""
     settings.check_token()
     if settings.jwks_url is not None:
-        return Verifier(settings, FetchedKeys(settings.jwks_url, settings.jwks_refresh))
+        return Verifier(settings, FetchedKeys(settings.jwks_url.get_secret_value(), settings.jwks_refresh))
     assert settings.key_file is not None
     try:
         return Verifier(settings, read_key_file(settings.key_file))

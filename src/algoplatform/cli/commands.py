@@ -72,7 +72,7 @@ def serve(
 def migrate() -> None:
     """把数据库的结构升级到本版本。"""
     with _told():
-        settings = configuration.load()
+        settings = _settings()
         if settings.database_url is None:
             raise SettingsError("ALGOPLATFORM_DATABASE_URL未设置；自带的PostgreSQL在serve启动时自动升级")
         from algoplatform.storage import migrations  # takes long to load, and only this command needs it
@@ -86,7 +86,7 @@ def export(file: Annotated[Path, typer.Argument(help="写到这个文件")], url
     """导出全部镜像到一个JSON文件。"""
     with _told(), _whole(file) as target:
         _run(url, lambda registry: registry.export(target))
-    errors.print(f"已导出到{file}（{file.stat().st_size}字节）", markup=False, highlight=False, soft_wrap=True)
+    _say(f"已导出到{file}（{file.stat().st_size}字节）")
 
 
 @app.command(name="import")
@@ -153,7 +153,7 @@ def check_(url: Url = None) -> None:
 def openapi() -> None:
     """输出OpenAPI文档。"""
     with _told():
-        document = create_app(configuration.load()).openapi()
+        document = create_app(_settings()).openapi()
     typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
 
 
@@ -161,7 +161,7 @@ def openapi() -> None:
 def settings() -> None:
     """列出全部配置项。"""
     with _told():
-        rows = configuration.describe(configuration.load())
+        rows = configuration.describe(_settings())
     console.print(tables.table(("环境变量", "当前值", "默认值", "说明"), rows))
 
 
@@ -194,16 +194,30 @@ def _reason(error: BaseException) -> str:
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:
-    errors.print(message, style="bold red", markup=False, highlight=False, soft_wrap=True)
+    _say(message, "bold red")
     raise typer.Exit(code)
 
 
+def _say(message: str, style: str | None = None) -> None:
+    errors.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
 def _run(url: str | None, use: Any) -> Any:
+    configured = _settings()
+
     async def work() -> Any:
-        async with open_registry(configuration.load(), url) as registry:
+        async with open_registry(configured, url) as registry:
             return await use(registry)
 
     return asyncio.run(work())
+
+
+def _settings() -> configuration.Settings:
+    """Read the settings, and say which variables are none of ours; `serve` says so in its log."""
+    settings = configuration.load()
+    for name in configuration.ignored():
+        _say(f"忽略{name}：它是Kubernetes为同名Service设置的，不是端口号", "yellow")
+    return settings
 
 
 @contextmanager

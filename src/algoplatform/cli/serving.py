@@ -23,7 +23,7 @@ from algoplatform.api.protocol import server_options
 from algoplatform.domain.access import OPERATOR
 from algoplatform.domain.errors import Unavailable
 from algoplatform.runtime import NotReady, Runtime
-from algoplatform.settings import Settings, unknown
+from algoplatform.settings import Settings, ignored, unknown
 from algoplatform.storage.database import Database
 from algoplatform.storage.embedded import EmbeddedPostgres
 from algoplatform.storage.schema import HEAD, SchemaUnknown, revision
@@ -34,6 +34,8 @@ def run(settings: Settings, sample: Path | None) -> None:
     configure_logging(settings.log_level)
     if names := unknown():
         structlog.get_logger().warning("unknown_settings", names=names)
+    if names := ignored():
+        structlog.get_logger().warning("ignored_settings", names=names, reason="set by Kubernetes for a Service")
     with ExitStack() as stack:
         stack.enter_context(_terminable())
         # First of all: a port in use is told before anything is started or written.

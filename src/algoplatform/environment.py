@@ -1,0 +1,108 @@
+"""Reads values as environments really hand them over: with quotes and line ends around, or injected by Kubernetes."""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, SecretStr, ValidationError
+from pydantic_settings import NoDecode
+
+DEFAULT_PORT: Final = 8000
+
+# A Service called `algoplatform` makes Kubernetes set these in every pod of its namespace.
+_LINK_NAME: Final = re.compile(
+    r"[A-Z0-9_]*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.+")
+_QUOTES: Final = ('"', "'")
+_SPACE: Final = " \t\r\n\f\v\ufeff\u00a0"
+
+
+def clean(text: str) -> str:
+    """Strip white space and one pair of quotes; ValueError, without the value, where it holds what no setting can."""
+    text = text.strip(_SPACE)
+    if len(text) > 1 and text[0] == text[-1] and text[0] in _QUOTES:
+        text = text[1:-1].strip(_SPACE)
+    if not text.isprintable():
+        raise ValueError("holds a line break, a control character, or bytes that are not UTF-8")
+    return text
+
+
+def is_link_value(value: object) -> bool:
+    """Whether a value is the address of a Service, as tcp://10.96.12.7:8000."""
+    return isinstance(value, str) and _LINK_VALUE.fullmatch(value.strip(_SPACE)) is not None
+
+
+def is_service_link(name: str, value: str) -> bool:
+    """Whether it is Kubernetes, for a Service, that set a variable."""
+    return is_link_value(value) or _LINK_NAME.fullmatch(name.upper()) is not None
+
+
+def masked(url: str) -> str:
+    """Hide the parts of a URL that hold secrets: user, password, query."""
+    parts = urlsplit(url)
+    _, at, host = parts.netloc.rpartition("@")
+    netloc = f"***@{host}" if at else host
+    return parts._replace(netloc=netloc, query="***" if parts.query else "", fragment="").geturl()
+
+
+def _unset_if_blank(value: object) -> object:
+    # Compose files and charts pass on a variable that nobody set as an empty one.
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _comma_separated(value: object) -> object:
+    return [item for item in value.replace(" ", "").split(",") if item] if isinstance(value, str) else value
+
+
+def _own_port(value: object) -> object:
+    return DEFAULT_PORT if is_link_value(value) else value
+
+
+Authorities = Annotated[frozenset[int], NoDecode, BeforeValidator(_comma_separated)]
+
+
+def _check_network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        raise ValueError("must list addresses, and networks without host bits, as 10.0.0.0/8") from None
+    return value
+
+
+def _check_host(value: str) -> str:
+    if "*" in value.removeprefix("*."):
+        raise ValueError("must name each host; * stands only for what is in front of a name, as in *.example.com")
+    return value.lower()
+
+
+def _check_origin(value: str) -> str:
+    if "*" in value:
+        raise ValueError("must name each origin, as https://ui.example.com; * stands for none")
+    return value.lower()
+
+
+Hosts = Annotated[frozenset[Annotated[str, AfterValidator(_check_host)]], NoDecode, BeforeValidator(_comma_separated)]
+Origins = Annotated[
+    frozenset[Annotated[str, AfterValidator(_check_origin)]], NoDecode, BeforeValidator(_comma_separated)
+]
+Networks = Annotated[
+    frozenset[Annotated[str, AfterValidator(_check_network)]], NoDecode, BeforeValidator(_comma_separated)
+]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+Algorithms = Annotated[frozenset[Algorithm], NoDecode, BeforeValidator(_comma_separated)]
+Text = Annotated[str | None, BeforeValidator(_unset_if_blank)]
+Secret = Annotated[SecretStr | None, BeforeValidator(_unset_if_blank)]
+File = Annotated[Path | None, BeforeValidator(_unset_if_blank)]
+Port = Annotated[int, BeforeValidator(_own_port)]
+
+
+def is_http_url(value: str) -> bool:
+    """Whether a value is an http or https URL; pydantic's own error would quote it."""
+    try:
+        AnyHttpUrl(value)
+    except ValidationError:
+        return False
+    return value.lower().startswith(("http://", "https://")) and not any(map(str.isspace, value))
