@@ -1,8 +1,12 @@
 """Where the tokens' keys come from: rotation, a URL that is away, and what the settings must say."""
 
 import asyncio
+import gzip
 import json
 import time
+import tracemalloc
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import jwt
@@ -16,7 +20,9 @@ from algoplatform.api.tokens import Verifier
 from algoplatform.domain.errors import Unauthenticated, Unavailable
 from algoplatform.settings import Settings, SettingsError
 from tests.support.images import IMAGES
+from tests.support.logs import logged
 from tests.support.service import serving, settings_for
+from tests.support.stranger import answering
 from tests.support.tokens import SETTINGS, KeyServer, bearer, claims, ec_key, jwk, key_server, pem, rsa_key, token
 
 
@@ -135,6 +141,130 @@ async def test_hanging_url_holds_nobody_up() -> None:
             slowest = max(slowest, time.perf_counter() - began)
         assert not await waiting
         assert slowest < 0.6
+
+
+async def test_hanging_url_and_a_key_without_a_name() -> None:
+    """A key without a name serves the tokens that it has signed while a fetch hangs: only others wait for what comes."""
+    async with key_server() as served, (checked := _fetching(served)).keys:
+        served.keys = [{name: value for name, value in jwk("first").items() if name != "kid"}]
+        assert await _passes(checked, token())
+        served.delay = 3600
+        await asyncio.sleep(0.06)
+        other = asyncio.create_task(_passes(checked, token("second")))
+        await _until(lambda: served.asked == 2)
+        async with asyncio.timeout(3):
+            for _ in range(5):
+                assert await _passes(checked, token())
+                await asyncio.sleep(0.06)
+        assert not other.done()
+        assert not await other
+        assert await _passes(checked, token())
+
+
+async def test_forged_signatures_do_not_hammer() -> None:
+    """A key without a name is asked for anew once in a while, however many tokens it has not signed."""
+    async with key_server() as served, (checked := _fetching(served, floor=60)).keys:
+        served.keys = [{name: value for name, value in jwk("first").items() if name != "kid"}]
+        for number in range(50):
+            assert not await _passes(checked, jwt.encode(claims(), ec_key("x"), "ES256", {"kid": f"k{number}"}))
+        assert served.asked == 1
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came to that")
+
+
+def _zipped(content: bytes, layers: int) -> bytes:
+    for _ in range(layers):
+        content = gzip.compress(content)
+    encoding = ", ".join(["gzip"] * layers)
+    return (
+        f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
+    )
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("size", [0, 64])
+async def test_compressed_key_set(layers: int, size: int) -> None:
+    """A compressed answer, which nobody asked for, is not unpacked: few bytes can be as many as memory holds."""
+    answer = _zipped(json.dumps({"keys": [jwk("first")]}).encode() + b" " * (size << 20), layers)
+    async with answering(answer) as url, (keys := FetchedKeys(url, 300)):
+        tracemalloc.start()
+        try:
+            with pytest.raises(Unavailable):
+                await keys.find("first", "ES256")
+            assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        finally:
+            tracemalloc.stop()
+
+
+async def test_plain_answers_are_asked_for() -> None:
+    """The request says that it takes no compressed answer, so that no honest provider sends one."""
+    async with key_server() as served, (checked := _fetching(served)).keys:
+        assert await _passes(checked, token())
+        assert "accept-encoding: identity" in served.head.lower()
+
+
+async def test_endless_key_set() -> None:
+    """A key set that does not end is read no further than any honest one is long."""
+    sent = 0
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with suppress(ConnectionError):
+            while sent < 256 << 20:
+                writer.write(b" " * 65536)
+                await writer.drain()
+                sent += 65536
+        writer.close()
+
+    async with (
+        await asyncio.start_server(pour, "127.0.0.1", 0) as server,
+        FetchedKeys(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", 300) as keys,
+    ):
+        with pytest.raises(Unavailable):
+            await keys.find("first", "ES256")
+    assert sent < 32 << 20
+
+
+async def test_secrets_of_the_address_stay_out_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the user of the address nor that of a proxy is logged when keys cannot be fetched, at any level."""
+    for proxy in (None, "http://user:hunter2@127.0.0.1:1"):
+        url = "http://user:hunter2@127.0.0.1:1/jwks?key=hunter2" if proxy is None else "http://id.example/jwks"
+        if proxy:
+            monkeypatch.setenv("HTTP_PROXY", proxy)
+        with logged("debug") as log:
+            async with FetchedKeys(url, 300) as keys:
+                with pytest.raises(Unavailable):
+                    await keys.find("first", "ES256")
+            assert [line["proxy"] for line in log.lines("jwks_unavailable")] == [proxy and "HTTP_PROXY"]
+            assert "hunter2" not in log.text
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks5://127.0.0.1:7890", "socks4://127.0.0.1:1", "ftp://x", "http://user:hunter2@:1"]
+)
+async def test_unusable_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """A proxy that cannot be used stops token mode at the start, in a line that names the variable; not for loopback."""
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(SettingsError, match=r"^ALL_PROXY: is not the address of a usable proxy") as caught:
+        verifier(Settings(**SETTINGS, jwks_url="https://id.example/jwks"))
+    assert "hunter2" not in str(caught.value)
+    async with key_server() as served, (checked := _fetching(served)).keys:
+        assert await _passes(checked, token())
+
+
+def test_missing_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates that the environment names and that are not there are told with the variable."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+    with pytest.raises(SettingsError, match=r"^SSL_CERT_FILE"):
+        verifier(Settings(**SETTINGS, jwks_url="https://id.example/jwks"))
 
 
 async def test_pem_file(tmp_path: Path) -> None:

@@ -71,10 +71,11 @@ class KeyServer:
         self.status = 200
         self.location = ""
         self.url = ""
+        self.head = ""
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""
-        await reader.readuntil(b"\r\n\r\n")
+        self.head = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.asked += 1
         await asyncio.sleep(self.delay)
         body = json.dumps({"keys": self.keys}).encode()

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import PyJWK
 
 from algoplatform.domain.errors import Unavailable
+from algoplatform.proxies import open_client, proxy_for
+from algoplatform.settings import SettingsError
 
 _RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _CURVES: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
@@ -25,6 +27,8 @@ _MAX_BYTES: Final = 256 * 1024
 _FETCH_SECONDS: Final = 5.0
 # Tokens that name keys nobody has must not make the service hammer the URL.
 _FLOOR_SECONDS: Final = 5.0
+# A few bytes, compressed, can be gigabytes.
+_HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
 
 log = structlog.get_logger()
 
@@ -60,48 +64,61 @@ class Keys:
             return named[0]
         return nameless[0] if len(nameless) == 1 else None
 
+    async def instead_of(self, key: Key, kid: str | None, algorithm: str) -> Key | None:
+        """Give another key for a token that `key` has not signed, where there is one."""
+        return None
+
 
 class FetchedKeys(Keys):
     """Keys of a JWKS URL: fetched once at a time, when unknown ones are named or when they grow old; kept while it is away."""
 
     def __init__(self, url: str, refresh: float, floor: float = _FLOOR_SECONDS) -> None:
         super().__init__(())
-        self._url = url
+        try:
+            self._url = httpx.URL(url)
+        except httpx.InvalidURL:
+            raise SettingsError("ALGOPLATFORM_JWKS_URL: is not an address that can be asked") from None
+        # What the environment says is read at the start, when an operator sees what is wrong with it.
+        self._proxy = proxy_for(self._url)
+        self._client = open_client(self._url, self._proxy, timeout=_FETCH_SECONDS, headers=_HEADERS)
         self._refresh = refresh
         self._floor = floor
         self._asked = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
-        self._client: httpx.AsyncClient | None = None
-
-    async def __aenter__(self) -> Self:
-        """Open the client; the first token fetches."""
-        self._client = httpx.AsyncClient(timeout=_FETCH_SECONDS, follow_redirects=False)
-        return self
 
     async def __aexit__(self, *error: object) -> None:
         """Close the client."""
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
-        if self._client is not None:
-            await self._client.aclose()
+        await self._client.aclose()
 
     async def find(self, kid: str | None, algorithm: str) -> Key | None:
-        """Give the key; Unavailable where the URL has never answered."""
+        """Give the key, at once where one may fit; Unavailable where the URL has never answered."""
         found = await super().find(kid, algorithm)
-        age = time.monotonic() - self._asked
-        # A key without a name may be the one that is named, unless there is one of that name by now.
-        if found is not None and kid in (None, found.kid):
-            if age > self._refresh:
-                self._fetch()
-            return found
-        if age > self._floor or (self._fetching is not None and not self._fetching.done()):
-            # Another's request may go away meanwhile: the fetch is everybody's.
-            await asyncio.shield(self._fetch())
+        if found is None:
+            await self._fetched()
             found = await super().find(kid, algorithm)
+        elif time.monotonic() - self._asked > self._refresh:
+            self._fetch()
         if not self._keys:
             raise Unavailable
         return found
+
+    async def instead_of(self, key: Key, kid: str | None, algorithm: str) -> Key | None:
+        """Give the key that has come since, unless `key` was found by its name: one without a name may be anybody's."""
+        if kid is not None and kid == key.kid:
+            return None
+        await self._fetched()
+        found = await super().find(kid, algorithm)
+        return found if found is not key else None
+
+    async def _fetched(self) -> None:
+        """Wait for what the URL says now, unless it was asked a moment ago."""
+        fetching = self._fetching is not None and not self._fetching.done()
+        if fetching or time.monotonic() - self._asked > self._floor:
+            # Another's request may go away meanwhile: the fetch is everybody's.
+            await asyncio.shield(self._fetch())
 
     def _fetch(self) -> "asyncio.Task[None]":
         if self._fetching is None or self._fetching.done():
@@ -114,16 +131,18 @@ class FetchedKeys(Keys):
             async with asyncio.timeout(_FETCH_SECONDS):
                 keys = await asyncio.to_thread(parse_jwks, await self._read())
         except (httpx.HTTPError, OSError, ValueError) as error:
-            log.warning("jwks_unavailable", error=type(error).__name__)
+            proxy = self._proxy.variable if self._proxy else None
+            log.warning("jwks_unavailable", error=type(error).__name__, proxy=proxy)
         else:
             self._keys = keys
 
     async def _read(self) -> bytes:
-        assert self._client is not None
         content = b""
-        async with self._client.stream("GET", self._url, headers={"accept": "application/json"}) as answer:
+        async with self._client.stream("GET", self._url) as answer:
             answer.raise_for_status()
-            async for chunk in answer.aiter_bytes():
+            if answer.headers.get("content-encoding", "identity") != "identity":
+                raise ValueError("the key set is compressed, though that was not asked for")
+            async for chunk in answer.aiter_raw():
                 content += chunk
                 if len(content) > _MAX_BYTES:
                     raise ValueError("the key set is too large")
