@@ -375,4 +375,6 @@ def _shown(value: object) -> str:
         return ",".join(map(str, sorted(value)))
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
     return "" if value is None else str(value)

@@ -13,10 +13,9 @@ import pytest
 from algoplatform import __version__
 from algoplatform.storage.schema import HEAD
 from tests.cli.conftest import Call
-from tests.support.images import register
+from tests.support.images import records, register
 from tests.support.owners import ask, wait_until
 from tests.support.postgres import Postgres, execute
-from tests.support.tables import cells
 
 MIGRATION_LOCK = 4_715_962_001
 
@@ -34,16 +33,35 @@ async def test_no_command(cli: Call) -> None:
     assert (unknown.exit_code, "No such command" in unknown.output) == (2, True)
 
 
-async def test_search(reached: Call, client: httpx.AsyncClient) -> None:
-    """A table of what was found, ids whole, however narrow the terminal."""
+async def test_search(reached: Call, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line for each image: its name and, as there is room, what else there is to know of it."""
     image_id = await register(client, "algo/posterize", factory="易华录", algoName="[bold]抽帧[/x]")
     await register(client, "algo/other")
-    result = await reached("search", "POSTERIZE")
-    assert result.exit_code == 0, result.output
-    assert max(map(len, result.output.splitlines())) <= 80
-    [_, found] = cells(result.output)
-    assert found == ["algo/posterize:1.0", "易华录", "[bold]抽帧[/x]", "1", "", image_id]
-    assert image_id in result.output
+    for columns in ("", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        result = await reached("search", "POSTERIZE")
+        assert (result.exit_code, result.stderr) == (0, "")
+        [header, found] = [line.split() for line in result.output.splitlines()]
+        assert header[:5] == ["镜像", "算法名称", "厂商", "类别", "imageId"]
+        assert found[:5] == ["algo/posterize:1.0", "[bold]抽帧[/x]", "易华录", "1", image_id]
+
+
+async def test_search_finds_nothing(reached: Call) -> None:
+    """Nothing found is told to people, and is an empty list to programs."""
+    result = await reached("search", "none")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "没有找到镜像\n")
+    result = await reached("search", "none", "--json")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "[]\n", "")
+
+
+async def test_search_for_programs(reached: Call, client: httpx.AsyncClient) -> None:
+    """--json gives the records as the service does, whole and in its order."""
+    await register(client, "algo/b", algoDesc="两\n行")
+    await register(client, "algo/a", dependencyServiceId="algo/b:1.0")
+    result = await reached("search", "--json")
+    assert json.loads(result.stdout) == await records(client)
+    assert [list(record) for record in json.loads(result.stdout)] == [list(record) for record in await records(client)]
+    assert "两" in result.stdout
 
 
 async def test_search_refused(reached: Call) -> None:
@@ -64,6 +82,12 @@ async def test_check(reached: Call, client: httpx.AsyncClient) -> None:
     for part in ("algo/a:1.0", "imagePorts", "208", "30000"):
         assert part in broken.output
     assert "algo/b" not in broken.output
+    listed = await reached("check", "--json", NODE_PORT_RANGE="30000-30500")
+    [fault] = json.loads(listed.stdout)
+    assert (listed.exit_code, fault["image"], fault["field"], fault["code"]) == (1, "algo/a:1.0", "imagePorts", "208")
+    assert "32000" in fault["message"]
+    fine = await reached("check", "--json")
+    assert (fine.exit_code, fine.stdout) == (0, "[]\n")
 
 
 async def test_openapi_needs_no_database(cli: Call) -> None:
@@ -80,7 +104,21 @@ async def test_settings(cli: Call) -> None:
     result = await cli("settings", DATABASE_URL="postgresql://u:hunter2@db/x", NODE_PORT_RANGE="31000-31999")
     assert result.exit_code == 0
     assert "hunter2" not in result.output
-    assert "31000-31999" in result.output
+    assert "ALGOPLATFORM_NODE_PORT_RANGE=31000-31999\n" in result.output
+    assert "（默认值：30000-32767）" in result.output
+    listed = await cli("settings", "--json", JWKS_URL="https://u:hunter2@id.example/keys")
+    rows = {row["name"]: row for row in json.loads(listed.stdout)}
+    assert rows["ALGOPLATFORM_JWKS_URL"]["value"] == "https://***@id.example/keys"
+    assert rows["ALGOPLATFORM_PORT"]["default"] == "8000"
+    assert all(row["description"] for row in rows.values())
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+async def test_settings_on_terminals(cli: Call, columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a setting is for keeps to the terminal's width."""
+    monkeypatch.setenv("COLUMNS", columns)
+    purposes = [line for line in (await cli("settings")).output.splitlines() if line.startswith(" ")]
+    assert 40 < max(map(len, purposes)) <= int(columns)
 
 
 @pytest.mark.parametrize("command", [["settings"], ["openapi"], ["search"], ["check"], ["serve"], ["migrate"]])
@@ -92,7 +130,7 @@ async def test_wrong_setting(cli: Call, command: list[str]) -> None:
     assert result.output.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [["settings"], ["openapi"], ["search"], ["check"], ["migrate"]])
+@pytest.mark.parametrize("command", [["settings"], ["openapi"], ["search", "--json"], ["check"], ["migrate"]])
 async def test_service_link(cli: Call, database_url: str, command: list[str]) -> None:
     """A port that Kubernetes set for a Service is ignored, in one line on stderr; the command works."""
     result = await cli(*command, PORT="tcp://10.96.12.7:8000", DATABASE_URL=database_url)

@@ -61,6 +61,7 @@ async def test_export_nowhere(reached: Call, tmp_path: Path, path: str) -> None:
     """Where no file can be written, one line says so."""
     result = await reached("export", str(tmp_path / path))
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
+    assert result.output.startswith(f"{(tmp_path / path).resolve()}：")
     assert names(tmp_path) == []
 
 
@@ -139,6 +140,24 @@ async def test_import_of_no_records(reached: Call, tmp_path: Path, content: str)
     """A file that is none is refused in one line."""
     result = await reached("import", written(tmp_path / "in.json", content))
     assert (result.exit_code, result.stderr.count("\n"), result.stderr[:3]) == (1, 1, "-1：")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xfe{", b"\x00", b"[1]", b"PK\x03\x04", b"[" * 100000])
+async def test_import_of_something_else(reached: Call, tmp_path: Path, content: bytes) -> None:
+    """Whatever a file holds, there is no traceback."""
+    (tmp_path / "in.json").write_bytes(content)
+    result = await reached("import", str(tmp_path / "in.json"))
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", [["import"], ["serve", "--sample"]])
+async def test_folder_in_the_place_of_a_file(cli: Call, tmp_path: Path, command: list[str]) -> None:
+    """A folder is told as one before anything is opened."""
+    result = await cli(*command, str(tmp_path))
+    told = re.sub(r"[\s│]+", " ", result.output)
+    assert (result.exit_code, "is a directory" in told) == (2, True)
 
 
 async def test_import_of_no_file(cli: Call, tmp_path: Path) -> None:

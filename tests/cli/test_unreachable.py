@@ -1,11 +1,16 @@
 """What is not there, or is something else: exit code 2 or 1, one clear line, never a traceback."""
 
+import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
+from typer.testing import Result
 
+from algoplatform.cli import remote
 from tests.cli.conftest import Call
 from tests.support.owners import ask
 from tests.support.postgres import Postgres, execute
@@ -45,11 +50,140 @@ async def test_nobody_listens(cli: Call, command: list[str]) -> None:
     assert_not_written()
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:1", "http://[::1", "ftp://127.0.0.1", "http://"])
+NO_ADDRESSES = [
+    "127.0.0.1:1",
+    "localhost",
+    "http://[::1",
+    "ftp://user:hunter2@127.0.0.1",
+    "http://",
+    "http:127.0.0.1",
+    "http://user:hunter2/x@127.0.0.1",
+    "http://127.0.0.1:hunter2",
+    "http://127.0.0.1:99999",
+    "http://127.0.0.1\n:1",
+    "http://…",
+    "\udcff",
+]
+
+
+@pytest.mark.parametrize("url", NO_ADDRESSES)
 async def test_no_address(cli: Call, url: str) -> None:
     """What is no address of a service is told as such."""
-    result = await cli("search", "--url", url)
+    for command in COMMANDS:
+        result = await cli(*command, "--url", url)
+        assert (result.exit_code, result.output) == (2, "--url须为服务的地址，如http://127.0.0.1:8000\n")
+    assert_not_written()
+
+
+def one_line(result: Result) -> str:
+    """Give the one line that a command which cannot do its work prints."""
     assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+    assert "Traceback" not in result.output
+    assert "hunter2" not in result.output
+    line: str = result.output
+    return line
+
+
+async def test_secure_address_of_a_plain_service(cli: Call) -> None:
+    """https:// to a port that speaks HTTP, and http:// to one that speaks TLS, are told as such."""
+    refusing = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    alert = b"\x15\x03\x01\x00\x02\x02\x46"
+    async with at_once(refusing) as plain, at_once(alert) as secure, at_once(b"") as silent:
+        for command in COMMANDS:
+            assert "请改用http://" in one_line(await cli(*command, "--url", plain.replace("http", "https")))
+            assert "请改用https://" in one_line(await cli(*command, "--url", secure))
+        assert "请改用https://" in one_line(await cli("search", "--url", silent))
+    assert_not_written()
+
+
+@asynccontextmanager
+async def at_once(answer: bytes) -> AsyncIterator[str]:
+    """Answer before a request is whole."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(answer)
+        with suppress(ConnectionError):
+            await writer.drain()
+            if answer:
+                await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("location", ["https://user:hunter2@id.example/login?back=hunter2", "//["])
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
+async def test_redirect(cli: Call, status: str, location: str) -> None:
+    """A token is not shown to wherever an answer points; it is told where that is."""
+    answer = f"HTTP/1.1 {status}\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode()
+    async with answering(answer) as url:
+        for command in COMMANDS:
+            line = one_line(await cli(*command, "--url", url, TOKEN="hunter2"))
+            assert "要求转到" in line
+            assert not location.startswith("https") or "https://***@id.example/login?***" in line
+    assert_not_written()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br"])
+async def test_compressed_answer(cli: Call, encoding: str) -> None:
+    """What is compressed, though that was not allowed, is not unpacked."""
+    for more in ("", "\r\ncontent-disposition: attachment"):
+        async with answering(page("x", kind=f"application/json\r\ncontent-encoding: {encoding}{more}")) as url:
+            for command in COMMANDS:
+                assert "被压缩" in one_line(await cli(*command, "--url", url))
+    assert_not_written()
+
+
+async def test_endless_answer(cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that does not end is read no further than an honest one is long."""
+    monkeypatch.setattr(remote, "_MAX_BYTES", 1 << 20)
+    async with answering(page(" " * (2 << 20))) as url:
+        for command in COMMANDS:
+            assert "的答复超过1MiB" in one_line(await cli(*command, "--url", url))
+    assert_not_written()
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks5://u:hunter2@127.0.0.1:1", "socks4://127.0.0.1:1", "socks://x", "…", "http://x:y"]
+)
+@pytest.mark.parametrize("exempt", ["::1/128", "fd07::/64,[::1]", "10.0.0.0/8"])
+async def test_proxies_are_not_for_loopback(
+    cli: Call, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, proxy: str, exempt: str
+) -> None:
+    """A service on this machine is reached without a proxy; elsewhere one that cannot be used is told by its variable."""
+    for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    monkeypatch.setenv("NO_PROXY", exempt)
+    for url in (str(client.base_url), str(client.base_url).replace("127.0.0.1", "localhost")):
+        result = await cli("search", "--url", url, TOKEN="abc\n")
+        assert result.exit_code == 0, result.output
+    assert one_line(await cli("search", "--url", "http://registry.example")).startswith("HTTP_PROXY: ")
+    assert one_line(await cli("search", "--url", "https://registry.example")).startswith("HTTPS_PROXY: ")
+
+
+async def test_proxy_that_is_away(cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy where nobody listens is named by its variable, for it is not the service that is away."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter2@127.0.0.1:{free_port()}")
+    for url in ("https://registry.example", "https://user:hunter2@registry.example"):
+        line = one_line(await cli("search", "--url", url))
+        assert line == "服务无法访问：Connection refused（经由环境变量HTTPS_PROXY所设的代理）\n"
+
+
+async def test_address_of_the_images(cli: Call, client: httpx.AsyncClient) -> None:
+    """The address that `serve` greets with is taken, too."""
+    for path in ("/", "/algoPlatform", "/algoPlatform/images", "/algoPlatform/images/", "?a=b#c"):
+        result = await cli("search", "--url", f" {str(client.base_url).rstrip('/')}{path} ")
+        assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("value", ["hunter2\nhunter2", "hunter2 x", "hunter2é", "hunter2\udce9", "Bearer hunter2"])
+async def test_token_that_is_none(cli: Call, value: str) -> None:
+    """A token that no header can hold is told by its setting, and not shown."""
+    for command in COMMANDS:
+        result = await cli(*command, "--url", "http://127.0.0.1:1", TOKEN=value)
+        assert one_line(result).startswith("ALGOPLATFORM_TOKEN: ")
 
 
 @pytest.mark.parametrize(
@@ -59,6 +193,14 @@ async def test_no_address(cli: Call, url: str) -> None:
         page("{}"),
         page("[]"),
         page("null"),
+        page("[" * 100000),
+        page('{"status":"0"}'),
+        page('{"status":"0","res":null,"msg":"?"}'),
+        page('{"status":"0","res":{"data":null},"msg":"?"}'),
+        page('{"status":"0","res":{"data":[1],"created":"1"},"msg":"?"}'),
+        page('{"status":"0","res":{"data":[{"imageName":"a"}],"created":1},"msg":"?"}'),
+        page('{"status":"202","res":null,"msg":5}', "422 Unprocessable"),
+        page('{"code":"0","detail":"?"}', "400 Bad Request", "application/problem+json"),
         page('{"status":"0","res":{"data":1'),
         page("Bad gateway", "502 Bad Gateway", "text/plain"),
         page('{"code":"no such","detail":"?"}', "400 Bad Request", "application/problem+json"),

@@ -4,7 +4,9 @@ import asyncio
 import json
 import logging
 import os
+import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +22,8 @@ from algoplatform import __version__
 from algoplatform import settings as configuration
 from algoplatform.api import auth
 from algoplatform.api.app import create_app
-from algoplatform.cli import serving, tables
-from algoplatform.cli.registries import Unreachable, open_registry
+from algoplatform.cli import listing, serving, tables
+from algoplatform.cli.registries import LIMIT, Unreachable, open_registry
 from algoplatform.domain.errors import AlgoplatformError, FileRefused, Unavailable
 from algoplatform.domain.image import Rules, check
 from algoplatform.domain.record_file import read_records
@@ -41,6 +43,8 @@ errors = Console(stderr=True)
 
 Url = Annotated[str | None, typer.Option("--url", help="服务地址，如http://127.0.0.1:8000；不填则直接使用数据库")]
 
+AsJson = Annotated[bool, typer.Option("--json", help="输出JSON，供程序读取")]
+
 
 @app.callback(invoke_without_command=True)
 def main(version: Annotated[bool, typer.Option("--version", help="显示版本")] = False) -> None:
@@ -57,7 +61,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="监听地址")] = None,
     port: Annotated[int | None, typer.Option(help="监听端口，0为任意空闲端口")] = None,
     workers: Annotated[int | None, typer.Option(help="工作进程数")] = None,
-    sample: Annotated[Path | None, typer.Option(help="登记处为空时，先导入此文件", exists=True)] = None,
+    sample: Annotated[Path | None, typer.Option(help="登记处为空时，先导入此文件", exists=True, dir_okay=False)] = None,
 ) -> None:
     """启动服务；没有设置ALGOPLATFORM_DATABASE_URL时，自带一个PostgreSQL。"""
     given = {"host": host, "port": port, "workers": workers}
@@ -111,28 +115,28 @@ def import_(
 
 
 @app.command()
-def search(text: Annotated[str, typer.Argument(help="搜索条件")] = "", url: Url = None) -> None:
-    """查询镜像，最多1000个。"""
+def search(
+    text: Annotated[str, typer.Argument(help="搜索条件")] = "", url: Url = None, as_json: AsJson = False
+) -> None:
+    """查询镜像，最多1000个；终端越宽，列出的内容越多。"""
     with _told():
         found = _run(url, lambda registry: registry.search(text))
-    rows = [
-        (f"{record['imageName']}:{record['imageTag']}", *(record[name] for name in _COLUMNS.values()))
-        for record in found
-    ]
-    console.print(tables.table(("镜像", *_COLUMNS), rows))
-
-
-_COLUMNS = {
-    "厂商": "factory",
-    "算法名称": "algoName",
-    "类别": "algoType",
-    "依赖": "dependencyServiceId",
-    "imageId": "imageId",
-}
+    if as_json:
+        _print_json(found)
+        return
+    if not found:
+        _say("没有找到镜像")
+        return
+    header, *rows = listing.lines(found, listing.terminal_width())
+    _print(header, "bold")
+    for row in rows:
+        _print(row)
+    if len(found) == LIMIT:
+        _say(f"只列出前{LIMIT}个，请缩小搜索条件")
 
 
 @app.command(name="check")
-def check_(url: Url = None) -> None:
+def check_(url: Url = None, as_json: AsJson = False) -> None:
     """列出不再符合现行规则的镜像。"""
     records, rows = 0, []
     with _told(), tempfile.TemporaryFile() as file:
@@ -143,10 +147,14 @@ def check_(url: Url = None) -> None:
             records += 1
             name = f"{data['imageName']}:{data['imageTag']}"
             rows += [(name, fault.field, fault.code, fault.message) for fault in check(data, rules).faults]
-    if rows:
+    if as_json:
+        _print_json([dict(zip(("image", "field", "code", "message"), row, strict=True)) for row in rows])
+    elif rows:
         console.print(tables.table(("镜像", "字段", "状态码", "错误"), rows))
+    if rows:
         raise typer.Exit(1)
-    console.print(f"{records}个镜像全部符合规则")
+    if not as_json:
+        console.print(f"{records}个镜像全部符合规则")
 
 
 @app.command()
@@ -158,11 +166,27 @@ def openapi() -> None:
 
 
 @app.command()
-def settings() -> None:
-    """列出全部配置项。"""
+def settings(as_json: AsJson = False) -> None:
+    """列出全部配置项：当前值、用途、默认值。"""
     with _told():
         rows = configuration.describe(_settings())
-    console.print(tables.table(("环境变量", "当前值", "默认值", "说明"), rows))
+    if as_json:
+        _print_json([dict(zip(("name", "value", "default", "description"), row, strict=True)) for row in rows])
+        return
+    width = listing.terminal_width() or sys.maxsize
+    for name, value, default, purpose in rows:
+        _print(f"{name}={value}", "bold")
+        told = purpose if value == default else f"{purpose}（默认值：{default or '无'}）"
+        for line in textwrap.wrap(told, width - 4):
+            _print(f"    {line}")
+
+
+def _print(line: str, style: str | None = None) -> None:
+    console.print(tables.visible(line), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 @contextmanager
@@ -178,7 +202,7 @@ def _told() -> Iterator[None]:
     except AlgoplatformError as error:
         _fail(f"{error.code}：{error}", 1)
     except Unreachable as error:
-        _fail(f"服务无法访问：{error}")
+        _fail(str(error))
     except (
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
@@ -190,6 +214,8 @@ def _told() -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}：{error.strerror}"
     return str(error).partition("\n")[0] or type(error).__name__
 
 
@@ -199,7 +225,7 @@ def _fail(message: str, code: int = 2) -> NoReturn:
 
 
 def _say(message: str, style: str | None = None) -> None:
-    errors.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
+    errors.print(tables.visible(message), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def _run(url: str | None, use: Any) -> Any:
@@ -230,10 +256,18 @@ def _whole(file: Path) -> Iterator[BinaryIO]:
         return
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        with part.open("xb") as target:
+        with _create(part, file) as target:
             yield target
             target.flush()
             os.fsync(target.fileno())
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _create(part: Path, file: Path) -> BinaryIO:
+    try:
+        return part.open("xb")
+    except OSError as error:
+        # The file that was asked for, not the one beside it, is what tells somebody what is wrong.
+        raise OSError(error.errno, error.strerror, str(file)) from None

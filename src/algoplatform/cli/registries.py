@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 from algoplatform.domain.access import OPERATOR
 from algoplatform.domain.search import Conditions, check_conditions
@@ -13,6 +13,8 @@ from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
 
 Advance = Callable[[int], None]
+# Images that a search gives at most: as many as the service puts on one page.
+LIMIT: Final = 1000
 
 
 class Unreachable(Exception):
@@ -54,7 +56,7 @@ class Local:
         conditions = check_conditions({"searchCondition": text})
         async with self._runtime.database.connection() as connection:
             return [
-                json.loads(record) for record in await self._runtime.search.records(connection, conditions, limit=1000)
+                json.loads(record) for record in await self._runtime.search.records(connection, conditions, limit=LIMIT)
             ]
 
     async def export(self, file: BinaryIO) -> None:

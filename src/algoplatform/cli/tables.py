@@ -9,7 +9,7 @@ from rich.text import Text
 from algoplatform.domain.errors import FileRefused
 
 # These are short, and useless in pieces.
-_WHOLE: Final = frozenset({"字段", "状态码", "类别", "imageId"})
+_WHOLE: Final = frozenset({"字段", "状态码"})
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
@@ -31,7 +31,10 @@ def faults_of(error: FileRefused) -> Table:
     return shown
 
 
+def visible(text: str) -> str:
+    """Escape what does not print: nothing that is shown may steer the terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def _cell(value: object) -> Text:
-    # A value is neither rich's markup nor may it steer the terminal.
-    text = "" if value is None else str(value)
-    return Text("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text))
+    return Text("" if value is None else visible(str(value)))

@@ -1,0 +1,98 @@
+"""Lists images, a line each: names are whole, and the terminal's width decides how much else there is room for."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rich.cells import cell_len, set_cell_size
+
+from algoplatform.cli.tables import visible
+
+_GAP: Final = "  "
+_NARROWEST: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column, and the width to which its values may be cut where the terminal is narrow; None where they are useless cut."""
+
+    header: str
+    field: str
+    cut: int | None = None
+
+
+# By worth: the first for which there is no room goes, and later ones that are narrow enough stay.
+_COLUMNS: Final = (
+    Column("算法名称", "algoName", 24),
+    Column("厂商", "factory", 16),
+    Column("类别", "algoType"),
+    Column("imageId", "imageId"),
+    Column("依赖", "dependencyServiceId", 40),
+    Column("可用", "useableFlag"),
+    Column("事件类型", "eventType"),
+    Column("端口", "imagePorts", 30),
+    Column("描述", "algoDesc", 40),
+)
+
+
+def terminal_width() -> int | None:
+    """Tell the width of the terminal, or what COLUMNS says; None where a program reads."""
+    if not os.environ.get("COLUMNS") and not sys.stdout.isatty():
+        return None
+    return max(shutil.get_terminal_size().columns, _NARROWEST)
+
+
+def lines(records: Sequence[Mapping[str, Any]], width: int | None) -> Iterator[str]:
+    """Lay out the header and a line for each image; a name that is wider than most of the terminal has a line of its own."""
+    names = [visible(f"{record['imageName']}:{record['imageTag']}") for record in records]
+    most = None if width is None else width * 5 // 8
+    first = max((cell_len(name) for name in ("镜像", *names) if most is None or cell_len(name) <= most), default=0)
+    columns = _chosen(records, None if width is None else width - first)
+    yield _line(["镜像", *(column.header for column, _ in columns)], first, columns)
+    for name, record in zip(names, records, strict=True):
+        values = [_value(record, column) for column, _ in columns]
+        if cell_len(name) > first:
+            yield name
+            name = ""
+        if name or any(values):
+            yield _line([name, *values], first, columns)
+
+
+def _chosen(records: Sequence[Mapping[str, Any]], room: int | None) -> list[tuple[Column, int]]:
+    """Choose the columns that fit into the room beside the names, with their widths."""
+    whole = {column: _width(records, column) for column in _COLUMNS}
+    if room is None:
+        return list(whole.items())
+    chosen: dict[Column, int] = {}
+    for column, natural in whole.items():
+        width = min(natural, max(column.cut or natural, cell_len(column.header)))
+        if width + len(_GAP) <= room:
+            chosen[column] = width
+            room -= width + len(_GAP)
+    for column, width in chosen.items():
+        more = min(whole[column] - width, room)
+        chosen[column] += more
+        room -= more
+    return list(chosen.items())
+
+
+def _width(records: Sequence[Mapping[str, Any]], column: Column) -> int:
+    return max(cell_len(text) for text in (column.header, *(_value(record, column) for record in records)))
+
+
+def _value(record: Mapping[str, Any], column: Column) -> str:
+    value = record.get(column.field)
+    return "" if value is None else visible(str(value))
+
+
+def _line(texts: Sequence[str], first: int, columns: Sequence[tuple[Column, int]]) -> str:
+    widths = [first, *(width for _, width in columns)]
+    return _GAP.join(map(_fitted, texts, widths)).rstrip()
+
+
+def _fitted(text: str, width: int) -> str:
+    """Pad a text, or cut it, to cells: a Chinese character takes two."""
+    return set_cell_size(text, width) if cell_len(text) <= width else f"{set_cell_size(text, width - 1)}…"
