@@ -8,7 +8,7 @@ from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from algoplatform.settings import load
-from algoplatform.storage.database import libpq_dsn
+from algoplatform.storage.dsn import connect_options
 from algoplatform.storage.tables import metadata
 
 MIGRATION_LOCK = 4_715_962_001
@@ -42,10 +42,10 @@ def migrate(connection: Connection) -> None:
 
 async def main() -> None:
     """Connect as the service does, so that one form of address serves both."""
-    address = libpq_dsn(dsn())
+    options = connect_options(dsn(), SESSION)
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: asyncpg.connect(address, server_settings=SESSION),
+        async_creator=lambda: asyncpg.connect(**options),
         poolclass=pool.NullPool,
     )
     try:

@@ -15,7 +15,7 @@ from uuid import uuid4
 import asyncpg
 import httpx
 
-from algoplatform.storage.database import libpq_dsn
+from algoplatform.storage.dsn import connect_options
 from tests.support.images import IMAGES, minimal
 
 FILE = 30
@@ -76,7 +76,7 @@ class Writers:
 
     async def judge(self, dsn: str) -> Verdict:
         """Hold what the database has against what was acknowledged."""
-        connection = await asyncpg.connect(libpq_dsn(dsn))
+        connection = await asyncpg.connect(**connect_options(dsn, {}))
         try:
             states = Counter({row["mark"]: row["states"] for row in await connection.fetch(_STATES)})
         finally:

@@ -78,6 +78,11 @@ def served(*arguments: str, **settings: str) -> Iterator[Service]:
 
 def refused(*arguments: str, **settings: str) -> tuple[int, str]:
     """Run a `serve` that should not come up; give its exit code and what it says."""
-    command = [sys.executable, "-m", "algoplatform", "serve", *arguments]
+    return told("serve", *arguments, **settings)
+
+
+def told(*arguments: str, **settings: str) -> tuple[int, str]:
+    """Run a command; give its exit code and what it says."""
+    command = [sys.executable, "-m", "algoplatform", *arguments]
     done = subprocess.run(command, env=environment(**settings), capture_output=True, encoding="utf-8", timeout=_SECONDS)
     return done.returncode, done.stdout + done.stderr

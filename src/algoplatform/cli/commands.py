@@ -29,7 +29,6 @@ from algoplatform.domain.image import Rules, check
 from algoplatform.domain.record_file import read_records
 from algoplatform.runtime import NotReady
 from algoplatform.settings import SettingsError
-from algoplatform.storage.database import libpq_dsn
 from algoplatform.storage.embedded import EmbeddedPostgresError
 from algoplatform.storage.schema import HEAD, MigrationFailed
 
@@ -81,7 +80,7 @@ def migrate() -> None:
             raise SettingsError("ALGOPLATFORM_DATABASE_URL未设置；自带的PostgreSQL在serve启动时自动升级")
         from algoplatform.storage import migrations  # takes long to load, and only this command needs it
 
-        migrations.upgrade(libpq_dsn(settings.database_url.get_secret_value()))
+        migrations.upgrade(settings.database_url.get_secret_value())
     console.print(f"数据库结构版本：{HEAD}")
 
 

@@ -12,6 +12,7 @@ import asyncpg
 import structlog
 
 from algoplatform.domain.errors import Busy, Unavailable
+from algoplatform.storage import dsn
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -34,17 +35,6 @@ _CONTENTION = ("40P01", "55P03")
 # The last is raised where none of several hosts is the primary, and by a connection that has just been told of the
 # server's crash.
 _OF_THE_WAY = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-
-
-def libpq_dsn(url: str) -> str:
-    """Accept SQLAlchemy's spelling of an address beside libpq's: its scheme, and a `host=` for each of several hosts."""
-    address, mark, query = url.replace("postgresql+asyncpg://", "postgresql://", 1).partition("?")
-    parts = query.split("&")
-    hosts = [part.removeprefix("host=") for part in parts if part.startswith("host=")]
-    if len(hosts) > 1:
-        # asyncpg would go to the last one only.
-        parts = [f"host={','.join(hosts)}", *(part for part in parts if not part.startswith("host="))]
-    return address + mark + "&".join(parts)
 
 
 def is_passing(error: BaseException) -> bool:
@@ -103,15 +93,19 @@ class Database:
                 "plan_cache_mode": "force_generic_plan",
             }
         limit = statement_timeout + _GRACE_SECONDS if statement_timeout else None
+        address = dsn.parse(url)
+
+        async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+            dsn.set_socket_options(connection, address)
+
         pool = asyncpg.create_pool(
-            libpq_dsn(url),
+            **address.arguments(session, timeout),
             connection_class=_sessions(limit),
+            init=prepare,
             min_size=0,
             max_size=size,
-            timeout=timeout,
             reset=_no_reset,
             max_inactive_connection_lifetime=_IDLE_SECONDS,
-            server_settings=session,
             statement_cache_size=100 if prepared_statements else 0,
         )
         async with pool:

@@ -24,6 +24,7 @@ from urllib.parse import quote
 import asyncpg
 import structlog
 
+from algoplatform.storage.dsn import connect_options
 from algoplatform.storage.processes import EmbeddedPostgresError, die_with_parent, server_user
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
@@ -58,8 +59,9 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """The address of the database, as libpq and asyncpg read it."""
-        return f"postgresql://{DATABASE}@/{DATABASE}?host={quote(str(self._socket_dir))}&port={_PORT}"
+        """The address of the database, as libpq and asyncpg read it: whole, so that no PG variable is about this server."""
+        where = f"host={quote(str(self._socket_dir))}&password=&target_session_attrs=any&port={_PORT}"
+        return f"postgresql://{DATABASE}@/{DATABASE}?{where}"
 
     @property
     def pid(self) -> int | None:
@@ -268,9 +270,8 @@ class EmbeddedPostgres:
         result: list[Any] = []
 
         async def run() -> None:
-            connection = await asyncpg.connect(
-                user=DATABASE, database="postgres", host=str(self._socket_dir), port=_PORT
-            )
+            address = self.dsn.replace(f"/{DATABASE}?", "/postgres?", 1)
+            connection = await asyncpg.connect(**connect_options(address, {}))
             try:
                 result.extend(await connection.fetch(sql))
             finally:
