@@ -226,6 +226,18 @@ async def test_the_services_own_refusal(cli: Call) -> None:
             assert (result.exit_code, result.output) == (1, "-503：服务暂时不可用，请稍后重试\n")
 
 
+@pytest.mark.parametrize("command", [["search"], ["migrate"]])
+async def test_no_database_there(cli: Call, command: list[str]) -> None:
+    """What is no PostgreSQL, or is not there, is told in one line, whichever command asks."""
+    async with at_once(b"HTTP/1.1 400 Bad Request\r\n\r\n") as plain, at_once(b"") as silent:
+        for address in (plain.removeprefix("http://"), silent.removeprefix("http://"), f"127.0.0.1:{free_port()}"):
+            for query in ("connect_timeout=2&sslmode=disable", "connect_timeout=2"):
+                url = f"postgresql://u:hunter2@{address}/x?{query}"
+                line = one_line(await cli(*command, DATABASE_URL=url))
+                assert line.startswith(("数据库无法连接：", "数据库结构升级失败：")), line
+                assert "sqlalchemy" not in line
+
+
 async def test_database_of_another_name(cli: Call, database_url: str) -> None:
     """A server that knows no such database says so itself, in one line."""
     other = database_url.replace("?", "x?")

@@ -30,7 +30,7 @@ from algoplatform.domain.record_file import read_records
 from algoplatform.runtime import NotReady
 from algoplatform.settings import SettingsError
 from algoplatform.storage.embedded import EmbeddedPostgresError
-from algoplatform.storage.schema import HEAD, MigrationFailed
+from algoplatform.storage.schema import HEAD, MigrationFailed, SchemaUnknown
 
 app = typer.Typer(
     help="算法平台的镜像登记处。配置见 algoplatform settings。",
@@ -208,13 +208,17 @@ def _told() -> Iterator[None]:
         asyncpg.InternalClientError,
     ) as error:
         _fail(f"数据库出错：{_reason(error)}")
-    except (SettingsError, NotReady, MigrationFailed, EmbeddedPostgresError, OSError) as error:
+    except (SettingsError, NotReady, SchemaUnknown, EmbeddedPostgresError, OSError) as error:
         _fail(_reason(error))
+    except MigrationFailed as error:
+        _fail(f"数据库结构升级失败：{_reason(error)}")
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}：{error.strerror}"
+    if isinstance(error, TimeoutError) and not str(error):
+        return "等待超时"
     return str(error).partition("\n")[0] or type(error).__name__
 
 

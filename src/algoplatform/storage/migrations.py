@@ -8,6 +8,7 @@ from alembic.script.revision import ResolutionError
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
+from algoplatform.domain.errors import Unavailable
 from algoplatform.storage.schema import MigrationFailed, SchemaUnknown
 
 _PACKAGED = Path(__file__).parents[1] / "_alembic"
@@ -32,7 +33,10 @@ def upgrade(dsn: str, revision: str = "head") -> None:
             raise SchemaUnknown(error.__cause__.argument) from error
         raise MigrationFailed(str(error)) from error
     except DBAPIError as error:
-        raise MigrationFailed(str(error)) from error
+        # SQLAlchemy's own wording begins with the names of its classes.
+        raise MigrationFailed(str(getattr(error.orig, "driver_exception", error.orig))) from error
+    except OSError as error:
+        raise Unavailable from error
 
 
 def downgrade(dsn: str, revision: str) -> None:
