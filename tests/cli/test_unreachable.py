@@ -217,6 +217,14 @@ async def test_another_service(cli: Call, answer: bytes) -> None:
     assert_not_written()
 
 
+@pytest.mark.parametrize("content", ["[1]", '[{"imageName":"a"}]', "{", "<h1>", '{"res":[]}', ""])
+async def test_export_of_another_service(cli: Call, content: str) -> None:
+    """A download that holds no images is no list of images to check."""
+    async with answering(page(content, kind="application/json\r\ncontent-disposition: attachment")) as url:
+        result = await cli("check", "--url", url)
+    assert (result.exit_code, result.output.count("\n"), result.output[:3]) == (1, 1, "-1："), result.output
+
+
 async def test_the_services_own_refusal(cli: Call) -> None:
     """A failure that is about no record is told in the service's words."""
     problem = '{"code":"-503","detail":"服务暂时不可用，请稍后重试","errors":[]}'

@@ -24,7 +24,7 @@ from algoplatform.api import auth
 from algoplatform.api.app import create_app
 from algoplatform.cli import listing, serving, tables
 from algoplatform.cli.registries import LIMIT, Unreachable, open_registry
-from algoplatform.domain.errors import AlgoplatformError, FileRefused, Unavailable
+from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefused, Unavailable
 from algoplatform.domain.image import Rules, check
 from algoplatform.domain.record_file import read_records
 from algoplatform.runtime import NotReady
@@ -144,7 +144,7 @@ def check_(url: Url = None, as_json: AsJson = False) -> None:
         file.seek(0)
         for _, data in read_records(iter(lambda: file.read(65536), b"")):
             records += 1
-            name = f"{data['imageName']}:{data['imageTag']}"
+            name = _name_of(data)
             rows += [(name, fault.field, fault.code, fault.message) for fault in check(data, rules).faults]
     if as_json:
         _print_json([dict(zip(("image", "field", "code", "message"), row, strict=True)) for row in rows])
@@ -154,6 +154,13 @@ def check_(url: Url = None, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
     if not as_json:
         console.print(f"{records}个镜像全部符合规则")
+
+
+def _name_of(record: Any) -> str:
+    try:
+        return f"{record['imageName']}:{record['imageTag']}"
+    except (TypeError, KeyError):
+        raise BadRequest("导出的内容不是镜像信息") from None
 
 
 @app.command()
