@@ -1,5 +1,6 @@
 """What the framework refuses, in our words; and the form of answer that a client asks for."""
 
+import json
 from typing import Any
 
 import httpx
@@ -47,16 +48,41 @@ async def test_in_both_forms(
 
 
 async def test_more_faults_than_an_answer_holds(client: httpx.AsyncClient) -> None:
-    """Faults of a record for which there is no room are counted, in the message and in the problem's detail."""
+    """Of a record's faults two hundred are listed; the others are counted, in the message and in the problem's detail."""
     body = minimal() | {f"{'k' * 60}{number:04}": 1 for number in range(5000)}
     answer = await client.post(f"{IMAGES}/_register", json=body)
     listed = answer.json()["msg"].count("不是已知字段")
     assert answer.json()["msg"].endswith(f"……另有{5000 - listed}处错误未列出")
     problem = await client.post(f"{IMAGES}/_register", json=body, headers={"accept": PROBLEM})
     errors = problem.json()["errors"]
-    assert 0 < len(errors) < listed < 5000
+    assert len(errors) == listed == 200
     assert problem.json()["detail"].endswith(f"0002不是已知字段……另有{5000 - len(errors)}处错误未列出")
     assert max(len(answer.content), len(problem.content)) <= 256 * 1024
+
+
+async def test_positions_of_faults(client: httpx.AsyncClient) -> None:
+    """A problem tells which item of a list is meant, and nothing where none is; each missing dependency is a fault of its own."""
+    await register(client, "algo/a")
+    body = minimal("algo/b", dependencyServiceId="algo/x:1,algo/b:1.0,algo/a:1.0,algo/y:1")
+    headers = {"accept": PROBLEM}
+    problem = await client.post(f"{IMAGES}/_register", json=body, headers=headers)
+    assert [(entry["field"], entry["position"]) for entry in problem.json()["errors"]] == [
+        ("dependencyServiceId", 1),
+        ("dependencyServiceId", 4),
+    ]
+    assert list(problem.json()["errors"][0]) == ["field", "position", "code", "message"]
+    body |= {"imagePorts": "web:80,web:81", "workingDir": "x", "pvcSize": "x"}
+    problem = await client.post(f"{IMAGES}/_register", json=body, headers=headers)
+    told = [(entry["field"], entry.get("position", "none")) for entry in problem.json()["errors"]]
+    assert told == [
+        ("imagePorts", 2),
+        ("pvcSize", "none"),
+        ("workingDir", "none"),
+        ("dependencyServiceId", 1),
+        ("dependencyServiceId", 4),
+    ]
+    uploaded = await client.post(f"{IMAGES}/_upload", files={"file": json.dumps([body])}, headers=headers)
+    assert list(uploaded.json()["errors"][0]) == ["image", "field", "position", "code", "message"]
 
 
 @pytest.mark.parametrize(

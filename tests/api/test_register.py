@@ -30,7 +30,7 @@ async def test_registered_image_is_found_where_location_points(client: httpx.Asy
     ("fields", "status", "message"),
     [
         ({"imageName": ""}, "221", "imageName不能为空"),
-        ({"imageName": "Algo/A"}, "221", "imageName“Algo/A”的路径第1段“Algo”含有不允许的字符“A”"),
+        ({"imageName": "algo/A"}, "221", "imageName“algo/A”的路径第2段“A”含有不允许的字符“A”"),
         ({"imageTag": None}, "222", "imageTag不能为空"),
         ({"imageTag": "a b"}, "222", "imageTag“a b”含有不允许的字符“ ”"),
         ({"factory": " "}, "202", "factory不能为空"),

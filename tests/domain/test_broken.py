@@ -1,24 +1,30 @@
 """What is read out of records that are wrong, and never out of rubbish."""
 
-from algoplatform.domain.broken import dependencies_of, id_of, identity_of, name_of
+from algoplatform.domain.broken import Readable, id_of, read
 from algoplatform.domain.reference import ImageReference
 from tests.support.images import minimal
 
 
 def test_what_a_broken_record_still_tells() -> None:
     """Name, tag and dependencies are read out of a record that is wrong elsewhere, and out of rubbish never."""
-    data = minimal("algo/a", "1", factory=1, dependencyServiceId="algo/b:1,algo/a:1")
-    assert str(name_of(data)) == "algo/a"
-    assert identity_of(data) == ImageReference.parse("algo/a:1")
-    assert dependencies_of(data) == (ImageReference.parse("algo/b:1"),)
+    said = read(minimal("algo/a", "1", factory=1, dependencyServiceId="algo/a:1,algo/b:1"))
+    assert str(said.name) == "algo/a"
+    assert said.identity == ImageReference.parse("algo/a:1")
+    assert said.dependencies == [(2, ImageReference.parse("algo/b:1"))]
     for rubbish in (None, 1, True, "", "A", "\ud800", [], ["a"] * 300, {}, dict.fromkeys(map(str, range(300)))):
-        assert identity_of(minimal() | {"imageName": rubbish}) is None
-        assert name_of(minimal() | {"imageName": rubbish}) is None
-        assert identity_of(minimal() | {"imageTag": [rubbish]}) is None
-        assert name_of(minimal() | {"imageTag": [rubbish]}) is not None
+        nameless = read(minimal() | {"imageName": rubbish})
+        assert (nameless.name, nameless.identity) == (None, None)
+        tagless = read(minimal() | {"imageTag": [rubbish]})
+        assert (str(tagless.name), tagless.identity) == ("algo/a", None)
         assert id_of(rubbish) is None
-        assert dependencies_of({"dependencyServiceId": rubbish}) == ()
+        assert read({"dependencyServiceId": rubbish}).dependencies == []
     assert id_of("0" * 32) == "0" * 32
-    assert identity_of({}) is None
-    assert dependencies_of({}) == ()
-    assert dependencies_of({"dependencyServiceId": "a:1" + ",b:1" * 1024}) == ()
+    assert read({}) == Readable(None, None, [])
+    assert read({"dependencyServiceId": "a:1" + ",b:1" * 1024}).dependencies == []
+
+
+def test_names_and_tags_are_no_longer_than_their_fields() -> None:
+    """What is too long for its field is not parsed at all."""
+    assert read(minimal("a" * 256)).name is None
+    assert read(minimal("a" * 255, "b" * 129)).identity is None
+    assert read(minimal("a" * 255, "b" * 128)).identity is not None

@@ -1,24 +1,29 @@
 """The rules of a record, one by one: which field, which status, which words."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
+from algoplatform.domain.errors import clip
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.image import (
     RECORD_FIELDS,
     Image,
     Rules,
+    absent_frames,
     check,
     check_registration,
     check_update,
     code_of,
-    dependency_faults,
     exists_fault,
+    identity_fault,
     is_blank,
     label_of,
+    missing_fault,
     missing_faults,
     render,
 )
@@ -124,7 +129,10 @@ def test_free_text_is_stored_as_sent(field: str) -> None:
 
 def test_description_may_hold_tabs_and_newlines() -> None:
     """algoDesc alone has lines."""
-    assert checked(minimal(algoDesc="a\tb\nc")).algo_desc == "a\tb\nc"
+    for text in ("a\tb\nc", "a\r\nb\r\n\r\nc", "\r\n a"):
+        assert checked(minimal(algoDesc=text)).values()["algoDesc"] == text
+    for text, place in (("a\rb", 2), ("a\r\r\nb", 2), ("a\n\rb", 3), ("a\r", 2)):
+        assert faults(minimal(algoDesc=text)) == [("algoDesc", "202", f"algoDesc第{place}个字符是控制字符（U+000D）")]
 
 
 @pytest.mark.parametrize(
@@ -206,9 +214,92 @@ def test_unknown_fields() -> None:
     assert faults(minimal() | {"\ud800": 1}) == [strange]
     assert faults({"\ud800": 1, "zz": 1} | minimal(algoType="0", pics=-1), partial=True) == [
         ("pics", "202", "pics须为0至2147483647的整数"),
-        ("zz", "202", "zz不是已知字段"),
         strange,
+        ("zz", "202", "zz不是已知字段"),
     ]
+    assert faults(minimal() | {"\ud800": None, "a": None, "b": " "}) == []
+
+
+def test_very_many_unknown_fields() -> None:
+    """The first two hundred are told by name, and that there are more; the rest of the record is read all the same."""
+    names = [f"\ud800{number:x}" if number % 2 else f"k{number}" for number in range(50_000)]
+    found = check(dict.fromkeys(names, 1) | minimal(pics="x", factory=""), RULES)
+    first, second, *unknown = [fault.message for fault in found.faults]
+    assert (first, second) == ("factory不能为空", "pics须为整数")
+    assert unknown == [f"{clip(name)}不是已知字段" for name in names[:200]]
+    assert found.more == 49_800
+    assert check(dict.fromkeys(names[:200], 1) | minimal(), RULES).more == 0
+    assert faults(dict.fromkeys(names) | minimal()) == []
+
+
+def test_names_cost_no_more_than_their_number(cost: Callable[[Callable[[], object]], float]) -> None:
+    """Ten times as many names take some ten times as long, however they are written."""
+    for pattern in ("{:x}", "\ud800{:x}"):
+        few, many = ({pattern.format(number): 1 for number in range(count)} for count in (5_000, 50_000))
+        assert cost(partial(check, many, RULES)) < 40 * cost(partial(check, few, RULES)) + 0.01
+
+
+@pytest.mark.parametrize("field", sorted(set(table.STRINGS) - set(table.CHOICES) - {"imageTag", "command", "args"}))
+def test_very_many_faults_of_a_field(field: str) -> None:
+    """Of a field's faults the first twenty are told, and that there are more, in a time that does not grow with them."""
+    found = check(minimal() | {field: ("/" * 255 if field == "imageName" else "," * 4000)}, RULES)
+    assert len(found.faults) <= 21
+    assert found.cut == (len(found.faults) == 21)
+    if found.cut:
+        assert found.faults[-1].message.removesuffix("）").endswith("还有更多错误，只列出前20处")
+        assert found.faults[-1].position is None
+        assert [fault.position for fault in found.faults[:-1]] == [
+            None if field == "imageName" else n + 1 for n in range(20)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "positions"),
+    [
+        ("imagePorts", "a:1,B:2,,a:3", [2, 3, 4]),
+        ("imageMount", "/a,b,/a", [2, 3]),
+        ("config", " /a", [1]),
+        ("hostPath", "/a:/b,/c:/b", [2]),
+        ("subPath", "/a,/b:/c", [1]),
+        ("env", "A:1,1:2", [2]),
+        ("dependencyServiceId", "a:1,b", [2]),
+        ("workingDir", "x", [None]),
+        ("imageName", "A", [None]),
+        ("imageMount", 7, [None]),
+    ],
+)
+def test_positions_of_faults(field: str, value: Any, positions: list[int | None]) -> None:
+    """A fault of one item of a list says which; all others have no position."""
+    assert [fault.position for fault in check(minimal() | {field: value}, RULES).faults] == positions
+
+
+@pytest.mark.parametrize(("wide", "half"), [("，", ","), ("：", ":"), ("；", ","), ("、", ",")])
+@pytest.mark.parametrize(
+    ("field", "value", "item"),
+    [
+        ("imagePorts", "a:1{}b:2", "第1项"),
+        ("imageMount", "/x,/a{}/b", "第2项"),
+        ("config", "/a{} /b", "第1项"),
+        ("hostPath", "/a:/b{}/c:/d", "第1项"),
+        ("subPath", "/a{}/b", "第1项"),
+        ("workingDir", "/a{}/b", ""),
+        ("workingDir", "/a{}", ""),
+        ("dependencyServiceId", "a:1{}b:2", "第1项"),
+    ],
+)
+def test_full_width_separators(field: str, value: str, item: str, wide: str, half: str) -> None:
+    """A full-width separator is told by the half-width character to use, and as the one thing that is wrong."""
+    text = value.format(wide)
+    [(name, code, message)] = faults(minimal() | {field: text})
+    assert (name, code) == (field, table.code_of(field))
+    shown = text.split(",")[-1]
+    assert f"{item}“{shown}”含有全角的“{wide}”，须改用半角的“{half}”" in message
+
+
+def test_full_width_characters_that_separate_nothing() -> None:
+    """Within a folder's name and in the value of a variable they are characters like any other."""
+    for sent in ({"imageMount": "/数据、备份/a，b,/c：d"}, {"env": "A:甲，乙：丙；丁、"}, {"workingDir": "/甲：乙"}):
+        assert faults(minimal() | sent) == []
 
 
 def test_frames_of_self_developed_algorithms() -> None:
@@ -279,15 +370,23 @@ def test_reference_and_dependencies() -> None:
 def test_words_for_what_only_the_registry_knows() -> None:
     """Missing dependencies and a name that is taken have their words and statuses."""
     long = "a" * 100
-    found = dependency_faults([ImageReference.parse("algo/b:1"), ImageReference.parse(f"{long}:1")])
+    found = [missing_fault(2, ImageReference.parse("algo/b:1")), missing_fault(None, ImageReference.parse(f"{long}:1"))]
     assert found == [
-        Fault("dependencyServiceId", Code.DEPENDENCY, f"{ADVICE}（“algo/b:1”未注册）"),
+        Fault("dependencyServiceId", Code.DEPENDENCY, f"{ADVICE}（“algo/b:1”未注册）", 2),
         Fault("dependencyServiceId", Code.DEPENDENCY, f"{ADVICE}（“{'a' * 63}…:1”未注册）"),
     ]
     image = checked(minimal("algo/a", "1", dependencyServiceId="algo/a:1,algo/b:1,algo/c:1"))
-    assert [fault.message for fault in missing_faults(image, [2])] == [f"{ADVICE}（“algo/c:1”未注册）"]
+    [missing] = missing_faults(image, [2])
+    assert (missing.position, missing.message) == (3, f"{ADVICE}（“algo/c:1”未注册）")
     assert exists_fault("algo/a:1") == Fault("imageName", Code.IMAGE_EXISTS, "镜像已注册：algo/a:1")
     assert exists_fault(f"{long}:{long}").message == f"镜像已注册：{'a' * 63}…:{'a' * 63}…"
+
+
+def test_words_for_what_only_the_stored_image_knows() -> None:
+    """A change to a self-developed algorithm leaves absent what must be stored, and never changes name or tag."""
+    assert absent_frames({"algoType": "0", "frameNumber": 1}) == ["frameInterval"]
+    assert absent_frames({"algoType": "1"}) == []
+    assert identity_fault() == Fault("imageName", Code.IDENTITY_CHANGED, "更新不能修改imageName或imageTag")
 
 
 def test_label_of_a_record() -> None:

@@ -1,6 +1,7 @@
 """The streaming reader: where the chunks end makes no difference to what is read or refused."""
 
 import json
+import time
 from collections.abc import Iterator
 from itertools import chain, pairwise
 from typing import Any
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algoplatform.domain.errors import BadRequest
-from algoplatform.domain.record_file import MAX_RECORD, read_records
+from algoplatform.domain.image import INPUTS
+from algoplatform.domain.record_file import FORMS, MAX_RECORD, read_records
 
 RECORD: dict[str, Any] = {
     "imageName": "易华录\ud83d\ude00",
@@ -62,8 +64,8 @@ def test_forms_of_a_file(text: str, records: list[Any]) -> None:
         (b"", "文件为空"),
         (b" \r\n\t", "文件为空"),
         (b"\xef\xbb\xbf", "文件为空"),
-        (b"7", "JSON格式错误：第1个字符"),
-        (b'"a"', "JSON格式错误：第1个字符"),
+        (b"7", f"JSON格式错误：第1个字符；{FORMS}"),
+        (b'"a"', f"JSON格式错误：第1个字符；{FORMS}"),
         (b"[", "JSON格式错误：第2个字符"),
         (b"{", "JSON格式错误：第2个字符"),
         (b"[1", "JSON格式错误：第3个字符"),
@@ -77,9 +79,9 @@ def test_forms_of_a_file(text: str, records: list[Any]) -> None:
         (b'{"a":1', "JSON格式错误：第7个字符"),
         (b'["a', "JSON格式错误：第2个字符"),
         ('["易", {"a":1 "b"}]'.encode(), "JSON格式错误：第14个字符"),
-        (b'{"res":[]}', "文件的res须为JSON对象"),
+        (b'{"res":[]}', f"文件的res须为JSON对象；{FORMS}"),
         (b'{"res":', "JSON格式错误：第8个字符"),
-        (b'{"status":"0","msg":"x"}', "文件中没有res"),
+        (b'{"status":"0","msg":"x"}', f"文件中没有res；{FORMS}"),
         (b'{"status":"0","k":{}}', "文件的res之外还有镜像信息"),
         (b'{"k":{},"res":{}}', "文件的res之外还有镜像信息"),
         (b'{"res":{},"k":{}}', "文件的res之外还有镜像信息"),
@@ -102,6 +104,46 @@ def test_what_is_no_file_of_records(data: bytes, message: str) -> None:
     assert outcome(data) == ("refused", message)
     if len(data) < 100:
         assert outcome(data, *range(len(data))) == ("refused", message)
+
+
+RECORD_ALONE = '{"imageName":"algo/a","imageTag":"1.0","factory":"易"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        RECORD_ALONE,
+        f'{{"status":"0","res":{RECORD_ALONE},"msg":"查询成功"}}',
+        '{"name":1,"pvcSize":null}',
+        '{"imageports" : [] }',
+        f'{{"status":"0","res":{{"data":[{RECORD_ALONE}]}},"msg":"查询成功"}}',
+        f'{{"data":[{RECORD_ALONE}],"total":1}}',
+        f'{{"data": [{",".join([RECORD_ALONE] * 30_000)}]}}',
+    ],
+)
+def test_what_other_operations_answer(text: str) -> None:
+    """One record, and what a search answers, are no such file: one message tells which forms there are."""
+    for cuts in ((), range(len(text.encode()))) if len(text) < 1000 else ((),):
+        kind, message = outcome(text.encode(), *cuts)
+        assert (kind, message.partition("；")[2]) == ("refused", FORMS)
+
+
+def test_fields_names_as_keys() -> None:
+    """A key that is wrong is told as such where a record is behind it."""
+    assert read(b'{"data":{"a":1},"imageName":{"b":2}}') == [("data", {"a": 1}), ("imageName", {"b": 2})]
+
+
+def test_a_long_record_is_decoded_a_few_times() -> None:
+    """A record that comes in many chunks is not decoded anew with each of them."""
+    data = b"[" + json.dumps({f"k{number}": 1 for number in range(70_000)}).encode() + b"]"
+
+    def seconds(*cuts: int) -> float:
+        start = time.process_time()
+        assert len(read(data, *cuts)) == 1
+        return time.process_time() - start
+
+    pieces = range(0, len(data), 4096)
+    assert min(seconds(*pieces) for _ in range(3)) < 15 * min(seconds() for _ in range(3))
 
 
 def test_every_border() -> None:
@@ -151,7 +193,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 FILES = st.lists(JSON, max_size=6) | st.dictionaries(
-    st.text(max_size=4).filter(lambda key: key not in ("res", "status", "msg")), JSON, max_size=6
+    st.text(max_size=4).filter(lambda key: key not in ("res", "status", "msg", "data", *INPUTS)), JSON, max_size=6
 )
 CUTS = st.lists(st.integers(0, 400), max_size=12)
 

@@ -1,6 +1,8 @@
 """Names, tags and references follow the grammar of distribution/reference."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from algoplatform.domain.reference import ImageName, ImageReference, ImageTag
 from tests.support.faults import faults_of
@@ -28,6 +30,13 @@ SEPARATORS = "须以小写字母或数字开头和结尾，其间只能用单个
         ("Harbor.LOCAL/x", None),
         ("10.0.0.1:5000/x", None),
         ("[::1]:5000/algo/x", "algo"),
+        ("[abc]/vse/x", "vse"),
+        ("[abc]:5/vse/x", "vse"),
+        ("[::1]/x", None),
+        ("Docker/docker", None),
+        ("LOCALHOST/x", None),
+        ("My-Registry/algo/x", "algo"),
+        ("my-Registry:5000/algo/x", "algo"),
         ("a" * 255, None),
     ],
 )
@@ -41,8 +50,10 @@ def test_a_name_and_its_namespace(text: str, namespace: str | None) -> None:
     ("text", "faults"),
     [
         ("", ["不能为空"]),
-        ("Algo/x", [f"“Algo/x”的路径第1段“Algo”含有不允许的字符“A”，{ALLOWED}"]),
-        ("LOCALHOST/x", [f"“LOCALHOST/x”的路径第1段“LOCALHOST”含有不允许的字符“L”，{ALLOWED}"]),
+        ("Algo", [f"“Algo”的路径第1段“Algo”含有不允许的字符“A”，{ALLOWED}"]),
+        ("a/Algo/x", [f"“a/Algo/x”的路径第2段“Algo”含有不允许的字符“A”，{ALLOWED}"]),
+        ("Al_go/x", ["“Al_go/x”的仓库地址“Al_go”须为主机名或IP地址，可带“:端口”"]),
+        ("[x]/a", ["“[x]/a”的仓库地址“[x]”须为主机名或IP地址，可带“:端口”"]),
         ("algo/安全帽", [f"“algo/安全帽”的路径第2段“安全帽”含有不允许的字符“安”，{ALLOWED}"]),
         ("algo/x:1.0", [f"“algo/x:1.0”的路径第2段“x:1.0”含有不允许的字符“:”，{ALLOWED}"]),
         ("algo/x ", [f"“algo/x ”的路径第2段“x ”含有不允许的字符“ ”，{ALLOWED}"]),
@@ -66,6 +77,23 @@ def test_a_name_and_its_namespace(text: str, namespace: str | None) -> None:
 )
 def test_what_is_wrong_with_a_name(text: str, faults: list[str]) -> None:
     assert faults_of(ImageName.parse, text) == faults
+
+
+def test_a_name_of_very_many_faults() -> None:
+    """The first twenty are told, and that there are more; a name that is too long is not looked into."""
+    *told, more = faults_of(ImageName.parse, "/" * 200)
+    assert told == [f"“{'/' * 63}…”的路径第{position}段为空" for position in range(1, 21)]
+    assert more == "还有更多错误，只列出前20处"
+    assert faults_of(ImageName.parse, "/" * 4096) == [f"“{'/' * 63}…”长度不能超过255个字符，实际为4096个"]
+
+
+@given(st.text("aA1.:-_[]/", max_size=12))
+def test_a_host_is_never_a_namespace(text: str) -> None:
+    """A namespace is a component that a path may begin with; a host is none."""
+    if not faults_of(ImageName.parse, f"{text}/b/c"):
+        namespace = ImageName(f"{text}/b/c").namespace
+        assert namespace is not None
+        assert not faults_of(ImageName.parse, namespace)
 
 
 @pytest.mark.parametrize("text", ["1.0", "latest", "_x", "A.b-c_d", "x" * 128])
@@ -118,10 +146,10 @@ def test_the_tag_stands_behind_the_last_colon(text: str, name: str, tag: str) ->
         ("algo/x:", ["“algo/x:”的标签名不能为空"]),
         (":1.0", ["“:1.0”的镜像名不能为空"]),
         (
-            "Algo/x",
+            "a/Algo",
             [
-                f"“Algo/x”的镜像名的路径第1段“Algo”含有不允许的字符“A”，{ALLOWED}",
-                "“Algo/x”缺少标签名，须写作“镜像名:标签名”",
+                f"“a/Algo”的镜像名的路径第2段“Algo”含有不允许的字符“A”，{ALLOWED}",
+                "“a/Algo”缺少标签名，须写作“镜像名:标签名”",
             ],
         ),
         (

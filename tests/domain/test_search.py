@@ -160,3 +160,9 @@ def test_what_may_not_be_asked() -> None:
     assert [message for _, _, message in told({"searchCondition": "x" * 4097})] == [
         "searchCondition长度不能超过4096个字符，实际为4097个"
     ]
+
+
+def test_line_breaks_are_compared_alike() -> None:
+    """Text is found however its lines end, and a line break is never what separates the texts of an image."""
+    assert fold("A\r\nÉ\n") == fold("a\ne\u0301\r\n")
+    assert "\n" not in fold("a\r\nb\nc") + fold("é\r\n")

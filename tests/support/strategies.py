@@ -110,7 +110,8 @@ def shell_words() -> SearchStrategy[ShellWords]:
 
 
 def _paths(forbidden: str = "/,:") -> SearchStrategy[str]:
-    segment = st.text(printable(forbidden), max_size=8).filter(lambda text: text != "..")
+    # Full-width separators are characters of a path in some places only.
+    segment = st.text(printable(forbidden + "，：；、"), max_size=8).filter(lambda text: text != "..")
     path = st.lists(segment, min_size=1, max_size=4).map(lambda segments: "/" + "/".join(segments))
     return path.map(str.rstrip).filter(lambda text: ".." not in text.split("/"))
 

@@ -149,10 +149,11 @@ class _SentAs200(_Sent):
 def _envelope(error: AlgoplatformError) -> dict[str, Any]:
     if isinstance(error, FileRefused):
         shown = _fitting(error.record_faults, str)
-        message = FileRefused(error.record_faults[:shown], error.total).message
+        message = FileRefused(error.record_faults[:shown], error.total, at_least=error.at_least).message
     elif error.faults:
         shown = _fitting(error.faults, lambda fault: fault.message)
-        message = "；".join(fault.message for fault in error.faults[:shown]) + unlisted(len(error.faults) - shown)
+        message = "；".join(fault.message for fault in error.faults[:shown])
+        message += unlisted(error.total - shown, at_least=error.at_least)
     else:
         message = error.message
     return {"status": error.code, "res": None, "msg": message}
@@ -160,12 +161,12 @@ def _envelope(error: AlgoplatformError) -> dict[str, Any]:
 
 def _problem(error: AlgoplatformError, status: int) -> dict[str, Any]:
     if isinstance(error, FileRefused):
-        detail = f"文件中有{error.total}处错误，未写入任何数据"
+        detail = f"文件中{'至少' if error.at_least else ''}有{error.total}处错误，未写入任何数据"
         errors = _listed([_entry(item.fault, item.image) for item in error.record_faults])
     else:
         errors = _listed([_entry(fault) for fault in error.faults])
         detail = "；".join(fault.message for fault in error.faults[:3]) or error.message
-        detail += unlisted(len(error.faults) - len(errors))
+        detail += unlisted(error.total - len(errors), at_least=error.at_least)
     return {
         "type": f"urn:algoplatform:status:{error.code}",
         "title": TITLES[error.code],
@@ -176,12 +177,13 @@ def _problem(error: AlgoplatformError, status: int) -> dict[str, Any]:
     }
 
 
-def _entry(fault: Fault, image: str | None = None) -> dict[str, str]:
+def _entry(fault: Fault, image: str | None = None) -> dict[str, Any]:
     named = {} if image is None else {"image": image}
-    return {**named, "field": fault.field, "code": fault.code, "message": fault.message}
+    placed = {} if fault.position is None else {"position": fault.position}
+    return {**named, "field": fault.field, **placed, "code": fault.code, "message": fault.message}
 
 
-def _listed(errors: list[dict[str, str]]) -> list[dict[str, str]]:
+def _listed(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return errors[: _fitting(errors, lambda entry: entry)]
 
 

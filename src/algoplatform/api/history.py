@@ -13,7 +13,7 @@ from algoplatform.api.auth import caller_of
 from algoplatform.api.envelope import success, success_of_many
 from algoplatform.api.handling import PREFIX, TAGS, answered, image_id_of, runtime_of, written
 from algoplatform.api.schemas import check_paging, check_restoration
-from algoplatform.domain.json_text import parse_json
+from algoplatform.catalogue.parsing import parse
 from algoplatform.storage.database import Connection
 from algoplatform.storage.idempotency import Answer
 from algoplatform.storage.revisions import Revision
@@ -39,7 +39,7 @@ async def restore(request: Request) -> Response:
     runtime = runtime_of(request)
     image_id = image_id_of(request)
     content = await wire.read_json_text(request, runtime.settings.max_body_bytes)
-    data: Any = parse_json(content) if content else {}
+    data: Any = await parse(content) if content else {}
     versions = wire.if_match(request)
 
     async def action(connection: Connection) -> Answer:

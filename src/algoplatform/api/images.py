@@ -17,9 +17,9 @@ from algoplatform.api.envelope import success, success_of_many
 from algoplatform.api.handling import PREFIX, TAGS, answered, image_id_of, runtime_of, written
 from algoplatform.api.kept import KeptAnswers
 from algoplatform.api.schemas import check_deletion, check_upload_options
-from algoplatform.api.streams import StreamedRecords, Write
+from algoplatform.api.streams import StreamedRecords, Write, while_connected
+from algoplatform.catalogue.parsing import parse
 from algoplatform.domain.errors import BadRequest
-from algoplatform.domain.json_text import parse_json
 from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions, check_conditions
 from algoplatform.runtime import Runtime
 from algoplatform.storage.database import Connection
@@ -96,7 +96,8 @@ async def _import(request: Request, file: BinaryIO, on_conflict: OnConflict, *, 
         return success("镜像上传成功", orjson.dumps(counts))
 
     digest = await asyncio.to_thread(_digest, file) if "idempotency-key" in request.headers else b""
-    return await written(request, action, digest)
+    async with while_connected(request):
+        return await written(request, action, digest)
 
 
 @router.head("/_search", include_in_schema=False)
@@ -168,7 +169,7 @@ async def _required(request: Request, runtime: Runtime) -> tuple[bytes, Any]:
     content = await wire.read_json_text(request, runtime.settings.max_body_bytes)
     if not content:
         raise BadRequest("请求体不能为空，须为JSON对象")
-    return content, parse_json(content)
+    return content, await parse(content)
 
 
 async def _conditions(request: Request, runtime: Runtime) -> Conditions:
@@ -178,7 +179,7 @@ async def _conditions(request: Request, runtime: Runtime) -> Conditions:
     content = await wire.read_json_text(request, runtime.settings.max_body_bytes)
     if not content:
         return conditions
-    body = parse_json(content)
+    body = await parse(content)
     if not isinstance(body, dict):
         raise BadRequest("请求体须为JSON对象", malformed=False)
     said = {name: value for name, value in body.items() if value is not None}

@@ -9,7 +9,7 @@ from algoplatform.domain import fields
 from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import BadRequest, Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.image import RECORD_FIELDS, is_blank
+from algoplatform.domain.image import RECORD_FIELDS, is_blank, unknown_faults
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, check_positive
 from algoplatform.storage.staging import OnConflict
 
@@ -86,6 +86,7 @@ class ProblemError(BaseModel):
 
     image: str | None = Field(None, description="上传文件中的镜像：imageName与imageTag相连")
     field: str = Field(description="字段名")
+    position: int | None = Field(None, description="列表字段的第几项，从1开始；不指某一项时没有", ge=1)
     code: str = Field(description="状态码")
     message: str = Field(description="错误描述")
 
@@ -108,6 +109,7 @@ def check_deletion(data: Any) -> tuple[str, Caller]:
     if not isinstance(data, dict):
         raise BadRequest("请求体须为JSON对象", malformed=False)
     faults: list[Fault] = []
+    more = 0
     user = data.get("userResult")
     image_id = _read(data, "imageId", "imageId", fields.check_id, faults)
     authority, namespace = 0, ""
@@ -119,18 +121,20 @@ def check_deletion(data: Any) -> tuple[str, Caller]:
         authority = _read(user, "authority", "userResult.authority", fields.check_integer, faults)
         if not is_blank(user.get("namespace")):
             namespace = _read(user, "namespace", "userResult.namespace", fields.check_text, faults)
-        faults += _unknown(user, ("authority", "namespace"), "userResult.")
+        unknown, more = unknown_faults(user, ("authority", "namespace"), "userResult.")
+        faults += unknown
     # A typed client may send a shared class: fields of a record count as unknown only where they hold something.
-    faults += _unknown(data, _DELETION_FIELDS, "")
+    unknown, others = unknown_faults(data, _DELETION_FIELDS)
+    faults += unknown
     if faults:
-        raise Refused(faults)
+        raise Refused(faults, more=more + others)
     return image_id, Caller(authority, frozenset([namespace] if namespace else []))
 
 
 def check_upload_options(query: dict[str, str]) -> tuple[OnConflict, bool]:
     """Read onConflict and dryRun."""
     query = {name: value for name, value in query.items() if not is_blank(value)}
-    faults = _unknown(query, ("onConflict", "dryRun"), "")
+    faults, more = unknown_faults(query, ("onConflict", "dryRun"))
     conflict = query.get("onConflict", OnConflict.UPDATE)
     if conflict not in list(OnConflict):
         faults.append(
@@ -140,7 +144,7 @@ def check_upload_options(query: dict[str, str]) -> tuple[OnConflict, bool]:
     if dry_run is None:
         faults.append(Fault("dryRun", Code.FIELD, f"dryRun须为true或false，不能为“{clip(query['dryRun'])}”"))
     if faults:
-        raise Refused(faults)
+        raise Refused(faults, more=more)
     return OnConflict(conflict), bool(dry_run)
 
 
@@ -151,9 +155,9 @@ def check_paging(query: dict[str, str]) -> tuple[int, int]:
     said |= {name: value for name, value in query.items() if not is_blank(value)}
     page = _read(said, "page", "page", partial(check_positive, limit=fields.MAX_INTEGER), faults)
     page_size = _read(said, "pageSize", "pageSize", partial(check_positive, limit=MAX_REVISIONS), faults)
-    faults += _unknown(said, ("page", "pageSize"), "")
-    if faults:
-        raise Refused(faults)
+    unknown, more = unknown_faults(said, ("page", "pageSize"))
+    if faults or unknown:
+        raise Refused([*faults, *unknown], more=more)
     return page, page_size
 
 
@@ -164,9 +168,9 @@ def check_restoration(data: Any) -> int | None:
     faults: list[Fault] = []
     blank = is_blank(data.get("version"))
     version = None if blank else _read(data, "version", "version", fields.check_integer, faults)
-    faults += _unknown(data, ("version",), "")
-    if faults:
-        raise Refused(faults)
+    unknown, more = unknown_faults(data, ("version",))
+    if faults or unknown:
+        raise Refused([*faults, *unknown], more=more)
     return version
 
 
@@ -192,14 +196,6 @@ def _read(data: dict[str, Any], name: str, label: str, parse: Any, faults: list[
     except Malformed as error:
         faults += [Fault(label, Code.FIELD, f"{label}{sentence}") for sentence in error.faults]
         return None
-
-
-def _unknown(data: dict[str, Any], known: tuple[str, ...], prefix: str) -> list[Fault]:
-    return [
-        Fault(prefix + clip(name), Code.FIELD, f"{prefix}{clip(name)}不是已知字段")
-        for name, value in data.items()
-        if name not in known and not is_blank(value)
-    ]
 
 
 def _answered(name: str, described: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Answers of any length in constant memory: records pass from COPY to the client as they come."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -57,6 +58,27 @@ class StreamedRecords(Response):
         finally:
             gone.cancel()
         await send({"type": "http.response.body", "body": self._tail, "more_body": False})
+
+
+@asynccontextmanager
+async def while_connected(request: Request) -> AsyncIterator[None]:
+    """Run a block that takes long, after the body was read: it is cancelled, as by a timeout, when the client goes away."""
+
+    async def watch() -> None:
+        await _disconnect(request.receive)
+        bound.reschedule(asyncio.get_running_loop().time())
+
+    try:
+        async with asyncio.timeout(None) as bound:
+            watching = asyncio.create_task(watch())
+            try:
+                yield
+            finally:
+                watching.cancel()
+    except TimeoutError:
+        if bound.expired():
+            raise ClientDisconnect from None
+        raise
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from algoplatform.domain.access import AccessPolicy, Caller, covers, refuse_namespace
-from algoplatform.domain.broken import dependencies_of, id_of, identity_of
+from algoplatform.domain.broken import id_of, read
 from algoplatform.domain.errors import ImageInUse, ImageNotFound, Refused, VersionConflict
 from algoplatform.domain.faults import Fault
 from algoplatform.domain.image import (
@@ -19,11 +19,11 @@ from algoplatform.domain.image import (
     absent_frames,
     check_registration,
     check_update,
-    dependency_faults,
     exists_fault,
     frame_fault,
     identity_fault,
     in_field_order,
+    missing_fault,
     missing_faults,
 )
 from algoplatform.domain.reference import ImageReference
@@ -49,7 +49,8 @@ class Images:
         image = checked.image
         if image is None:
             async with self._database.connection() if connection is None else nullcontext(connection) as connection:
-                raise Refused(await _faults_of_new(connection, checked, data))
+                faults = await _faults_of_new(connection, checked, data)
+            raise Refused(faults, more=checked.more, at_least=checked.cut)
         self._access.require(caller, image.image_name.namespace)
         new = Registration(caller, image, uuid4())
         written = await (self._registrar.insert(new) if connection is None else insert_alone(connection, new))
@@ -72,7 +73,8 @@ class Images:
         checked = check_update(data, self._rules)
         image = checked.image
         if image is None:
-            raise Refused(await _faults_of_change(connection, checked, data))
+            faults = await _faults_of_change(connection, checked, data)
+            raise Refused(faults, more=checked.more, at_least=checked.cut)
         # Only an image of this very name is updated, so its namespace is the stored one's.
         self._access.require(caller, image.image_name.namespace)
         assert image.image_id is not None
@@ -121,18 +123,19 @@ async def _faults_of_new(connection: Connection, checked: Checked, data: Any) ->
     """Add to the faults of a registration those that only the registry knows."""
     if not isinstance(data, dict):
         return checked.faults
-    needs, identity = dependencies_of(data), identity_of(data)
-    found = await _found(connection, [*needs, *([identity] if identity else [])])
-    taken = [exists_fault(str(identity))] if identity in found else []
-    return in_field_order([*checked.faults, *_missing(needs, found), *taken])
+    said = read(data)
+    asked = [item for _, item in said.dependencies]
+    found = await _found(connection, [*asked, *([said.identity] if said.identity else [])])
+    taken = [exists_fault(str(said.identity))] if said.identity in found else []
+    return in_field_order([*checked.faults, *_missing(said.dependencies, found), *taken])
 
 
 async def _faults_of_change(connection: Connection, checked: Checked, data: Any) -> list[Fault]:
     """Add to the faults of an update those that only the registry and the image as it is stored know."""
     if not isinstance(data, dict):
         return checked.faults
-    needs, image_id = dependencies_of(data), id_of(data.get("imageId"))
-    missing = _missing(needs, await _found(connection, needs))
+    needs, image_id = read(data).dependencies, id_of(data.get("imageId"))
+    missing = _missing(needs, await _found(connection, [item for _, item in needs]))
     stored = await images.compare(connection, image_id, absent_frames(data)) if image_id else None
     known = {fault.field for fault in checked.faults}
     return in_field_order([*checked.faults, *missing, *(_stored_faults(data, stored, known) if stored else ())])
@@ -142,8 +145,8 @@ async def _found(connection: Connection, references: Sequence[ImageReference]) -
     return await images.find_references(connection, references) if references else set()
 
 
-def _missing(needs: Sequence[ImageReference], found: set[ImageReference]) -> list[Fault]:
-    return dependency_faults(item for item in needs if item not in found)
+def _missing(needs: Sequence[tuple[int, ImageReference]], found: set[ImageReference]) -> list[Fault]:
+    return [missing_fault(position, item) for position, item in needs if item not in found]
 
 
 def _stored_faults(data: dict[str, Any], stored: Written, known: Set[str] = frozenset()) -> list[Fault]:

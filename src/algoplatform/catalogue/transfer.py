@@ -1,6 +1,8 @@
 """Moving images between sites: a file in, all or nothing, and a file out."""
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -9,9 +11,10 @@ from uuid import uuid4
 
 import asyncpg
 
+from algoplatform.catalogue.parsing import off_loop
 from algoplatform.domain.access import AccessPolicy, Caller, Scope, covers, outside_fault
-from algoplatform.domain.broken import dependencies_of, id_of, identity_of, name_of
-from algoplatform.domain.errors import FileRefused, Unavailable, clip
+from algoplatform.domain.broken import Readable, id_of, read
+from algoplatform.domain.errors import MAX_RECORD_FAULTS, FileRefused, Unavailable, clip
 from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.fields import check_id
 from algoplatform.domain.image import Image, Rules, check, field_order, in_field_order, is_blank, label_of
@@ -24,7 +27,13 @@ from algoplatform.storage.staging import Counts, OnConflict, StagedRow
 from algoplatform.storage.transactions import transaction
 
 MAX_FAULTS: Final = 1000
+# A file of more faults than this is read no further: each costs time, and a record that has some a row.
+_ENOUGH_FAULTS: Final = 10_000
+# What an import may take: many times what it needs, other imports that are before it included.
+_SECONDS: Final = 300
+_SECONDS_PER_MIB: Final = 2
 _BATCH: Final = 200
+_TURN_SECONDS: Final = 0.05
 _CHUNK: Final = 64 * 1024
 
 
@@ -58,8 +67,27 @@ class Transfer:
     ) -> Counts:
         """Import a file in one transaction; FileRefused with the faults of every record, and then nothing is written.
 
-        `progress` is told the bytes read; a file that has to be read again takes them back.
+        `progress` is told the bytes read; a file that has to be read again takes them back. Unavailable where it takes
+        much longer than a file of its size should.
         """
+        try:
+            async with asyncio.timeout(_seconds_for(file)) as bound:
+                return await self._load(connection, caller, file, on_conflict, dry_run=dry_run, progress=progress)
+        except TimeoutError:
+            if bound.expired():
+                raise Unavailable from None
+            raise
+
+    async def _load(
+        self,
+        connection: Connection,
+        caller: Caller,
+        file: BinaryIO,
+        on_conflict: OnConflict,
+        *,
+        dry_run: bool,
+        progress: Callable[[int], None],
+    ) -> Counts:
         scope = self._access.scope(caller)
         start = file.tell()
         try:
@@ -104,6 +132,13 @@ class Transfer:
         return _count(reading.records, created, updated, on_conflict)
 
 
+def _seconds_for(file: BinaryIO) -> float:
+    start = file.tell()
+    size = file.seek(0, os.SEEK_END) - start
+    file.seek(start)
+    return _SECONDS + _SECONDS_PER_MIB * size / 1024**2
+
+
 def _chunks(file: BinaryIO, progress: Callable[[int], None]) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         progress(len(chunk))
@@ -121,9 +156,11 @@ class _Reading:
         self._scope = scope
         self._records = read_records(chunks)
         self._ahead: asyncio.Task[list[StagedRow | None]] | None = None
+        self._ended = False
         self.records = 0
         self.faults: list[RecordFault] = []
         self.total = 0
+        self.at_least = False
         self.forbidden = False
 
     async def __aenter__(self) -> Self:
@@ -131,6 +168,7 @@ class _Reading:
 
     async def __aexit__(self, *raised: object) -> None:
         # The thread reads the file: it must have ended before anybody closes that, or reads it again.
+        self._ended = True
         if self._ahead:
             await asyncio.gather(self._ahead, return_exceptions=True)
 
@@ -146,34 +184,51 @@ class _Reading:
         return [row for row in await self._next() if row is not None]
 
     async def _next(self) -> list[StagedRow | None]:
-        batch = await (self._ahead or asyncio.to_thread(self._batch))
-        self._ahead = asyncio.create_task(asyncio.to_thread(self._batch)) if batch else None
+        # Shielded, for a thread cannot be cancelled, and its end is waited for above.
+        batch = await asyncio.shield(self._ahead or self._read_on())
+        if self.total > _ENOUGH_FAULTS:
+            raise FileRefused(self.faults, self.total, forbidden=self.forbidden, at_least=True)
+        self._ahead = self._read_on() if batch else None
         return batch
 
+    def _read_on(self) -> asyncio.Task[list[StagedRow | None]]:
+        self._ahead = asyncio.create_task(off_loop(self._batch))
+        return self._ahead
+
     def _batch(self) -> list[StagedRow | None]:
-        return [self._row(key, data) for key, data in islice(self._records, _BATCH)]
+        rows: list[StagedRow | None] = []
+        until = time.monotonic() + _TURN_SECONDS
+        for key, data in islice(self._records, _BATCH):
+            rows.append(self._row(key, data))
+            if self._ended or self.total > _ENOUGH_FAULTS or time.monotonic() > until:
+                break
+        return rows
 
     def _row(self, key: str | None, data: Any) -> StagedRow | None:
         self.records += 1
         checked = check(data, self._rules)
-        faults = [*_key_faults(key, data), *checked.faults, *self._access_faults(checked.image, data)]
-        if checked.image is not None and not faults:
-            return staging.row(self.records, checked.image, checked.image.image_id or key or uuid4().hex)
+        image = checked.image
+        said = read(data) if image is None and isinstance(data, dict) else None
+        faults = [*_key_faults(key, data), *checked.faults, *self._access_faults(image or said)]
+        if image is not None and not faults:
+            return staging.row(self.records, image, image.image_id or key or uuid4().hex)
         self._keep(in_field_order(faults), data)
+        self.total += checked.more
+        self.at_least |= checked.cut
         if not isinstance(data, dict):
             return None
-        return staging.faulty_row(self.records, _id_of(key, data), identity_of(data), dependencies_of(data))
+        said = said or read(data)
+        needs = [item for _, item in said.dependencies]
+        return staging.faulty_row(self.records, _id_of(key, data), said.identity, needs)
 
     def _keep(self, faults: list[Fault], data: Any) -> None:
         self.total += len(faults)
-        room = max(0, MAX_FAULTS - len(self.faults))
+        room = min(MAX_RECORD_FAULTS, max(0, MAX_FAULTS - len(self.faults)))
         self.faults += [RecordFault(self.records, self._label(data), fault) for fault in faults[:room]]
 
-    def _access_faults(self, image: Image | None, data: Any) -> list[Fault]:
-        if self._scope is None:
-            return []
-        name = image.image_name if image else name_of(data) if isinstance(data, dict) else None
-        if name is None or covers(self._scope, name.namespace):
+    def _access_faults(self, record: Image | Readable | None) -> list[Fault]:
+        name = record.image_name if isinstance(record, Image) else record.name if record else None
+        if self._scope is None or name is None or covers(self._scope, name.namespace):
             return []
         self.forbidden = True
         return [outside_fault(name.namespace)]
@@ -224,7 +279,7 @@ async def _refuse(connection: Connection, reading: _Reading, on_conflict: OnConf
         labels = {found.position: found.image for found in reading.faults}
         faults = [replace(found, image=labels.get(found.position, found.image)) for found in faults]
         everything = sorted([*reading.faults, *faults], key=lambda found: (found.position, field_order(found.fault)))
-        raise FileRefused(everything[:MAX_FAULTS], total, forbidden=reading.forbidden)
+        raise FileRefused(everything[:MAX_FAULTS], total, forbidden=reading.forbidden, at_least=reading.at_least)
 
 
 def _count(records: int, created: int, updated: int, on_conflict: OnConflict) -> Counts:

@@ -1,11 +1,32 @@
 """What a record that is wrong elsewhere still tells: who it is, and what it depends on."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from algoplatform.domain import fields
 from algoplatform.domain.dependencies import Dependencies
-from algoplatform.domain.reference import ImageName, ImageReference, ImageTag
+from algoplatform.domain.reference import MAX_NAME, MAX_TAG, ImageName, ImageReference, ImageTag
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """What can be read of a record; each dependency on another image has its position in the field, from 1."""
+
+    name: ImageName | None
+    identity: ImageReference | None
+    dependencies: list[tuple[int, ImageReference]]
+
+
+def read(data: Mapping[str, Any]) -> Readable:
+    """Read name, tag and dependencies, each where it is right by itself."""
+    name = _parsed(ImageName.parse, data.get("imageName"), MAX_NAME)
+    tag = _parsed(ImageTag.parse, data.get("imageTag"), MAX_TAG)
+    identity = ImageReference(name, tag) if name and tag else None
+    listed = _parsed(Dependencies.parse, data.get("dependencyServiceId"), fields.MAX_TEXT)
+    return Readable(name, identity, listed.others(identity) if listed else [])
 
 
 def id_of(value: object) -> str | None:
@@ -16,28 +37,8 @@ def id_of(value: object) -> str | None:
         return None
 
 
-def name_of(data: Mapping[str, Any]) -> ImageName | None:
-    """Read the name."""
+def _parsed(parse: Callable[[str], T], value: object, limit: int) -> T | None:
     try:
-        return ImageName.parse(fields.check_text(data.get("imageName")))
+        return parse(fields.check_text(value, limit=limit))
     except ValueError:
         return None
-
-
-def identity_of(data: Mapping[str, Any]) -> ImageReference | None:
-    """Read name and tag."""
-    try:
-        name, tag = (fields.check_text(data.get(name)) for name in ("imageName", "imageTag"))
-        return ImageReference(ImageName.parse(name), ImageTag.parse(tag))
-    except ValueError:
-        return None
-
-
-def dependencies_of(data: Mapping[str, Any]) -> tuple[ImageReference, ...]:
-    """Read the dependencies on other images."""
-    try:
-        listed = Dependencies.parse(fields.check_text(data.get("dependencyServiceId"))).items
-    except ValueError:
-        return ()
-    own = identity_of(data)
-    return tuple(item for item in listed if item != own)

@@ -7,6 +7,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 from algoplatform.domain.errors import Malformed
@@ -43,7 +44,11 @@ class Dependencies:
             ):
                 return cls(tuple([ImageReference(ImageName(name), ImageTag(tag)) for name, tag in pairs]))
         items = text.split(",")
-        raise Malformed(*item_faults(items, reference_faults), *repeat_faults(items, "", str))
+        raise Malformed.first(chain(item_faults(items, reference_faults), repeat_faults(items, "", str)))
+
+    def others(self, own: ImageReference | None) -> list[tuple[int, ImageReference]]:
+        """Give those that are not the image itself, each with its position from 1."""
+        return [(position, item) for position, item in enumerate(self.items, 1) if item != own]
 
     def __str__(self) -> str:
         return ",".join(map(str, self.items))

@@ -15,6 +15,7 @@ backslash can only be the last one, for before a comma that backslash would make
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, Self
 
 from algoplatform.domain.errors import Malformed, clip
@@ -54,7 +55,9 @@ class Environment:
             if len(dict(pairs)) == len(pairs):
                 return cls(tuple([EnvironmentVariable(key, value.replace(_COMMA, ",")) for key, value in pairs]))
         items = _SEPARATOR_RE.split(text)
-        raise Malformed(*item_faults(items, _variable_faults), *repeat_faults(items, "的键", _key))
+        # A full-width separator is a character of the value.
+        wrong = item_faults(items, _variable_faults, full_width=None)
+        raise Malformed.first(chain(wrong, repeat_faults(items, "的键", _key)))
 
     def __str__(self) -> str:
         return ",".join(map(str, self.items))

@@ -20,11 +20,17 @@ AlgoplatformError
 `Malformed` stands apart: it is a ValueError that the grammars raise and Pydantic collects.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Final, Self
 
-from algoplatform.domain.faults import Code, Fault, RecordFault
+from algoplatform.domain.faults import Code, Fault, Flaw, RecordFault
 
 CLIP = 64
+# The faults of a field and of a record that a message lists: finding and wording all of them is work that grows with the input.
+MAX_FIELD_FAULTS: Final = 20
+MAX_RECORD_FAULTS: Final = 200
+_MORE: Final = f"还有更多错误，只列出前{MAX_FIELD_FAULTS}处"
 
 
 def clip(text: str, limit: int = CLIP) -> str:
@@ -40,17 +46,32 @@ def clip_reference(text: str) -> str:
     return f"{clip(name)}:{clip(tag)}"
 
 
-def unlisted(count: int) -> str:
+def unlisted(count: int, *, at_least: bool = False) -> str:
     """Word that so many more faults exist than are listed."""
-    return f"……另有{count}处错误未列出" if count > 0 else ""
+    if count <= 0:
+        return ""
+    return f"……至少还有{count}处错误未列出" if at_least else f"……另有{count}处错误未列出"
 
 
 class Malformed(ValueError):
-    """A string breaks its grammar; `faults` holds one Chinese sentence for each thing wrong with it."""
+    """A value breaks its grammar; `flaws` says how, a Chinese sentence each, and `cut` that there are more of them."""
 
-    def __init__(self, *faults: str) -> None:
-        super().__init__("；".join(faults))
-        self.faults = faults
+    def __init__(self, *flaws: Flaw | str, cut: bool = False) -> None:
+        self.flaws = [Flaw(flaw) if isinstance(flaw, str) else flaw for flaw in flaws]
+        self.cut = cut
+        super().__init__("；".join(self.faults))
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The sentences alone."""
+        return tuple(flaw.message for flaw in self.flaws)
+
+    @classmethod
+    def first(cls, flaws: Iterable[Flaw | str]) -> Self:
+        """Take the first flaws, and look for no more than that."""
+        told = list(islice(flaws, MAX_FIELD_FAULTS + 1))
+        cut = len(told) > MAX_FIELD_FAULTS
+        return cls(*told[:MAX_FIELD_FAULTS], *[_MORE] * cut, cut=cut)
 
 
 class AlgoplatformError(Exception):
@@ -58,7 +79,10 @@ class AlgoplatformError(Exception):
 
     code: Code = Code.INTERNAL
     message: str = ""
+    # Those listed, how many there are in all, and whether there may be more than were counted.
     faults: Sequence[Fault] = ()
+    total: int = 0
+    at_least: bool = False
 
     def __str__(self) -> str:
         return self.message
@@ -67,27 +91,34 @@ class AlgoplatformError(Exception):
 class Refused(AlgoplatformError):
     """A record breaks rules; the status is that of the first fault in the document's field order."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault], *, more: int = 0, at_least: bool = False) -> None:
         super().__init__()
-        self.faults = faults
+        self.faults = faults[:MAX_RECORD_FAULTS]
+        self.total = len(faults) + more
+        self.at_least = at_least
         self.code = faults[0].code
-        self.message = "；".join(fault.message for fault in faults)
+        self.message = "；".join(fault.message for fault in self.faults)
 
 
 class FileRefused(AlgoplatformError):
-    """A file breaks rules: the first of its faults in the order of its records, and how many there are in all."""
+    """A file breaks rules: the first of its faults in the order of its records, and how many there are in all, or at least."""
 
-    def __init__(self, record_faults: Sequence[RecordFault], total: int, *, forbidden: bool = False) -> None:
+    def __init__(
+        self, record_faults: Sequence[RecordFault], total: int, *, forbidden: bool = False, at_least: bool = False
+    ) -> None:
         super().__init__()
         # Whoever may not touch one of the records is told so first, by the status.
         self.code = Code.FORBIDDEN if forbidden else Code.BAD_REQUEST
         self.record_faults = record_faults
         self.total = total
+        self.at_least = at_least
 
     @property
     def message(self) -> str:  # type: ignore[override]  # derived: the faults may be cut to what an answer can hold
         """Run the faults together as the document does, then say how many more there are."""
-        return "".join(map(str, self.record_faults)) + unlisted(self.total - len(self.record_faults))
+        return "".join(map(str, self.record_faults)) + unlisted(
+            self.total - len(self.record_faults), at_least=self.at_least
+        )
 
 
 class BadRequest(AlgoplatformError):

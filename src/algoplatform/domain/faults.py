@@ -42,12 +42,21 @@ class Code(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Flaw:
+    """One thing wrong with a value, whichever field it is of; `position` counts the items of a list from 1."""
+
+    message: str
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with one field, told in Chinese."""
+    """One thing wrong with one field, told in Chinese; `position` counts the items of a list from 1, None where no one item is meant."""
 
     field: str
     code: Code
     message: str
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

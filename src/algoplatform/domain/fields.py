@@ -5,8 +5,10 @@ field's name and gathers the faults of all fields.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import takewhile
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, PlainValidator, ValidationInfo
@@ -21,14 +23,18 @@ from algoplatform.domain.words import ShellWords
 
 MAX_TEXT = 4096
 MAX_INTEGER = 2**31 - 1
+# Normalising sorts the combining marks in a row by insertion, which takes the square of their number (UAX #15, Stream-Safe).
+MAX_MARKS: Final = 30
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_CONTROL_BUT_TAB_NEWLINE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL_BUT_TAB_NEWLINE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _DIGITS = re.compile(r"[0-9]+")
 # Of digits that count: enough to be too large, and few enough to be read at once.
 _COUNTED = 11
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
+# Marks by what they decompose to, though their own class is 0.
+DECOMPOSED_MARKS: Final = "\u0f73\u0f75\u0f81"
 
 
 def check_text(value: object, *, multiline: bool = False, limit: int = MAX_TEXT) -> str:
@@ -38,6 +44,10 @@ def check_text(value: object, *, multiline: bool = False, limit: int = MAX_TEXT)
     faults = []
     if len(value) > limit:
         faults.append(f"长度不能超过{limit}个字符，实际为{len(value)}个")
+    if len(value) > MAX_MARKS and not value.isascii():
+        start = _too_many_marks(value)
+        if start is not None:
+            faults.append(f"从第{start + 1}个字符起，连续的组合字符超过{MAX_MARKS}个")
     if not value.isprintable():
         control = (_CONTROL_BUT_TAB_NEWLINE if multiline else _CONTROL).search(value)
         if control:
@@ -48,6 +58,21 @@ def check_text(value: object, *, multiline: bool = False, limit: int = MAX_TEXT)
     if faults:
         raise Malformed(*faults)
     return value
+
+
+def _too_many_marks(text: str) -> int | None:
+    """Find the first place where more than MAX_MARKS combining marks stand in a row; looking at every 31st character shows it."""
+    for at in range(MAX_MARKS, len(text), MAX_MARKS + 1):
+        if _is_mark(text[at]):
+            before = sum(1 for _ in takewhile(_is_mark, reversed(text[at - MAX_MARKS : at])))
+            after = sum(1 for _ in takewhile(_is_mark, text[at : at + MAX_MARKS + 1]))
+            if before + after > MAX_MARKS:
+                return at - before
+    return None
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.combining(character) > 0 or character in DECOMPOSED_MARKS
 
 
 def check_integer(value: object) -> int:
@@ -118,7 +143,7 @@ def _parsed(parse: Callable[[str], Any], limit: int = MAX_TEXT, described: Any =
 # What of these rules JSON Schema can say, for the OpenAPI document.
 NO_CONTROL = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
 _TEXT = Annotated[str, Field(max_length=MAX_TEXT, pattern=NO_CONTROL)]
-_LINES = Annotated[str, Field(max_length=MAX_TEXT, pattern="^[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]*$")]
+_LINES = Annotated[str, Field(max_length=MAX_TEXT, pattern="^(?:[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]|\\r\\n)*$")]
 _REQUIRED = Annotated[str, Field(max_length=MAX_TEXT, pattern="\\S")]
 _NAME = Annotated[str, Field(max_length=255, pattern="^[A-Za-z0-9._:/\\[\\]-]*[a-z0-9]$")]
 _TAG = Annotated[str, Field(pattern="^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]

@@ -3,8 +3,9 @@
 `check` reads what a client sent for register, update or upload and gives either a checked `Image` or every fault of it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final, Self
 
 import orjson
@@ -21,7 +22,7 @@ from pydantic.alias_generators import to_camel
 
 from algoplatform.domain import fields
 from algoplatform.domain.dependencies import Dependencies
-from algoplatform.domain.errors import Malformed, clip, clip_reference
+from algoplatform.domain.errors import MAX_RECORD_FAULTS, Malformed, clip, clip_reference
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.reference import ImageReference
 
@@ -126,6 +127,9 @@ RECORD_FIELDS: Final[tuple[str, ...]] = (
     *("frameInterval", "frameNumber", "incidentId", "useableFlag"),
 )
 
+# Every name that a record may bring.
+INPUTS: Final = frozenset([*_ORDER, "imageports"])
+
 _FRAMES: Final = ("frameInterval", "frameNumber")
 
 # Control characters that Python, and not Unicode, takes for white space.
@@ -157,34 +161,44 @@ class Rules:
 class Checked:
     """What a check found: the image when nothing is wrong, else its faults in the document's field order.
 
-    `present` names the fields the client sent: an update changes just these.
+    `present` names the fields the client sent: an update changes just these. `more` counts further faults, unknown
+    fields all of them, and `cut` tells that a field has some that nobody counted.
     """
 
     image: Image | None
     faults: list[Fault]
     present: frozenset[str] = frozenset()
+    more: int = 0
+    cut: bool = False
 
 
 def check(data: object, rules: Rules, *, partial: bool = False) -> Checked:
     """Apply every rule that needs no database to parsed JSON; `partial` leaves absent optional fields as they are stored."""
     if not isinstance(data, dict):
         return Checked(None, [Fault("", Code.BAD_REQUEST, "镜像信息须为JSON对象")])
+    unknown, more, cut = list[Fault](), 0, False
+    if not data.keys() <= INPUTS:
+        # Pydantic would make an error object of each unknown name, and read no field where one is no Unicode.
+        unknown, more = unknown_faults(data, INPUTS)
+        data = {name: data[name] for name in INPUTS if name in data}
     clean, faults = _normalise(data)
+    faults += unknown
     present = frozenset(data) if "imageports" not in data else frozenset(data) | {"imagePorts"}
     image: Image | None = None
     try:
         image = Image.model_validate(clean, context=rules)
     except ValidationError as error:
-        if strange := fields.not_unicode(clean):
-            # Pydantic stops at these names, and reads no field.
-            rest = check({name: value for name, value in data.items() if name not in strange}, rules, partial=partial)
-            return replace(rest, image=None, faults=[*rest.faults, *map(_unknown_fault, strange)])
         for found in error.errors(include_url=False, include_input=False):
-            faults += _faults_of(str(found["loc"][0]), found)
+            name = str(found["loc"][0])
+            if found["type"] == "missing":
+                faults.append(Fault(name, code_of(name), f"{name}不能为空"))
+            else:
+                faults += _faults_of(name, found["ctx"]["error"])
+                cut |= found["ctx"]["error"].cut
     empty = [name for name in _FRAMES if name not in clean and (name in present or not partial)]
     if clean.get("algoType") == SELF_DEVELOPED:
         faults += map(frame_fault, empty)
-    return Checked(None if faults else image, in_field_order(faults), present)
+    return Checked(None if faults else image, in_field_order(faults), present, more, cut)
 
 
 def check_registration(data: object, rules: Rules) -> Checked:
@@ -216,17 +230,17 @@ def render_json(values: Mapping[str, str | int | None]) -> str:
     return orjson.dumps(values).decode()
 
 
-def dependency_faults(missing: Iterable[ImageReference]) -> list[Fault]:
-    """Word the dependencies that are not registered."""
-    return [
-        Fault("dependencyServiceId", Code.DEPENDENCY, f"{DEPENDENCY_ADVICE}（“{clip_reference(str(item))}”未注册）")
-        for item in missing
-    ]
+def missing_fault(position: int | None, dependency: ImageReference) -> Fault:
+    """Word that a dependency, at this position of its field, is not registered."""
+    message = f"{DEPENDENCY_ADVICE}（“{clip_reference(str(dependency))}”未注册）"
+    return Fault("dependencyServiceId", Code.DEPENDENCY, message, position)
 
 
 def missing_faults(image: Image, positions: Iterable[int]) -> list[Fault]:
-    """Word the dependencies of an image, counted from 1, that are not registered."""
-    return dependency_faults(image.dependencies[position - 1] for position in positions)
+    """Word the dependencies of an image, counted from 1 without the image itself, that are not registered."""
+    listed: Dependencies | None = image.dependency_service_id
+    others = listed.others(image.reference) if listed else []
+    return [missing_fault(*others[position - 1]) for position in positions]
 
 
 def exists_fault(image: str) -> Fault:
@@ -277,19 +291,18 @@ def absent_frames(data: Mapping[str, Any]) -> list[str]:
     return [name for name in _FRAMES if data.get("algoType") == SELF_DEVELOPED and name not in data]
 
 
-def _faults_of(name: str, found: Mapping[str, Any]) -> list[Fault]:
-    if found["type"] == "missing":
-        return [Fault(name, code_of(name), f"{name}不能为空")]
-    if found["type"] == "extra_forbidden":
-        return [_unknown_fault(name)]
-    error: Malformed = found["ctx"]["error"]
-    if name == "dependencyServiceId":
-        return [Fault(name, Code.DEPENDENCY, f"{DEPENDENCY_ADVICE}（{sentence}）") for sentence in error.faults]
-    return [Fault(name, code_of(name), f"{name}{sentence}") for sentence in error.faults]
+def unknown_faults(
+    data: Mapping[str, Any], known: Collection[str], prefix: str = "", what: str = "不是已知字段"
+) -> tuple[list[Fault], int]:
+    """Word the names that are not known, unless nothing is behind them: the first, and how many more there are."""
+    names = (name for name, value in data.items() if name not in known and not is_blank(value))
+    shown = [prefix + clip(name) for name in islice(names, MAX_RECORD_FAULTS)]
+    return [Fault(name, Code.FIELD, name + what) for name in shown], sum(1 for _ in names)
 
 
-def _unknown_fault(name: str) -> Fault:
-    return Fault(clip(name), Code.FIELD, f"{clip(name)}不是已知字段")
+def _faults_of(name: str, error: Malformed) -> list[Fault]:
+    lead, tail = (f"{DEPENDENCY_ADVICE}（", "）") if name == "dependencyServiceId" else (name, "")
+    return [Fault(name, code_of(name), f"{lead}{flaw.message}{tail}", flaw.position) for flaw in error.flaws]
 
 
 def identity_fault() -> Fault:

@@ -7,6 +7,7 @@ r"""Paths on a node or in a container.
     pair            = item ":" item                               (* source, target *)
     item            = an absolute path without "," and ":"
 
+"，", "：", "；" and "、" are characters of a path, but not where a separator could stand: before "/", ",", ":" or the end.
 Source: POSIX pathnames; `..` is refused, and ":" in what is mounted, as Kubernetes refuses it in a mountPath. A single
 path (workingDir) may hold "," and ":", since nothing is separated there. Paths are kept as written, but compared
 without regard to "." segments and superfluous slashes: `/data` and `/data/` are the same. Control characters are
@@ -14,13 +15,15 @@ refused in every text of a record before its grammar is asked.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from posixpath import normpath
 from typing import Self
 
 from algoplatform.domain.errors import Malformed, clip
-from algoplatform.domain.grammar import item_faults, repeat_faults
+from algoplatform.domain.faults import Flaw
+from algoplatform.domain.grammar import FULL_WIDTH_BETWEEN_PATHS, full_width_faults, item_faults, repeat_faults
 
 _ITEM = r"(?:/(?!\.\.(?:[/,:]|\Z))[^/,:]*+)+(?<!\s)"
 _PAIR = f"{_ITEM}:{_ITEM}"
@@ -38,10 +41,11 @@ class AbsolutePath:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read one path."""
-        if _PATH_RE.fullmatch(text):
+        mistyped = full_width_faults(text, FULL_WIDTH_BETWEEN_PATHS)
+        if _PATH_RE.fullmatch(text) and not mistyped:
             return cls(text)
         subject = f"“{clip(text)}”" if text else ""
-        raise Malformed(*(subject + fault for fault in _path_faults(text)))
+        raise Malformed(*(subject + fault for fault in mistyped or _path_faults(text)))
 
     def __str__(self) -> str:
         return self.text
@@ -57,9 +61,13 @@ class PathList:
     def parse(cls, text: str) -> Self:
         """Read comma-separated paths."""
         items = text.split(",")
-        if _LIST_RE.fullmatch(text) and len(set(map(_canonical, items))) == len(items):
+        if (
+            _LIST_RE.fullmatch(text)
+            and len(set(map(_canonical, items))) == len(items)
+            and not full_width_faults(text, FULL_WIDTH_BETWEEN_PATHS)
+        ):
             return cls(tuple(items))
-        raise Malformed(*item_faults(items, _single_faults), *repeat_faults(items, "", _canonical))
+        raise Malformed.first(_list_faults(items, _single_faults, "", _canonical))
 
     def __str__(self) -> str:
         return ",".join(self.items)
@@ -86,14 +94,20 @@ class PathPairs:
     def parse(cls, text: str) -> Self:
         """Read comma-separated `source:target` pairs."""
         items = text.split(",")
-        if _PAIRS_RE.fullmatch(text):
+        if _PAIRS_RE.fullmatch(text) and not full_width_faults(text, FULL_WIDTH_BETWEEN_PATHS):
             pairs = [PathPair(*item.split(":")) for item in items]
             if len({_canonical(pair.target) for pair in pairs}) == len(pairs):
                 return cls(tuple(pairs))
-        raise Malformed(*item_faults(items, _pair_faults), *repeat_faults(items, "的目标路径", _target))
+        raise Malformed.first(_list_faults(items, _pair_faults, "的目标路径", _target))
 
     def __str__(self) -> str:
         return ",".join(map(str, self.items))
+
+
+def _list_faults(
+    items: list[str], faults_of: Callable[[str], Iterator[str]], what: str, key_of: Callable[[str], str]
+) -> Iterator[Flaw]:
+    return chain(item_faults(items, faults_of, FULL_WIDTH_BETWEEN_PATHS), repeat_faults(items, what, key_of))
 
 
 def _path_faults(text: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from algoplatform.domain.errors import Malformed
+from algoplatform.domain.faults import Flaw
 from algoplatform.domain.grammar import item_faults, repeat_faults
 
 MAX_NAME: Final = 63
@@ -56,7 +57,7 @@ class ImagePorts:
         items = _read(text, node_ports)
         if items:
             return cls(tuple(items))
-        raise Malformed(*_faults(text.split(","), node_ports))
+        raise Malformed.first(_faults(text.split(","), node_ports))
 
     def __str__(self) -> str:
         return ",".join(map(str, self.items))
@@ -80,7 +81,7 @@ def _read(text: str, node_ports: range) -> list[ImagePort]:
     return items
 
 
-def _faults(items: list[str], node_ports: range) -> Iterator[str]:
+def _faults(items: list[str], node_ports: range) -> Iterator[Flaw]:
     yield from item_faults(items, lambda item: _port_faults(item.split(":"), node_ports))
     yield from repeat_faults(items, "的名称", lambda item: item.partition(":")[0])
     yield from repeat_faults(items, "的节点端口", lambda item: _node_port(item.split(":"), node_ports))

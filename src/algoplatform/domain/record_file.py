@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from algoplatform.domain.errors import BadRequest
+from algoplatform.domain.image import INPUTS
 from algoplatform.domain.json_text import DECODER, PATIENT, not_json
 
 MAX_RECORD: Final = 1024 * 1024
 _ENVELOPE: Final = ("status", "res", "msg")
+FORMS: Final = "文件须为_load下载的内容、其中的res（imageId: 镜像信息），或镜像信息的列表[…]"
 _SPACE: Final = " \t\r\n"
 # Of a number that the end of the text cuts, the decoder may leave `e+`; of any other value that it cuts, at most `-Infinit`.
 _CUT_NUMBER: Final = 2
@@ -31,7 +33,7 @@ def read_records(chunks: Iterator[bytes]) -> Iterator[tuple[str | None, Any]]:
     elif reader.peek() == "{":
         yield from _object(reader)
     else:
-        raise reader.broken() if reader.peek() else BadRequest("文件为空")
+        raise BadRequest(f"{reader.broken()}；{FORMS}" if reader.peek() else "文件为空")
     if reader.peek():
         raise reader.broken()
 
@@ -45,7 +47,7 @@ def _object(reader: "_Reader") -> Iterator[tuple[str, Any]]:
             raise BadRequest(f"JSON对象中字段“{key}”重复")
         if key not in _ENVELOPE:
             bare = True
-            yield key, reader.value()
+            yield key, _record(reader, key)
             continue
         seen.add(key)
         if key == "res":
@@ -55,14 +57,24 @@ def _object(reader: "_Reader") -> Iterator[tuple[str, Any]]:
     if bare and seen:
         raise BadRequest("文件的res之外还有镜像信息")
     if seen and "res" not in seen:
-        raise BadRequest("文件中没有res")
+        raise BadRequest(f"文件中没有res；{FORMS}")
 
 
 def _records(reader: "_Reader") -> Iterator[tuple[str, Any]]:
     if reader.peek() != "{":
-        raise BadRequest("文件的res须为JSON对象") if reader.peek() else reader.broken()
+        raise BadRequest(f"文件的res须为JSON对象；{FORMS}") if reader.peek() else reader.broken()
     for _ in reader.elements("{", "}"):
-        yield reader.key(), reader.value()
+        key = reader.key()
+        yield key, _record(reader, key)
+
+
+def _record(reader: "_Reader", key: str) -> Any:
+    """Read a record; BadRequest where its key shows that the file is a single record, or what a search answers."""
+    if key == "data" and reader.peek() == "[":
+        raise BadRequest(f"文件是查询结果（data），不能上传；{FORMS}")
+    if key in INPUTS and reader.peek() not in ("{", ""):
+        raise BadRequest(f"文件是单条镜像信息，须放在列表中；{FORMS}")
+    return reader.value()
 
 
 class _Reader:
@@ -145,9 +157,14 @@ class _Reader:
         return error.pos + _CUT >= len(self._text) or error.msg.startswith("Unterminated string")
 
     def _may_grow(self) -> bool:
-        if len(self._text) - self._at > MAX_RECORD:
+        """Read on until there is twice as much, lest a long value be decoded anew with each chunk; False at the end."""
+        unread = len(self._text) - self._at
+        if unread > MAX_RECORD:
             raise BadRequest(f"单条镜像信息超过上限{MAX_RECORD}个字符：从第{self._before + self._at + 1}个字符起")
-        return self._fill()
+        grown = self._fill()
+        while len(self._text) - self._at < min(2 * unread, MAX_RECORD) and self._fill():
+            pass
+        return grown
 
     def _fill(self) -> bool:
         if self._ended:

@@ -12,8 +12,8 @@ r"""Names, tags and references of images.
     tag             = /[A-Za-z0-9_][A-Za-z0-9._-]{0,127}/
 
 Source: github.com/distribution/reference, without digests. What stands before the first "/" is a host, as Docker has
-it, when it holds a "." or ":" or is `localhost`, and a component of the path otherwise; so one that looks like a host
-but is none (`a_b.c/d`) is refused: whose namespace it is would depend on the reader.
+it, when it holds a ".", a ":" or an upper-case letter, is `localhost` or begins with "[", and a component of the path
+otherwise; so one that looks like a host but is none (`a_b.c/d`) is refused: whose namespace it is would depend on the reader.
 """
 
 import re
@@ -30,7 +30,8 @@ MAX_TAG: Final = 128
 # characters only, in every grammar: behind groups, Python before 3.11.5 matches what it should not (gh-106052), and
 # before 3.12.8 fails on groups that capture inside (gh-101955).
 _LABEL = r"[a-zA-Z0-9]++(?:-++[a-zA-Z0-9]++)*"
-_HOST = rf"(?:localhost|{_LABEL}(?:\.{_LABEL})+|{_LABEL}(?=:)|\[[0-9a-fA-F:]++\])(?::[0-9]++)?"
+_UPPER = rf"(?=[a-z0-9-]*+[A-Z]){_LABEL}"
+_HOST = rf"(?:localhost|{_LABEL}(?:\.{_LABEL})+|{_LABEL}(?=:)|{_UPPER}|\[[0-9a-fA-F:]++\])(?::[0-9]++)?"
 _COMPONENT = r"[a-z0-9]++(?:(?:\.|__?+|-++)[a-z0-9]++)*"
 _LIKE_HOST = r"[^/,.:]*+[.:][^/,]*+/"
 NAME_PATTERN: Final = rf"(?:{_HOST}/|(?!{_LIKE_HOST})){_COMPONENT}(?:/{_COMPONENT})*"
@@ -56,7 +57,7 @@ class ImageName:
         """Read a name."""
         if len(text) <= MAX_NAME and _NAME_RE.fullmatch(text):
             return cls(text)
-        raise Malformed(*(_subject(text) + fault for fault in _name_faults(text)))
+        raise Malformed.first(map(_subject(text).__add__, _name_faults(text)))
 
     @property
     def namespace(self) -> str | None:
@@ -81,7 +82,7 @@ class ImageTag:
         """Read a tag."""
         if _TAG_RE.fullmatch(text):
             return cls(text)
-        raise Malformed(*(_subject(text) + fault for fault in _tag_faults(text)))
+        raise Malformed.first(map(_subject(text).__add__, _tag_faults(text)))
 
     def __str__(self) -> str:
         return self.text
@@ -100,7 +101,7 @@ class ImageReference:
         match = _REFERENCE_RE.fullmatch(text)
         if match and len(match[1]) <= MAX_NAME:
             return cls(ImageName(match[1]), ImageTag(match[2]))
-        raise Malformed(*(_subject(text) + fault for fault in reference_faults(text)))
+        raise Malformed.first(map(_subject(text).__add__, reference_faults(text)))
 
     def __str__(self) -> str:
         return f"{self.name.text}:{self.tag.text}"
@@ -126,6 +127,7 @@ def _name_faults(text: str) -> Iterator[str]:
         return
     if len(text) > MAX_NAME:
         yield f"长度不能超过{MAX_NAME}个字符，实际为{len(text)}个"
+        return
     host, slash, path = text.partition("/")
     if not (slash and _is_host(host)):
         path = text
@@ -160,7 +162,13 @@ def _tag_faults(text: str) -> Iterator[str]:
 
 
 def _is_host(component: str) -> bool:
-    return "." in component or ":" in component or component == "localhost"
+    return (
+        "." in component
+        or ":" in component
+        or component == "localhost"
+        or component.startswith("[")
+        or component != component.lower()
+    )
 
 
 def _subject(text: str) -> str:

@@ -22,9 +22,10 @@ _BREAK: Final = "\x1e"
 
 def fold(text: str) -> str:
     """Bring text into the form in which it is compared."""
+    text = text.replace("\r\n", "\n").replace("\n", _BREAK)
     if text.isascii():
-        return text.lower().replace("\n", _BREAK)
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()).replace("\n", _BREAK)
+        return text.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def fold_exact(text: str | None) -> str | None:

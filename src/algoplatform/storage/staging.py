@@ -12,7 +12,7 @@ from uuid import UUID
 
 from algoplatform.domain.access import Caller
 from algoplatform.domain.faults import Code, Fault, RecordFault
-from algoplatform.domain.image import Image, dependency_faults, exists_fault, label_of, render
+from algoplatform.domain.image import Image, exists_fault, label_of, missing_fault, render
 from algoplatform.domain.reference import ImageReference
 from algoplatform.storage.database import Connection
 from algoplatform.storage.images import columns, names_and_tags
@@ -195,7 +195,7 @@ def _repeated_id(found: Any) -> Fault:
 
 
 def _missing(found: Any) -> Fault:
-    return dependency_faults([ImageReference.parse(found["dependency"])])[0]
+    return missing_fault(None, ImageReference.parse(found["dependency"]))
 
 
 def _existing(found: Any) -> Fault:
