@@ -176,8 +176,9 @@ def check(data: object, rules: Rules, *, partial: bool = False) -> Checked:
     """Apply every rule that needs no database to parsed JSON; `partial` leaves absent optional fields as they are stored."""
     if not isinstance(data, dict):
         return Checked(None, [Fault("", Code.BAD_REQUEST, "镜像信息须为JSON对象")])
-    unknown, more, cut = list[Fault](), 0, False
-    if not data.keys() <= INPUTS:
+    unknown: list[Fault] = []
+    more, cut = 0, False
+    if not INPUTS.issuperset(data):
         # Pydantic would make an error object of each unknown name, and read no field where one is no Unicode.
         unknown, more = unknown_faults(data, INPUTS)
         data = {name: data[name] for name in INPUTS if name in data}

@@ -22,10 +22,13 @@ _BREAK: Final = "\x1e"
 
 def fold(text: str) -> str:
     """Bring text into the form in which it is compared."""
-    text = text.replace("\r\n", "\n").replace("\n", _BREAK)
     if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+        return _one_line(text.lower())
+    return _one_line(unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()))
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r\n", _BREAK).replace("\n", _BREAK)
 
 
 def fold_exact(text: str | None) -> str | None:
