@@ -1,10 +1,12 @@
 """What each refusal says, and its status."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from algoplatform.domain import errors
 from algoplatform.domain.errors import AlgoplatformError, clip, clip_reference
-from algoplatform.domain.faults import Code, Fault, RecordFault
+from algoplatform.domain.faults import Code, Fault, Flaw, RecordFault
 
 FAULTS = [Fault("imageTag", Code.IMAGE_TAG, "甲"), Fault("env", Code.ENV, "乙")]
 
@@ -51,6 +53,33 @@ def test_faults_of_a_file_run_together() -> None:
     cut = errors.FileRefused(shown, 5)
     assert str(cut) == "algo/a1:甲algo/a2:乙……另有3处错误未列出"
     assert (cut.record_faults, cut.total) == (shown, 5)
+
+
+def test_very_many_faults() -> None:
+    """Two hundred of a record are listed; how many more there are is said, or that nobody has counted all of them."""
+    many = errors.Refused(FAULTS * 150, more=7)
+    assert (len(many.faults), many.total) == (200, 307)
+    assert many.message == "甲；乙；" * 99 + "甲；乙……另有107处错误未列出"
+    assert errors.Refused(FAULTS * 101, at_least=True).message.endswith("乙……至少还有2处错误未列出")
+    assert errors.Refused(FAULTS, at_least=True).message == "甲；乙"
+    assert str(errors.FileRefused([], 5, at_least=True)) == "……至少还有5处错误未列出"
+
+
+def test_malformed_takes_no_more_flaws_than_are_told() -> None:
+    """Those behind the first twenty and one are not even looked for."""
+    looked = []
+
+    def flaws(count: int) -> Iterator[Flaw]:
+        for number in range(count):
+            looked.append(number)
+            yield Flaw("甲", number)
+
+    error = errors.Malformed.first(flaws(5000))
+    assert len(looked) == 21
+    assert error.flaws == [*(Flaw("甲", number) for number in range(20)), Flaw("还有更多错误，只列出前20处")]
+    assert error.cut
+    whole = errors.Malformed.first(flaws(20))
+    assert (len(whole.flaws), whole.cut) == (20, False)
 
 
 def test_malformed_keeps_its_faults() -> None:

@@ -224,7 +224,8 @@ class _Reading:
     def _keep(self, faults: list[Fault], data: Any) -> None:
         self.total += len(faults)
         room = min(MAX_RECORD_FAULTS, max(0, MAX_FAULTS - len(self.faults)))
-        self.faults += [RecordFault(self.records, self._label(data), fault) for fault in faults[:room]]
+        label = self._label(data)
+        self.faults += [RecordFault(self.records, label, fault) for fault in faults[:room]]
 
     def _access_faults(self, record: Image | Readable | None) -> list[Fault]:
         name = record.image_name if isinstance(record, Image) else record.name if record else None

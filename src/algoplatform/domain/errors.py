@@ -35,8 +35,9 @@ _MORE: Final = f"还有更多错误，只列出前{MAX_FIELD_FAULTS}处"
 
 def clip(text: str, limit: int = CLIP) -> str:
     """Shorten text that is echoed in a message, and make sure that it can be written as UTF-8."""
+    text = text[: limit + 1]
     if not text.isprintable():
-        text = text[: limit + 1].encode("utf-8", "backslashreplace").decode()
+        text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -98,6 +99,7 @@ class Refused(AlgoplatformError):
         self.at_least = at_least
         self.code = faults[0].code
         self.message = "；".join(fault.message for fault in self.faults)
+        self.message += unlisted(self.total - len(self.faults), at_least=at_least)
 
 
 class FileRefused(AlgoplatformError):
