@@ -93,7 +93,7 @@ def test_an_empty_text_is_refused(grammar: Any) -> None:
 @pytest.mark.parametrize("grammar", GRAMMARS)
 def test_hostile_text_is_decided_quickly(grammar: Any) -> None:
     for text in HOSTILE:
-        assert any(_seconds(grammar.parse, text) < 0.02 for _ in range(5)), (text[:20], text[-5:])
+        assert any(_seconds(grammar.parse, text) < 0.05 for _ in range(5)), (text[:20], text[-5:])
 
 
 @pytest.mark.parametrize("grammar", GRAMMARS)
