@@ -81,8 +81,15 @@ async def test_positions_of_faults(client: httpx.AsyncClient) -> None:
         ("dependencyServiceId", 1),
         ("dependencyServiceId", 4),
     ]
-    uploaded = await client.post(f"{IMAGES}/_upload", files={"file": json.dumps([body])}, headers=headers)
-    assert list(uploaded.json()["errors"][0]) == ["image", "field", "position", "code", "message"]
+    # A dependency of the image on itself is none that is missing; of the other images one tag is read, one is not.
+    places = (("1.0", (1, 4)), ("2.0", (1, 4)), ("-", (1, 4)))
+    right = {"imagePorts": None, "workingDir": None, "pvcSize": None, "imageTag": "2.0"}
+    content = [body, body | right, body | right | {"imageTag": "-"}]
+    uploaded = await client.post(f"{IMAGES}/_upload", files={"file": json.dumps(content)}, headers=headers)
+    errors = uploaded.json()["errors"]
+    assert list(errors[0]) == ["image", "field", "position", "code", "message"]
+    told = [(entry["image"], entry.get("position", "none")) for entry in errors if entry["code"] == "308"]
+    assert told == [(f"algo/b{tag}", position) for tag, positions in places for position in positions]
 
 
 @pytest.mark.parametrize(

@@ -10,17 +10,18 @@ def test_what_a_broken_record_still_tells() -> None:
     said = read(minimal("algo/a", "1", factory=1, dependencyServiceId="algo/a:1,algo/b:1"))
     assert str(said.name) == "algo/a"
     assert said.identity == ImageReference.parse("algo/a:1")
-    assert said.dependencies == [(2, ImageReference.parse("algo/b:1"))]
+    assert str(said.dependencies) == "algo/a:1,algo/b:1"
+    assert said.needs == [(2, ImageReference.parse("algo/b:1"))]
     for rubbish in (None, 1, True, "", "A", "\ud800", [], ["a"] * 300, {}, dict.fromkeys(map(str, range(300)))):
         nameless = read(minimal() | {"imageName": rubbish})
         assert (nameless.name, nameless.identity) == (None, None)
         tagless = read(minimal() | {"imageTag": [rubbish]})
         assert (str(tagless.name), tagless.identity) == ("algo/a", None)
         assert id_of(rubbish) is None
-        assert read({"dependencyServiceId": rubbish}).dependencies == []
+        assert read({"dependencyServiceId": rubbish}).needs == []
     assert id_of("0" * 32) == "0" * 32
-    assert read({}) == Readable(None, None, [])
-    assert read({"dependencyServiceId": "a:1" + ",b:1" * 1024}).dependencies == []
+    assert read({}) == Readable(None, None, None)
+    assert read({"dependencyServiceId": "a:1" + ",b:1" * 1024}).dependencies is None
 
 
 def test_names_and_tags_are_no_longer_than_their_fields() -> None:

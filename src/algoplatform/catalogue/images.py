@@ -124,17 +124,17 @@ async def _faults_of_new(connection: Connection, checked: Checked, data: Any) ->
     if not isinstance(data, dict):
         return checked.faults
     said = read(data)
-    asked = [item for _, item in said.dependencies]
+    asked = [item for _, item in said.needs]
     found = await _found(connection, [*asked, *([said.identity] if said.identity else [])])
     taken = [exists_fault(str(said.identity))] if said.identity in found else []
-    return in_field_order([*checked.faults, *_missing(said.dependencies, found), *taken])
+    return in_field_order([*checked.faults, *_missing(said.needs, found), *taken])
 
 
 async def _faults_of_change(connection: Connection, checked: Checked, data: Any) -> list[Fault]:
     """Add to the faults of an update those that only the registry and the image as it is stored know."""
     if not isinstance(data, dict):
         return checked.faults
-    needs, image_id = read(data).dependencies, id_of(data.get("imageId"))
+    needs, image_id = read(data).needs, id_of(data.get("imageId"))
     missing = _missing(needs, await _found(connection, [item for _, item in needs]))
     stored = await images.compare(connection, image_id, absent_frames(data)) if image_id else None
     known = {fault.field for fault in checked.faults}

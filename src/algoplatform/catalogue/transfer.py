@@ -217,9 +217,7 @@ class _Reading:
         self.at_least |= checked.cut
         if not isinstance(data, dict):
             return None
-        said = said or read(data)
-        needs = [item for _, item in said.dependencies]
-        return staging.faulty_row(self.records, _id_of(key, data), said.identity, needs)
+        return staging.faulty_row(self.records, _id_of(key, data), said or read(data))
 
     def _keep(self, faults: list[Fault], data: Any) -> None:
         self.total += len(faults)

@@ -13,11 +13,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """What can be read of a record; each dependency on another image has its position in the field, from 1."""
+    """What can be read of a record."""
 
     name: ImageName | None
     identity: ImageReference | None
-    dependencies: list[tuple[int, ImageReference]]
+    dependencies: Dependencies | None
+
+    @property
+    def needs(self) -> list[tuple[int, ImageReference]]:
+        """The dependencies on other images, each with its position in the field, from 1."""
+        return self.dependencies.others(self.identity) if self.dependencies else []
 
 
 def read(data: Mapping[str, Any]) -> Readable:
@@ -26,7 +31,7 @@ def read(data: Mapping[str, Any]) -> Readable:
     tag = _parsed(ImageTag.parse, data.get("imageTag"), MAX_TAG)
     identity = ImageReference(name, tag) if name and tag else None
     listed = _parsed(Dependencies.parse, data.get("dependencyServiceId"), fields.MAX_TEXT)
-    return Readable(name, identity, listed.others(identity) if listed else [])
+    return Readable(name, identity, listed)
 
 
 def id_of(value: object) -> str | None:

@@ -4,15 +4,17 @@ All of it runs in one transaction of the caller. Rows are written in the order o
 so that nothing that writes several rows waits for another that does.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
 from algoplatform.domain.access import Caller
+from algoplatform.domain.broken import Readable
+from algoplatform.domain.dependencies import Dependencies
 from algoplatform.domain.faults import Code, Fault, RecordFault
-from algoplatform.domain.image import Image, exists_fault, label_of, missing_fault, render
+from algoplatform.domain.image import Image, exists_fault, label_of, missing_fault, render, render_json
 from algoplatform.domain.reference import ImageReference
 from algoplatform.storage.database import Connection
 from algoplatform.storage.images import columns, names_and_tags
@@ -44,12 +46,13 @@ SELECT position, image_name, image_tag, first, count(*) OVER () AS total FROM (
 """
 
 _MISSING: Final = """
-SELECT position, image_name, image_tag, ordinality, name || ':' || tag AS dependency,
-       count(*) OVER () AS total
-FROM staging CROSS JOIN unnest(dependency_names, dependency_tags) WITH ORDINALITY AS needed (name, tag, ordinality)
-WHERE NOT EXISTS (SELECT FROM image WHERE image_name = name AND image_tag = tag AND live)
-  AND NOT EXISTS (SELECT FROM staging AS other WHERE other.image_name = name AND other.image_tag = tag)
-ORDER BY position, ordinality LIMIT $1
+SELECT first.*, staging.record::json ->> 'dependencyServiceId' AS listed FROM (
+    SELECT position, image_name, image_tag, ordinality, count(*) OVER () AS total
+    FROM staging CROSS JOIN unnest(dependency_names, dependency_tags) WITH ORDINALITY AS needed (name, tag, ordinality)
+    WHERE NOT EXISTS (SELECT FROM image WHERE image_name = name AND image_tag = tag AND live)
+      AND NOT EXISTS (SELECT FROM staging AS other WHERE other.image_name = name AND other.image_tag = tag)
+    ORDER BY position, ordinality LIMIT $1
+) AS first JOIN staging USING (position) ORDER BY position, ordinality
 """
 
 _EXISTING: Final = """
@@ -135,12 +138,13 @@ def row(position: int, image: Image, image_id: str) -> StagedRow:
     return position, UUID(image_id), *columns(image), render(image, image_id), *names_and_tags(image.dependencies)
 
 
-def faulty_row(
-    position: int, image_id: str | None, identity: ImageReference | None, needs: Sequence[ImageReference]
-) -> StagedRow:
+def faulty_row(position: int, image_id: str | None, said: Readable) -> StagedRow:
     """Make the staged form of a record with faults, as far as it can be read: others may be like it, and depend on it."""
+    identity = said.identity
     name_and_tag = (str(identity.name), str(identity.tag)) if identity else (None, None)
-    return position, UUID(image_id) if image_id else None, *name_and_tag, *[None] * 8, *names_and_tags(needs)
+    record = render_json({"dependencyServiceId": str(said.dependencies)}) if said.dependencies else None
+    needs = names_and_tags([item for _, item in said.needs])
+    return position, UUID(image_id) if image_id else None, *name_and_tag, *[None] * 7, record, *needs
 
 
 async def fill(connection: Connection, rows: AsyncIterator[StagedRow]) -> None:
@@ -195,7 +199,8 @@ def _repeated_id(found: Any) -> Fault:
 
 
 def _missing(found: Any) -> Fault:
-    return missing_fault(None, ImageReference.parse(found["dependency"]))
+    own = ImageReference.parse(f"{found['image_name']}:{found['image_tag']}") if found["image_name"] else None
+    return missing_fault(*Dependencies.parse(found["listed"]).others(own)[found["ordinality"] - 1])
 
 
 def _existing(found: Any) -> Fault:
