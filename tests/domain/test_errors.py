@@ -61,6 +61,7 @@ def test_very_many_faults() -> None:
     assert (len(many.faults), many.total) == (200, 307)
     assert many.message == "甲；乙；" * 99 + "甲；乙……另有107处错误未列出"
     assert errors.Refused(FAULTS * 101, at_least=True).message.endswith("乙……至少还有2处错误未列出")
+    assert errors.Refused(FAULTS * 100, more=10_000).message.endswith("乙……至少还有10000处错误未列出")
     assert errors.Refused(FAULTS, at_least=True).message == "甲；乙"
     assert str(errors.FileRefused([], 5, at_least=True)) == "……至少还有5处错误未列出"
 

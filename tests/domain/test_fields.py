@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from algoplatform.domain.errors import Malformed
-from algoplatform.domain.fields import DECOMPOSED_MARKS, check_id, check_integer, check_text, not_unicode
+from algoplatform.domain.fields import DECOMPOSED_MARKS, check_id, check_integer, check_text
 from algoplatform.domain.search import fold
 
 
@@ -94,8 +94,3 @@ def test_subclasses_are_not_taken_for_json() -> None:
     assert told(check_text, Text("a")) == ("须为字符串",)
     assert told(check_integer, True) == ("须为整数",)
     assert told(check_id, Text("a" * 32)) == ("须为32位小写十六进制字符串",)
-
-
-def test_names_with_lone_surrogates() -> None:
-    """Only lone surrogates are no Unicode; a pair in JSON is one character by now."""
-    assert not_unicode(["a", "易", "😀", "\ud800", "x\udfff"]) == ["\ud800", "x\udfff"]

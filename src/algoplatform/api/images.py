@@ -182,8 +182,8 @@ async def _conditions(request: Request, runtime: Runtime) -> Conditions:
     body = await parse(content)
     if not isinstance(body, dict):
         raise BadRequest("请求体须为JSON对象", malformed=False)
-    said = {name: value for name, value in body.items() if value is not None}
-    return check_conditions(wire.parse_query(query) | said)
+    asked = {name: value for name, value in wire.parse_query(query).items() if body.get(name) is None}
+    return check_conditions(body | asked)
 
 
 def _asked(query: bytes) -> Conditions:

@@ -14,7 +14,7 @@ import asyncpg
 from algoplatform.catalogue.parsing import off_loop
 from algoplatform.domain.access import AccessPolicy, Caller, Scope, covers, outside_fault
 from algoplatform.domain.broken import Readable, id_of, read
-from algoplatform.domain.errors import MAX_RECORD_FAULTS, FileRefused, Unavailable, clip
+from algoplatform.domain.errors import MAX_COUNTED, MAX_RECORD_FAULTS, FileRefused, Unavailable, clip
 from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.fields import check_id
 from algoplatform.domain.image import Image, Rules, check, field_order, in_field_order, is_blank, label_of
@@ -27,8 +27,6 @@ from algoplatform.storage.staging import Counts, OnConflict, StagedRow
 from algoplatform.storage.transactions import transaction
 
 MAX_FAULTS: Final = 1000
-# A file of more faults than this is read no further: each costs time, and a record that has some a row.
-_ENOUGH_FAULTS: Final = 10_000
 # What an import may take: many times what it needs, other imports that are before it included.
 _SECONDS: Final = 300
 _SECONDS_PER_MIB: Final = 2
@@ -186,7 +184,8 @@ class _Reading:
     async def _next(self) -> list[StagedRow | None]:
         # Shielded, for a thread cannot be cancelled, and its end is waited for above.
         batch = await asyncio.shield(self._ahead or self._read_on())
-        if self.total > _ENOUGH_FAULTS:
+        # The file is read no further: each fault costs time, and each record that has some a row.
+        if self.total > MAX_COUNTED:
             raise FileRefused(self.faults, self.total, forbidden=self.forbidden, at_least=True)
         self._ahead = self._read_on() if batch else None
         return batch
@@ -200,7 +199,7 @@ class _Reading:
         until = time.monotonic() + _TURN_SECONDS
         for key, data in islice(self._records, _BATCH):
             rows.append(self._row(key, data))
-            if self._ended or self.total > _ENOUGH_FAULTS or time.monotonic() > until:
+            if self._ended or self.total > MAX_COUNTED or time.monotonic() > until:
                 break
         return rows
 

@@ -30,6 +30,8 @@ CLIP = 64
 # The faults of a field and of a record that a message lists: finding and wording all of them is work that grows with the input.
 MAX_FIELD_FAULTS: Final = 20
 MAX_RECORD_FAULTS: Final = 200
+# Beyond these, faults are not even counted.
+MAX_COUNTED: Final = 10_000
 _MORE: Final = f"还有更多错误，只列出前{MAX_FIELD_FAULTS}处"
 
 
@@ -96,10 +98,10 @@ class Refused(AlgoplatformError):
         super().__init__()
         self.faults = faults[:MAX_RECORD_FAULTS]
         self.total = len(faults) + more
-        self.at_least = at_least
+        self.at_least = at_least or more >= MAX_COUNTED
         self.code = faults[0].code
         self.message = "；".join(fault.message for fault in self.faults)
-        self.message += unlisted(self.total - len(self.faults), at_least=at_least)
+        self.message += unlisted(self.total - len(self.faults), at_least=self.at_least)
 
 
 class FileRefused(AlgoplatformError):

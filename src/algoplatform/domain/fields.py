@@ -6,7 +6,7 @@ field's name and gathers the faults of all fields.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import takewhile
 from typing import Annotated, Any, Final, Literal
@@ -91,11 +91,6 @@ def check_id(value: object) -> str:
     if type(value) is not str or not _HEX_ID.fullmatch(value):
         raise Malformed("须为32位小写十六进制字符串")
     return value
-
-
-def not_unicode(names: Iterable[str]) -> list[str]:
-    """Pick the names that hold a lone surrogate: Pydantic refuses them without telling which they are."""
-    return [name for name in names if _SURROGATE.search(name)]
 
 
 def _choice(*allowed: str) -> Callable[[object], str]:

@@ -22,7 +22,7 @@ from pydantic.alias_generators import to_camel
 
 from algoplatform.domain import fields
 from algoplatform.domain.dependencies import Dependencies
-from algoplatform.domain.errors import MAX_RECORD_FAULTS, Malformed, clip, clip_reference
+from algoplatform.domain.errors import MAX_COUNTED, MAX_RECORD_FAULTS, Malformed, clip, clip_reference
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.reference import ImageReference
 
@@ -161,8 +161,8 @@ class Rules:
 class Checked:
     """What a check found: the image when nothing is wrong, else its faults in the document's field order.
 
-    `present` names the fields the client sent: an update changes just these. `more` counts further faults, unknown
-    fields all of them, and `cut` tells that a field has some that nobody counted.
+    `present` names the fields the client sent: an update changes just these. `more` counts further faults,
+    unknown fields all of them, and `cut` tells that a field has some that nobody counted.
     """
 
     image: Image | None
@@ -295,10 +295,10 @@ def absent_frames(data: Mapping[str, Any]) -> list[str]:
 def unknown_faults(
     data: Mapping[str, Any], known: Collection[str], prefix: str = "", what: str = "不是已知字段"
 ) -> tuple[list[Fault], int]:
-    """Word the names that are not known, unless nothing is behind them: the first, and how many more there are."""
+    """Word the names that are not known, unless nothing is behind them: the first, and how many more there are, or are at least."""
     names = (name for name, value in data.items() if name not in known and not is_blank(value))
     shown = [prefix + clip(name) for name in islice(names, MAX_RECORD_FAULTS)]
-    return [Fault(name, Code.FIELD, name + what) for name in shown], sum(1 for _ in names)
+    return [Fault(name, Code.FIELD, name + what) for name in shown], sum(1 for _ in islice(names, MAX_COUNTED))
 
 
 def _faults_of(name: str, error: Malformed) -> list[Fault]:

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 from pydantic.alias_generators import to_camel
 
 from algoplatform.domain import fields
-from algoplatform.domain.errors import Malformed, Refused, clip
-from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.image import Image, code_of, is_blank
+from algoplatform.domain.errors import Malformed, Refused
+from algoplatform.domain.faults import Fault
+from algoplatform.domain.image import Image, code_of, is_blank, unknown_faults
 
 DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1000
@@ -89,25 +89,26 @@ class Conditions(BaseModel):
 
 
 _NOTHING: Final = Conditions.model_validate({})
+_KNOWN: Final = frozenset(map(to_camel, Conditions.model_fields))
 
 
 def check_conditions(data: dict[str, Any]) -> Conditions:
     """Read conditions from parsed JSON or query parameters; Refused with every fault where there are any."""
-    clean = {name: value for name, value in data.items() if not is_blank(value)}
-    if not clean:
+    if not data:
         return _NOTHING
+    unknown: list[Fault] = []
+    more = 0
+    if not _KNOWN.issuperset(data):
+        # Pydantic would make an error object of each unknown name, and read nothing where one is no Unicode.
+        unknown, more = unknown_faults(data, _KNOWN, what="不是已知的查询条件")
+    known = {name: data[name] for name in _KNOWN if name in data and not is_blank(data[name])}
+    faults: list[Fault] = []
     try:
-        return Conditions.model_validate(clean)
+        conditions = Conditions.model_validate(known)
     except ValidationError as error:
-        faults = []
         for found in error.errors(include_url=False, include_input=False):
-            if found["type"] == "extra_forbidden":
-                faults.append(_unknown_fault(str(found["loc"][0])))
-            elif found["loc"]:
-                name = str(found["loc"][0])
-                faults += [Fault(name, code_of(name), f"{name}{text}") for text in found["ctx"]["error"].faults]
-        raise Refused([*faults, *map(_unknown_fault, fields.not_unicode(clean))]) from None
-
-
-def _unknown_fault(name: str) -> Fault:
-    return Fault(clip(name), Code.FIELD, f"{clip(name)}不是已知的查询条件")
+            name = str(found["loc"][0])
+            faults += [Fault(name, code_of(name), f"{name}{text}") for text in found["ctx"]["error"].faults]
+    if faults or unknown:
+        raise Refused([*faults, *unknown], more=more)
+    return conditions
