@@ -13,9 +13,10 @@ import pytest
 from algoplatform import __version__
 from algoplatform.storage.schema import HEAD
 from tests.cli.conftest import Call
-from tests.support.images import records, register
+from tests.support.images import IMAGES, minimal, records, register, upload
 from tests.support.owners import ask, wait_until
 from tests.support.postgres import Postgres, execute
+from tests.support.tables import cells
 
 MIGRATION_LOCK = 4_715_962_001
 
@@ -88,6 +89,46 @@ async def test_check(reached: Call, client: httpx.AsyncClient) -> None:
     assert "32000" in fault["message"]
     fine = await reached("check", "--json")
     assert (fine.exit_code, fine.stdout) == (0, "[]\n")
+
+
+_DRIFT = (
+    "DELETE FROM image_dependency",
+    """INSERT INTO image_dependency (dependent_id, dependency_id)
+       SELECT one.image_id, other.image_id FROM image AS one, image AS other
+       WHERE one.image_name = 'algo/b' AND other.image_name = 'algo/c'""",
+    "UPDATE image SET live = false, version = version + 1 WHERE image_name = 'algo/gone'",
+)
+
+
+async def test_check_of_edges(cli: Call, client: httpx.AsyncClient, database_url: str) -> None:
+    """Edges that are missing, that no record names, and dependencies that are registered no more are told; a write mends them."""
+    for name in ("a", "c", "gone"):
+        await register(client, f"algo/{name}")
+    needs = {"b": "algo/a:1.0,algo/b:1.0", "d": "algo/gone:1.0"}
+    ids = {name: await register(client, f"algo/{name}", dependencyServiceId=needs[name]) for name in needs}
+    assert (await cli("check", DATABASE_URL=database_url)).output == "5个镜像全部符合规则\n"
+    execute(database_url, *_DRIFT)
+    found = await cli("check", DATABASE_URL=database_url, COLUMNS="200")
+    assert found.exit_code == 1
+    for told in ("缺少到“algo/a:1.0”的依赖关系", "记录中没有依赖“algo/c:1.0”", "依赖的镜像“algo/gone:1.0”未注册"):
+        assert told in found.output
+    assert found.output.count("308") == 3
+    for name, image_id in ids.items():
+        body = minimal(f"algo/{name}", imageId=image_id, dependencyServiceId=needs[name].replace("gone", "a"))
+        assert (await client.post(f"{IMAGES}/_update", json=body)).status_code == 200
+    assert (await cli("check", DATABASE_URL=database_url)).output == "4个镜像全部符合规则\n"
+
+
+async def test_check_shows_a_thousand(cli: Call, client: httpx.AsyncClient, database_url: str) -> None:
+    """However much is wrong, the first thousand are shown and the others counted."""
+    await register(client)
+    images = [minimal(f"algo/b{number}", dependencyServiceId="algo/a:1.0") for number in range(1003)]
+    assert (await upload(client, images)).status_code == 200
+    execute(database_url, "DELETE FROM image_dependency")
+    found = await cli("check", DATABASE_URL=database_url)
+    shown = [row for row in cells(found.output) if row[2] == "308"]
+    assert (found.exit_code, len(shown)) == (1, 1000)
+    assert "还有3处错误未列出" in found.output
 
 
 async def test_openapi_needs_no_database(cli: Call) -> None:

@@ -135,6 +135,60 @@ def test_text_is_folded_anew(filled: str) -> None:
     assert asyncio.run(found(*queries)) == [1, 1, 1]
 
 
+_DRIFTED = """
+    INSERT INTO image_dependency (dependent_id, dependency_id)
+    SELECT one.image_id, other.image_id FROM image AS one, image AS other
+    WHERE one.live AND other.live AND one.image_name = 'algo/c' AND other.image_name IN ('algo/a', 'algo/d')
+"""
+
+
+def test_edges_are_repaired(filled: str) -> None:
+    """Edges that no record names go, and those that are missing come; what is right and every record stay as they were."""
+
+    async def fill() -> None:
+        async with serving(settings_for(filled)) as client:
+            await register(client, "localhost:5000/x", dependencyServiceId="algo/b:1.0,localhost:5000/x:1.0,algo/a:1.0")
+
+    asyncio.run(fill())
+    right = _content(filled)
+    assert len(right["image_dependency"]) == 3
+    migrations.downgrade(filled, "0006")
+    execute(
+        filled,
+        _DRIFTED,
+        "DELETE FROM image_dependency WHERE dependency_id = (SELECT image_id FROM image WHERE image_name = 'algo/b')",
+    )
+    assert len(_content(filled)["image_dependency"]) == 4
+    migrations.upgrade(filled)
+    assert _content(filled) == right
+    migrations.downgrade(filled, "0006")
+    assert _content(filled)["image_dependency"] == right["image_dependency"]
+
+
+def test_what_is_registered_no_more_stays_unlinked(filled: str) -> None:
+    """A record that names what drift let be deleted does not stop the migration, nor any write that leaves it as it is."""
+    execute(
+        filled,
+        "DELETE FROM image_dependency",
+        "UPDATE image SET live = false, version = version + 1 WHERE image_name = 'algo/a'",
+    )
+    migrations.downgrade(filled, "0006")
+    migrations.upgrade(filled)
+    assert _content(filled)["image_dependency"] == []
+    image_id = ask(filled, "SELECT image_id FROM image WHERE image_name = 'algo/b'").hex
+
+    async def change() -> list[str]:
+        async with serving(settings_for(filled)) as client:
+            body = minimal("algo/b", imageId=image_id, factory="三")
+            answers = [
+                await client.post(f"{IMAGES}/_update", json=body | more)
+                for more in ({}, {"dependencyServiceId": "algo/a:1.0"}, {"dependencyServiceId": None})
+            ]
+            return [answer.json()["status"] for answer in answers]
+
+    assert asyncio.run(change()) == ["0", "308", "0"]
+
+
 LOSSES = (
     "DELETE FROM image",
     "TRUNCATE image CASCADE",

@@ -122,8 +122,7 @@ class Transfer:
         await staging.fill(connection, reading.rows())
         await _refuse(connection, reading, on_conflict)
         created, updated = await staging.write(connection, caller, on_conflict)
-        if not await staging.link(connection):
-            raise Unavailable
+        await staging.link(connection)
         if on_conflict is OnConflict.FAIL and created < reading.records:
             # Another upload has just created one of these: asked again, the check will see it.
             raise Unavailable

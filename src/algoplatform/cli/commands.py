@@ -25,10 +25,12 @@ from algoplatform.api.app import create_app
 from algoplatform.cli import listing, serving, tables
 from algoplatform.cli.registries import LIMIT, Unreachable, open_registry
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefused, Unavailable
+from algoplatform.domain.faults import Code
 from algoplatform.domain.image import Rules, check
 from algoplatform.domain.record_file import read_records
 from algoplatform.runtime import NotReady
 from algoplatform.settings import SettingsError
+from algoplatform.storage.edges import Drift
 from algoplatform.storage.embedded import EmbeddedPostgresError
 from algoplatform.storage.schema import HEAD, MigrationFailed, SchemaUnknown
 
@@ -134,10 +136,29 @@ def search(
         _say(f"只列出前{LIMIT}个，请缩小搜索条件")
 
 
+# Of what `check` finds, the rows that are shown and kept in memory.
+_SHOWN = 1000
+_DRIFT = {
+    "unregistered": "依赖的镜像“{}”未注册",
+    "missing": "缺少到“{}”的依赖关系，更新一次该镜像的dependencyServiceId即可补上",
+    "surplus": "记录中没有依赖“{}”，却有这一依赖关系，更新一次该镜像的dependencyServiceId即可去掉",
+}
+
+
 @app.command(name="check")
 def check_(url: Url = None, as_json: AsJson = False) -> None:
-    """列出不再符合现行规则的镜像。"""
-    records, rows = 0, []
+    """列出不再符合现行规则的镜像；直接使用数据库时，也核对依赖关系与记录是否一致。"""
+    records, total, rows = 0, 0, []
+
+    def note(*row: str) -> None:
+        nonlocal total
+        total += 1
+        if as_json or total <= _SHOWN:
+            rows.append(row)
+
+    def note_drift(found: Drift) -> None:
+        note(found.image, "dependencyServiceId", Code.DEPENDENCY, _DRIFT[found.problem].format(found.reference))
+
     with _told(), tempfile.TemporaryFile() as file:
         rules = Rules(configuration.load().node_ports)
         _run(url, lambda registry: registry.export(file))
@@ -145,11 +166,16 @@ def check_(url: Url = None, as_json: AsJson = False) -> None:
         for _, data in read_records(iter(lambda: file.read(65536), b"")):
             records += 1
             name = _name_of(data)
-            rows += [(name, fault.field, fault.code, fault.message) for fault in check(data, rules).faults]
+            for fault in check(data, rules).faults:
+                note(name, fault.field, fault.code, fault.message)
+        if url is None:
+            _run(None, lambda registry: registry.drift(note_drift))
     if as_json:
         _print_json([dict(zip(("image", "field", "code", "message"), row, strict=True)) for row in rows])
     elif rows:
         console.print(tables.table(("镜像", "字段", "状态码", "错误"), rows))
+        if total > len(rows):
+            console.print(f"还有{total - len(rows)}处错误未列出")
     if rows:
         raise typer.Exit(1)
     if not as_json:

@@ -11,6 +11,8 @@ from algoplatform.domain.access import OPERATOR
 from algoplatform.domain.search import Conditions, check_conditions
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
+from algoplatform.storage import edges
+from algoplatform.storage.edges import Drift
 
 Advance = Callable[[int], None]
 # Images that a search gives at most: as many as the service puts on one page.
@@ -65,6 +67,12 @@ class Local:
         async with self._runtime.database.connection() as connection:
             await self._runtime.transfer.export(connection, Conditions(), writer(file))
         file.write('},"msg":"镜像下载成功"}'.encode())
+
+    async def drift(self, tell: Callable[[Drift], None]) -> None:
+        """Tell of every edge that differs from the records, which only the database shows."""
+        async with self._runtime.database.connection() as connection:
+            async for found in edges.drift(connection):
+                tell(found)
 
     async def load(self, path: Path, *, dry_run: bool, advance: Advance) -> dict[str, int]:
         """Import a file, all or nothing."""

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final, cast
 import asyncpg
 
 from algoplatform.domain.access import Caller
+from algoplatform.storage import staging
 from algoplatform.storage.database import Connection
 from algoplatform.storage.images import FOUND
 from algoplatform.storage.staging import UPLOAD_LOCK, StagedRow
@@ -21,15 +22,6 @@ _COLUMNS: Final = (
     *("useable_flag", "search", "record", "operation", "actor", "request_id"),
 )
 _SPOOL: Final = 1024 * 1024
-
-_LINK: Final = """
-WITH linked AS (
-    INSERT INTO image_dependency (dependent_id, dependency_id)
-    SELECT dependent_id, image_id FROM needed JOIN image ON image_name = name AND image_tag = tag AND live
-    RETURNING 1
-)
-SELECT (SELECT count(*) FROM needed) = (SELECT count(*) FROM linked)
-"""
 
 
 class NotOnlyNew(Exception):
@@ -58,30 +50,20 @@ async def begin(connection: Connection, first: list[StagedRow]) -> None:
 
 
 async def fill(connection: Connection, caller: Caller, rows: AsyncIterator[StagedRow]) -> None:
-    """Write the images, and then their dependencies, which wait in a file meanwhile."""
+    """Write the images, and then link those that have dependencies, whose ids wait in a file meanwhile."""
     await connection.execute("SET LOCAL statement_timeout = 0")
-    with cast("BinaryIO", SpooledTemporaryFile(_SPOOL)) as needed:
+    with cast("BinaryIO", SpooledTemporaryFile(_SPOOL)) as dependents:
         by = ("upload", caller.subject, caller.request_id)
-        await connection.copy_records_to_table("image", records=_images(rows, by, needed), columns=_COLUMNS)
-        if needed.tell():
-            needed.seek(0)
-            await _link(connection, needed)
+        await connection.copy_records_to_table("image", records=_images(rows, by, dependents), columns=_COLUMNS)
+        if dependents.tell():
+            dependents.seek(0)
+            await connection.execute("CREATE TEMPORARY TABLE dependent (image_id uuid) ON COMMIT DROP")
+            await connection.copy_to_table("dependent", source=dependents)
+            await staging.link(connection, "dependent")
 
 
-async def _images(rows: AsyncIterator[StagedRow], by: tuple[Any, ...], needed: BinaryIO) -> AsyncIterator[Any]:
+async def _images(rows: AsyncIterator[StagedRow], by: tuple[Any, ...], dependents: BinaryIO) -> AsyncIterator[Any]:
     async for row in rows:
-        names, tags = row[12:]
-        for name, tag in zip(names, tags, strict=True):
-            needed.write(f"{row[1]}\t{name}\t{tag}\n".encode())
+        if row[12]:
+            dependents.write(b"%b\n" % row[1].hex.encode())
         yield (*row[1:12], *by)
-
-
-async def _link(connection: Connection, needed: BinaryIO) -> None:
-    await connection.execute(
-        'CREATE TEMPORARY TABLE needed (dependent_id uuid, name text COLLATE "C", tag text COLLATE "C") ON COMMIT DROP'
-    )
-    # Neither names nor tags hold what COPY's text format would have escaped.
-    await connection.copy_to_table("needed", source=needed)
-    await connection.execute("ANALYZE needed")
-    if not await connection.fetchval(_LINK):
-        raise NotOnlyNew

@@ -12,11 +12,17 @@ from algoplatform.domain.reference import ImageReference
 from algoplatform.domain.search import fold_exact, search_text
 from algoplatform.storage.database import Connection
 
+# LIMIT keeps each lookup to the index: joins could be planned as a scan, and stay so while the table grows.
 FOUND: Final = """
     SELECT wanted.position, image.image_id
     FROM unnest({names}::text[], {tags}::text[]) WITH ORDINALITY AS wanted (name, tag, position)
-    JOIN image ON image.image_name = wanted.name AND image.image_tag = wanted.tag AND image.live
+    CROSS JOIN LATERAL (
+        SELECT image_id FROM image WHERE image_name = wanted.name AND image_tag = wanted.tag AND live LIMIT 1
+    ) AS image
 """
+
+# When a row is written, which is later than its transaction began where that waited; never before its last change.
+NOW: Final = "greatest(clock_timestamp(), image.updated_at)"
 
 _UPDATE: Final = f"""
 WITH found AS ({FOUND.format(names="$9", tags="$10")}),
@@ -32,7 +38,7 @@ written AS (
         useable_flag = CASE WHEN $4::json -> 'useableFlag' IS NULL THEN useable_flag
                        ELSE $4::json ->> 'useableFlag' END,
         version = version + 1,
-        updated_at = now(),
+        updated_at = {NOW},
         operation = 'update',
         actor = $13,
         request_id = $14
@@ -41,14 +47,9 @@ written AS (
       AND (SELECT count(*) FROM found) = cardinality($9::text[])
       AND NOT EXISTS (SELECT FROM unnest($11::text[]) AS needed WHERE record::json ->> needed IS NULL)
     RETURNING image_id, version, updated_at
-), dropped AS (
-    DELETE FROM image_dependency USING written
-    WHERE $12 AND dependent_id = written.image_id AND dependency_id <> ALL (ARRAY(SELECT image_id FROM found))
-), edges AS (
-    INSERT INTO image_dependency (dependent_id, dependency_id)
-    SELECT written.image_id, found.image_id FROM written, found ON CONFLICT DO NOTHING
 )
 SELECT written.version AS new_version, written.updated_at, ARRAY(SELECT position FROM found) AS found,
+       CASE WHEN $12 AND written.version IS NOT NULL THEN image_link(ARRAY[written.image_id]) END AS linked,
        image.image_name, image.image_tag, image.version,
        ARRAY(SELECT needed FROM unnest($11::text[]) AS needed WHERE image.record::json ->> needed IS NULL) AS empty
 FROM (VALUES (1)) AS always
@@ -64,23 +65,23 @@ FROM image WHERE image_id = $1 AND live
 
 _DEPENDENTS: Final = """
     SELECT image.image_name || ':' || image.image_tag AS reference
-    FROM image_dependency JOIN image ON image.image_id = dependent_id
+    FROM image_dependency
+    CROSS JOIN LATERAL (SELECT image_name, image_tag FROM image WHERE image_id = dependent_id LIMIT 1) AS image
     WHERE dependency_id = $1 ORDER BY image.image_name, image.image_tag
 """
 
 _DELETE: Final = f"""
 WITH dependents AS ({_DEPENDENTS}),
 removed AS (
-    UPDATE image SET live = false, version = version + 1, updated_at = now(), operation = 'delete', actor = $3,
+    UPDATE image SET live = false, version = version + 1, updated_at = {NOW}, operation = 'delete', actor = $3,
                      request_id = $4, record = replace(record, '"deleteFlag":"0"', '"deleteFlag":"1"')
     WHERE image_id = $1 AND live AND ($2::text[] IS NULL OR namespace = ANY ($2))
       AND ($5::bigint[] IS NULL OR version = ANY ($5)) AND NOT EXISTS (SELECT FROM dependents)
     RETURNING image_id
-), edges AS (
-    DELETE FROM image_dependency USING removed WHERE dependent_id = removed.image_id
 )
 SELECT image.namespace, image.version, (SELECT count(*) FROM dependents) AS total,
-       ARRAY(SELECT reference FROM dependents LIMIT 20) AS dependents, EXISTS (SELECT FROM removed) AS removed
+       ARRAY(SELECT reference FROM dependents LIMIT 20) AS dependents,
+       coalesce((SELECT image_link(ARRAY[image_id]) FROM removed), false) AS removed
 FROM image WHERE image_id = $1 AND live
 """
 

@@ -10,7 +10,7 @@ import asyncpg
 from algoplatform.domain.access import Caller
 from algoplatform.domain.image import Image, render
 from algoplatform.storage.database import Connection
-from algoplatform.storage.images import FOUND, Written, columns, missing_positions, names_and_tags
+from algoplatform.storage.images import FOUND, NOW, Written, columns, missing_positions, names_and_tags
 
 _REVISIONS: Final = """
     SELECT version, operation, actor, request_id, updated_at AS made_at, record FROM image WHERE image_id = $1
@@ -35,19 +35,14 @@ _RESTORE: Final = f"""
 WITH found AS ({FOUND.format(names="$12", tags="$13")}),
 written AS (
     UPDATE image SET factory = $5, algo_type = $6, event_type = $7, incident_id = $8, useable_flag = $9, search = $10,
-                     record = $11, live = true, version = version + 1, updated_at = now(), operation = 'restore',
+                     record = $11, live = true, version = version + 1, updated_at = {NOW}, operation = 'restore',
                      actor = $14, request_id = $15
     WHERE image_id = $1 AND version = $16 AND image_name = $2 AND image_tag = $3 AND namespace IS NOT DISTINCT FROM $4
       AND (SELECT count(*) FROM found) = cardinality($12::text[])
     RETURNING image_id, version
-), dropped AS (
-    DELETE FROM image_dependency USING written
-    WHERE dependent_id = written.image_id AND dependency_id <> ALL (ARRAY(SELECT image_id FROM found))
-), edges AS (
-    INSERT INTO image_dependency (dependent_id, dependency_id)
-    SELECT written.image_id, found.image_id FROM written, found ON CONFLICT DO NOTHING
 )
-SELECT (SELECT version FROM written) AS version, ARRAY(SELECT position FROM found) AS found
+SELECT (SELECT version FROM written) AS version, ARRAY(SELECT position FROM found) AS found,
+       (SELECT image_link(ARRAY[image_id]) FROM written) AS linked
 """
 
 

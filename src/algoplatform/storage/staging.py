@@ -17,7 +17,7 @@ from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.image import Image, exists_fault, label_of, missing_fault, render, render_json
 from algoplatform.domain.reference import ImageReference
 from algoplatform.storage.database import Connection
-from algoplatform.storage.images import columns, names_and_tags
+from algoplatform.storage.images import NOW, columns, names_and_tags
 
 # Held by an upload while it writes, so that two that overlap never wait for each other.
 UPLOAD_LOCK: Final = "hashtextextended('algoplatform upload', 0)"
@@ -35,6 +35,7 @@ CREATE TEMPORARY TABLE written (
     image_id uuid, image_name text COLLATE "C", image_tag text COLLATE "C", created boolean
 ) ON COMMIT DROP;
 SET LOCAL statement_timeout = 0;
+SET LOCAL enable_seqscan = on;
 SET LOCAL plan_cache_mode = force_custom_plan;
 """
 
@@ -75,7 +76,7 @@ DO UPDATE SET
     factory = excluded.factory, algo_type = excluded.algo_type, event_type = excluded.event_type,
     incident_id = excluded.incident_id, useable_flag = excluded.useable_flag, search = excluded.search,
     record = overlay(excluded.record PLACING substr(image.record, 13, 32) FROM 13 FOR 32),
-    version = image.version + 1, updated_at = now(), operation = excluded.operation, actor = excluded.actor,
+    version = image.version + 1, updated_at = {NOW}, operation = excluded.operation, actor = excluded.actor,
     request_id = excluded.request_id
 WHERE substr(image.record, {_REST}) <> substr(excluded.record, {_REST})
 """
@@ -93,22 +94,11 @@ WITH done AS (
 SELECT count(*) FILTER (WHERE created) AS created, count(*) FILTER (WHERE NOT created) AS updated FROM done
 """
 
-_UNLINK: Final = """
-DELETE FROM image_dependency USING written WHERE NOT created AND dependent_id = written.image_id
-"""
-
+# A batch at a time: a million ids in one array would be held in memory.
 _LINK: Final = """
-WITH needed AS (
-    SELECT written.image_id, name, tag
-    FROM written JOIN staging USING (image_name, image_tag)
-    CROSS JOIN unnest(dependency_names, dependency_tags) AS listed (name, tag)
-), linked AS (
-    INSERT INTO image_dependency (dependent_id, dependency_id)
-    SELECT needed.image_id, image.image_id FROM needed
-    JOIN image ON image.image_name = name AND image.image_tag = tag AND image.live
-    RETURNING 1
-)
-SELECT (SELECT count(*) FROM needed) = (SELECT count(*) FROM linked)
+SELECT image_link(array_agg(image_id)) FROM (
+    SELECT image_id, row_number() OVER () / 1000 AS batch FROM {written}
+) AS batched GROUP BY batch
 """
 
 
@@ -180,10 +170,9 @@ async def write(connection: Connection, caller: Caller, on_conflict: OnConflict)
     return done["created"], done["updated"]
 
 
-async def link(connection: Connection) -> bool:
-    """Write the dependencies of the images written; False where one has vanished since the check."""
-    await connection.execute(_UNLINK)
-    return bool(await connection.fetchval(_LINK))
+async def link(connection: Connection, table: str = "written") -> None:
+    """Link the images of a temporary table; ForeignKeyViolationError where a dependency has vanished since the check."""
+    await connection.execute(_LINK.format(written=table))
 
 
 def _label(found: Any) -> str:

@@ -1,0 +1,111 @@
+"""One place that links images to their dependencies; edges that differ from their records are repaired; refusals by caller"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: str = "0007"
+down_revision: str | None = "0006"
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
+
+# A record is compact JSON, in whose strings every quotation mark is escaped, so the key with its marks occurs once.
+# Neither names nor tags hold a comma, a quotation mark or a backslash, and tags hold no colon.
+NEEDS = """
+CREATE FUNCTION image_needs(record text) RETURNS TABLE (name text, tag text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 2
+AS $$
+    SELECT left(item, length(item) - strpos(reverse(item), ':')), right(item, strpos(reverse(item), ':') - 1)
+    FROM string_to_table(
+        nullif(split_part(split_part(record, '"dependencyServiceId":"', 2), '"', 1), ''), ',') AS item
+$$
+"""
+
+# Called by a writer that holds the rows of these images. Each of its statements has a snapshot of its own, so it sees
+# the edges that writers before it have committed, where the statement that calls it sees those of its beginning only.
+# The settings keep its plans, and those of the foreign keys' checks, to index lookups, whatever the statistics say.
+LINK = """
+CREATE FUNCTION image_link(ids uuid[]) RETURNS boolean
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    lost text;
+BEGIN
+    DELETE FROM image_dependency AS edge
+    USING unnest(ids) AS changed (image_id)
+    WHERE edge.dependent_id = changed.image_id AND NOT EXISTS (
+        SELECT FROM image AS dependent, image AS dependency, image_needs(dependent.record) AS need
+        WHERE dependent.image_id = edge.dependent_id AND dependent.live
+          AND dependency.image_id = edge.dependency_id AND dependency.live
+          AND need.name = dependency.image_name AND need.tag = dependency.image_tag
+    );
+    WITH wanted AS MATERIALIZED (
+        SELECT dependent.image_id AS dependent_id, need.name, need.tag, (
+            SELECT dependency.image_id FROM image AS dependency
+            WHERE dependency.image_name = need.name AND dependency.image_tag = need.tag AND dependency.live
+        ) AS dependency_id
+        FROM unnest(ids) AS changed (image_id)
+        JOIN image AS dependent ON dependent.image_id = changed.image_id AND dependent.live
+        CROSS JOIN LATERAL image_needs(dependent.record) AS need
+        WHERE (need.name, need.tag) <> (dependent.image_name, dependent.image_tag)
+    ), linked AS (
+        INSERT INTO image_dependency (dependent_id, dependency_id)
+        SELECT dependent_id, dependency_id FROM wanted WHERE dependency_id IS NOT NULL
+        ON CONFLICT DO NOTHING
+    )
+    SELECT min(name || ':' || tag) INTO lost FROM wanted WHERE dependency_id IS NULL;
+    IF lost IS NOT NULL THEN
+        RAISE foreign_key_violation USING MESSAGE = format('%s is not registered any more', lost);
+    END IF;
+    RETURN true;
+END
+$$
+"""
+
+# An edge is right if the record of its live dependent names its live dependency.
+UNLINK_SURPLUS = """
+DELETE FROM image_dependency AS edge
+USING image AS dependent, image AS dependency
+WHERE dependent.image_id = edge.dependent_id AND dependency.image_id = edge.dependency_id AND NOT EXISTS (
+    SELECT FROM image_needs(dependent.record) AS need
+    WHERE need.name = dependency.image_name AND need.tag = dependency.image_tag
+)
+"""
+
+# What a record names that is registered no more has no edge, and `algoplatform check` tells of it.
+LINK_MISSING = """
+INSERT INTO image_dependency (dependent_id, dependency_id)
+SELECT dependent.image_id, dependency.image_id
+FROM image AS dependent
+CROSS JOIN LATERAL image_needs(dependent.record) AS need
+JOIN image AS dependency ON dependency.image_name = need.name AND dependency.image_tag = need.tag AND dependency.live
+WHERE dependent.live AND dependency.image_id <> dependent.image_id
+ON CONFLICT DO NOTHING
+"""
+
+
+def upgrade() -> None:
+    # Writers of images wait until their edges are right; readers do not.
+    op.execute("LOCK TABLE image, image_dependency IN SHARE ROW EXCLUSIVE MODE")
+    op.execute(NEEDS)
+    op.execute(LINK)
+    op.execute(UNLINK_SURPLUS)
+    op.execute(LINK_MISSING)
+    op.add_column("idempotency_key", sa.Column("caller", sa.Text(collation="C"), comment="whose key it is"))
+    op.create_index(
+        "idempotency_key_refused_idx",
+        "idempotency_key",
+        ["caller", "created_at"],
+        postgresql_where=sa.text("http_status <> 200"),
+    )
+
+
+def downgrade() -> None:
+    """Leave the edges as they are: they are right for every version."""
+    op.drop_index("idempotency_key_refused_idx", table_name="idempotency_key")
+    op.drop_column("idempotency_key", "caller")
+    op.execute("DROP FUNCTION image_link(uuid[])")
+    op.execute("DROP FUNCTION image_needs(text)")
