@@ -296,3 +296,19 @@ async def test_races_for_an_image(client: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(restore(client, image_id, {"version": 1}) for _ in range(10)))
     assert Counter(map(said, answers)) == {(200, "0"): 10}
     assert [item["version"] for item in await history(client, image_id)] == list(range(13, 0, -1))
+
+
+async def test_time_does_not_go_back(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
+    """An update that waited for another is later than that, though its statement began before."""
+    image_id = await register(client)
+    async with aside.transaction():
+        await aside.execute("SELECT FROM image WHERE image_id = $1 FOR UPDATE", image_id)
+        waiting = asyncio.create_task(update(client, image_id, factory="二"))
+        await asyncio.sleep(0.2)
+        await aside.execute(
+            "UPDATE image SET version = version + 1, updated_at = clock_timestamp() WHERE image_id = $1", image_id
+        )
+    await waiting
+    times = [item["time"] for item in await history(client, image_id)]
+    assert len(times) == 3
+    assert times == sorted(times, reverse=True)

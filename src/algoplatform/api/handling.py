@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import orjson
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from algoplatform.api.auth import caller_of
 from algoplatform.api.envelope import failure, to_response
 from algoplatform.catalogue.idempotency import once
 from algoplatform.domain.errors import AlgoplatformError, ImageNotFound, Unavailable
+from algoplatform.domain.faults import Code
 from algoplatform.domain.fields import check_id
 from algoplatform.runtime import Runtime
 from algoplatform.storage.database import Connection
@@ -20,6 +22,12 @@ from algoplatform.storage.idempotency import Answer
 
 PREFIX: Final = "/algoPlatform/images"
 TAGS: Final = ["镜像管理"]
+
+# Of a refusal that is kept for a repeat: bytes up to which it is kept whole; else characters of its message, and entries.
+_BRIEF: Final = 4096
+_SHOWN: Final = 500
+_ENTRIES: Final = 5
+_CUT: Final = "……（重复的请求，只给出开头部分）"
 
 
 class _ImageId(StringConvertor):
@@ -73,6 +81,8 @@ async def written(
         async with runtime.database.connection() as connection:
             answer = await action(connection)
         return answered(request, answer)
+    # Whoever may write nothing makes nothing be written, no kept refusal either.
+    runtime.transfer.admit(caller_of(request))
     problem = wire.wants_problem(request)
 
     async def settled(connection: Connection) -> Answer:
@@ -81,10 +91,25 @@ async def written(
         except Unavailable:
             raise
         except AlgoplatformError as error:
-            return failure(error, problem=problem)
+            if error.code == Code.FORBIDDEN:
+                raise
+            return _briefly_kept(failure(error, problem=problem))
 
     condition = ",".join(request.headers.getlist("if-match"))
     asked = f"{request.url.path}?{request.url.query}\n{condition}\n".encode()
     fingerprint = hashlib.sha256(asked + content).digest()
-    answer = await once(runtime.database, key, fingerprint, runtime.settings.idempotency_hours, settled)
+    caller = caller_of(request).subject or ""
+    answer = await once(runtime.database, key, caller, fingerprint, runtime.settings.idempotency_hours, settled)
     return answered(request, answer)
+
+
+def _briefly_kept(answer: Answer) -> Answer:
+    """Let a repeat of a long refusal be answered with the beginning of it: it may have told of thousands of faults."""
+    if len(answer.body) > _BRIEF:
+        said = orjson.loads(answer.body)
+        if "msg" in said:
+            said["msg"] = said["msg"][:_SHOWN] + _CUT
+        else:
+            said |= {"detail": said["detail"][:_SHOWN] + _CUT, "errors": said["errors"][:_ENTRIES]}
+        answer.brief = orjson.dumps(said)
+    return answer

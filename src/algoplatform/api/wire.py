@@ -17,6 +17,7 @@ _ENTITY_TAG: Final = re.compile(r'(?:^|,)\s*(\*|(?:W/)?"[^"]*")\s*(?=,|$)')
 _VERSION: Final = re.compile(r'"([1-9][0-9]{0,17})"')
 _QUALITY: Final = re.compile(r"(?:^|;)\s*[qQ]=([01](?:\.[0-9]{0,3})?)\s*(?:$|;)", re.ASCII)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_QUOTED_KEY: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 NO_HTTP: Final = "不是有效的HTTP请求"
 # In a request's state: its body cannot be read on.
 MALFORMED: Final = "malformed"
@@ -115,6 +116,9 @@ def _entity_tags(request: Request, name: str) -> list[str] | None:
 def idempotency_key(request: Request, subject: str | None) -> str | None:
     """Read the Idempotency-Key header; a key is its subject's own, or one could fetch another's answer with it."""
     key = request.headers.get("idempotency-key")
+    if key is not None and (quoted := _QUOTED_KEY.fullmatch(key)):
+        # As the draft of the IETF has it: a string of structured fields.
+        key = re.sub(r"\\(.)", r"\1", quoted[1])
     if key is not None and not _KEY.fullmatch(key):
         raise BadRequest("Idempotency-Key须为1至255个可见ASCII字符", malformed=False)
     return key if key is None or subject is None else f"{key} {subject}"

@@ -20,7 +20,8 @@ from algoplatform.storage.database import Connection
 from algoplatform.storage.images import NOW, columns, names_and_tags
 
 # Held by an upload while it writes, so that two that overlap never wait for each other.
-UPLOAD_LOCK: Final = "hashtextextended('algoplatform upload', 0)"
+# Two numbers, which no single one, as that of an Idempotency-Key or of a migration, ever meets.
+UPLOAD_LOCK: Final = "1634494319, 1"
 
 # Where the id ends and the rest of a record's text begins, counted from 1.
 _REST: Final = 46

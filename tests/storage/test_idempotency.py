@@ -1,0 +1,92 @@
+"""How answers are kept and dropped: in bounds, by transactions that never wait for each other in a circle."""
+
+import asyncio
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from algoplatform.catalogue.idempotency import once
+from algoplatform.domain.errors import RequestRunning
+from algoplatform.storage import idempotency
+from algoplatform.storage.database import Connection, Database
+from algoplatform.storage.idempotency import Answer
+from algoplatform.storage.staging import UPLOAD_LOCK
+
+HOURS = 24
+REFUSED = Answer(422, b"{}")
+DONE = Answer(200, b"{}")
+AGE = "UPDATE idempotency_key SET created_at = created_at - $1::interval"
+
+
+async def _keep(connection: Connection, key: str, answer: Answer = DONE, caller: str = "a") -> bool:
+    return await idempotency.keep(connection, key, caller, b"", answer, HOURS)
+
+
+async def test_refusals_of_a_caller_are_bounded(database: Database, aside: asyncpg.Connection) -> None:
+    """Of each caller the latest thousand refusals are kept; what is done is kept however much it is."""
+    async with database.connection() as connection:
+        for number in range(1200):
+            await _keep(connection, f"a{number}", REFUSED)
+            await _keep(connection, f"done{number}")
+        await _keep(connection, "b", REFUSED, "b")
+    found = await aside.fetch("SELECT caller, http_status, count(*) FROM idempotency_key GROUP BY 1, 2 ORDER BY 1, 2")
+    assert list(map(tuple, found)) == [("a", 200, 1200), ("a", 422, 1000), ("b", 422, 1)]
+    assert await aside.fetchval("SELECT count(*) FROM idempotency_key WHERE key = 'a1199'") == 1
+
+
+async def test_old_answers_are_dropped(database: Database, aside: asyncpg.Connection) -> None:
+    """An answer of longer ago is not given, its key is free for another, and others are dropped with it."""
+    async with database.connection() as connection:
+        for number in range(5):
+            assert await _keep(connection, f"k{number}")
+        await aside.execute(AGE, timedelta(hours=HOURS))
+        assert await idempotency.find(connection, "k0", HOURS) is None
+        assert await _keep(connection, "k0", REFUSED)
+        assert await idempotency.find(connection, "k0", HOURS) == (b"", REFUSED)
+    assert await aside.fetchval("SELECT count(*) FROM idempotency_key") == 1
+
+
+async def test_old_keys_used_again_at_once(database: Database, aside: asyncpg.Connection) -> None:
+    """Two requests that take over old keys and drop old answers, each the other's too, do not wait in a circle."""
+    keys = ["first", "second"]
+    for _ in range(40):
+        async with database.connection() as connection:
+            for key in keys:
+                await _keep(connection, key)
+        await aside.execute(AGE, timedelta(hours=2 * HOURS))
+        both = asyncio.Barrier(2)
+
+        async def reuse(key: str, both: asyncio.Barrier = both) -> bool:
+            async with database.connection() as connection, connection.transaction():
+                assert await idempotency.lock(connection, key)
+                await both.wait()
+                return await _keep(connection, key)
+
+        async with asyncio.timeout(30):
+            assert await asyncio.gather(*map(reuse, reversed(keys))) == [True, True]
+
+
+async def test_an_answer_that_was_not_seen(database: Database, aside: asyncpg.Connection) -> None:
+    """Where a process with other locks has kept an answer meanwhile, this one undoes its write and is told to wait."""
+
+    async def action(connection: Connection) -> Answer:
+        await connection.execute("CREATE TABLE undone ()")
+        await aside.execute(
+            "INSERT INTO idempotency_key (key, fingerprint, http_status, headers, body) VALUES ('k', '', 200, '{}', '')"
+        )
+        return DONE
+
+    with pytest.raises(RequestRunning):
+        await once(database, "k", "", b"", HOURS, action)
+    assert await aside.fetchval("SELECT to_regclass('undone')") is None
+
+
+async def test_locks_of_keys_are_a_digest(database: Database) -> None:
+    """A key is held once; the lock of uploads, and PostgreSQL's own hash of a key, are no numbers of keys."""
+    async with database.connection() as one, database.connection() as other, one.transaction(), other.transaction():
+        await one.execute(f"SELECT pg_advisory_xact_lock({UPLOAD_LOCK})")
+        for key in ("algoplatform upload", "k", "键"):
+            await one.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key)
+            assert await idempotency.lock(other, key)
+            assert not await idempotency.lock(one, key)
