@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -141,3 +142,53 @@ async def test_inside_a_transaction(runtime: Runtime) -> None:
         file = io.BytesIO(json.dumps([*many(), minimal("algo/first", factory="新")]).encode())
         assert await runtime.transfer.load(connection, TRUSTED, file) == Counts(MANY, 1, 0, 0)
     assert await ask(runtime, "SELECT count(*) FROM image WHERE live") == MANY + 1
+
+
+async def size(runtime: Runtime) -> int:
+    """Give the bytes of the table of images and its indexes."""
+    return int(
+        await ask(runtime, "SELECT pg_total_relation_size('image') + pg_total_relation_size('image_dependency')")
+    )
+
+
+@pytest.mark.parametrize("on_conflict", [OnConflict.UPDATE, OnConflict.SKIP])
+async def test_dry_run_counts_what_a_run_does(runtime: Runtime, on_conflict: OnConflict) -> None:
+    """A dry run tells what the run then does, and leaves not one page more."""
+    await load(runtime, [minimal("algo/n1", factory="旧"), minimal("algo/n2"), minimal("algo/other")])
+    images = [minimal("algo/n1"), minimal("algo/n2"), minimal("algo/n3", dependencyServiceId="algo/other:1.0")]
+    before = await size(runtime)
+    dry = await load(runtime, images, on_conflict=on_conflict, dry_run=True)
+    assert await size(runtime) == before
+    assert await load(runtime, images, on_conflict=on_conflict) == dry
+    assert dry == (Counts(1, 1, 1, 0) if on_conflict is OnConflict.UPDATE else Counts(1, 0, 0, 2))
+
+
+@pytest.mark.parametrize(("last", "dry_run"), [({}, True), ({"factory": ""}, True), ({"factory": ""}, False)])
+async def test_what_is_not_written_leaves_nothing(runtime: Runtime, last: dict[str, Any], *, dry_run: bool) -> None:
+    """Neither a dry run nor a file with a fault at its end grows the tables, whose indexes of rare text would be many times the file."""
+    await load(runtime, [minimal("algo/first")])
+    chance = random.Random(1)
+    texts = ["".join(chr(chance.randint(0x4E00, 0x9FA5)) for _ in range(1000)) for _ in range(MANY)]
+    images = [image | {"algoDesc": text} for image, text in zip(many(), texts, strict=True)]
+    images[-1] |= last
+    before = await size(runtime)
+    try:
+        counts = await load(runtime, images, dry_run=dry_run)
+    except FileRefused:
+        assert last
+    else:
+        assert counts == Counts(MANY, 0, 0, 0)
+    assert await size(runtime) == before
+
+
+async def test_dry_run_tells_every_fault(runtime: Runtime) -> None:
+    """What a run refuses a dry run refuses: images that exist, dependencies that are missing, names that come twice."""
+    await load(runtime, [minimal("algo/a")])
+    images = [minimal("algo/a"), minimal("algo/b", dependencyServiceId="algo/none:1.0"), minimal("algo/b")]
+    told = []
+    for dry_run in (True, False):
+        with pytest.raises(FileRefused) as refused:
+            await load(runtime, images, on_conflict=OnConflict.FAIL, dry_run=dry_run)
+        told.append(refused.value.message)
+    assert told[0] == told[1]
+    assert refused.value.total == 3

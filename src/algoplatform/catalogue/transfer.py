@@ -88,22 +88,23 @@ class Transfer:
     ) -> Counts:
         scope = self._access.scope(caller)
         start = file.tell()
+        if not dry_run and await bulk.is_empty(connection):
+            try:
+                async with (
+                    _Reading(self._rules, scope, _chunks(file, progress)) as reading,
+                    transaction(connection),
+                    bulk.refusing_conflicts(),
+                ):
+                    return await self._load_new(connection, caller, reading)
+            except bulk.NotOnlyNew:
+                progress(start - file.tell())
+                file.seek(start)
         try:
             async with (
                 _Reading(self._rules, scope, _chunks(file, progress)) as reading,
                 transaction(connection, dry_run=dry_run),
-                bulk.refusing_conflicts(),
             ):
-                return await self._load_new(connection, caller, reading)
-        except bulk.NotOnlyNew:
-            progress(start - file.tell())
-            file.seek(start)
-        try:
-            async with (
-                _Reading(self._rules, scope, _chunks(file, progress)) as reading,
-                transaction(connection, dry_run=dry_run),
-            ):
-                return await self._load_any(connection, caller, reading, on_conflict)
+                return await self._load_any(connection, caller, reading, on_conflict, dry_run=dry_run)
         except asyncpg.ForeignKeyViolationError:
             # A dependency was deleted since the check: asked again, the check will see it.
             raise Unavailable from None
@@ -112,15 +113,17 @@ class Transfer:
         first = await reading.next_rows()
         if reading.total:
             raise bulk.NotOnlyNew
-        await bulk.begin(connection, first)
+        await bulk.begin(connection)
         await bulk.fill(connection, caller, _faultless(first, reading))
         return Counts(reading.records, 0, 0, 0)
 
     async def _load_any(
-        self, connection: Connection, caller: Caller, reading: "_Reading", on_conflict: OnConflict
+        self, connection: Connection, caller: Caller, reading: "_Reading", on_conflict: OnConflict, *, dry_run: bool
     ) -> Counts:
         await staging.fill(connection, reading.rows())
         await _refuse(connection, reading, on_conflict)
+        if dry_run:
+            return _count(reading.records, *await staging.count(connection, on_conflict), on_conflict)
         created, updated = await staging.write(connection, caller, on_conflict)
         await staging.link(connection)
         if on_conflict is OnConflict.FAIL and created < reading.records:

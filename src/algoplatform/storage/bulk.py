@@ -1,7 +1,8 @@
-"""The short way of an upload: a file of nothing but new images goes by COPY straight into their table.
+"""The short way of an upload: into an empty registry a file goes by COPY straight into the table of images.
 
-Whatever speaks against it (an image of that name, an id that is taken, a dependency that is missing, another upload)
-ends it, and the upload begins again on the long way, by the staging table, which can tell what is wrong.
+Whatever speaks against it (a fault, a name or id that comes twice, a dependency that is missing, another upload) ends it, and
+the upload begins again on the long way, by the staging table, which can tell what is wrong. What is rolled back PostgreSQL has
+to clean up, in indexes many times the file's size, so it is tried only where there is nothing that a file could conflict with.
 """
 
 from collections.abc import AsyncIterator
@@ -14,7 +15,6 @@ import asyncpg
 from algoplatform.domain.access import Caller
 from algoplatform.storage import staging
 from algoplatform.storage.database import Connection
-from algoplatform.storage.images import FOUND
 from algoplatform.storage.staging import UPLOAD_LOCK, StagedRow
 
 _COLUMNS: Final = (
@@ -37,15 +37,15 @@ async def refusing_conflicts() -> AsyncIterator[None]:
         raise NotOnlyNew from None
 
 
-async def begin(connection: Connection, first: list[StagedRow]) -> None:
-    """Make sure, as far as can be told beforehand, that the file is new and that no other upload is at work."""
-    names, tags = [row[2] for row in first], [row[3] for row in first]
-    free = await connection.fetchval(
-        f"SELECT NOT EXISTS ({FOUND.format(names='$1', tags='$2')}) AND pg_try_advisory_xact_lock({UPLOAD_LOCK})",
-        names,
-        tags,
-    )
-    if not free:
+async def is_empty(connection: Connection) -> bool:
+    """Tell whether the registry has never had an image."""
+    return bool(await connection.fetchval("SELECT NOT EXISTS (SELECT FROM image)"))
+
+
+async def begin(connection: Connection) -> None:
+    """Make sure that the registry is still empty, and that no other upload is at work."""
+    free = await connection.fetchval(f"SELECT pg_try_advisory_xact_lock({UPLOAD_LOCK})")
+    if not free or not await is_empty(connection):
         raise NotOnlyNew
 
 

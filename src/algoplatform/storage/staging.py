@@ -95,6 +95,13 @@ WITH done AS (
 SELECT count(*) FILTER (WHERE created) AS created, count(*) FILTER (WHERE NOT created) AS updated FROM done
 """
 
+_COUNT: Final = f"""
+SELECT count(*) FILTER (WHERE image.image_id IS NULL) AS created,
+       count(*) FILTER (WHERE substr(image.record, {_REST}) <> substr(staging.record, {_REST})) AS updated
+FROM staging LEFT JOIN image
+  ON image.image_name = staging.image_name AND image.image_tag = staging.image_tag AND image.live
+"""
+
 # A batch at a time: a million ids in one array would be held in memory.
 _LINK: Final = """
 SELECT image_link(array_agg(image_id)) FROM (
@@ -159,6 +166,13 @@ async def faults(connection: Connection, on_conflict: OnConflict, limit: int) ->
         found += [RecordFault(row["position"], _label(row), faults_of(row)) for row in rows]
         total += rows[0]["total"] if rows else 0
     return found, total
+
+
+async def count(connection: Connection, on_conflict: OnConflict) -> tuple[int, int]:
+    """Count what `write` would create and update, writing nothing."""
+    found = await connection.fetchrow(_COUNT)
+    assert found is not None
+    return found["created"], found["updated"] if on_conflict is OnConflict.UPDATE else 0
 
 
 async def write(connection: Connection, caller: Caller, on_conflict: OnConflict) -> tuple[int, int]:
