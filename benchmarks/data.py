@@ -113,6 +113,12 @@ def registrations(count: int, known: int, mark: str) -> Iterator[dict[str, Any]]
         yield body | {"imageName": f"bench/{mark}_{index}", "imageTag": "1.0"}
 
 
+def base(number: int) -> dict[str, Any]:
+    """Make the body of an image without dependencies, for others to depend on."""
+    name = f"bench/base_{number}"
+    return {"imageName": name, "imageTag": "1.0", "factory": _VENDORS[0], "algoName": _TASKS[0][1], "algoType": "1"}
+
+
 def updates(count: int, rows: int, mark: str) -> Iterator[dict[str, Any]]:
     """Make bodies for _update, with `mark` in what they change, of images spread over all."""
     random = Random(SEED + 2)

@@ -45,8 +45,8 @@ class Postgres:
         assert self._server.pid is not None
         return self._server.pid
 
-    def create(self, template: str | None = None) -> str:
-        """Create a database, migrated, or as a copy of another that nobody is connected to; give its address."""
+    def create(self, template: str | None = None, *, analysed: bool = True) -> str:
+        """Create a database, migrated, or as a copy of another that nobody is connected to, analysed or not; give its address."""
         self._databases += 1
         name = f"benchmark{self._databases}"
         source = f"TEMPLATE {_name(template)} STRATEGY file_copy" if template else ""
@@ -54,6 +54,10 @@ class Postgres:
         dsn = self._server.dsn.replace("/algoplatform?", f"/{name}?")
         if template is None:
             migrations.upgrade(dsn)
+        if not analysed:
+            sql(
+                dsn, *(f"ALTER TABLE {table} SET (autovacuum_enabled = off)" for table in ("image", "image_dependency"))
+            )
         # The floors connect to it without the service's code, and shall have the same plans.
         for setting, value in planner_settings(dsn).items():
             sql(dsn, f"ALTER DATABASE {name} SET {setting} = '{value}'")

@@ -20,13 +20,14 @@ class Plan:
     small: int = 10_000
     middle: int = 100_000
     large: int = 1_000_000
+    fresh: int = 10_000
     rounds: int = 5
     seconds: float = 4
     samples: int = 200
     fast: bool = False
 
 
-QUICK = Plan(middle=10_000, large=50_000, seconds=1, samples=50)
+QUICK = Plan(middle=10_000, large=50_000, fresh=2_500, seconds=1, samples=50)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tests.support.counting import Counter, counting
 from tests.support.images import IMAGES, PLATFORM, minimal, register, upload
 from tests.support.service import serving, settings_for
 
-TINY = Plan(small=400, middle=400, large=400, rounds=1, seconds=0.1, samples=2, fast=True)
+TINY = Plan(small=400, middle=400, large=400, fresh=20, rounds=1, seconds=0.1, samples=2, fast=True)
 
 
 @pytest.fixture(scope="module")

@@ -24,31 +24,32 @@ $$
 
 # Called by a writer that holds the rows of these images. Each of its statements has a snapshot of its own, so it sees
 # the edges that writers before it have committed, where the statement that calls it sees those of its beginning only.
-# The settings keep its plans, and those of the foreign keys' checks, to index lookups, whatever the statistics say.
+# Each image is looked up in a subquery of its own, and the settings keep these, and the foreign keys' checks, to indexes:
+# a plan made while the tables were small would scan them, and be kept while they grow.
 LINK = """
 CREATE FUNCTION image_link(ids uuid[]) RETURNS boolean
 LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off
-SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     lost text;
 BEGIN
-    DELETE FROM image_dependency AS edge
-    USING unnest(ids) AS changed (image_id)
-    WHERE edge.dependent_id = changed.image_id AND NOT EXISTS (
-        SELECT FROM image AS dependent, image AS dependency, image_needs(dependent.record) AS need
-        WHERE dependent.image_id = edge.dependent_id AND dependent.live
-          AND dependency.image_id = edge.dependency_id AND dependency.live
-          AND need.name = dependency.image_name AND need.tag = dependency.image_tag
-    );
+    DELETE FROM image_dependency
+    WHERE dependent_id = ANY (ids) AND (
+        SELECT image_name || ':' || image_tag FROM image WHERE image_id = dependency_id
+    ) <> ALL (ARRAY(
+        SELECT name || ':' || tag FROM image_needs((SELECT record FROM image WHERE image_id = dependent_id AND live))
+    ));
     WITH wanted AS MATERIALIZED (
         SELECT dependent.image_id AS dependent_id, need.name, need.tag, (
             SELECT dependency.image_id FROM image AS dependency
             WHERE dependency.image_name = need.name AND dependency.image_tag = need.tag AND dependency.live
         ) AS dependency_id
         FROM unnest(ids) AS changed (image_id)
-        JOIN image AS dependent ON dependent.image_id = changed.image_id AND dependent.live
+        CROSS JOIN LATERAL (
+            SELECT image_id, image_name, image_tag, record FROM image
+            WHERE image.image_id = changed.image_id AND live LIMIT 1
+        ) AS dependent
         CROSS JOIN LATERAL image_needs(dependent.record) AS need
         WHERE (need.name, need.tag) <> (dependent.image_name, dependent.image_tag)
     ), linked AS (

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from benchmarks.results import Result
 from benchmarks.session import Session
-from benchmarks.suites import processes, searching, transferring, writing
+from benchmarks.suites import depending, processes, searching, transferring, writing
 
 Benchmark = Callable[[Session], list[Result]]
 
@@ -12,6 +12,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "search": searching.search,
     "register": writing.register,
     "update": writing.update,
+    "fresh": depending.fresh,
+    "shared": depending.shared,
     "workers": processes.workers,
     "start": processes.start,
     "upload": transferring.upload,

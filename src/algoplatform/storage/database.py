@@ -89,6 +89,8 @@ class Database:
                 # Compiling a plan, or starting helpers to walk an index, takes longer than a search.
                 "jit": "off",
                 "min_parallel_index_scan_size": "1TB",
+                # A plan made while a table was small would scan it, and be kept while it grows.
+                "enable_seqscan": "off",
                 # Each statement is written for one plan; making another for the values takes as long as running it.
                 "plan_cache_mode": "force_generic_plan",
             }

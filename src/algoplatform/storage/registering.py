@@ -18,7 +18,9 @@ _MOST: Final = 100
 # How long many wait for a lock that one of them wants, as on a name that an upload has written and not committed yet.
 _LOCK_TIMEOUT: Final = "50ms"
 
-# In the order of names, so that statements at the same time wait for each other in one direction only.
+# In the order of names, so that statements at the same time wait for each other in one direction only. The edges of an
+# image that is new are nobody else's to write, so they need no `image_link`. Each lookup is a subquery of its own, which
+# is planned as one of an index, where joins and EXISTS could scan the images; for the foreign keys' checks the setting sees to it.
 _INSERT: Final = """
 WITH given AS (
     SELECT *
@@ -27,9 +29,10 @@ WITH given AS (
       AS given (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
                 useable_flag, search, record, actor, request_id)
 ), wanted AS (
-    SELECT wanted.dependent_id, wanted.position, image.image_id AS dependency_id
+    SELECT wanted.dependent_id, wanted.position, (
+        SELECT image_id FROM image WHERE image_name = wanted.name AND image_tag = wanted.tag AND live
+    ) AS dependency_id
     FROM unnest($14::uuid[], $15::integer[], $16::text[], $17::text[]) AS wanted (dependent_id, position, name, tag)
-    LEFT JOIN image ON image.image_name = wanted.name AND image.image_tag = wanted.tag AND image.live
 ), missing AS (
     SELECT dependent_id, array_agg(position ORDER BY position) AS positions
     FROM wanted WHERE dependency_id IS NULL GROUP BY dependent_id
@@ -37,7 +40,8 @@ WITH given AS (
     INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
                        useable_flag, search, record, actor, request_id)
     SELECT * FROM given
-    WHERE (SELECT CASE WHEN $18::text IS NULL THEN '' ELSE set_config('lock_timeout', $18, true) END) IS NOT NULL
+    WHERE (SELECT concat(set_config('enable_seqscan', 'off', true),
+                         CASE WHEN $18::text IS NOT NULL THEN set_config('lock_timeout', $18, true) END)) IS NOT NULL
       AND NOT EXISTS (SELECT FROM missing WHERE dependent_id = given.image_id)
     ORDER BY image_name, image_tag
     ON CONFLICT (image_name, image_tag) WHERE live DO NOTHING
@@ -47,8 +51,9 @@ WITH given AS (
     SELECT dependent_id, dependency_id FROM wanted JOIN written ON written.image_id = wanted.dependent_id
 )
 SELECT given.image_id, written.version, missing.positions AS missing,
-       EXISTS (SELECT FROM image WHERE image.image_name = given.image_name AND image.image_tag = given.image_tag AND live)
-       AS existed
+       CASE WHEN written.version IS NULL THEN (
+           SELECT true FROM image WHERE image.image_name = given.image_name AND image.image_tag = given.image_tag AND live
+       ) END AS existed
 FROM given
 LEFT JOIN written ON written.image_id = given.image_id
 LEFT JOIN missing ON missing.dependent_id = given.image_id
@@ -90,7 +95,7 @@ def _row(item: Registration) -> tuple[Any, ...]:
 
 
 def _written(row: asyncpg.Record) -> Written:
-    return Written(row["version"], row["missing"] or (), existed=row["existed"])
+    return Written(row["version"], row["missing"] or (), existed=row["existed"] is True)
 
 
 class Registrar:

@@ -1,0 +1,198 @@
+"""The plans of what the service sends: each finds what it needs by an index, however little PostgreSQL knows of the tables."""
+
+import io
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from algoplatform.catalogue.idempotency import once
+from algoplatform.domain.access import TRUSTED
+from algoplatform.domain.errors import AlgoplatformError
+from algoplatform.domain.search import check_conditions
+from algoplatform.runtime import Runtime
+from algoplatform.storage.database import Connection
+from algoplatform.storage.idempotency import Answer
+from tests.support.images import minimal
+from tests.support.postgres import Postgres, execute
+from tests.support.service import settings_for
+
+TABLES = {"image", "image_dependency", "image_revision", "idempotency_key"}
+# Of an upload, whose plans are made anew for the sizes that its tables have then.
+OF_THIS_UPLOAD = ("staging", "row_number()")
+CALLER = replace(TRUSTED, request_id="request", subject="someone")
+
+# What the statistics may say, and what is there, before the service makes its plans: nothing at all, that every table is empty,
+# and that every table has a row or two.
+NEVER_ANALYSED: tuple[str, ...] = ()
+EMPTY = ("VACUUM ANALYZE",)
+SMALL = (
+    """INSERT INTO image (image_id, image_name, image_tag, factory, algo_type, search, record)
+       SELECT id, 'algo/seed' || n, '1.0', 'ehl', '1', 'seed', '{"imageId":"' || replace(id::text, '-', '') || '"}'
+       FROM (SELECT n, gen_random_uuid() AS id FROM generate_series(1, 2) AS n) AS seed""",
+    "INSERT INTO image_dependency SELECT a.image_id, b.image_id FROM image AS a, image AS b WHERE a.image_id < b.image_id",
+    "UPDATE image SET version = version + 1",
+    "VACUUM ANALYZE",
+)
+
+Plan = dict[str, Any]
+# A line of the log that goes on is indented.
+_PLAN = re.compile(r"plan:\n((?:\t.*\n)+)")
+
+
+@pytest.fixture(params=["postgres", "oldest_postgres"])
+def server(request: pytest.FixtureRequest) -> Postgres:
+    """The PostgreSQL of the tests, then the oldest supported."""
+    found: Postgres = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=[NEVER_ANALYSED, EMPTY, SMALL], ids=["never-analysed", "empty", "small"])
+def dsn(server: Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database whose statistics say little."""
+    with server.database() as address:
+        execute(address, *request.param)
+        yield address
+
+
+class _Plans:
+    """The plans that PostgreSQL has executed since then, those of functions and of foreign keys' checks included."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._start = log.stat().st_size
+
+    def scans(self) -> Iterator[tuple[str, Plan]]:
+        """Give each node that reads a table or an index, with the text of its statement."""
+        with self._log.open("rb") as log:
+            log.seek(self._start)
+            text = log.read().decode()
+        for plan in map(json.loads, _PLAN.findall(text)):
+            for node in _nodes(plan["Plan"]):
+                if "Scan" in node["Node Type"]:
+                    yield plan["Query Text"], node
+
+
+def _nodes(node: Plan) -> Iterator[Plan]:
+    yield node
+    for inner in node.get("Plans", ()):
+        yield from _nodes(inner)
+
+
+@asynccontextmanager
+async def explained(dsn: str) -> AsyncIterator[tuple[Runtime, _Plans]]:
+    """Open the use cases on a database whose server logs the plan of all that it executes."""
+    name = dsn.partition("?")[0].rpartition("/")[2]
+    told = {"log_min_duration": "0", "log_nested_statements": "on", "log_format": "json"}
+    execute(
+        dsn,
+        f"ALTER DATABASE {name} SET session_preload_libraries = 'auto_explain'",
+        *(f"ALTER DATABASE {name} SET auto_explain.{setting} = {value}" for setting, value in told.items()),
+    )
+    plans = _Plans(Path(parse_qs(urlsplit(dsn).query)["host"][0]).parent / "postgres.log")
+    async with Runtime.open(settings_for(dsn, pool_size=1)) as runtime:
+        yield runtime, plans
+
+
+async def write(runtime: Runtime, prefix: str) -> None:
+    """Do every kind of write, successful and refused."""
+
+    async def registered(connection: "Connection | None", name: str, **fields: Any) -> str:
+        image_id, _ = await runtime.images.register(connection, CALLER, minimal(f"algo/{prefix}{name}", **fields))
+        return image_id
+
+    base = await registered(None, "base")
+    app = await registered(None, "app", dependencyServiceId=f"algo/{prefix}base:1.0")
+    for name in ("app", "broken"):
+        with pytest.raises(AlgoplatformError):
+            await registered(None, name, dependencyServiceId="algo/none:1.0")
+    with pytest.raises(AlgoplatformError):
+        await registered(None, "invalid", dependencyServiceId="algo/none:1.0", useableFlag="7")
+    async with runtime.database.connection() as connection:
+        body = minimal(f"algo/{prefix}app", imageId=app)
+        await runtime.images.update(connection, CALLER, body | {"factory": "二"}, None)
+        await runtime.images.update(connection, CALLER, body | {"dependencyServiceId": None}, [2])
+        await runtime.revisions.restore(connection, CALLER, app, 1, None)
+        with pytest.raises(AlgoplatformError):
+            await runtime.images.delete(connection, CALLER, base, CALLER, None)
+        await runtime.images.delete(connection, CALLER, app, CALLER, None)
+        await runtime.revisions.restore(connection, CALLER, app, None, None)
+        await runtime.images.get(connection, app)
+        await runtime.revisions.history(connection, app, 1, 10)
+        await upload(runtime, connection, [minimal(f"algo/{prefix}new", dependencyServiceId=f"algo/{prefix}base:1.0")])
+        await upload(runtime, connection, [minimal(f"algo/{prefix}{name}", factory="三") for name in ("app", "more")])
+    for answer in (Answer(200, b"{}"), Answer(422, b"{}")):
+        await once(runtime.database, f"{prefix}{answer.http_status}", "someone", b"", 24, _giving(answer))
+
+
+def _giving(answer: Answer) -> Callable[[Connection], Awaitable[Answer]]:
+    async def action(_: Connection) -> Answer:
+        return answer
+
+    return action
+
+
+async def upload(runtime: Runtime, connection: Connection, images: list[dict[str, Any]]) -> None:
+    """Import a file."""
+    await runtime.transfer.load(connection, CALLER, io.BytesIO(json.dumps(images).encode()))
+
+
+def _grows(text: str, node: Plan) -> bool:
+    """Tell whether a scan reads more the more images there are."""
+    if node.get("Relation Name", TABLES) not in TABLES and node["Node Type"] != "Bitmap Index Scan":
+        return False
+    if node["Node Type"] in ("Bitmap Heap Scan", "Function Scan", "CTE Scan", "Subquery Scan", "Values Scan"):
+        return False  # what they read, other nodes find
+    return node["Node Type"] == "Seq Scan" or "Index Cond" not in node
+
+
+async def test_writes_look_up(dsn: str) -> None:
+    """No write scans a table, nor do the foreign keys' checks, and no plan that is made at the beginning is kept to become one."""
+    async with explained(dsn) as (runtime, plans):
+        for prefix in ("a", "b"):
+            await write(runtime, prefix)
+    scans = [scan for scan in plans.scans() if not any(name in scan[0] for name in OF_THIS_UPLOAD)]
+    texts = " ".join(text for text, _ in scans)
+    for part in (
+        "INSERT INTO image (",
+        "DELETE FROM image_dependency",
+        "FOR KEY SHARE",
+        "image_revision",
+        "idempotency_key",
+    ):
+        assert part in texts
+    grown = [(text, node) for text, node in scans if _grows(text, node)]
+    assert not grown, grown[0]
+
+
+SEARCHES: list[dict[str, Any]] = [
+    {},
+    {"searchCondition": "algo"},
+    {"searchCondition": "a"},
+    {"searchCondition": "a" * 32},
+    {"namespace": "algo"},
+    {"factory": "ehl", "eventType": 1},
+    {"searchCondition": "algo", "useableFlag": "1"},
+]
+
+
+async def test_searches_walk_or_look_up(dsn: str) -> None:
+    """No search scans the table of images: it looks up what it can, or walks in the order of the answer."""
+    async with explained(dsn) as (runtime, plans):
+        for query in SEARCHES:
+            async with runtime.database.connection() as connection:
+                await runtime.search.records(connection, check_conditions(query), 1001)
+                await runtime.search.page(connection, check_conditions(query | {"page": 1}))
+                await runtime.search.copy(connection, check_conditions(query), _ignore, keyed=True)
+    kinds = [node["Node Type"] for _, node in plans.scans() if node.get("Relation Name") == "image"]
+    assert len(kinds) > len(SEARCHES)
+    assert "Seq Scan" not in kinds
+
+
+async def _ignore(data: bytes) -> None: ...
