@@ -24,11 +24,11 @@ async def clear(client: httpx.AsyncClient) -> None:
             await delete(client, record["imageId"])
 
 
-async def counts(client: httpx.AsyncClient, content: Any, **query: str) -> dict[str, int]:
+async def counts(client: httpx.AsyncClient, content: Any, **query: str) -> dict[str, Any]:
     answer = await upload(client, content, **query)
     assert answer.status_code == 200, answer.text
     assert answer.json()["msg"] == "镜像上传成功"
-    found: dict[str, int] = answer.json()["res"]
+    found: dict[str, Any] = answer.json()["res"]
     return found
 
 
@@ -91,6 +91,46 @@ async def test_existing_images(client: httpx.AsyncClient) -> None:
     [record, _] = await records(client)
     assert (record["imageId"], record["algoDesc"], record["pvcSize"]) == (image_id, "新", None)
     assert (await client.get(f"{IMAGES}/{image_id}")).headers["etag"] == '"2"'
+
+
+async def test_changes(client: httpx.AsyncClient) -> None:
+    """What changes is named when asked for, updates with their fields first; the same before it is written and when it is."""
+    await register(client, "algo/b", pvcSize=1, env="A:1")
+    await register(client, "algo/c")
+    content = [
+        minimal("algo/a"),
+        minimal("algo/b", algoDesc="新", env="A:1", pvcSize=2),
+        minimal("algo/c"),
+        minimal("algo/d"),
+    ]
+    expected = [
+        {"image": "algo/b:1.0", "action": "update", "fields": ["pvcSize", "algoDesc"]},
+        {"image": "algo/a:1.0", "action": "create", "fields": []},
+        {"image": "algo/d:1.0", "action": "create", "fields": []},
+    ]
+    whole = done(created=2, updated=1, unchanged=1) | {"changes": expected}
+    for dry_run in ("true", "false"):
+        assert await counts(client, content, changes="true", dryRun=dry_run) == whole
+    assert await counts(client, content, changes="true") == done(unchanged=4) | {"changes": []}
+    skipped = await counts(client, [minimal("algo/b"), minimal("algo/e")], changes="true", onConflict="skip")
+    assert [(change["image"], change["action"]) for change in skipped["changes"]] == [
+        ("algo/b:1.0", "skip"),
+        ("algo/e:1.0", "create"),
+    ]
+
+
+async def test_changes_of_many(client: httpx.AsyncClient) -> None:
+    """A thousand changes are named, those of images that are there before those of new ones."""
+    await upload(client, [minimal(f"algo/z{number}") for number in range(3)])
+    content = [minimal(f"algo/n{number:04}") for number in range(1200)]
+    content += [minimal(f"algo/z{number}", factory="二") for number in range(3)]
+    found = await counts(client, content, changes="true", dryRun="true")
+    assert (found["created"], found["updated"], len(found["changes"])) == (1200, 3, 1000)
+    assert [change["image"] for change in found["changes"][:4]] == [
+        *(f"algo/z{number}:1.0" for number in range(3)),
+        "algo/n0000:1.0",
+    ]
+    assert found["changes"][0]["fields"] == ["factory"]
 
 
 async def test_dependencies_of_updated_images(client: httpx.AsyncClient) -> None:

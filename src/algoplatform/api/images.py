@@ -81,18 +81,20 @@ async def upload(request: Request) -> Response:
     """镜像配置信息上传"""
     runtime = runtime_of(request)
     runtime.transfer.admit(caller_of(request))
-    on_conflict, dry_run = check_upload_options(wire.parse_query(request.scope["query_string"]))
+    options = check_upload_options(wire.parse_query(request.scope["query_string"]))
     with request.app.state.uploads.taken():
         file = await wire.read_file(request, runtime.settings.max_upload_bytes)
         with file:
-            return await _import(request, file, on_conflict, dry_run=dry_run)
+            return await _import(request, file, *options)
 
 
-async def _import(request: Request, file: BinaryIO, on_conflict: OnConflict, *, dry_run: bool) -> Response:
+async def _import(request: Request, file: BinaryIO, on_conflict: OnConflict, dry_run: bool, changes: bool) -> Response:
     runtime = runtime_of(request)
 
     async def action(connection: Connection) -> Answer:
-        counts = await runtime.transfer.load(connection, caller_of(request), file, on_conflict, dry_run=dry_run)
+        counts = await runtime.transfer.load(
+            connection, caller_of(request), file, on_conflict, dry_run=dry_run, changes=changes
+        )
         return success("镜像上传成功", orjson.dumps(counts))
 
     digest = await asyncio.to_thread(_digest, file) if "idempotency-key" in request.headers else b""

@@ -243,6 +243,11 @@ UPLOAD: Final = operation(
         {"type": "string", "enum": ["update", "skip", "fail"], "default": "update"},
     ),
     choice("dryRun", "true：只检查，不写入", {"type": "boolean", "default": False}),
+    choice(
+        "changes",
+        "true：res另有changes，列出将有变化的镜像（更新的在前，至多1000个）：image、action（create、update、skip）、fields",
+        {"type": "boolean", "default": False},
+    ),
     WRITE,
     body={
         "required": True,

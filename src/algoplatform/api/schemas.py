@@ -46,6 +46,16 @@ class Deletion(BaseModel):
     userResult: UserResult = Field(description="用户权限和所属分组")
 
 
+class Change(BaseModel):
+    """一个镜像的变化"""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: str = Field(description="镜像名:标签名")
+    action: Literal["create", "update", "skip"] = Field(description="登记、更新或跳过")
+    fields: list[str] = Field(description="更新时有变化的字段")
+
+
 class Counts(BaseModel):
     """What an upload did."""
 
@@ -55,6 +65,9 @@ class Counts(BaseModel):
     updated: int = Field(description="更新的镜像数", ge=0)
     unchanged: int = Field(description="没有变化的镜像数", ge=0)
     skipped: int = Field(description="跳过的镜像数", ge=0)
+    changes: list[Change] = Field(
+        default_factory=list, max_length=1000, description="有变化的镜像，更新的在前；仅当changes=true"
+    )
 
 
 class Restoration(BaseModel):
@@ -131,21 +144,23 @@ def check_deletion(data: Any) -> tuple[str, Caller]:
     return image_id, Caller(authority, frozenset([namespace] if namespace else []))
 
 
-def check_upload_options(query: dict[str, str]) -> tuple[OnConflict, bool]:
-    """Read onConflict and dryRun."""
+def check_upload_options(query: dict[str, str]) -> tuple[OnConflict, bool, bool]:
+    """Read onConflict, dryRun and changes."""
     query = {name: value for name, value in query.items() if not is_blank(value)}
-    faults, more = unknown_faults(query, ("onConflict", "dryRun"))
+    faults, more = unknown_faults(query, ("onConflict", "dryRun", "changes"))
     conflict = query.get("onConflict", OnConflict.UPDATE)
     if conflict not in list(OnConflict):
         faults.append(
             Fault("onConflict", Code.FIELD, f"onConflict须为update、skip、fail之一，不能为“{clip(conflict)}”")
         )
-    dry_run = _TRUTHS.get(query.get("dryRun", "false").lower())
-    if dry_run is None:
-        faults.append(Fault("dryRun", Code.FIELD, f"dryRun须为true或false，不能为“{clip(query['dryRun'])}”"))
+    switches = [_TRUTHS.get(query.get(name, "false").lower()) for name in ("dryRun", "changes")]
+    for name, value in zip(("dryRun", "changes"), switches, strict=True):
+        if value is None:
+            faults.append(Fault(name, Code.FIELD, f"{name}须为true或false，不能为“{clip(query[name])}”"))
     if faults:
         raise Refused(faults, more=more)
-    return OnConflict(conflict), bool(dry_run)
+    dry_run, changes = map(bool, switches)
+    return OnConflict(conflict), dry_run, changes
 
 
 def check_paging(query: dict[str, str]) -> tuple[int, int]:

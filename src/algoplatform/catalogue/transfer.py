@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import islice
 from typing import Any, BinaryIO, Final, Self
 from uuid import uuid4
@@ -21,6 +21,8 @@ from algoplatform.domain.image import Image, Rules, check, field_order, in_field
 from algoplatform.domain.record_file import read_records
 from algoplatform.domain.search import Conditions
 from algoplatform.storage import bulk, staging
+from algoplatform.storage.changes import CountsAndChanges
+from algoplatform.storage.changes import find as find_changes
 from algoplatform.storage.database import Connection
 from algoplatform.storage.search import ImageSearch
 from algoplatform.storage.staging import Counts, OnConflict, StagedRow
@@ -61,16 +63,19 @@ class Transfer:
         on_conflict: OnConflict = OnConflict.UPDATE,
         *,
         dry_run: bool = False,
+        changes: bool = False,
         progress: Callable[[int], None] = lambda size: None,
     ) -> Counts:
         """Import a file in one transaction; FileRefused with the faults of every record, and then nothing is written.
 
-        `progress` is told the bytes read; a file that has to be read again takes them back. Unavailable where it takes
-        much longer than a file of its size should.
+        With `changes` the counts are CountsAndChanges. `progress` gets the number of bytes read; a file that is read again
+        subtracts them. Raises Unavailable where it takes much longer than a file of its size should.
         """
         try:
             async with asyncio.timeout(_seconds_for(file)) as bound:
-                return await self._load(connection, caller, file, on_conflict, dry_run=dry_run, progress=progress)
+                return await self._load(
+                    connection, caller, file, on_conflict, dry_run=dry_run, changes=changes, progress=progress
+                )
         except TimeoutError:
             if bound.expired():
                 raise Unavailable from None
@@ -84,11 +89,12 @@ class Transfer:
         on_conflict: OnConflict,
         *,
         dry_run: bool,
+        changes: bool,
         progress: Callable[[int], None],
     ) -> Counts:
         scope = self._access.scope(caller)
         start = file.tell()
-        if not dry_run and await bulk.is_empty(connection):
+        if not (dry_run or changes) and await bulk.is_empty(connection):
             try:
                 async with (
                     _Reading(self._rules, scope, _chunks(file, progress)) as reading,
@@ -104,7 +110,7 @@ class Transfer:
                 _Reading(self._rules, scope, _chunks(file, progress)) as reading,
                 transaction(connection, dry_run=dry_run),
             ):
-                return await self._load_any(connection, caller, reading, on_conflict, dry_run=dry_run)
+                return await self._load_any(connection, caller, reading, on_conflict, dry_run, changes)
         except asyncpg.ForeignKeyViolationError:
             # A dependency was deleted since the check: asked again, the check will see it.
             raise Unavailable from None
@@ -118,18 +124,29 @@ class Transfer:
         return Counts(reading.records, 0, 0, 0)
 
     async def _load_any(
-        self, connection: Connection, caller: Caller, reading: "_Reading", on_conflict: OnConflict, *, dry_run: bool
+        self,
+        connection: Connection,
+        caller: Caller,
+        reading: "_Reading",
+        on_conflict: OnConflict,
+        dry_run: bool,
+        changes: bool,
     ) -> Counts:
         await staging.fill(connection, reading.rows())
         await _refuse(connection, reading, on_conflict)
+        if not dry_run:
+            await staging.lock(connection)
+        changed = await find_changes(connection, on_conflict) if changes else None
         if dry_run:
-            return _count(reading.records, *await staging.count(connection, on_conflict), on_conflict)
-        created, updated = await staging.write(connection, caller, on_conflict)
-        await staging.link(connection)
-        if on_conflict is OnConflict.FAIL and created < reading.records:
+            done = await staging.count(connection, on_conflict)
+        else:
+            done = await staging.write(connection, caller, on_conflict)
+            await staging.link(connection)
+        if on_conflict is OnConflict.FAIL and done[0] < reading.records:
             # Another upload has just created one of these: asked again, the check will see it.
             raise Unavailable
-        return _count(reading.records, created, updated, on_conflict)
+        counts = _count(reading.records, *done, on_conflict)
+        return counts if changed is None else CountsAndChanges(**asdict(counts), changes=changed)
 
 
 def _seconds_for(file: BinaryIO) -> float:

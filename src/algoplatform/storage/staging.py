@@ -24,7 +24,7 @@ from algoplatform.storage.images import NOW, columns, names_and_tags
 UPLOAD_LOCK: Final = "1634494319, 1"
 
 # Where the id ends and the rest of a record's text begins, counted from 1.
-_REST: Final = 46
+REST: Final = 46
 
 _CREATE: Final = """
 CREATE TEMPORARY TABLE staging (
@@ -79,7 +79,7 @@ DO UPDATE SET
     record = overlay(excluded.record PLACING substr(image.record, 13, 32) FROM 13 FOR 32),
     version = image.version + 1, updated_at = {NOW}, operation = excluded.operation, actor = excluded.actor,
     request_id = excluded.request_id
-WHERE substr(image.record, {_REST}) <> substr(excluded.record, {_REST})
+WHERE substr(image.record, {REST}) <> substr(excluded.record, {REST})
 """
 
 _WRITE: Final = """
@@ -97,7 +97,7 @@ SELECT count(*) FILTER (WHERE created) AS created, count(*) FILTER (WHERE NOT cr
 
 _COUNT: Final = f"""
 SELECT count(*) FILTER (WHERE image.image_id IS NULL) AS created,
-       count(*) FILTER (WHERE substr(image.record, {_REST}) <> substr(staging.record, {_REST})) AS updated
+       count(*) FILTER (WHERE substr(image.record, {REST}) <> substr(staging.record, {REST})) AS updated
 FROM staging LEFT JOIN image
   ON image.image_name = staging.image_name AND image.image_tag = staging.image_tag AND image.live
 """
@@ -175,9 +175,13 @@ async def count(connection: Connection, on_conflict: OnConflict) -> tuple[int, i
     return found["created"], found["updated"] if on_conflict is OnConflict.UPDATE else 0
 
 
-async def write(connection: Connection, caller: Caller, on_conflict: OnConflict) -> tuple[int, int]:
-    """Write the staged images, one upload after the other: how many were created and how many updated."""
+async def lock(connection: Connection) -> None:
+    """Wait until no other upload writes."""
     await connection.execute(f"SELECT pg_advisory_xact_lock({UPLOAD_LOCK})")
+
+
+async def write(connection: Connection, caller: Caller, on_conflict: OnConflict) -> tuple[int, int]:
+    """Write the staged images, when no other upload does: how many were created and how many updated."""
     await connection.execute(_MOVE_TAKEN_IDS)
     clause = _UPDATE_CLAUSE if on_conflict is OnConflict.UPDATE else "DO NOTHING"
     done = await connection.fetchrow(_WRITE.format(on_conflict=clause), caller.subject, caller.request_id)
