@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from algoplatform.embedded import EmbeddedPostgres
 from algoplatform.storage import migrations
-from algoplatform.storage.embedded import EmbeddedPostgres
 from benchmarks import wire
 from benchmarks.floors.client import sql
 from benchmarks.statements import planner_settings

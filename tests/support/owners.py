@@ -13,10 +13,27 @@ from typing import Any
 
 import asyncpg
 
+# What an operator may have set for clients of another server; each alone would keep a client from ours.
+OF_ANOTHER_SERVER = {
+    "PGPORT": "1",
+    "PGHOST": "elsewhere.invalid",
+    "PGUSER": "else",
+    "PGDATABASE": "else",
+    "PGPASSFILE": "/dev/zero",
+    "PGSERVICE": "else",
+    "PGOPTIONS": "-c nothing=1",
+    "PGSSLMODE": "verify-full",
+    "PGSSLROOTCERT": "/nowhere",
+    "PGSSLNEGOTIATION": "direct",
+    "PGTARGETSESSIONATTRS": "standby",
+    "PGGSSLIB": "none",
+    "PGDATA": "/nowhere",
+}
+
 _OWN = """
 import os, sys
 from pathlib import Path
-from algoplatform.storage.embedded import EmbeddedPostgres
+from algoplatform.embedded import EmbeddedPostgres
 home, programs, uid = sys.argv[1:]
 if uid:
     os.setgroups([])
@@ -40,6 +57,20 @@ def ask(dsn: str, query: str) -> Any:
 
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, run()).result()
+
+
+def ask_when_up(dsn: str, query: str, seconds: float = 120) -> Any:
+    """Read one value that is not null, of a server that may still be recovering, or whose clients may still be coming."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if (value := ask(dsn, query)) is not None:
+                return value
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            if time.monotonic() > deadline:
+                raise
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
 
 
 def environment(**given: str) -> dict[str, str]:
@@ -79,7 +110,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
     """Wait for something to become true."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import asyncpg
 
+from algoplatform.embedded import EmbeddedPostgres
 from algoplatform.storage import migrations
-from algoplatform.storage.embedded import EmbeddedPostgres
 
 
 def execute(dsn: str, *statements: str) -> None:

@@ -28,10 +28,10 @@ from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefuse
 from algoplatform.domain.faults import Code
 from algoplatform.domain.image import Rules, check
 from algoplatform.domain.record_file import read_records
+from algoplatform.embedded import EmbeddedPostgresError
 from algoplatform.runtime import NotReady
 from algoplatform.settings import SettingsError
 from algoplatform.storage.edges import Drift
-from algoplatform.storage.embedded import EmbeddedPostgresError
 from algoplatform.storage.schema import HEAD, MigrationFailed, SchemaUnknown
 
 app = typer.Typer(

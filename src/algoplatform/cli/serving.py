@@ -1,32 +1,42 @@
 """What `serve` does before and around uvicorn: the port, the database, the sample, the words of welcome."""
 
 import asyncio
+import errno
+import multiprocessing
 import os
 import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 from pydantic import SecretStr
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from algoplatform.api import metrics
+from algoplatform.api.app import app_from_environment
 from algoplatform.api.logs import configure_logging
 from algoplatform.api.protocol import server_options
 from algoplatform.domain.access import OPERATOR
 from algoplatform.domain.errors import Unavailable
+from algoplatform.embedded import EmbeddedPostgres
+from algoplatform.embedded.processes import end_with_parent
 from algoplatform.runtime import NotReady, Runtime
 from algoplatform.settings import Settings, ignored, unknown
 from algoplatform.storage.database import Database
-from algoplatform.storage.embedded import EmbeddedPostgres
 from algoplatform.storage.schema import HEAD, SchemaUnknown, revision
+
+# A service that was killed leaves the port within a moment, when its workers have noticed.
+_PORT_SECONDS = 3
+_BACKLOG = 2048
 
 
 def run(settings: Settings, sample: Path | None) -> None:
@@ -42,19 +52,21 @@ def run(settings: Settings, sample: Path | None) -> None:
         listener = stack.enter_context(_listen(settings))
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         if settings.database_url is None:
+            _forget_other_servers()
             server = stack.enter_context(EmbeddedPostgres(settings.data_dir, settings.postgres_bin))
             settings = settings.model_copy(update={"database_url": SecretStr(server.dsn)})
             _migrate(server.dsn)
         asyncio.run(_prepare(settings, sample))
         _export(settings)
-        _welcome(settings)
         _allow_connections()
+        _accept(listener, settings)
+        _welcome(settings)
         _serve(settings, listener)
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
     config = uvicorn.Config(
-        "algoplatform.api.app:app_from_environment",
+        "algoplatform.cli.serving:application",
         factory=True,
         workers=settings.workers,
         loop="uvloop",
@@ -74,6 +86,14 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         raise NotReady("the service did not start; the log says why")
 
 
+def application() -> FastAPI:
+    """Build the application where it is served. A worker drains when its supervisor ends, by whatever signal."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None and supervisor.pid is not None:
+        end_with_parent(supervisor.pid)
+    return app_from_environment()
+
+
 class _Workers(Multiprocess):
     """Workers whose parent, too, lets go of the port when they drain: connections would queue where nobody accepts them."""
 
@@ -86,28 +106,55 @@ class _Workers(Multiprocess):
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the process in good order, at any time: what was started is stopped, the exit code is 0."""
+    """Let SIGTERM end the process in good order at any time, and SIGHUP do the same: the exit code is 0."""
 
     def leave(number: int, frame: object) -> NoReturn:
         sys.exit(0)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    def hang_up(number: int, frame: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGTERM, leave)
+    # Under nohup the service is to go on.
+    if before[signal.SIGHUP] is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, hang_up)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
 def _listen(settings: Settings) -> Iterator[socket.socket]:
-    """Take the port; nobody can connect before uvicorn listens."""
+    """Take the port; nobody can connect before everything is ready."""
     with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((settings.host, settings.port))
-        except OSError as error:
-            raise NotReady(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
+        _take_port(settings, lambda: listener.bind((settings.host, settings.port)))
         yield listener
+
+
+def _accept(listener: socket.socket, settings: Settings) -> None:
+    """Let clients connect. Until now another service could take the same port: Linux lets one of two listen."""
+    _take_port(settings, lambda: listener.listen(_BACKLOG))
+
+
+def _take_port(settings: Settings, take: Callable[[], None]) -> None:
+    deadline = time.monotonic() + _PORT_SECONDS
+    while True:
+        try:
+            return take()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise NotReady(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
+            time.sleep(0.05)
+
+
+def _forget_other_servers() -> None:
+    """Drop libpq's variables: an operator's PGSSLMODE or PGHOST is about another server than our own."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
 
 
 def _migrate(dsn: str) -> None:

