@@ -6,7 +6,7 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,9 @@ from tests.faults import servers
 from tests.faults.report import Report, is_full
 from tests.faults.servers import NAME, Server
 from tests.faults.writers import Writers
-from tests.support.owners import ask, is_alive, postmaster
+from tests.support.owners import ask_when_up, is_alive, postmaster
 from tests.support.process import Service, served
+from tests.support.programs import free_port
 
 pytestmark = pytest.mark.slow
 Scale = Callable[[int, int], int]
@@ -121,7 +122,7 @@ async def test_backend(service: Service, server: Server, report: Report, scale: 
     cycles = scale(2, 25)
 
     async def kill() -> None:
-        os.kill(await asyncio.to_thread(ask, server.dsn("postgres"), BACKENDS), signal.SIGKILL)
+        os.kill(await asyncio.to_thread(ask_when_up, server.dsn("postgres"), BACKENDS), signal.SIGKILL)
 
     async with judged(report, "PostgreSQL backend", cycles, service, server.dsn()) as writers:
         await cycle(writers, cycles, kill)
@@ -156,6 +157,27 @@ async def test_embedded_postmaster(folder: Path, report: Report, scale: Scale) -
         async with judged(report, "postmaster of the service's own", cycles, service, dsn) as writers:
             await cycle(writers, cycles, kill)
         assert service.stop() == 0
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["beside a database", "with one of its own"])
+async def test_supervisor(server: Server, folder: Path, report: Report, scale: Scale, own: bool) -> None:
+    """The process that was started is killed and started again at once: its workers, and its PostgreSQL, have made way."""
+    cycles, home = scale(1, 15), folder / "supervised"
+    dsn = f"postgresql://{NAME}@/{NAME}?host={home / 'run'}&port=5432" if own else server.dsn()
+    database = {"DATA_DIR": str(home)} if own else {"DATABASE_URL": dsn}
+    arguments = ["--workers", "2", "--port", str(free_port())]
+    with ExitStack() as stack:
+        services = [stack.enter_context(served(*arguments, **database, LOG_LEVEL="warning"))]
+
+        async def kill() -> None:
+            services[-1].process.kill()
+            again = served(*arguments, **database, LOG_LEVEL="warning")
+            services.append(await asyncio.to_thread(stack.enter_context, again))
+
+        victim = "supervisor of two workers" + (", and of PostgreSQL" if own else "")
+        async with judged(report, victim, cycles, services[0], dsn) as writers:
+            await cycle(writers, cycles, kill)
+        assert services[-1].stop() == 0
 
 
 async def test_failover(pair: list[Server], report: Report, scale: Scale) -> None:

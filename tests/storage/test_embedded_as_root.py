@@ -213,7 +213,7 @@ def _held(lock: Path, uid: int) -> Iterator[None]:
     script = (
         "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
     )
-    command = ["/usr/bin/env", "python3", "-c", script, lock]
+    command = ["/usr/bin/env", "python3", "-c", script, str(lock)]
     with subprocess.Popen(
         command, user=uid, group=uid, extra_groups=[], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/"
     ) as holder:

@@ -174,8 +174,9 @@ class EmbeddedPostgres:
         with self._home.folder("postgres") as data:
             theirs, ours = data.read("PG_VERSION").strip(), self._programs.version()
         if theirs != str(ours):
+            theirs = theirs if theirs.isdecimal() else "?"
             raise EmbeddedPostgresError(
-                f"{self._data} is of PostgreSQL {theirs if theirs.isdecimal() else '?'}, but {self._programs.folder} is {ours}: export with the old version"
+                f"{self._data} is of PostgreSQL {theirs}, but {self._programs.folder} is {ours}: export with the old version"
                 " (algoplatform export), move the folder away, and import"
             )
 
