@@ -1,5 +1,7 @@
 """What every test can ask for."""
 
+import gc
+import logging
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
@@ -15,6 +17,40 @@ from tests.support.service import serving, settings_for
 # How long an example takes tells of the machine and of coverage, not of what is tested.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+class _Unobserved(logging.Handler):
+    """What asyncio reports of tasks, futures and callbacks whose exception nobody has taken."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.reports: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a report."""
+        self.reports.append(self.format(record))
+
+    def fail(self) -> None:
+        """Fail for each that was kept."""
+        reports, self.reports = self.reports, []
+        assert not reports, "\n".join(reports)
+
+
+@pytest.fixture(scope="session")
+def unobserved() -> Iterator[_Unobserved]:
+    """What asyncio reports, up to the end: a task tells only when it is collected."""
+    handler = _Unobserved()
+    logging.getLogger("asyncio").addHandler(handler)
+    yield handler
+    gc.collect()
+    logging.getLogger("asyncio").removeHandler(handler)
+    handler.fail()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_unobserved(unobserved: _Unobserved) -> Iterator[None]:
+    yield
+    unobserved.fail()
 
 
 @pytest.fixture(scope="session")

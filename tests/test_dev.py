@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(*command: str | Path, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run with nothing in the environment but HOME and PATH."""
     env = {"HOME": os.environ.get("HOME", "/"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     return subprocess.run(
@@ -93,6 +94,71 @@ def test_run_hands_on_its_arguments(checkout: Path, tmp_path: Path) -> None:
     assert ours.endswith("-e .")
 
 
+def program(folder: Path, name: str, script: str) -> None:
+    """Put a program into a checkout's .venv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def tested(checkout: Path) -> Path:
+    """A checkout whose tests print dots, wait for a file `go`, and end; its programs do nothing but print."""
+    programs = checkout / ".venv" / "bin"
+    for name in ("pip", "python", "ruff", "mypy", "lint-imports"):
+        program(programs, name, ":")
+    wait = "printf ....; while [ ! -e go ]; do sleep 0.05; done; echo"
+    slowest = "echo '== slowest 10 durations =='; echo 1.00s call test_a; printf '== 4 pas'; sleep 0.2; echo 'sed =='"
+    program(programs, "pytest", f"{wait}; {slowest}; exit $(cat status)")
+    program(programs, "coverage", 'echo "TOTAL 95%"; case "$*" in *$(cat uncovered)*) exit 2; esac')
+    (checkout / "status").write_text("0")
+    (checkout / "uncovered").write_text("nothing")
+    return checkout
+
+
+@pytest.mark.parametrize(
+    ("status", "uncovered", "code", "reports"), [("0", "nothing", 0, 2), ("1", "nothing", 1, 0), ("0", "domain", 2, 2)]
+)
+def test_progress(tested: Path, status: str, uncovered: str, code: int, reports: int) -> None:
+    """`./dev test` shows the dots as they come, then the slowest tests and the coverage, and ends with pytest's summary."""
+    (tested / "status").write_text(status)
+    (tested / "uncovered").write_text(uncovered)
+    environment = {"PATH": os.environ["PATH"]}
+    with subprocess.Popen([sys.executable, tested / "dev", "test"], env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert os.read(process.stdout.fileno(), 100) == b"...."
+        (tested / "go").touch()
+        lines = process.stdout.read().decode().splitlines()
+    assert lines == [
+        "",
+        "== slowest 10 durations ==",
+        "1.00s call test_a",
+        *["TOTAL 95%"] * reports,
+        "== 4 passed ==",
+    ]
+    assert process.returncode == code
+
+
+def test_two_at_once(checkout: Path) -> None:
+    """Of two `./dev run` in one checkout that has nothing yet, one installs, and the other waits and finds it done."""
+    programs = checkout / ".venv" / "bin"
+    program(programs, "pip", ":")
+    program(programs, "algoplatform", "echo served")
+    program(programs, "python", 'while [ ! -e "${0%/*}/go" ]; do sleep 0.05; done; echo "$@" >> "${0%/*}/installs"')
+    command = [sys.executable, str(checkout / "dev"), "run"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as first:
+        assert first.stderr is not None
+        assert first.stderr.readline() == "./dev: installing requirements-embedded.lock\n"
+        with subprocess.Popen(command, **pipes) as second:
+            assert second.stderr is not None
+            assert second.stderr.readline() == "./dev: waiting for another ./dev to install\n"
+            (programs / "go").touch()
+            assert second.communicate(timeout=120) == ("served\n", "")
+        assert first.communicate(timeout=120) == ("served\n", "")
+    assert len((programs / "installs").read_text().splitlines()) == 2
+
+
 def test_run_in_a_new_checkout(checkout: Path) -> None:
     """`./dev run` installs all that it needs to get as far as the service, where nothing was installed before."""
     for name in ("README.md", "LICENSE", "CHANGELOG.md", "alembic.ini"):
@@ -100,7 +166,7 @@ def test_run_in_a_new_checkout(checkout: Path) -> None:
     for name in ("alembic", "src"):
         shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
     index = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-    done = run(checkout / "dev", "run", "--help", timeout=300, **index)
+    done = run(checkout / "dev", "run", "--help", timeout=900, **index)
     assert done.returncode == 0, done.stderr
     assert "--sample" in done.stdout
     assert not (checkout / ".venv" / "bin" / "pytest").exists()

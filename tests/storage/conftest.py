@@ -8,6 +8,7 @@ import pytest
 
 from algoplatform.embedded import EmbeddedPostgres
 from algoplatform.storage.database import Database
+from tests.faults.servers import wheel_programs
 from tests.support.postgres import Postgres, execute
 
 OLDEST = Path("/usr/lib/postgresql/15/bin")
@@ -46,3 +47,9 @@ def home(enterable: Path) -> Path:
     with EmbeddedPostgres(home, fast=True) as server:
         execute(server.dsn, "CREATE TABLE kept AS SELECT 1 AS n")
     return home
+
+
+@pytest.fixture(scope="session")
+def programs(enterable: Path) -> Path:
+    """PostgreSQL's programs, where the server's user can run them, wherever this checkout is."""
+    return wheel_programs(enterable)

@@ -32,7 +32,7 @@ def test_data_stays_between_runs(home: Path) -> None:
     with EmbeddedPostgres(home, fast=True) as server:
         assert ask(server.dsn, KEPT) == 1
         pid = server.pid
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert pid is not None
     assert not is_alive(pid)
 
@@ -94,12 +94,12 @@ def test_pid_file_cut_short(home: Path) -> None:
         assert ask(server.dsn, KEPT) == 1
 
 
-def test_server_that_outlived_its_owner(home: Path, enterable: Path) -> None:
+def test_server_that_outlived_its_owner(home: Path, enterable: Path, programs: Path) -> None:
     """A start waits for the server before to be gone, also where the folder is reached by another name."""
     other_name = enterable / "link"
     other_name.symlink_to(home)
     command: list[str | Path] = [
-        wheel_programs() / "postgres",
+        programs / "postgres",
         "-D",
         home / "postgres",
         "-k",
@@ -125,9 +125,9 @@ def test_given_programs(oldest_postgres: Postgres) -> None:
         assert ask(dsn, "SELECT lower('Ä') || ('a' > 'B')::text") == "ätrue"
 
 
-def test_programs_named_from_here(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_named_from_here(home: Path, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A relative folder of programs is relative to where the service is started."""
-    monkeypatch.chdir(wheel_programs().parent)
+    monkeypatch.chdir(programs.parent)
     with EmbeddedPostgres(home, Path("bin"), fast=True) as server:
         assert ask(server.dsn, KEPT) == 1
 
