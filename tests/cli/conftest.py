@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -45,11 +43,3 @@ def reached(request: pytest.FixtureRequest, cli: Call, client: httpx.AsyncClient
         return await cli(*arguments, "--url", str(client.base_url), **settings)
 
     return call
-
-
-@pytest.fixture
-def shared_folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's user can enter."""
-    with tempfile.TemporaryDirectory(prefix="algoplatform-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)

@@ -5,9 +5,14 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +20,7 @@ import pytest
 from tests.support.family import commands, tracked
 from tests.support.images import IMAGES, minimal
 from tests.support.owners import OF_ANOTHER_SERVER, is_alive, wait_until
-from tests.support.process import Service, served
+from tests.support.process import Service, environment, served
 
 
 @contextmanager
@@ -37,10 +42,12 @@ def gone(pids: list[int]) -> bool:
     return not any(is_alive(pid) for pid in pids)
 
 
-@pytest.fixture
-def home(shared_folder: Path) -> str:
-    """A data folder in a place that PostgreSQL's user can enter."""
-    return str(shared_folder / "data")
+@pytest.fixture(scope="module")
+def home() -> Iterator[str]:
+    """A data folder that PostgreSQL's user can enter; each test leaves it in order."""
+    with tempfile.TemporaryDirectory(prefix="algoplatform-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        yield f"{folder}/data"
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -49,7 +56,7 @@ def test_variables_of_another_server(home: str, workers: str, monkeypatch: pytes
     for name, value in OF_ANOTHER_SERVER.items():
         monkeypatch.setenv(name, value)
     with serving("--workers", workers, DATA_DIR=home) as (service, _):
-        assert httpx.post(f"{service.url}{IMAGES}/_register", json=minimal(), timeout=60).status_code == 200
+        assert _registers(service.url, "1.0")
         assert service.stop() == 0
 
 
@@ -57,13 +64,11 @@ def test_variables_of_another_server(home: str, workers: str, monkeypatch: pytes
 def test_supervisor_killed(home: str, workers: str) -> None:
     """kill -9 of the process that was started leaves none of the others, and the next start at once finds port and data free."""
     port, seen = "0", list[int]()
-    for number in range(4):
+    for number in range(3):
         with serving("--workers", workers, "--port", port, DATA_DIR=home) as (service, pids):
             assert len(pids) > int(workers) + 2
             port = str(httpx.URL(service.url).port)
-            if number == 0:
-                assert httpx.post(f"{service.url}{IMAGES}/_register", json=minimal()).status_code == 200
-            assert len(httpx.post(f"{service.url}{IMAGES}/_load", timeout=60).json()["res"]) == 1
+            assert _registers(service.url, f"{workers}.{number}")
             service.process.kill()
             seen += pids
     wait_until(lambda: gone(seen))
@@ -73,7 +78,7 @@ def test_supervisor_killed(home: str, workers: str) -> None:
 def test_supervisor_killed_beside_a_database(database_url: str) -> None:
     """Where the database is another's, the workers end, too, and give the port back."""
     port = "0"
-    for _ in range(3):
+    for _ in range(2):
         with serving("--workers", "2", "--port", port, DATABASE_URL=database_url) as (service, pids):
             port = str(httpx.URL(service.url).port)
             service.process.kill()
@@ -113,18 +118,15 @@ def test_supervisor_killed_while_workers_start(database_url: str) -> None:
 def test_another_one_killed(home: str, victim: str) -> None:
     """Whichever other process is killed, as by the system when memory is short, the service goes on."""
     with serving("--workers", "2", DATA_DIR=home, LOG_LEVEL="warning") as (service, _):
-        port = str(httpx.URL(service.url).port)
         pid = next(pid for pid, command in commands(service.process.pid).items() if victim in command)
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not is_alive(pid))
-        wait_until(lambda: _registers(service.url, "1"))
-        service.process.kill()
-    with serving("--workers", "2", "--port", port, DATA_DIR=home, LOG_LEVEL="warning") as (service, _):
-        assert len(httpx.post(f"{service.url}{IMAGES}/_load", timeout=60).json()["res"]) == 1
+        wait_until(lambda: _registers(service.url, victim.replace("/", "-")))
         assert service.stop() == 0
 
 
 def _registers(url: str, tag: str) -> bool:
+    """Tell whether a register comes through: -503 and a connection that is lost are no answer yet."""
     try:
         answer = httpx.post(f"{url}{IMAGES}/_register", json=minimal(imageTag=tag), timeout=60)
     except httpx.TransportError:
@@ -132,3 +134,43 @@ def _registers(url: str, tag: str) -> bool:
     status: str = answer.json()["status"]
     assert status in ("0", "203", "-503")
     return status != "-503"
+
+
+def loads(pid: int) -> bool:
+    """Whether the command is still loading its modules."""
+    return "pydantic_core" in Path(f"/proc/{pid}/maps").read_text()
+
+
+def starts_postgres(pid: int) -> bool:
+    """Whether PostgreSQL is being made, or started."""
+    return any("postgres" in command for member, command in commands(pid).items() if member != pid)
+
+
+def starts_workers(pid: int) -> bool:
+    """Whether the workers are being started."""
+    return any("spawn_main" in command for command in commands(pid).values())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("stage", [loads, starts_postgres, starts_workers])
+def test_stopped_while_starting(home: str, stage: Callable[[int], bool], number: signal.Signals) -> None:
+    """Ctrl-C (twice, as people press it), a stop or a closed terminal at any stage of the start: no traceback, nothing stays."""
+    command = [sys.executable, "-m", "algoplatform", "serve", "--port", "0", "--workers", "2"]
+    settings = environment(DATA_DIR=home, LOG_LEVEL="warning")
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=settings, start_new_session=True, **pipes) as process:
+        wait_until(lambda: stage(process.pid))
+        with tracked(process.pid) as pids:
+            for _ in range(2 if number == signal.SIGINT else 1):
+                # A terminal sends it to all in the foreground.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+                time.sleep(0.1)
+            if number == signal.SIGHUP and stage is starts_workers:
+                # By then it asks a service of several workers to replace them.
+                process.terminate()
+            _, told = process.communicate(timeout=120)
+            wait_until(lambda: gone(pids))
+    assert "Traceback" not in told
+    # The number of a signal where it came before anything was there to put in order.
+    assert process.returncode in (0, 130, -number)

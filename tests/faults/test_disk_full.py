@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -17,25 +17,41 @@ from tests.faults.report import Report
 from tests.faults.servers import NAME
 from tests.support.images import IMAGES, minimal
 from tests.support.owners import ask
-from tests.support.process import Service, served
+from tests.support.process import Service, refused, served
 
 pytestmark = pytest.mark.slow
 MEBIBYTE = 1024 * 1024
 TEXT = "图" * 1300
 
 
-@pytest.fixture(scope="module")
-def small(folder: Path) -> Iterator[Path]:
-    """A file system in memory, of its own and small."""
+@contextmanager
+def mounted(place: Path, mebibytes: int) -> Iterator[Path]:
+    """Mount a file system in memory, of its own and small."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small file system")
-    place = folder / "small"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "tmpfs", place], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a tmpfs: {mounted.stderr.decode().strip()}")
+    options = f"size={mebibytes}m,mode=755"
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], capture_output=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount a tmpfs: {done.stderr.decode().strip()}")
     yield place
     subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.fixture(scope="module")
+def small(folder: Path) -> Iterator[Path]:
+    """A file system that a registry of some images fills."""
+    with mounted(folder / "small", 160) as place:
+        yield place
+
+
+@pytest.mark.parametrize("mebibytes", [1, 20, 39])
+def test_no_room_to_start(folder: Path, mebibytes: int) -> None:
+    """Where the disk is full while the database is made, one line says so."""
+    with mounted(folder / f"smaller-{mebibytes}", mebibytes) as place:
+        code, told = refused("--port", "0", DATA_DIR=str(place / "data"), LOG_LEVEL="error")
+    assert (code, told.count("\n")) == (2, 1)
+    assert "No space left on device" in told
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import httpx
 
-_SECONDS = 30
+_SECONDS = 120
 
 
 def environment(**settings: str) -> dict[str, str]:
