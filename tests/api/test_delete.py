@@ -88,7 +88,7 @@ async def test_if_match(client: httpx.AsyncClient) -> None:
 async def test_if_match_of_an_image_that_is_changing(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
     """Who waits for another's change deletes nothing of what he has not seen."""
     image_id = await register(client)
-    async with asyncio.timeout(10), aside.transaction():
+    async with asyncio.timeout(60), aside.transaction():
         await aside.execute("UPDATE image SET version = version + 1")
         waiting = asyncio.create_task(delete_if(client, image_id, '"1"'))
         waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"

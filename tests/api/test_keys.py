@@ -44,14 +44,14 @@ def _fetching(served: KeyServer, refresh: float = 300, floor: float = 0.05) -> V
 async def test_fetched_once(database_url: str) -> None:
     """The service fetches with the first token, for all that come at once, and not again."""
     async with key_server() as served:
-        served.delay = 1
+        served.delay = 4
         async with serving(settings_for(database_url, **SETTINGS, jwks_url=served.url)) as client:
             assert served.asked == 0
             answers = await asyncio.gather(
                 *(client.get(f"{IMAGES}/_search", headers=bearer()) for _ in range(20)), client.get("/healthz")
             )
             assert {answer.status_code for answer in answers} == {200}
-            assert answers[-1].elapsed.total_seconds() < 0.8
+            assert answers[-1].elapsed.total_seconds() < 3
         assert served.asked == 1
 
 
@@ -84,13 +84,14 @@ async def test_old_keys_are_fetched_again() -> None:
     """A withdrawn key stops to count though nobody names a new one, and nobody waits for that."""
     async with key_server() as served, (checked := _fetching(served, refresh=0.05)).keys:
         assert await _passes(checked, token())
-        served.keys, served.delay = [jwk("second")], 0.6
+        served.keys, served.delay = [jwk("second")], 4
         await asyncio.sleep(0.06)
         began = time.perf_counter()
         assert await _passes(checked, token())
-        assert time.perf_counter() - began < 0.4
-        await asyncio.sleep(0.9)
-        assert not await _passes(checked, token())
+        assert time.perf_counter() - began < 3
+        async with asyncio.timeout(60):
+            while await _passes(checked, token()):  # noqa: ASYNC110 - the keys have no event to wait for
+                await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize(("status", "keys"), [(500, [jwk("first")]), (200, []), (200, [{"kty": "oct", "k": "AA"}])])
@@ -130,7 +131,7 @@ async def test_hanging_url_holds_nobody_up() -> None:
     """While a fetch hangs, tokens of known keys pass, and the loop turns."""
     async with key_server() as served, (checked := _fetching(served)).keys:
         assert await _passes(checked, token())
-        served.delay = 1
+        served.delay = 4
         await asyncio.sleep(0.06)
         waiting = asyncio.create_task(_passes(checked, token("second")))
         slowest = 0.0
@@ -140,7 +141,7 @@ async def test_hanging_url_holds_nobody_up() -> None:
             assert await _passes(checked, token())
             slowest = max(slowest, time.perf_counter() - began)
         assert not await waiting
-        assert slowest < 0.6
+        assert slowest < 3
 
 
 async def test_hanging_url_and_a_key_without_a_name() -> None:

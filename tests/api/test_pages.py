@@ -37,7 +37,7 @@ NO_OTHER_HOST = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
 REPORT_VIOLATIONS = """document.addEventListener("securitypolicyviolation",
     event => console.error(`${event.effectiveDirective} forbids ${event.blockedURI}`))"""
 
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=120_000)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="there is no chromium here")]
 
 
@@ -60,7 +60,7 @@ def service(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[str]
         serving_in_background(settings_for(dsn, root_path=prefix), proxy) as url,
     ):
         answer = requests.post(
-            f"{url}{prefix}{IMAGES}/_register", json=minimal("algo/helmet", factory="华录"), timeout=60
+            f"{url}{prefix}{IMAGES}/_register", json=minimal("algo/helmet", factory="华录"), timeout=120
         )
         assert answer.headers["location"].startswith(f"{prefix}{IMAGES}/")
         yield url + prefix

@@ -87,24 +87,23 @@ async def test_drain(database_url: str, workers: str) -> None:
         await asyncio.to_thread(service.get, "/readyz")
         port = httpx.URL(service.url).port or 0
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(head + b"content-type: multipart/form-data; boundary=b\r\n\r\n" + body[:50])
-        await writer.drain()
-        await asyncio.sleep(0.3)
+        writer.write(head + b"expect: 100-continue\r\ncontent-type: multipart/form-data; boundary=b\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
         service.process.send_signal(signal.SIGTERM)
         await _refusing(port)
-        writer.write(body[50:])
-        answer = await asyncio.wait_for(reader.read(), 20)
+        writer.write(body)
+        answer = await asyncio.wait_for(reader.read(), 120)
         writer.close()
         assert answer.startswith(b"HTTP/1.1 200")
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["res"]["created"] == 1
-        assert await asyncio.to_thread(service.process.wait, 20) == 0
+        assert await asyncio.to_thread(service.process.wait, 120) == 0
     with served(DATABASE_URL=database_url) as service:
         await asyncio.to_thread(service.get, "/healthz")
         assert len(await asyncio.to_thread(load_of, service.url)) == 1
 
 
 async def _refusing(port: int) -> None:
-    for _ in range(500):
+    for _ in range(3000):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except ConnectionError:
@@ -220,7 +219,7 @@ def test_begun_in_order(in_process: None) -> None:
 
 def _terminate_when_ready(port: int) -> None:
     def wait() -> None:
-        for _ in range(500):
+        for _ in range(12000):
             try:
                 httpx.get(f"http://127.0.0.1:{port}/healthz")
                 break

@@ -90,7 +90,7 @@ async def nginx(
         command: list[str | Path] = ["nginx", "-p", folder, "-c", folder / "nginx.conf", "-g", globals_]
         with running(command, port, folder / "log"):
             base = f"http://127.0.0.1:{port}{root}"
-            async with httpx.AsyncClient(base_url=base, headers=TOKEN, timeout=60) as client:
+            async with httpx.AsyncClient(base_url=base, headers=TOKEN, timeout=240) as client:
                 yield client
 
 
@@ -143,7 +143,7 @@ async def declared(port: int, operation: str, size: int) -> tuple[str, str]:
         f"POST {IMAGES}/{operation} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nConnection: close\r\n"
         f"Content-Type: {kind}\r\nContent-Length: {size}\r\n\r\n".encode()
     )
-    answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
+    answer = await asyncio.wait_for(reader.readuntil(b"}"), 120)
     writer.close()
     head, _, body = answer.decode().partition("\r\n\r\n")
     return head, body
@@ -263,7 +263,7 @@ async def test_streamed(tmp_path: Path) -> None:
         client.stream("POST", f"{IMAGES}/_load") as answer,
     ):
         parts = answer.aiter_raw()
-        assert await asyncio.wait_for(anext(parts), 5) == b"first,"
+        assert await asyncio.wait_for(anext(parts), 60) == b"first,"
         go.set()
         assert b"".join([part async for part in parts]) == b"last"
 

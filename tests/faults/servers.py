@@ -68,7 +68,7 @@ class Server:
         source = f"host=127.0.0.1 port={primary.port} user={NAME}"
         self._run("pg_basebackup", "-D", self._data, "-R", "-X", "stream", "-c", "fast", "--no-sync", "-d", source)
 
-    def start(self, seconds: float = 60) -> None:
+    def start(self, seconds: float = 240) -> None:
         """Start, again and again until it answers: backends of a killed one may block the first tries."""
         deadline = time.monotonic() + seconds
         while True:
@@ -94,7 +94,7 @@ class Server:
         """Stop at once."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT)
-            self._process.wait(30)
+            self._process.wait(120)
 
     async def execute(self, *statements: str) -> None:
         """Run statements as an administrator."""
@@ -105,7 +105,7 @@ class Server:
         finally:
             await connection.close()
 
-    async def until(self, query: str, seconds: float = 60) -> None:
+    async def until(self, query: str, seconds: float = 240) -> None:
         """Wait until a query gives true."""
         connection = await asyncpg.connect(self.dsn("postgres"))
         try:

@@ -103,7 +103,7 @@ def recovered(client: httpx.Client, name: str, kept: list[str]) -> float:
     """Free the disk's room and tell how many seconds the service needs to write again."""
     began = time.monotonic()
     while write(client, name).status_code != 200:
-        assert time.monotonic() < began + 60
+        assert time.monotonic() < began + 240
         time.sleep(0.05)
     kept.append(name)
     return time.monotonic() - began
@@ -127,8 +127,8 @@ def test_disk_full(
     """Writes are refused while there is no room, and nothing acknowledged is lost; reads go on unless the log is what is full."""
     rounds, kept, seen, waits, reads = scale(1, 5), list[str](), Counter[int](), list[float](), Counter[int]()
     ballast, before = small / "ballast", states_of(service)
-    with httpx.Client(base_url=service.url, timeout=60) as client:
-        assert recovered(client, f"algo/first{journal}".lower(), kept) < 30
+    with httpx.Client(base_url=service.url, timeout=240) as client:
+        assert recovered(client, f"algo/first{journal}".lower(), kept) < 120
         for number in range(rounds):
             fill(ballast)
             if journal:

@@ -109,7 +109,7 @@ async def test_worker(service: Service, server: Server, report: Report, scale: S
         victim = workers(service)[0]
         os.kill(victim, signal.SIGKILL)
         # The new one is to be at work before its elder is killed.
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             while is_alive(victim) or len(at_work(service)) < 2:
                 await asyncio.to_thread(service.get, "/healthz")
 
@@ -150,7 +150,7 @@ async def test_embedded_postmaster(folder: Path, report: Report, scale: Scale) -
         async def kill() -> None:
             victim = postmaster(home)
             os.kill(victim, signal.SIGKILL)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 while is_alive(victim):  # noqa: ASYNC110 - another process has no event to wait for
                     await asyncio.sleep(0.02)
 

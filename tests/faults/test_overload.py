@@ -46,7 +46,7 @@ def service(url: str) -> Iterator[Service]:
 def client_of(service: Service, **given: Any) -> httpx.AsyncClient:
     """A client that opens as many connections as it is asked to."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    return httpx.AsyncClient(base_url=service.url, timeout=60, limits=limits, **given)
+    return httpx.AsyncClient(base_url=service.url, timeout=240, limits=limits, **given)
 
 
 async def pool(client: httpx.AsyncClient) -> dict[str, float]:

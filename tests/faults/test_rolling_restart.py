@@ -45,7 +45,7 @@ class Front:
         old = _children(master)
         self._leave_out(port)
         os.kill(master, signal.SIGHUP)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while old & _children(master):  # noqa: ASYNC110 - another process has no event to wait for
                 await asyncio.sleep(0.02)
 
@@ -96,7 +96,7 @@ async def use(url: str, number: int, stop: asyncio.Event) -> Counter[str]:
     """Search and register through nginx, each on a connection of its own, and count what came of it."""
     seen: Counter[str] = Counter()
     limits = httpx.Limits(max_keepalive_connections=0)
-    async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
         while not stop.is_set():
             name = f"r{number}-{seen.total()}"
             for method, path, body in (

@@ -59,10 +59,10 @@ class Writers:
             yield
         finally:
             self._stopping = True
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(300):
                 await asyncio.gather(*tasks)
 
-    async def loaded(self, since: float = 0, seconds: float = 120) -> None:
+    async def loaded(self, since: float = 0, seconds: float = 300) -> None:
         """Wait until the service acknowledges `load` writes within a second."""
         async with asyncio.timeout(seconds):
             while self.since(max(since, time.monotonic() - 1)) < self.load:
@@ -169,4 +169,4 @@ class Writers:
         return answer
 
     def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, timeout=60)
+        return httpx.AsyncClient(base_url=self.url, timeout=120)

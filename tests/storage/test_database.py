@@ -44,7 +44,7 @@ async def _locked(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]
 
 async def _blocked(connection: "asyncpg.Connection[asyncpg.Record]", count: int = 1) -> list[int]:
     """Wait until so many backends wait for a lock, and name them."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         # Statistics are a snapshot inside of a transaction.
         while len(pids := await connection.fetchval(WAITING) or []) < count:
             await connection.execute("SELECT pg_stat_clear_snapshot()")
@@ -108,18 +108,18 @@ async def test_server_that_says_nothing() -> None:
         async with serving(settings_for(url, pool_timeout=0.2)) as client:
             began = time.monotonic()
             _assert_unavailable(await client.get(f"{IMAGES}/_search"))
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 20
 
 
 async def test_pool_exhausted(database_url: str) -> None:
     """Who gets no connection in time is told so; who has one gets an answer, and then there is room again."""
-    async with serving(settings_for(database_url, pool_size=1, pool_timeout=0.2)) as client:
+    async with serving(settings_for(database_url, pool_size=1, pool_timeout=1)) as client:
         async with _locked(database_url) as holder:
             first = _search(client)
             await _blocked(holder)
             began = time.monotonic()
             _assert_unavailable(await client.get(f"{IMAGES}/_search"))
-            assert time.monotonic() - began >= 0.2
+            assert time.monotonic() - began >= 1
         assert (await first).status_code == 200
         assert (await client.get(f"{IMAGES}/_search")).status_code == 200
 
@@ -164,7 +164,7 @@ async def test_waiting_for_a_server_that_is_gone() -> None:
         began = time.monotonic()
         failed = await asyncio.gather(*(use() for _ in range(9)), return_exceptions=True)
         assert [type(error) for error in failed] == [Unavailable] * 9
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
 
 
 async def test_waiting_for_connections_that_are_lost(database_url: str) -> None:
@@ -185,7 +185,7 @@ async def test_waiting_for_connections_that_are_lost(database_url: str) -> None:
         )
         assert len(ended) == 3
         assert await asyncio.gather(*waiting) == ["done"] * 9
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         for failed in await asyncio.gather(*lost, return_exceptions=True):
             assert isinstance(failed, Unavailable)
 
@@ -209,18 +209,18 @@ async def test_no_connection_is_lost_on_the_way(database_url: str) -> None:
             outcomes.append(type(error).__name__)
 
     # A connection that is lost would be waited for at the end.
-    async with asyncio.timeout(60), Database.open(database_url, size=4) as database:
+    async with asyncio.timeout(240), Database.open(database_url, size=4) as database:
         for _ in range(15):
             kinds = chance.choices(["use", "fail", "lose"], [30, 2, 1], k=40)
             tasks = [asyncio.create_task(use(kind)) for kind in kinds]
             for task in chance.sample(tasks, 15):
                 await asyncio.sleep(chance.random() * 0.003)
                 task.cancel()
-            await asyncio.wait(tasks, timeout=20)
+            await asyncio.wait(tasks, timeout=60)
             assert all(task.done() for task in tasks)
         assert {"done", "DivisionByZeroError", "Unavailable"} <= set(outcomes)
         async with AsyncExitStack() as stack:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 for _ in range(4):
                     await stack.enter_async_context(database.connection())
             assert database.usage() == {"open": 4, "idle": 0, "max": 4}
@@ -335,7 +335,7 @@ async def test_clients_that_hang_up(database_url: str) -> None:
             for request in requests:
                 request.cancel()
             await asyncio.gather(*requests, return_exceptions=True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (pool := await _pool(client))["idle"] != pool["open"]:  # noqa: ASYNC110 - the service has no event to wait for
                 await asyncio.sleep(0.01)
         answers = await asyncio.gather(*(_search(client) for _ in range(8)))
@@ -349,7 +349,7 @@ async def test_reader_that_goes_away(client: httpx.AsyncClient, database_url: st
     async def write(data: bytes) -> None:
         raise ClientDisconnect
 
-    async with Database.open(database_url, size=1) as database, asyncio.timeout(10):
+    async with Database.open(database_url, size=1) as database, asyncio.timeout(60):
         for _ in range(3):
             with pytest.raises(ClientDisconnect):
                 async with database.connection() as connection:

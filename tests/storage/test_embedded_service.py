@@ -24,7 +24,7 @@ def served(home: Path) -> Iterator[httpx.Client]:
     log = subprocess.DEVNULL
     with (
         subprocess.Popen(command, env=environment(ALGOPLATFORM_DATA_DIR=str(home)), stdout=log, stderr=log) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client,
     ):
         try:
             wait_until(lambda: _answers(client))
@@ -32,7 +32,7 @@ def served(home: Path) -> Iterator[httpx.Client]:
             yield client
         finally:
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(120) == 0
     assert not (home / "postgres" / "postmaster.pid").exists()
 
 

@@ -316,7 +316,7 @@ async def _migrate_while_read(dsn: str) -> None:
     async with reader.transaction():
         await reader.execute("SELECT FROM image")
         with pytest.raises(MigrationFailed, match="lock timeout"):
-            await asyncio.wait_for(asyncio.to_thread(migrations.upgrade, dsn), 30)
+            await asyncio.wait_for(asyncio.to_thread(migrations.upgrade, dsn), 120)
     await reader.close()
 
 

@@ -96,7 +96,7 @@ async def test_nobody_waits_for_a_name_of_others(database: Database, aside: asyn
     await transaction.start()
     await aside.execute(HOLDS_NAME, uuid4())
     held = asyncio.create_task(registrar.insert(_registration("held")))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         for number in range(5):
             pair = [_registration(f"free{number}{letter}") for letter in "ab"]
             assert _versions(await _at_once(registrar, pair)) == [1, 1]
@@ -134,7 +134,7 @@ async def test_a_lost_connection_is_told_to_all(database: Database, aside: async
         await aside.execute("LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
         together = asyncio.create_task(_at_once(registrar, [_registration(f"lost{number}") for number in range(3)]))
         waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await aside.fetchval(waiting):
                 await aside.execute("SELECT pg_stat_clear_snapshot()")
                 await asyncio.sleep(0.01)

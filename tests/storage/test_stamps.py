@@ -65,7 +65,7 @@ async def test_who_gives_up_takes_nobody_along(database: Database) -> None:
 
 async def test_without_a_database_everyone_is_told(database_url: str) -> None:
     """Where PostgreSQL cannot be asked, all who wait are told that it will pass, and the next question is put anew."""
-    async with Database.open(database_url, size=1, timeout=0.2) as database:
+    async with Database.open(database_url, size=1, timeout=2) as database:
         stamps = Stamps(database)
         async with database.connection():
             told = await asyncio.gather(*(stamps.now() for _ in range(5)), return_exceptions=True)

@@ -30,11 +30,11 @@ def served(program: Path, env: Mapping[str, str], cwd: Path, *arguments: str | P
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
 
 def _await(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
         try:
             if httpx.get(f"{address}/readyz").status_code == httpx.codes.OK:

@@ -30,7 +30,7 @@ class Service:
     def client(self) -> httpx.AsyncClient:
         """Give a client that opens as many connections as it is asked to."""
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        return httpx.AsyncClient(base_url=self.url, timeout=120, limits=limits)
+        return httpx.AsyncClient(base_url=self.url, timeout=600, limits=limits)
 
     def pids(self) -> list[int]:
         """List the processes that serve: the one started and its workers."""
@@ -69,7 +69,7 @@ async def service(database_url: str, workers: int = 1) -> AsyncIterator[Service]
             yield running
             process.send_signal(signal.SIGTERM)
             # Without workers uvicorn stops in order and then ends by the signal that told it to.
-            assert await asyncio.to_thread(process.wait, 20) in (0, -signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, 120) in (0, -signal.SIGTERM)
         except BaseException:
             log.seek(0)
             sys.stderr.write(log.read().decode(errors="replace")[-5000:])
@@ -81,7 +81,7 @@ async def service(database_url: str, workers: int = 1) -> AsyncIterator[Service]
 
 async def _wait_until_ready(running: Service, process: subprocess.Popen[bytes]) -> None:
     async with running.client() as client:
-        for _ in range(600):
+        for _ in range(2400):
             assert process.poll() is None, f"the service ended with {process.returncode}"
             with suppress(httpx.TransportError):
                 if (await client.get("/readyz")).status_code == 200 and await client.get(IMAGES + "/_search"):

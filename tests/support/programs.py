@@ -52,11 +52,11 @@ def running(command: Sequence[str | Path], port: int, log: Path, user: str | Non
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
 
 def _await_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

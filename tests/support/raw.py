@@ -49,7 +49,7 @@ class Connection:
         body = await self.reader.readexactly(int(headers["content-length"]))
         return Answer(int(head[0].split()[1]), headers, body)
 
-    async def closed(self, within: float = 5) -> bool:
+    async def closed(self, within: float = 60) -> bool:
         """Tell whether the other end closes, without another byte."""
         async with asyncio.timeout(within):
             try:

@@ -32,7 +32,7 @@ async def serving(settings: Settings, proxy: Proxy | None = None) -> AsyncIterat
     app = create_app(settings)
     async with (
         listening(proxy(app) if proxy else app, lifespan="on", **server_options(settings)) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=240) as client,
     ):
         yield client
 
