@@ -23,7 +23,7 @@ CALLER: Final = replace(TRUSTED, request_id=uuid4().hex)
 _PLANNING: Final = """
     SELECT name, current_setting(name) FROM pg_settings
     WHERE source = 'client' AND category LIKE ANY (ARRAY['Query Tuning%', 'Resource Usage%', 'Client Connection Defaults%'])
-      AND name NOT IN ('client_encoding', 'statement_timeout')
+      AND name NOT IN ('client_encoding', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')
 """
 
 
@@ -67,7 +67,7 @@ class _Recorder:
     def transaction(self) -> "_Transaction":
         return _Transaction()
 
-    def terminate(self) -> None: ...
+    def abandon(self) -> None: ...
 
     async def execute(self, setting: str) -> None:
         self._before.append(setting)

@@ -13,6 +13,7 @@ from algoplatform.domain.image import Rules
 from algoplatform.settings import Settings, SettingsError
 from algoplatform.storage import images
 from algoplatform.storage.database import Database
+from algoplatform.storage.live_count import LiveCount
 from algoplatform.storage.registering import Registrar
 from algoplatform.storage.schema import HEAD, REVISIONS, SchemaUnknown, revision
 from algoplatform.storage.search import ImageSearch
@@ -41,6 +42,7 @@ class Runtime:
     search: ImageSearch
     stamps: Stamps
     transfer: Transfer
+    live_count: LiveCount
     _known: _Known = field(default_factory=_Known)
 
     async def require_schema(self) -> None:
@@ -103,4 +105,5 @@ class Runtime:
                 search,
                 Stamps(database),
                 Transfer(rules, access, search),
+                LiveCount(database),
             )

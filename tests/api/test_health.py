@@ -1,13 +1,20 @@
 """What probes and Prometheus are told."""
 
+import asyncio
+import os
 import re
+import signal
+import time
+from pathlib import Path
 
 import httpx
 import pytest
 
 from algoplatform.api import metrics
+from tests.support.counting import counting
 from tests.support.images import IMAGES, register
 from tests.support.postgres import Postgres, execute
+from tests.support.process import Service, served
 from tests.support.service import serving, settings_for
 
 
@@ -83,6 +90,65 @@ async def test_figures(client: httpx.AsyncClient) -> None:
     assert "algoplatform_database_up 1.0" in text
     for use in ("open", "idle", "max"):
         assert f"algoplatform_pool_connections_{use} " in text
+
+
+async def test_many_who_ask_for_figures(database_url: str) -> None:
+    """However many ask all the time, the images are counted once in ten seconds, and others are served meanwhile."""
+    async with counting(database_url) as counter, serving(settings_for(counter.dsn)) as client:
+        image_id = await register(client, "algo/a")
+        await client.get("/metrics")
+        counter.reset()
+        started = time.monotonic()
+        pages = asyncio.gather(*(_ask_all_the_time(client) for _ in range(40)))
+        slowest = 0.0
+        while not pages.done():
+            began = time.monotonic()
+            assert (await client.get(f"{IMAGES}/{image_id}")).status_code == 200
+            slowest = max(slowest, time.monotonic() - began)
+            counter.statements -= 1
+            await asyncio.sleep(0.01)
+        assert set(await pages) == {200}
+        assert counter.statements <= 1 + (time.monotonic() - started) / 10
+        assert slowest < 5
+
+
+async def _ask_all_the_time(client: httpx.AsyncClient) -> int:
+    for _ in range(10):
+        answer = await client.get("/metrics")
+        assert "algoplatform_images_live 1.0" in answer.text
+    return answer.status_code
+
+
+def _pool_of(service: Service) -> dict[str, float]:
+    found = re.findall(r"^algoplatform_pool_connections_(\w+) (\S+)$", service.get("/metrics").text, re.M)
+    return {name: float(value) for name, value in found}
+
+
+def _until(service: Service, most: float) -> None:
+    deadline = time.monotonic() + 60
+    while (found := _pool_of(service))["max"] != most:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_figures_of_all_workers(database_url: str) -> None:
+    """The pool's figures are those of all workers, whichever is asked; one that was killed is no longer counted."""
+    with served("--workers", "2", DATABASE_URL=database_url, POOL_SIZE="4") as service:
+        _until(service, 8)
+        before = _workers(service)
+        os.kill(before[0], signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while len(after := _workers(service)) < 2 or before[0] in after:
+            assert time.monotonic() < deadline, after
+            time.sleep(0.1)
+        # Counted for ever, the dead one would make it twelve.
+        _until(service, 8)
+
+
+def _workers(service: Service) -> list[int]:
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 async def test_no_label_without_a_bound(client: httpx.AsyncClient) -> None:

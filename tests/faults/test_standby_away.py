@@ -68,7 +68,7 @@ async def searched(client: httpx.AsyncClient, until: "asyncio.Future[Any]") -> f
 
 async def test_writes_are_answered(primary: Server, report: Report, scale: Callable[[int, int], int]) -> None:
     """Every write is -503 soon after its time, searches go on, a repeat waits like any write, and then finds one row."""
-    async with serving(settings_for(primary.dsn(), statement_timeout=SECONDS)) as client:
+    async with serving(settings_for(primary.dsn(), statement_timeout=SECONDS, pool_size=6)) as client:
         ids = [await register(client, f"algo/{name}") for name in "abc"]
         await delete(client, ids[2])
         await wait_for(primary, "ANY 1 (nobody)")

@@ -19,6 +19,7 @@ from algoplatform.storage.database import Connection, Database
 from algoplatform.storage.search import ImageSearch
 from algoplatform.storage.transactions import retried
 from tests.support.images import IMAGES, delete, minimal, records, register, upload
+from tests.support.logs import Log
 from tests.support.postgres import execute
 from tests.support.service import serving, settings_for
 
@@ -140,6 +141,31 @@ async def test_in_turn(database_url: str) -> None:
         assert database.usage() == {"open": 2, "idle": 2, "max": 2}
 
 
+@pytest.mark.parametrize(("size", "writes", "streams"), [(2, 1, 0), (3, 1, 1), (4, 2, 1), (6, 3, 2), (10, 5, 4)])
+async def test_shares(database_url: str, size: int, writes: int, streams: int, log: Log) -> None:
+    """However many write and stream, a connection is left for reads; who gets none of the share is told so, and the log which."""
+    async with Database.open(database_url, size=size, timeout=0.2) as database, AsyncExitStack() as stack:
+        for _ in range(writes):
+            await stack.enter_async_context(database.connection(write=True))
+        for _ in range(streams):
+            await stack.enter_async_context(database.connection(stream=True))
+        for share in ("write", "stream"):
+            with pytest.raises(Busy):
+                async with database.connection(write=share == "write", stream=share == "stream"):
+                    pass
+        async with asyncio.timeout(5), database.connection() as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+    assert [line["share"] for line in log.lines("pool_exhausted")] == ["write", "stream" if streams else "write"]
+
+
+async def test_of_one_connection_all_is_done(database_url: str) -> None:
+    """A pool of one connection lends it for anything, in turn."""
+    async with Database.open(database_url, size=1) as database:
+        for given in ({}, {"write": True}, {"stream": True}, {}):
+            async with database.connection(**given) as connection:
+                assert await connection.fetchval("SELECT 1") == 1
+
+
 async def test_who_stops_waiting_is_forgotten(database_url: str) -> None:
     """Who waited in vain leaves nothing behind, however long the connections stay in use."""
 
@@ -150,7 +176,7 @@ async def test_who_stops_waiting_is_forgotten(database_url: str) -> None:
     async with Database.open(database_url, size=1, timeout=0.1) as database, database.connection():
         failed = await asyncio.gather(*(use() for _ in range(9)), return_exceptions=True)
         assert [type(error) for error in failed] == [Busy] * 9
-        assert not database._waiting
+        assert not database._slots._waiters
 
 
 async def test_waiting_for_a_server_that_is_gone() -> None:

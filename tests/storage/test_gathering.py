@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from algoplatform.api.logs import REQUEST_ID
 from algoplatform.domain.errors import Busy
 from algoplatform.storage.gathering import Gathering
 
@@ -81,6 +82,33 @@ async def test_who_goes_away_is_not_served_and_takes_nobody_along() -> None:
     served.go.set()
     assert await waiting[1] == 6
     assert served.together == [[1], [3]]
+
+
+async def test_everyone_is_told_by_an_exception_of_their_own() -> None:
+    """Tasks that raise one and the same exception would each add their traceback to it."""
+    served = Served()
+    first, others = await served.ask(1), await served.ask(*range(50))
+    served.fails = True
+    served.go.set()
+    told = await asyncio.gather(*first, *others, return_exceptions=True)
+    assert {type(error) for error in told} == {ArithmeticError}
+    assert len({id(error) for error in told}) == 51
+
+
+async def test_what_is_done_for_all_is_logged_under_nobodys_name() -> None:
+    """The request that comes first is not the one whose name a shared statement is logged under."""
+    seen: list[str] = []
+
+    async def serve(asked: list[int]) -> list[int]:
+        seen.append(REQUEST_ID.get())
+        return asked
+
+    token = REQUEST_ID.set("first")
+    try:
+        await Gathering(serve).ask(1)
+    finally:
+        REQUEST_ID.reset(token)
+    assert seen == [""]
 
 
 async def test_nobody_waits_for_ever_to_be_served() -> None:

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 import asyncpg
+import pytest
 
+from algoplatform.api.logs import REQUEST_ID
 from algoplatform.domain.access import TRUSTED
-from algoplatform.domain.errors import Unavailable
+from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.domain.image import Rules, check_registration
 from algoplatform.storage.database import Database
 from algoplatform.storage.images import Written
 from algoplatform.storage.registering import Registrar, Registration
 from tests.support.counting import counting
 from tests.support.images import minimal
+from tests.support.logs import Log
 
 HOLDS_NAME = """
 INSERT INTO image (image_id, image_name, image_tag, factory, algo_type, search, record)
@@ -116,6 +119,21 @@ async def test_who_waited_for_a_name_is_told_that_it_is_taken(database: Database
     assert isinstance(held, Written)
     assert (held.version, held.missing) == (None, ())
     assert _versions([free]) == [1]
+
+
+async def test_who_waits_in_vain_is_in_the_log(database: Database, log: Log) -> None:
+    """A register that is told to come again leaves a line that says why, under its own request."""
+    registrar = Registrar(database, 0.2)
+    async with database.connection(write=True), database.connection(write=True):
+        first = asyncio.create_task(registrar.insert(_registration("first")))
+        await asyncio.sleep(0.1)
+        token = REQUEST_ID.set("second")
+        with pytest.raises(Busy):
+            await registrar.insert(_registration("second"))
+        REQUEST_ID.reset(token)
+    assert (await first).version == 1
+    [told] = log.lines("register_not_served")
+    assert (told["request_id"], told["patience_s"]) == ("second", 0.2)
 
 
 async def test_a_fault_of_one_is_not_that_of_all(database: Database, aside: asyncpg.Connection) -> None:

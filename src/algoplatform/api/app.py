@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoplatform import __version__
-from algoplatform.api import auth, health, history, images
+from algoplatform.api import auth, health, history, images, metrics
 from algoplatform.api.cors import CrossOrigin
 from algoplatform.api.errors import install_handlers, internal_error
 from algoplatform.api.gate import Gate, Slots
@@ -36,7 +36,8 @@ def create_app(settings: Settings) -> FastAPI:
             # What is there by now stays: the collector need not go through it again and again.
             gc.collect()
             gc.freeze()
-            yield {"runtime": runtime, "kept": KeptAnswers(runtime.stamps)}
+            with metrics.publishing(runtime.database.usage):
+                yield {"runtime": runtime, "kept": KeptAnswers(runtime.stamps)}
 
     app = _Application(
         title="算法平台 · algoplatform",
@@ -57,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.cors_origins:
         app.add_middleware(CrossOrigin, origins=settings.cors_origins, always_200=always_200)
     app.add_middleware(Gate, settings=settings)
+    app.state.figures = health.Figures()
     app.state.uploads, app.state.exports = Slots(settings.max_uploads), Slots(settings.max_exports)
     # Not as a parameter, which is on its way out, nor as the server's: that would ask every ingress to cut the path off.
     app.root_path = settings.root_path

@@ -78,7 +78,7 @@ async def written(
     if key is None:
         if apart is not None:
             return answered(request, await apart())
-        async with runtime.database.connection() as connection:
+        async with runtime.database.connection(write=True) as connection:
             answer = await action(connection)
         return answered(request, answer)
     # Whoever may write nothing makes nothing be written, no kept refusal either.

@@ -116,7 +116,7 @@ async def search(request: Request) -> Response:
 
     async def copy(write: Write) -> None:
         with request.app.state.exports.taken():
-            async with runtime.database.connection() as connection:
+            async with runtime.database.connection(stream=True) as connection:
                 await runtime.search.copy(connection, conditions, write, keyed=False)
 
     return StreamedRecords(copy, '{"status":"0","res":{"data":[', ']},"msg":"查询成功"}', {})
@@ -145,7 +145,7 @@ async def load(request: Request) -> Response:
 
     async def copy(write: Write) -> None:
         with request.app.state.exports.taken():
-            async with runtime.database.connection() as connection:
+            async with runtime.database.connection(stream=True) as connection:
                 await runtime.transfer.export(connection, conditions, write)
 
     download = {"content-disposition": 'attachment; filename="image_list.json"'}

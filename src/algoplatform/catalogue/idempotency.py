@@ -22,7 +22,7 @@ async def once(
     The action turns refusals into answers itself and raises only what must not be kept. `caller` is whose refusals are
     counted together.
     """
-    async with database.connection() as connection, transaction(connection):
+    async with database.connection(write=True) as connection, transaction(connection):
         if not await idempotency.lock(connection, key):
             raise RequestRunning
         kept = await idempotency.find(connection, key, hours)

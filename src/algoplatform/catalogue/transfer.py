@@ -26,7 +26,7 @@ from algoplatform.storage.changes import find as find_changes
 from algoplatform.storage.database import Connection
 from algoplatform.storage.search import ImageSearch
 from algoplatform.storage.staging import Counts, OnConflict, StagedRow
-from algoplatform.storage.transactions import transaction
+from algoplatform.storage.transactions import UPLOAD_LOCK_TIMEOUT, transaction
 
 MAX_FAULTS: Final = 1000
 # What an import may take: many times what it needs, other imports that are before it included.
@@ -98,7 +98,7 @@ class Transfer:
             try:
                 async with (
                     _Reading(self._rules, scope, _chunks(file, progress)) as reading,
-                    transaction(connection),
+                    transaction(connection, lock_timeout=UPLOAD_LOCK_TIMEOUT),
                     bulk.refusing_conflicts(),
                 ):
                     return await self._load_new(connection, caller, reading)
@@ -108,7 +108,7 @@ class Transfer:
         try:
             async with (
                 _Reading(self._rules, scope, _chunks(file, progress)) as reading,
-                transaction(connection, dry_run=dry_run),
+                transaction(connection, dry_run=dry_run, lock_timeout=UPLOAD_LOCK_TIMEOUT),
             ):
                 return await self._load_any(connection, caller, reading, on_conflict, dry_run, changes)
         except asyncpg.ForeignKeyViolationError:

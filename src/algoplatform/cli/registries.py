@@ -64,7 +64,7 @@ class Local:
     async def export(self, file: BinaryIO) -> None:
         """Write every image to a file, as _load answers it."""
         file.write(b'{"status":"0","res":{')
-        async with self._runtime.database.connection() as connection:
+        async with self._runtime.database.connection(stream=True) as connection:
             await self._runtime.transfer.export(connection, Conditions(), writer(file))
         file.write('},"msg":"镜像下载成功"}'.encode())
 
@@ -77,7 +77,7 @@ class Local:
     async def load(self, path: Path, *, dry_run: bool, advance: Advance) -> dict[str, int]:
         """Import a file, all or nothing."""
         with path.open("rb") as file:
-            async with self._runtime.database.connection() as connection:
+            async with self._runtime.database.connection(write=True) as connection:
                 counts = await self._runtime.transfer.load(
                     connection, OPERATOR, file, dry_run=dry_run, progress=advance
                 )

@@ -182,7 +182,7 @@ async def _prepare(settings: Settings, sample: Path | None) -> None:
         if sample is None or await runtime.count_live():
             return
         with sample.open("rb") as file:
-            async with runtime.database.connection() as connection:
+            async with runtime.database.connection(write=True) as connection:
                 await runtime.transfer.load(connection, OPERATOR, file)
 
 

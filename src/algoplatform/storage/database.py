@@ -2,29 +2,27 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Final, TypeAlias
 
 import asyncpg
 import structlog
 
 from algoplatform.domain.errors import Busy, Unavailable
-from algoplatform.storage import dsn
+from algoplatform.storage.connecting import Connect
+from algoplatform.storage.deadline import TIDYING_SECONDS
+from algoplatform.storage.session import Session
 
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
-
-Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+Connection: TypeAlias = Session
 
 log = structlog.get_logger()
 
-_IDLE_SECONDS = 240
-_TIDY_SECONDS = 60
-# What a write may take beyond its statement's time: the server is to end it first, where it can.
-_GRACE_SECONDS = 1
+_IDLE_SECONDS: Final = 240
+_TIDY_SECONDS: Final = 60
+# What an operation may take beyond its statement's time: the server is to end it first, where it can.
+_GRACE_SECONDS: Final = 0.5
 
 # SQLSTATE classes: connection, refused login, rollback by the server, resources, operator intervention; and a database
 # that is not there (yet), a standby's "read only", and a lock that was not to be had within the role's lock_timeout.
@@ -50,21 +48,26 @@ def is_outage(error: asyncpg.PostgresError) -> bool:
 
 
 class Database:
-    """A pool of connections; each is handed out as it is, with no round trip to reset it.
+    """A pool of sessions, each handed on as it is, with no round trip to reset it.
 
-    What comes back in order is handed to who waits, or kept at hand for the next request: to acquire and release it anew takes
-    asyncpg a task and two timers, a quarter of a small search. The pool itself sees to the rest: opening, closing, and what went wrong.
+    Who waits gets one in turn. Writes together hold half of them at most, and streams no more than leaves one for small reads,
+    so that what may take long cannot keep everybody else waiting. No connection is ever waited for that did not answer in time.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout: float, limit: float | None) -> None:
-        self._pool = pool
+    def __init__(self, connect: Connect, size: int, timeout: float, limit: float | None) -> None:
+        self._connect = connect
+        self._size = size
         self._timeout = timeout
         self._limit = limit
-        self._at_hand: list[Connection] = []
-        self._lent = 0
-        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._slots = asyncio.Semaphore(size)
+        self._writes = asyncio.Semaphore(max(1, size // 2))
+        self._streams = asyncio.Semaphore((size - 1) // 2) if size > 2 else self._writes
+        self._sessions: set[Session] = set()
+        self._idle: list[Session] = []
+        self._burials: set[asyncio.Task[None]] = set()
         self._stuck_since: float | None = None
         self._closing = False
+        self._timer: asyncio.TimerHandle | None = None
 
     @classmethod
     @asynccontextmanager
@@ -77,197 +80,198 @@ class Database:
         statement_timeout: float = 60,
         prepared_statements: bool = True,
     ) -> AsyncIterator["Database"]:
-        """Open the pool without waiting for the server: a database that is away is a matter of readiness, not of start.
-
-        Without prepared statements nothing is left in a session, and nothing asked of it but its name: a pooler may hand out
-        another session for each transaction, and the settings of a session have to be the database role's.
-        """
-        session = {"application_name": "algoplatform"}
-        if prepared_statements:
-            session |= {
-                "statement_timeout": str(int(statement_timeout * 1000)),
-                # Compiling a plan, or starting helpers to walk an index, takes longer than a search.
-                "jit": "off",
-                "min_parallel_index_scan_size": "1TB",
-                # A plan made while a table was small would scan it, and be kept while it grows.
-                "enable_seqscan": "off",
-                # Each statement is written for one plan; making another for the values takes as long as running it.
-                "plan_cache_mode": "force_generic_plan",
-            }
+        """Open the pool without waiting for the server: a database that is away is a matter of readiness, not of start."""
         limit = statement_timeout + _GRACE_SECONDS if statement_timeout else None
-        address = dsn.parse(url)
+        connect = Connect(url, timeout, statement_timeout, limit, pooled=not prepared_statements)
+        database = cls(connect, size, timeout, limit)
+        database._tidy()
+        try:
+            yield database
+        finally:
+            await database._close()
 
-        async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-            dsn.set_socket_options(connection, address)
-
-        pool = asyncpg.create_pool(
-            **address.arguments(session, timeout),
-            connection_class=_sessions(limit),
-            init=prepare,
-            min_size=0,
-            max_size=size,
-            reset=_no_reset,
-            max_inactive_connection_lifetime=_IDLE_SECONDS,
-            statement_cache_size=100 if prepared_statements else 0,
-        )
-        async with pool:
-            database = cls(pool, timeout, limit)
-            tidying = asyncio.create_task(database._tidy())
-            try:
-                yield database
-            finally:
-                database._closing = True
-                tidying.cancel()
-                await database._clear()
-
-    def connection(self) -> "Lease":
+    def connection(self, *, write: bool = False, stream: bool = False) -> "Lease":
         """Lend a connection; each statement is a transaction of its own unless one is begun. Unavailable where none is to be had."""
-        return Lease(self)
+        return Lease(self, self._writes if write else self._streams if stream else None)
 
-    def at_hand(self) -> "Connection | None":
-        """Give a connection that is at hand and open; None where the pool must see to one."""
-        if self._at_hand and _is_open(self._at_hand[-1]):
-            return self._at_hand.pop()
-        return None
+    def name_of(self, share: asyncio.Semaphore | None) -> str:
+        """Name what a connection was to be taken for."""
+        return "read" if share is None else "write" if share is self._writes else "stream"
 
-    async def take(self) -> Connection:
-        """Give a connection of the pool's, or where all are in use the one that is done with next; whoever takes it gives it back.
-
-        Nobody waits for the pool itself, to which only what is out of order goes back.
-        """
-        while self._at_hand:
-            await self.give_back(self._at_hand.pop())
+    async def take(self, share: asyncio.Semaphore | None) -> Session:
+        """Give a session within the pool's time, out of a share where it is to be part of one; whoever takes it gives it back."""
+        if self._idle and not self._slots.locked() and (share is None or not share.locked()):
+            return await self._taken(share)
         self._stuck_since = self._stuck_since or time.monotonic()
         try:
             async with asyncio.timeout(self._timeout):
-                connection = await self._handed_on() or await self._acquired()
+                session = await self._taken(share)
         except TimeoutError:
-            if self._is_busy():
+            if self._is_busy(share):
                 raise Busy from None
             raise
         self._stuck_since = None
-        return connection
+        return session
 
-    async def _acquired(self) -> Connection:
-        self._lent += 1
+    async def _taken(self, share: asyncio.Semaphore | None) -> Session:
+        if share is not None:
+            await share.acquire()
         try:
-            return await self._pool.acquire()
+            await self._slots.acquire()
+            try:
+                return self._at_hand() or await self._opened()
+            except BaseException:
+                self._slots.release()
+                raise
         except BaseException:
-            self._lent -= 1
-            self._hand_on(None)
+            if share is not None:
+                share.release()
             raise
 
-    async def _handed_on(self) -> "Connection | None":
-        """Wait in turn for a connection; None as soon as the pool has one."""
-        while self._lent >= self._pool.get_max_size():
-            waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiter)
-            try:
-                connection = await waiter
-            except asyncio.CancelledError:
-                if waiter in self._waiting:
-                    self._waiting.remove(waiter)
-                elif not waiter.cancelled():
-                    await self._pass_by(waiter.result())
-                raise
-            if connection is not None:
-                return connection
+    def _at_hand(self) -> Session | None:
+        while self._idle:
+            session = self._idle.pop()
+            if not session.is_closed():
+                return session
+            self._forget(session)
         return None
 
-    async def _pass_by(self, connection: "Connection | None") -> None:
-        if connection is None:
-            self._hand_on(None)
-        elif not self.keep(connection):
-            await self.give_back(connection)
+    async def _opened(self) -> Session:
+        session = await self._connect()
+        self._sessions.add(session)
+        return session
 
-    def _hand_on(self, connection: "Connection | None") -> bool:
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return True
-        return False
-
-    def keep(self, connection: Connection) -> bool:
-        """Hand a connection that was left in order to who waits, or keep it at hand; False where the pool has to have it."""
-        if self._closing or not _is_open(connection):
-            return False
-        if not self._hand_on(connection):
-            self._at_hand.append(connection)
+    def give_back(self, session: Session, share: asyncio.Semaphore | None) -> None:
+        """Keep a session for who comes next, unless it is of no use any more."""
+        if session.is_closed() or self._closing:
+            self._forget(session)
+        elif session.deadline.lost:
+            self._give_up(session)
+        elif session.is_in_transaction():
+            self._forget(session)
+        else:
+            session.released(time.monotonic())
+            self._idle.append(session)
         self._stuck_since = None
-        return True
+        if share is not None:
+            share.release()
+        self._slots.release()
 
-    async def give_back(self, connection: Connection) -> None:
-        """Let the pool have a connection back, and see to what is wrong with it."""
+    def _give_up(self, session: Session) -> None:
+        """Drop a session that did not answer: what ends it on the server's side has a moment, and nobody waits."""
+        log.warning("connection_silent", limit_s=self._limit)
+        self._sessions.discard(session)
+        burial = asyncio.create_task(self._bury(session))
+        self._burials.add(burial)
+        burial.add_done_callback(self._burials.discard)
+        # So are those perhaps that have said nothing since: the next to come should not have to find out.
+        since = time.monotonic() - (self._limit or 0)
+        for idle in [idle for idle in self._idle if idle.used < since]:
+            self._idle.remove(idle)
+            self._forget(idle)
+
+    async def _bury(self, session: Session) -> None:
+        """Have the server end a session, with whatever it holds: one that waits for data of a COPY hears of no cancelling."""
         try:
-            await self._pool.release(connection)
+            if session.pooled:
+                # Its process is the pooler's affair; asyncpg's request to cancel gets its time.
+                await asyncio.sleep(TIDYING_SECONDS)
+                return
+            async with self.connection() as other:
+                await other.execute(_END, session.get_server_pid(), session.age(), timeout=other.prompt)
+        except (Unavailable, asyncpg.PostgresError):
+            pass  # then the server finds out by itself
         finally:
-            self._lent -= 1
-            self._hand_on(None)
+            session.terminate()
+
+    def _forget(self, session: Session) -> None:
+        self._sessions.discard(session)
+        session.terminate()
 
     def usage(self) -> dict[str, int]:
         """Count the pool's connections: open, idle, and the most there may be."""
-        return {
-            "open": self._pool.get_size(),
-            "idle": self._pool.get_idle_size() + sum(map(_is_open, self._at_hand)),
-            "max": self._pool.get_max_size(),
-        }
+        idle = sum(not session.is_closed() for session in self._idle)
+        return {"open": len(self._sessions) - len(self._idle) + idle, "idle": idle, "max": self._size}
 
-    def _is_busy(self) -> bool:
+    def _is_busy(self, share: asyncio.Semaphore | None) -> bool:
         """Tell a pool of which all is in use from a server that says nothing: no statement may take longer than its time."""
-        in_use = self._pool.get_size() == self._pool.get_max_size() and not self._pool.get_idle_size()
+        in_use = len(self._sessions) - len(self._idle) >= self._size or (share is not None and share.locked())
         since = self._stuck_since
         return in_use and (since is None or self._limit is None or time.monotonic() - since < self._limit)
 
-    async def _tidy(self) -> None:
-        """Let the pool have all that is idle now and then: it closes what is worn out, or was not needed for long."""
-        while True:
-            await asyncio.sleep(_TIDY_SECONDS)
-            await self._clear()
+    def _tidy(self) -> None:
+        """Close now and then what was not needed for long."""
+        self._timer = asyncio.get_running_loop().call_later(_TIDY_SECONDS, self._tidy)
+        since = time.monotonic() - _IDLE_SECONDS
+        # The one used latest is last.
+        while self._idle and (self._idle[0].used < since or self._idle[0].is_closed()):
+            self._forget(self._idle.pop(0))
 
-    async def _clear(self) -> None:
-        # Each is in the list until the pool has it, lest one be lost where this is cancelled; those of now, no more.
-        for _ in range(len(self._at_hand)):
-            if self._at_hand:
-                await self.give_back(self._at_hand.pop(0))
+    async def _close(self) -> None:
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        # PostgreSQL notes who goes without a word.
+        await asyncio.gather(*(idle.close(timeout=TIDYING_SECONDS) for idle in self._idle), return_exceptions=True)
+        for burial in self._burials:
+            burial.cancel()
+        await asyncio.gather(*self._burials, return_exceptions=True)
+        for session in list(self._sessions):
+            session.terminate()
+        # The loop closes a socket in its next turn.
+        await asyncio.sleep(0)
+
+
+# A process of that number and that age is the one that is meant, and no later one, nor one of another server.
+_END: Final = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid = $1 AND usename = current_user AND abs(extract(epoch FROM clock_timestamp() - backend_start) - $2::float8) < 10
+"""
 
 
 class Lease:
     """A connection for as long as a block runs; what PostgreSQL is in the way of becomes Unavailable."""
 
-    __slots__ = ("_connection", "_database")
+    __slots__ = ("_database", "_session", "_share")
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, share: asyncio.Semaphore | None) -> None:
         self._database = database
+        self._share = share
 
-    async def __aenter__(self) -> Connection:
+    async def __aenter__(self) -> Session:
         """Take a connection."""
-        connection = self._database.at_hand()
-        if connection is None:
-            try:
-                connection = await self._database.take()
-            except Busy:
-                log.warning("pool_exhausted")
-                raise
-            except (*_OF_THE_WAY, asyncpg.PostgresError) as error:
-                _raise_unavailable(error)
-                raise
-        self._connection = connection
-        return connection
+        try:
+            self._session = await self._database.take(self._share)
+        except Busy:
+            log.warning("pool_exhausted", share=self._database.name_of(self._share))
+            raise
+        except (*_OF_THE_WAY, asyncpg.PostgresError) as error:
+            _raise_unavailable(error)
+            raise
+        return self._session
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give it back."""
-        if error is None and self._database.keep(self._connection):
-            return
         try:
-            await self._database.give_back(self._connection)
-        except (*_OF_THE_WAY, asyncpg.PostgresError) as failed:
-            _raise_unavailable(failed)
-            raise
+            if self._session.deadline.interrupted:
+                await _settled(self._session)
+        finally:
+            self._database.give_back(self._session, self._share)
         if error is not None:
             _raise_unavailable(error)
+
+
+async def _settled(session: Session) -> None:
+    """Wait for the end of what was cancelled, for a moment; a session that cannot tell of it is lost."""
+    try:
+        await session.execute("SELECT")
+    except (*_OF_THE_WAY, asyncpg.PostgresError):
+        session.deadline.lost = True
+    except BaseException:
+        session.deadline.lost = True
+        raise
 
 
 def _raise_unavailable(error: BaseException) -> None:
@@ -275,23 +279,3 @@ def _raise_unavailable(error: BaseException) -> None:
     if is_passing(error):
         log.warning("database_unavailable", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
         raise Unavailable from error
-
-
-def _is_open(connection: Connection) -> bool:
-    try:
-        return not connection.is_closed()
-    except asyncpg.InterfaceError:  # it was lost, and the pool has taken it back
-        return False
-
-
-def _sessions(limit: float | None) -> "type[asyncpg.Connection[asyncpg.Record]]":
-    """Make the class of connections that know how long a write may take."""
-
-    class Session(asyncpg.Connection):
-        write_timeout = limit
-
-    return Session
-
-
-async def _no_reset(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Nothing here changes a session: settings are SET LOCAL, locks are of the transaction, cursors are not kept."""

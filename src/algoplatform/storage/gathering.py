@@ -1,7 +1,9 @@
 """Doing once, for all who ask at the same time, what each asks for by himself."""
 
 import asyncio
+import copy
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeAlias, TypeVar
 
 from algoplatform.domain.errors import Busy
@@ -37,7 +39,8 @@ class Gathering(Generic[Asked, Given]):
         waiter: asyncio.Future[Given] = loop.create_future()
         expiry = None
         if self._serving is None:
-            self._serving = loop.create_task(self._serve_all())
+            # What is done for all is nobody's: no line in the log may name the request that happened to come first.
+            self._serving = loop.create_task(self._serve_all(), context=Context())
         elif self._patience is not None:
             expiry = loop.call_later(self._patience, _send_away, waiter)
         self._waiting.append((asked, waiter, expiry))
@@ -60,14 +63,26 @@ class Gathering(Generic[Asked, Given]):
     async def _serve_these(self, staying: "list[tuple[Asked, asyncio.Future[Given]]]") -> None:
         try:
             given = await self._serve([asked for asked, _ in staying])
-        except Exception as error:
+        except BaseException as error:
             for _, waiter in staying:
                 if not waiter.done():
-                    waiter.set_exception(error)
+                    waiter.set_exception(_own(error) if isinstance(error, Exception) else Busy())
+            if not isinstance(error, Exception):
+                raise
         else:
             for (_, waiter), item in zip(staying, given, strict=True):
                 if not waiter.done():
                     waiter.set_result(item)
+
+
+def _own(error: Exception) -> Exception:
+    """Give each who is told of a failure an exception of its own: one that many raise gathers the traces of all."""
+    try:
+        own = copy.copy(error)
+    except Exception:  # what cannot be made anew is better shared than kept from anyone
+        return error
+    own.__cause__ = error.__cause__
+    return own.with_traceback(error.__traceback__)
 
 
 def _send_away(waiter: "asyncio.Future[Given]") -> None:

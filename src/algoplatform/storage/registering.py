@@ -6,13 +6,17 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+import structlog
 
 from algoplatform.domain.access import Caller
+from algoplatform.domain.errors import Busy
 from algoplatform.domain.image import Image, render
 from algoplatform.storage.database import Connection, Database, is_outage
 from algoplatform.storage.gathering import Gathering
 from algoplatform.storage.images import Written, columns, names_and_tags
-from algoplatform.storage.transactions import bounded, retried
+from algoplatform.storage.transactions import retried
+
+log = structlog.get_logger()
 
 _MOST: Final = 100
 # How long many wait for a lock that one of them wants, as on a name that an upload has written and not committed yet.
@@ -103,6 +107,7 @@ class Registrar:
 
     def __init__(self, database: Database, patience: float) -> None:
         self._database = database
+        self._patience = patience
         self._gathering = Gathering(self._insert_together, most=_MOST, patience=patience)
 
     async def insert(self, registration: Registration) -> Written:
@@ -110,14 +115,16 @@ class Registrar:
         try:
             return await self._gathering.ask(registration)
         except _OneByOneError:
-            async with self._database.connection() as connection:
+            async with self._database.connection(write=True) as connection:
                 return await insert_alone(connection, registration)
+        except Busy:
+            log.warning("register_not_served", patience_s=self._patience)
+            raise
 
     async def _insert_together(self, registrations: list[Registration]) -> list[Written]:
-        async with self._database.connection() as connection:
+        async with self._database.connection(write=True) as connection:
             try:
-                async with bounded(connection):
-                    return await insert(connection, registrations, _LOCK_TIMEOUT)
+                return await insert(connection, registrations, _LOCK_TIMEOUT)
             except asyncpg.PostgresError as error:
                 if is_outage(error):
                     raise

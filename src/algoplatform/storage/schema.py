@@ -28,7 +28,9 @@ class SchemaUnknown(MigrationFailed):
 async def revision(connection: Connection) -> str | None:
     """Tell which migration the schema is at; None where there is none."""
     try:
-        found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+        found: str | None = await connection.fetchval(
+            "SELECT version_num FROM alembic_version", timeout=connection.prompt
+        )
         return found
     except asyncpg.UndefinedTableError:
         return None

@@ -18,6 +18,7 @@ from algoplatform.domain.image import Image, exists_fault, label_of, missing_fau
 from algoplatform.domain.reference import ImageReference
 from algoplatform.storage.database import Connection
 from algoplatform.storage.images import NOW, columns, names_and_tags
+from algoplatform.storage.transactions import UPLOAD_LOCK_SECONDS
 
 # Held by an upload while it writes, so that two that overlap never wait for each other.
 # Two numbers, which no single one, as that of an Idempotency-Key or of a migration, ever meets.
@@ -177,7 +178,7 @@ async def count(connection: Connection, on_conflict: OnConflict) -> tuple[int, i
 
 async def lock(connection: Connection) -> None:
     """Wait until no other upload writes."""
-    await connection.execute(f"SELECT pg_advisory_xact_lock({UPLOAD_LOCK})")
+    await connection.execute(f"SELECT pg_advisory_xact_lock({UPLOAD_LOCK})", timeout=UPLOAD_LOCK_SECONDS + 1)
 
 
 async def write(connection: Connection, caller: Caller, on_conflict: OnConflict) -> tuple[int, int]:

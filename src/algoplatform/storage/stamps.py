@@ -31,6 +31,6 @@ class Stamps:
 
     async def _ask(self, asking: list[None]) -> list[str]:
         async with self._database.connection() as connection:
-            stamp: str = await connection.fetchval(_ASKED)
+            stamp: str = await connection.fetchval(_ASKED, timeout=connection.prompt)
         self._last = stamp
         return [stamp] * len(asking)

@@ -1,48 +1,52 @@
-"""Transactions: how long they may take, when a write is tried again, and what becomes of one that nobody waits for any more."""
+"""Transactions: how long they wait for locks, when a write is tried again, and what becomes of one that nobody waits for any more."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from contextlib import asynccontextmanager, suppress
+from typing import Final, TypeVar
 
 import asyncpg
 
 from algoplatform.domain.errors import Unavailable
+from algoplatform.storage.connecting import LOCK_TIMEOUT
 from algoplatform.storage.database import Connection
 
 T = TypeVar("T")
 
-
-def bounded(connection: Connection) -> asyncio.Timeout:
-    """Bound what commits by itself: PostgreSQL waits for a standby that is away with no regard to statement_timeout.
-
-    Where the time is over, asyncpg cancels the wait. The write is then done, though only the primary has it.
-    """
-    return asyncio.timeout(getattr(connection, "write_timeout", None))
+# An upload waits for others of its kind, but not for ever.
+UPLOAD_LOCK_SECONDS: Final = 120
+UPLOAD_LOCK_TIMEOUT: Final = f"{UPLOAD_LOCK_SECONDS}s"
 
 
 @asynccontextmanager
-async def transaction(connection: Connection, *, dry_run: bool = False) -> AsyncIterator[None]:
-    """Begin a transaction whose commit takes no longer than a write may; a dry run is rolled back."""
+async def transaction(
+    connection: Connection, *, dry_run: bool = False, lock_timeout: str | None = None
+) -> AsyncIterator[None]:
+    """Begin a transaction, or a part of one, that waits this long for a lock unless the operator says otherwise; a dry run is rolled back."""
+    nested = connection.is_in_transaction()
     begun = connection.transaction()
     await begun.start()
     try:
+        if connection.pooled and not nested:
+            lock_timeout = lock_timeout or LOCK_TIMEOUT
+        if lock_timeout and not connection.lock_timeout_given:
+            await connection.execute(f"SET LOCAL lock_timeout = '{lock_timeout}'")
         yield
     except BaseException:
-        await begun.rollback()
+        # A session without an answer to that is dropped, and what went wrong first is told.
+        with suppress(OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError):
+            await begun.rollback()
         raise
-    async with bounded(connection):
-        await (begun.rollback() if dry_run else begun.commit())
+    await (begun.rollback() if dry_run else begun.commit())
 
 
 async def retried(connection: Connection, action: Callable[[], Awaitable[T]]) -> T:
     """Run one write again when a foreign key shows that the images it saw changed while it ran."""
     for _ in range(3):
         try:
-            if not connection.is_in_transaction():
-                async with bounded(connection):
-                    return await action()
-            async with connection.transaction():
+            # The session of a pooler has no lock_timeout of ours: that takes a transaction.
+            if not connection.pooled and not connection.is_in_transaction():
+                return await action()
+            async with transaction(connection):
                 return await action()
         except asyncpg.ForeignKeyViolationError:
             continue
@@ -60,6 +64,6 @@ async def abandonable(connection: Connection) -> AsyncIterator[None]:
     try:
         yield
     except BaseException:
-        connection.terminate()
+        connection.abandon()
         raise
     await transaction.commit()
