@@ -4,14 +4,14 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import pytest
 
 from algoplatform.domain.errors import Unavailable
 from algoplatform.storage.database import Connection, Database
-from algoplatform.storage.transactions import abandonable, transaction
+from algoplatform.storage.transactions import abandonable, retried, transaction
 from tests.support.freezing import Way, freezing
 
 STATEMENT = 0.5
@@ -208,6 +208,36 @@ async def test_a_statement_out_of_time_is_cancelled(way: Way, aside: asyncpg.Con
                 await connection.execute("SELECT pg_sleep(600)")
         async with asyncio.timeout(10), aside.transaction():
             await aside.execute("LOCK TABLE image")
+
+
+@pytest.mark.parametrize("prepared", [True, False], ids=["session", "pooler"])
+async def test_a_lock_is_waited_for_two_seconds(database_url: str, aside: asyncpg.Connection, prepared: bool) -> None:
+    """A single write, by itself or in a transaction, does not wait long for a lock; behind a pooler neither."""
+    statement = "DELETE FROM idempotency_key"
+    async with Database.open(database_url, prepared_statements=prepared) as database, aside.transaction():
+        await aside.execute("LOCK TABLE idempotency_key")
+        for number in range(2):
+            began = time.monotonic()
+            with pytest.raises(Unavailable):
+                async with database.connection(write=True) as connection, AsyncExitStack() as stack:
+                    if number:
+                        await stack.enter_async_context(transaction(connection))
+                    await retried(connection, lambda: connection.execute(statement))
+            assert 1.5 < time.monotonic() - began < 20
+            assert database.usage()["open"] == 1
+
+
+async def test_silence_behind_a_pooler(way: Way) -> None:
+    """Where nothing may be asked of a session, its silence ends all the same."""
+    async with Database.open(way.dsn, size=1, statement_timeout=STATEMENT, prepared_statements=False) as database:
+        for _ in range(2):
+            await _use(database)
+            way.freeze()
+            began = time.monotonic()
+            with pytest.raises(Unavailable):
+                await _use(database)
+            assert time.monotonic() - began < ENDS
+        await _use(database)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])
