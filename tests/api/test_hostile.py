@@ -319,7 +319,6 @@ async def test_hostile_ids(client: httpx.AsyncClient, kept: str) -> None:
         refused(await post(client, "_update", json.dumps(minimal("algo/kept", imageId=image_id)).encode()))
     for path in (
         "%00",
-        "%ff",
         "..%2f..%2fetc",
         "x" * 5000,
         "%F0%9F%98%80",
@@ -357,7 +356,6 @@ async def test_broken_forms(client: httpx.AsyncClient, kept: str) -> None:
     broken = [
         *(whole[:length] for length in range(0, len(whole) - 3, 7)),
         two,
-        form('name="file"'),
         form('name="other"; filename="a"'),
         form('filename="a"'),
         form("name=file; filename=" + "a" * 100_000),

@@ -4,10 +4,11 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from structlog.testing import capture_logs
@@ -20,6 +21,10 @@ from tests.support.tokens import SETTINGS, pem, rsa_key
 
 REGISTER = f"{IMAGES}/_register"
 LIMIT = 1024 * 1024
+_WAITING = """
+SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+WHERE datname = current_database() AND NOT granted
+"""
 # Records of 12 KiB: more than the buffers between two sockets hold.
 _MANY = 500
 
@@ -275,18 +280,30 @@ async def test_slow_reader_who_reads(database_url: str) -> None:
         assert len(json.loads(content)["res"]) == _MANY
 
 
-async def test_uploads_at_a_time(database_url: str) -> None:
-    """One upload more than may is told to come again, and may when another has ended."""
-    async with limited(database_url, max_uploads=1) as (client, raw):
-        await raw.send(
-            f"POST {IMAGES}/_upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-            "Content-Length: 999\r\n\r\n--b".encode()
-        )
-        await asyncio.sleep(0.1)
-        refused = await upload(client, [minimal()])
+async def test_uploads_at_a_time(database_url: str, aside: asyncpg.Connection) -> None:
+    """One import more than may is told to come again, and may when another has ended."""
+    async with limited(database_url, max_uploads=1) as (client, _):
+        async with aside.transaction():
+            await aside.execute("LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
+            first = asyncio.create_task(upload(client, [minimal()]))
+            async with asyncio.timeout(30):
+                while not await aside.fetchval(_WAITING):  # noqa: ASYNC110 - another process has no event to wait for
+                    await asyncio.sleep(0.05)
+            refused = await upload(client, [minimal()])
         assert (refused.status_code, refused.json()["status"], refused.headers["retry-after"]) == (429, "-429", "1")
-        raw.writer.transport.abort()
-        await asyncio.sleep(0.1)
+        assert (await first).status_code == 200
+        assert (await upload(client, [minimal()])).status_code == 200
+
+
+async def test_slow_uploads_keep_nobody_waiting(database_url: str) -> None:
+    """Who has not sent the whole form takes no turn from others, however many do so."""
+    async with limited(database_url, max_uploads=1) as (client, _), AsyncExitStack() as stack:
+        head = post(f"{IMAGES}/_upload", "Content-Length: 999").replace(
+            b"application/json", b"multipart/form-data; boundary=b"
+        )
+        for _ in range(20):
+            slow = await stack.enter_async_context(connected(client))
+            await slow.send(head + b"--b\r\n")
         assert (await upload(client, [minimal()])).status_code == 200
 
 

@@ -134,7 +134,10 @@ async def test_if_match(client: httpx.AsyncClient) -> None:
     """A stale or unreadable ETag writes nothing; the current one, any of several on one line or more, or * does."""
     image_id = await register(client)
     body = minimal(imageId=image_id)
-    for stale in (['"7"'], ['W/"1"'], ["1"], ['"x"'], ['"2", "3"'], ['"2"', '"3"'], ['"1"2'], ['"2,*,3"']):
+    for unreadable in (["1"], ['"1"2'], ['"9"', "*"], ['"9", *']):
+        answer = await update(client, body, *unreadable)
+        assert (answer.status_code, answer.json()["status"]) == (400, "-1"), unreadable
+    for stale in (['"7"'], ['W/"7"'], ['"x"'], ['"2", "3"'], ['"2"', '"3"'], ['"2,*,3"']):
         answer = await update(client, body, *stale)
         assert (answer.status_code, answer.json()["status"]) == (412, "-412"), stale
     for current in (
@@ -143,9 +146,7 @@ async def test_if_match(client: httpx.AsyncClient) -> None:
         ["*"],
         ['"9"', '"4"'],
         ['"9" ,\t"5",'],
-        ['"9"', "*"],
-        ['"9", *'],
-        ['"a,b","8"'],
+        ['"a,b","6"'],
     ):
         assert (await update(client, body, *current)).status_code == 200, current
 

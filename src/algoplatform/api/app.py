@@ -14,6 +14,7 @@ from algoplatform.api import auth, health, history, images, metrics
 from algoplatform.api.cors import CrossOrigin
 from algoplatform.api.errors import install_handlers, internal_error
 from algoplatform.api.gate import Gate, Slots
+from algoplatform.api.intake import Intake
 from algoplatform.api.kept import KeptAnswers
 from algoplatform.api.logs import configure_logging
 from algoplatform.api.observability import Observability
@@ -23,6 +24,9 @@ from algoplatform.api.pages import mount_pages
 from algoplatform.api.shortcut import Shortcut
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings, load
+
+# Bytes of bodies that are on their way at most, per worker.
+_BODIES = 16 * 1024 * 1024
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -60,6 +64,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Gate, settings=settings)
     app.state.figures = health.Figures()
     app.state.uploads, app.state.exports = Slots(settings.max_uploads), Slots(settings.max_exports)
+    # As many bytes on disk as those who import may hold; in memory as many as the rest of a worker takes.
+    app.state.files = Intake(settings.max_uploads * settings.max_upload_bytes)
+    app.state.bodies = Intake(max(_BODIES, 4 * settings.max_body_bytes))
     # Not as a parameter, which is on its way out, nor as the server's: that would ask every ingress to cut the path off.
     app.root_path = settings.root_path
     if settings.root_path:

@@ -15,6 +15,7 @@ from algoplatform.api import openapi, wire
 from algoplatform.api.auth import caller_of
 from algoplatform.api.envelope import success, success_of_many
 from algoplatform.api.handling import PREFIX, TAGS, answered, image_id_of, runtime_of, written
+from algoplatform.api.intake import Intake
 from algoplatform.api.kept import KeptAnswers
 from algoplatform.api.schemas import check_deletion, check_upload_options
 from algoplatform.api.streams import StreamedRecords, Write, while_connected
@@ -82,9 +83,11 @@ async def upload(request: Request) -> Response:
     runtime = runtime_of(request)
     runtime.transfer.admit(caller_of(request))
     options = check_upload_options(wire.parse_query(request.scope["query_string"]))
-    with request.app.state.uploads.taken():
-        file = await wire.read_file(request, runtime.settings.max_upload_bytes)
-        with file:
+    intake: Intake = request.app.state.files
+    with intake.reception() as reception:
+        file = await wire.read_file(request, runtime.settings.max_upload_bytes, intake, reception)
+        # Not before the file is there, or clients that send slowly would keep others from importing theirs.
+        with file, request.app.state.uploads.taken():
             return await _import(request, file, *options)
 
 

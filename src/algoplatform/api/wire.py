@@ -1,37 +1,46 @@
 """What is read off a request before a use case sees it: bodies, headers, the form of answer that is wanted."""
 
+import asyncio
 import re
-from collections.abc import AsyncGenerator
 from typing import BinaryIO, Final
 from urllib.parse import parse_qsl
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.types import Scope
 
 from algoplatform.api.envelope import JSON, PROBLEM
+from algoplatform.api.forms import FileForm
+from algoplatform.api.intake import Intake, Reception
 from algoplatform.domain.errors import BadRequest, BodyTooLarge, MediaTypeRefused
 
-_ENTITY_TAG: Final = re.compile(r'(?:^|,)\s*(\*|(?:W/)?"[^"]*")\s*(?=,|$)')
-_VERSION: Final = re.compile(r'"([1-9][0-9]{0,17})"')
+# RFC 9110, 8.8.3; a list may have empty elements. Nothing is tried twice, however long it is.
+_ENTITY_TAG: Final = re.compile(r'(?:W/)?"[!#-~\x80-\xff]*+"')
+_ENTITY_TAGS: Final = re.compile(rf"(?:[ \t]*+(?:{_ENTITY_TAG.pattern})?+[ \t]*+(?:,|$))*+")
+_VERSION: Final = re.compile(r'(?:W/)?"([1-9][0-9]{0,17})"')
+_WISH: Final = re.compile(
+    r"(?:^|,)\s*(application/(?:problem\+)?json)\s*(?:;([^,]*))?(?=,|$)", re.ASCII | re.IGNORECASE
+)
 _QUALITY: Final = re.compile(r"(?:^|;)\s*[qQ]=([01](?:\.[0-9]{0,3})?)\s*(?:$|;)", re.ASCII)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _QUOTED_KEY: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 NO_HTTP: Final = "不是有效的HTTP请求"
 # In a request's state: its body cannot be read on.
 MALFORMED: Final = "malformed"
+# The server ends, and can wait for the rest of a body no longer.
+ENDING: Final = "ending"
 # Headers that say how a body is coded, and the coding that each may name.
 _CODINGS: Final = {"content-encoding": "identity", "transfer-encoding": "chunked"}
 
 
 def wants_problem(request: Request) -> bool:
     """Tell whether the client asks for RFC 9457: by its name, and no less than for plain JSON."""
+    accept = ",".join(request.headers.getlist("accept"))
+    if "problem+json" not in accept.lower():
+        return False
     wishes: dict[str, float] = {}
-    for item in ",".join(request.headers.getlist("accept")).split(","):
-        media, _, parameters = item.partition(";")
+    for media, parameters in _WISH.findall(accept):
         quality = _QUALITY.search(parameters)
-        wishes[media.strip().lower()] = float(quality[1]) if quality else 1
+        wishes[media.lower()] = float(quality[1]) if quality else 1
     return wishes.get(PROBLEM, 0) > 0 and wishes[PROBLEM] >= wishes.get(JSON, 0)
 
 
@@ -58,7 +67,8 @@ async def read_json_text(request: Request, limit: int) -> bytes:
 def path_of(scope: Scope) -> str:
     """Give a request's path below the path that an ingress serves the service under."""
     path: str = scope["path"]
-    return path.removeprefix(scope["root_path"]) if scope["root_path"] else path
+    root = scope.get("root_path")
+    return path.removeprefix(root) if root else path
 
 
 def has_body(scope: Scope) -> bool:
@@ -73,44 +83,74 @@ async def read_body(request: Request, limit: int) -> bytes:
     """Read a body of at most `limit` bytes."""
     if not has_body(request.scope):
         return b""
-    return b"".join([chunk async for chunk in _limited(request, limit)])
+    _check_body(request, limit)
+    piece, more = await _piece(request)
+    if len(piece) > limit:
+        raise BodyTooLarge(limit)
+    if not more:
+        return piece
+    intake: Intake = request.app.state.bodies
+    pieces = [piece]
+    with intake.reception() as reception:
+        async with intake.receiving(reception):
+            reception.take(len(piece))
+            while more:
+                piece, more = await _next_piece(request, reception, limit)
+                pieces.append(piece)
+    return b"".join(pieces)
 
 
-async def read_file(request: Request, limit: int) -> BinaryIO:
+async def read_file(request: Request, limit: int, intake: Intake, reception: Reception) -> BinaryIO:
     """Read the file of a multipart form: it is kept on disk where it is large; the caller closes it."""
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    content_type = request.headers.get("content-type", "")
+    if not content_type.lower().startswith("multipart/form-data"):
         raise MediaTypeRefused("请求体须为表单：Content-Type须为multipart/form-data，文件字段名为file")
-    parser = MultiPartParser(request.headers, _limited(request, limit), max_files=1, max_fields=16)
+    _check_body(request, limit)
+    form = FileForm(content_type)
     try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError):
-        raise BadRequest("表单格式错误，须为含一个文件字段file的multipart/form-data") from None
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
-        await form.close()
-        raise BadRequest("缺少文件：表单字段file不能为空")
-    return file.file
+        async with intake.receiving(reception):
+            more = has_body(request.scope)
+            while more:
+                piece, more = await _next_piece(request, reception, limit)
+                await asyncio.to_thread(form.write, piece)
+        return form.take()
+    except BaseException:
+        form.close()
+        raise
 
 
 def if_match(request: Request) -> list[int] | None:
-    """Read the versions that If-Match allows; None where any will do."""
-    tags = _entity_tags(request, "if-match")
-    if tags is None or "*" in tags:
+    """Read the versions that If-Match allows, None where any will do; BadRequest where it is no list of entity tags.
+
+    A weak tag is taken for the strong one: proxies that compress answers weaken what is ours, and a version is exact.
+    """
+    text = _condition(request, "if-match")
+    if text is None or text == "*":
         return None
-    # What is weak says too little to write by, and is no version.
-    return [int(found[1]) for found in map(_VERSION.fullmatch, tags) if found]
+    tags = _entity_tags(text)
+    if not tags:
+        raise BadRequest('If-Match须为*或带双引号的ETag列表，如"1"')
+    return [int(found[1]) for found in map(_VERSION.fullmatch, set(tags)) if found]
 
 
 def is_known(request: Request, tag: str) -> bool:
-    """Tell whether If-None-Match names this tag, weakly or not, or any."""
-    tags = _entity_tags(request, "if-none-match") or ()
-    return "*" in tags or tag in tags or f"W/{tag}" in tags
+    """Tell whether If-None-Match names this tag, weakly or not, or any; what is no list of tags names none."""
+    text = _condition(request, "if-none-match")
+    if text is None:
+        return False
+    tags = _entity_tags(text)
+    return text == "*" or tag in tags or f"W/{tag}" in tags
 
 
-def _entity_tags(request: Request, name: str) -> list[str] | None:
-    """Read the list of a condition, which may come on several lines, without what is no entity tag; None where there is none."""
+def _condition(request: Request, name: str) -> str | None:
+    """Give a condition, which may come on several lines; None where there is none."""
     lines = request.headers.getlist(name)
-    return _ENTITY_TAG.findall(",".join(lines)) if lines else None
+    return ",".join(lines).strip() if lines else None
+
+
+def _entity_tags(text: str) -> list[str]:
+    """Read a list of entity tags; empty where it is none."""
+    return _ENTITY_TAG.findall(text) if _ENTITY_TAGS.fullmatch(text) else []
 
 
 def idempotency_key(request: Request, subject: str | None) -> str | None:
@@ -124,7 +164,8 @@ def idempotency_key(request: Request, subject: str | None) -> str | None:
     return key if key is None or subject is None else f"{key} {subject}"
 
 
-async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+def _check_body(request: Request, limit: int) -> None:
+    """Refuse a body by what its headers say of it."""
     for header, plain in _CODINGS.items():
         given = ",".join(request.headers.getlist(header)).lower()
         if any(coding.strip() not in ("", plain) for coding in given.split(",")):
@@ -132,12 +173,19 @@ async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared) > limit:
         raise BodyTooLarge(limit)
-    received = 0
-    try:
-        async for chunk in request.stream():
-            received += len(chunk)
-            if received > limit:
-                raise BodyTooLarge(limit)
-            yield chunk
-    except ClientDisconnect:
-        raise BadRequest("请求体不完整") from None
+
+
+async def _piece(request: Request) -> tuple[bytes, bool]:
+    """Receive the next piece of a body, and whether there is more."""
+    message = await request.receive()
+    if message["type"] != "http.request":
+        raise BadRequest("请求体不完整")
+    return message.get("body", b""), message.get("more_body", False)
+
+
+async def _next_piece(request: Request, reception: Reception, limit: int) -> tuple[bytes, bool]:
+    piece, more = await _piece(request)
+    reception.take(len(piece))
+    if reception.size > limit:
+        raise BodyTooLarge(limit)
+    return piece, more

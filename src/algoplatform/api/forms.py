@@ -1,0 +1,95 @@
+"""The file of a multipart form (RFC 7578): the part that is named `file`, whatever file name it has or lacks."""
+
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MAX_BOUNDARY_LENGTH, MultipartParser, parse_options_header
+
+from algoplatform.domain.errors import BadRequest
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+_NAME: Final = b"file"
+# Parts of a form, and bytes of the file that stay in memory.
+_MOST_PARTS: Final = 64
+_IN_MEMORY: Final = 64 * 1024
+_BROKEN: Final = "表单格式错误，须为含一个文件字段file的multipart/form-data"
+
+
+class FileForm:
+    """Takes a form piece by piece and keeps the file only, on disk where it is large; it blocks, and so belongs in a thread."""
+
+    def __init__(self, content_type: str) -> None:
+        boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+        if not 0 < len(boundary) <= MAX_BOUNDARY_LENGTH:
+            raise BadRequest(_BROKEN)
+        self._parser = MultipartParser(boundary, self._callbacks())
+        self._file = cast(BinaryIO, SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - `take` hands it on
+        self._part = 0
+        self._header = self._value = b""
+        self._is_file = False
+        # The part that gave the file its bytes; a part of that name that nobody filled in has none.
+        self._owner: int | None = None
+        self._is_named = self._is_whole = False
+
+    def write(self, piece: bytes) -> None:
+        """Take the next piece; BadRequest where it is no form."""
+        try:
+            self._parser.write(piece)
+        except FormParserError:
+            raise BadRequest(_BROKEN) from None
+
+    def take(self) -> BinaryIO:
+        """Give the file, which the caller closes; BadRequest where the form lacks it, or its own end."""
+        if not self._is_whole:
+            raise BadRequest(_BROKEN)
+        if not self._is_named:
+            raise BadRequest("缺少文件：表单字段file不能为空")
+        self._file.seek(0)
+        return self._file
+
+    def close(self) -> None:
+        """Throw away what there is."""
+        self._file.close()
+
+    def _callbacks(self) -> "MultipartCallbacks":
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": self._take_header,
+            "on_header_value": self._take_value,
+            "on_header_end": self._end_header,
+            "on_part_data": self._take_data,
+            "on_end": self._end,
+        }
+
+    def _begin(self) -> None:
+        self._part += 1
+        if self._part > _MOST_PARTS:
+            raise BadRequest(f"表单字段超过上限{_MOST_PARTS}个")
+        self._header = self._value = b""
+        self._is_file = False
+
+    def _take_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _take_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._is_file = parse_options_header(self._value)[1].get(b"name") == _NAME
+            self._is_named = self._is_named or self._is_file
+        self._header = self._value = b""
+
+    def _take_data(self, data: bytes, start: int, end: int) -> None:
+        if not self._is_file:
+            return
+        if self._owner not in (None, self._part):
+            raise BadRequest("表单字段file重复")
+        self._owner = self._part
+        self._file.write(data[start:end])
+
+    def _end(self) -> None:
+        self._is_whole = True

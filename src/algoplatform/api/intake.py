@@ -1,0 +1,110 @@
+"""Bodies on their way in take a bounded number of bytes together: where that is used up, the slowest senders give way."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+from algoplatform.domain.errors import TooManyRequests
+
+# Seconds over which it is judged how fast a client sends.
+_WINDOW: Final = 5.0
+
+
+class Intake:
+    """A number of bytes that all bodies of one kind share, in one worker."""
+
+    def __init__(self, limit: int, window: float = _WINDOW) -> None:
+        self._limit = limit
+        self._window = window
+        self._held = 0
+        self._coming: set[Reception] = set()
+
+    @contextmanager
+    def reception(self) -> Iterator["Reception"]:
+        """Hold what one body takes until it is no more needed."""
+        reception = Reception(self, self._window)
+        try:
+            yield reception
+        finally:
+            self._release(reception)
+
+    @asynccontextmanager
+    async def receiving(self, reception: "Reception") -> AsyncIterator[None]:
+        """Receive a body; TooManyRequests as soon as its bytes are needed for those who send faster."""
+        try:
+            async with asyncio.timeout(None) as reception.end:
+                self._coming.add(reception)
+                yield
+        except TimeoutError:
+            raise TooManyRequests from None
+        finally:
+            self._coming.discard(reception)
+
+    def take(self, reception: "Reception", size: int) -> None:
+        """Count bytes that have come; TooManyRequests where there is no room for them."""
+        if not reception.given_way:
+            reception.grow(size)
+            self._held += size
+            if self._held > self._limit:
+                self._make_room()
+        if reception.given_way:
+            raise TooManyRequests
+
+    def _make_room(self) -> None:
+        # A little more than is needed, so that it lasts.
+        enough = self._limit - self._limit // 16
+        for reception in sorted(self._coming, key=Reception.worth):
+            if self._held <= enough:
+                break
+            if not reception.given_way:
+                self._release(reception)
+                reception.give_way()
+
+    def _release(self, reception: "Reception") -> None:
+        self._held -= reception.size
+        reception.size = 0
+
+
+class Reception:
+    """One body: how much has come, and how fast of late."""
+
+    __slots__ = ("_intake", "_last", "_marks", "_window", "end", "given_way", "size")
+
+    def __init__(self, intake: Intake, window: float) -> None:
+        self._intake = intake
+        self._window = window
+        self._last = _now()
+        self._marks = deque([(self._last, 0)], maxlen=2)
+        self.size = 0
+        self.given_way = False
+        self.end: asyncio.Timeout | None = None
+
+    def take(self, size: int) -> None:
+        """Count bytes that have come; TooManyRequests where there is no room for them."""
+        self._intake.take(self, size)
+
+    def grow(self, size: int) -> None:
+        """Note bytes that have come."""
+        self.size += size
+        self._last = _now()
+        if self._last - self._marks[-1][0] >= self._window:
+            self._marks.append((self._last, self.size))
+
+    def worth(self) -> tuple[float, int]:
+        """Rank by how soon the client could send again what it holds, then by how little that is."""
+        now = _now()
+        began, before = self._marks[0]
+        rate = (self.size - before) / max(now - began, 1) if now - self._last < self._window else 0
+        return rate / max(self.size, 1), -self.size
+
+    def give_way(self) -> None:
+        """End the wait for more."""
+        self.given_way = True
+        if self.end is not None:
+            self.end.reschedule(_now())
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
