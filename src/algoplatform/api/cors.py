@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from algoplatform.api.envelope import failure, to_response
+from algoplatform.api.hosts import plain_origin
 from algoplatform.api.wire import wants_problem
 from algoplatform.domain.errors import BadRequest
 
@@ -19,7 +20,7 @@ class CrossOrigin(CORSMiddleware):
     def __init__(self, app: ASGIApp, origins: Collection[str], *, always_200: bool) -> None:
         super().__init__(
             app,
-            allow_origins=origins,
+            allow_origins=frozenset(map(plain_origin, origins)),
             allow_methods=["GET", "POST"],
             allow_headers=[
                 "Authorization",
@@ -32,6 +33,10 @@ class CrossOrigin(CORSMiddleware):
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
         )
         self._always_200 = always_200
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        """Tell whether pages of this origin may call, however it is written."""
+        return super().is_allowed_origin(plain_origin(origin))
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Answer a preflight; a refusal has the form of all others."""

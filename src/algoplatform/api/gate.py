@@ -1,17 +1,25 @@
-"""What a request must keep to before it reaches a route: known hosts, writes of no foreign page, a body that comes in time."""
+"""Checks before routing: a readable path, an allowed Host, no writes by pages of other sites, a deadline for the body."""
 
 import asyncio
 import math
-import re
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from algoplatform.api.errors import refuse
-from algoplatform.api.wire import MALFORMED, NO_HTTP, has_body, path_of
-from algoplatform.domain.errors import AlgoplatformError, BadRequest, BodyTooSlow, Forbidden, TooManyRequests
+from algoplatform.api.hosts import is_known, is_loopback, is_same_origin, plain_origin
+from algoplatform.api.wire import ENDING, MALFORMED, NO_HTTP, has_body, path_of
+from algoplatform.domain.errors import (
+    AlgoplatformError,
+    BadRequest,
+    BodyTooSlow,
+    Forbidden,
+    TooManyRequests,
+    Unavailable,
+)
 from algoplatform.settings import Settings
 
 # Probes and scrapers address a pod by its number.
@@ -23,7 +31,6 @@ _RATE: Final = 64 * 1024
 _AWAITED: Final = 1024 * 1024
 _WAIT: Final = 0.5
 _LINGER: Final = 2
-_LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?")
 _UNKNOWN_HOST: Final = "请求头Host不是本服务的地址"
 
 
@@ -35,6 +42,7 @@ class Gate:
         self._settings = settings
         self._always_200 = settings.http_status == "always-200"
         self._is_local = settings.listens_on_loopback and not settings.allowed_hosts
+        self._origins = frozenset(map(plain_origin, settings.cors_origins))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request on with its body watched, or refuse it."""
@@ -49,6 +57,8 @@ class Gate:
         return self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> AlgoplatformError | None:
+        if "\ufffd" in scope["path"] and not _is_utf8(scope["raw_path"]):
+            return BadRequest("路径不是UTF-8编码")
         if self._settings.allowed_hosts and path_of(scope) not in _ANY_HOST and not self._is_known(scope):
             return BadRequest(_UNKNOWN_HOST)
         return None if scope["method"] in _SAFE else self._refusal_of_page(scope)
@@ -57,26 +67,27 @@ class Gate:
         """Refuse what a page of another origin made a browser send; what is no browser says nothing of pages."""
         headers = dict(scope["headers"])
         site = headers.get(b"sec-fetch-site", b"")
-        origin = headers.get(b"origin", b"").decode("latin-1").lower()
-        if (not site and not origin) or origin in self._settings.cors_origins:
+        origin = plain_origin(headers.get(b"origin", b"").decode("latin-1").lower())
+        if (not site and not origin) or origin in self._origins:
             return None
-        host = headers.get(b"host", b"").decode("latin-1").lower()
+        host = headers.get(b"host", b"").decode("latin-1")
         # Browsers say where a request comes from only by TLS; by plain HTTP the origin's address has to be ours.
-        if site not in (b"same-origin", b"none") and (site or origin.partition("://")[2] != host):
+        if site not in (b"same-origin", b"none") and (site or not is_same_origin(origin, host)):
             return Forbidden("不接受来自其他网站页面的写请求")
         # A page whose name its owner has made lead to this machine is no foreign one to the browser.
-        return BadRequest(_UNKNOWN_HOST) if self._is_local and not _LOOPBACK.fullmatch(host) else None
+        return BadRequest(_UNKNOWN_HOST) if self._is_local and not is_loopback(host) else None
 
     def _is_known(self, scope: Scope) -> bool:
         given = [value for name, value in scope["headers"] if name == b"host"]
-        if len(given) != 1:
-            return False
-        host = given[0].decode("latin-1").lower()
-        name, colon, port = host.rpartition(":")
-        if colon and port.isdecimal():
-            host = name
-        known = self._settings.allowed_hosts
-        return host in known or any(item[:2] == "*." and host.endswith(item[1:]) for item in known)
+        return len(given) == 1 and is_known(given[0].decode("latin-1"), self._settings.allowed_hosts)
+
+
+def _is_utf8(raw_path: bytes) -> bool:
+    try:
+        unquote_to_bytes(raw_path).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Slots:
@@ -109,6 +120,7 @@ class _Body:
         self._received = 0
         self._ended = False
         self._given_up = False
+        self._is_told = False
 
     @property
     def fault(self) -> AlgoplatformError | None:
@@ -126,6 +138,10 @@ class _Body:
             raise BodyTooSlow from None
         if self.fault:
             raise self.fault
+        if ENDING in self._state and not self._is_told:
+            # Once: the answer to that, too, waits a little for the body's end.
+            self._is_told = True
+            raise Unavailable
         self._received += len(message.get("body", b""))
         self._ended = not message.get("more_body")
         return message
