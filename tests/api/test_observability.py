@@ -9,12 +9,13 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from algoplatform.api.app import app_from_environment
-from algoplatform.api.errors import internal_error
+from algoplatform.api.errors import answer_to
 from algoplatform.api.observability import Observability
 from algoplatform.api.streams import BrokenOff
 from tests.support.images import IMAGES, minimal, register, upload
 from tests.support.logs import Log, logged
 from tests.support.postgres import execute
+from tests.support.raw import connected
 from tests.support.service import serving, settings_for
 
 
@@ -120,13 +121,35 @@ async def test_answer_that_cannot_be_finished(log: Log) -> None:
         sent.append(message)
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
-    app = Observability(broken, lambda scope: internal_error(scope, always_200=False))
+    app = Observability(broken, lambda scope, error: answer_to(scope, error, always_200=False))
     with pytest.raises(BrokenOff) as raised:
         await app(scope, None, send)  # type: ignore[arg-type]  # nothing is received
     assert raised.value.__suppress_context__
     assert len(sent) == 1
     assert log.lines("unhandled_error")[0]["error"] == "ExceptionGroup[ValueError] from KeyError"
     assert log.lines("request")[0]["client"] is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"rubbish\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET /" + b"a" * 40_000, 431),
+        (b"GET / HTTP/1.1\r\nHo", 408),
+    ],
+)
+async def test_what_is_no_request(database_url: str, log: Log, request_: bytes, status: int) -> None:
+    """What is refused before there is a request leaves a line and a figure, and its id goes to the client, too."""
+    async with serving(settings_for(database_url, header_timeout=1)) as client, connected(client) as raw:
+        await raw.send(request_)
+        answer = await raw.answer()
+        figures = (await client.get("/metrics")).text
+    assert (answer.status, answer.envelope["status"]) == (status, "-1")
+    [line] = [line for line in log.lines("request") if line["route"] == "unmatched"]
+    assert (line["status"], line["method"], line["client"]) == (status, "other", "127.0.0.1")
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert re.search(rf'seconds_count{{method="other",route="unmatched",status="{status}"}} [1-9]', figures)
 
 
 async def test_client_that_leaves(log: Log, client: httpx.AsyncClient) -> None:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from algoplatform import __version__
 from algoplatform.api import auth, health, history, images, metrics
 from algoplatform.api.cors import CrossOrigin
-from algoplatform.api.errors import install_handlers, internal_error
+from algoplatform.api.errors import answer_to, install_handlers
 from algoplatform.api.gate import Gate, Slots
 from algoplatform.api.intake import Intake
 from algoplatform.api.kept import KeptAnswers
@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.root_path = settings.root_path
     if settings.root_path:
         app.add_middleware(_WithRootPath)
-    app.add_middleware(Observability, internal_error=partial(internal_error, always_200=always_200))
+    app.add_middleware(Observability, failed=partial(answer_to, always_200=always_200))
     app.include_router(images.router)
     app.include_router(history.router)
     app.include_router(health.router)

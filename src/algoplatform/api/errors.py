@@ -55,10 +55,14 @@ def install_handlers(app: FastAPI, *, always_200: bool) -> None:
     app.add_exception_handler(HTTPException, framework)
 
 
+def answer_to(scope: Scope, error: AlgoplatformError, *, always_200: bool) -> Response:
+    """Word a refusal, or an error of ours, outside of any route."""
+    return to_response(failure(error, problem=wants_problem(Request(scope))), always_200=always_200)
+
+
 async def refuse(error: AlgoplatformError, scope: Scope, receive: Receive, send: Send, *, always_200: bool) -> None:
     """Answer a refusal before any route is reached."""
-    answer = failure(error, problem=wants_problem(Request(scope)))
-    await to_response(answer, always_200=always_200)(scope, receive, send)
+    await answer_to(scope, error, always_200=always_200)(scope, receive, send)
 
 
 def _allowed(request: Request) -> str:
@@ -68,8 +72,3 @@ def _allowed(request: Request) -> str:
         return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
     return ", ".join(filter(is_allowed, _METHODS)) or "GET, HEAD"
-
-
-def internal_error(scope: Scope, *, always_200: bool) -> Response:
-    """Answer an error of ours: nothing of the inside."""
-    return to_response(failure(INTERNAL, problem=wants_problem(Request(scope))), always_200=always_200)

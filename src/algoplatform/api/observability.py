@@ -1,12 +1,13 @@
 """The outermost layer: a request id, a line in the log and a figure for each request, an answer to what nobody foresaw."""
 
+import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from os import urandom
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -14,8 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from algoplatform.api import metrics
 from algoplatform.api.envelope import OWN_STATUS
+from algoplatform.api.errors import INTERNAL
 from algoplatform.api.logs import REQUEST_ID, kind, places
 from algoplatform.api.streams import BrokenOff
+from algoplatform.api.wire import path_of
+from algoplatform.domain.errors import AlgoplatformError, Unavailable
 
 _HEADER: Final = b"x-request-id"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -23,19 +27,26 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _PROCESS: Final = urandom(12).hex().encode()
 _numbers: Final = count()
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_UNMATCHED: Final = "unmatched"
+UNMATCHED: Final = "unmatched"
 # nginx's number for a client that went away before it had an answer.
 _GONE: Final = 499
 
-InternalError = Callable[[Scope], ASGIApp]
+# What caches may do (RFC 9111): ask each time whether what an ETag names still holds, and keep nothing else.
+_REVALIDATED: Final = (b"cache-control", b"no-cache")
+_NOT_KEPT: Final = (b"cache-control", b"no-store")
+_BY_FORM: Final = (b"vary", b"Accept")
+_CLOSE: Final = (b"connection", b"close")
+_PAGES: Final = ("/docs", "/redoc", "/openapi.json")
+
+Failed = Callable[[Scope, AlgoplatformError], ASGIApp]
 
 
 class Observability:
     """Pure ASGI, around everything but Starlette's own last resort."""
 
-    def __init__(self, app: ASGIApp, internal_error: InternalError) -> None:
+    def __init__(self, app: ASGIApp, failed: Failed) -> None:
         self._app = app
-        self._internal_error = internal_error
+        self._failed = failed
         self._log = structlog.get_logger()
         self._tells = self._log.is_enabled_for(logging.INFO)
 
@@ -47,14 +58,23 @@ class Observability:
         began = time.perf_counter()
         request_id = _request_id(scope)
         status = _GONE
-        started = False
+        started = broken = False
 
         async def identified(message: Message) -> None:
             nonlocal started, status
             if message["type"] == "http.response.start":
                 started, status = True, message["status"]
-                message["headers"] = [*message.get("headers", ()), (_HEADER, request_id)]
+                given = message.get("headers", ())
+                message["headers"] = [*given, (_HEADER, request_id), *_for_caches(scope, given)]
             await send(message)
+
+        async def fail(error: AlgoplatformError, *, close: bool = False) -> None:
+            nonlocal broken
+            if started:
+                broken = True
+                # Only breaking it off tells the client that what it has is not whole; a bare exception, as it is printed.
+                raise BrokenOff from None
+            await self._failed(scope, error)(scope, receive, _closing(identified) if close else identified)
 
         name = request_id.decode()
         state = scope.setdefault("state", {})
@@ -65,36 +85,71 @@ class Observability:
         except ClientDisconnect:
             # Nobody is left to read an answer.
             status = _GONE
+        except asyncio.CancelledError:
+            # The server cancels what its drain has no more time for, and ends soon after.
+            await fail(Unavailable(), close=True)
         except Exception as error:
             # The message may quote a request's values: the type and the places are enough to find the fault.
             self._log.error("unhandled_error", error=kind(error), where=places(error))
-            if started:
-                # Only breaking it off tells the client that what it has is not whole; a bare exception, as it is printed.
-                raise BrokenOff from None
-            await self._internal_error(scope)(scope, receive, identified)
+            await fail(INTERNAL)
         finally:
-            self._tell(scope, state.get(OWN_STATUS, status), time.perf_counter() - began)
+            self._tell(scope, state.get(OWN_STATUS, status), time.perf_counter() - began, broken=broken)
             REQUEST_ID.reset(token)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+    def _tell(self, scope: Scope, status: int, seconds: float, *, broken: bool) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        route = getattr(scope.get("route"), "path", None) or _UNMATCHED
-        metrics.observer(method, route, status)(seconds)
-        if not self._tells:
-            return
-        client = scope.get("client")
-        self._log.info(
+        route = getattr(scope.get("route"), "path", None) or UNMATCHED
+        log = self._log if self._tells else None
+        more = {"broken": True} if broken else {}
+        tell(log, method, route, status, seconds, scope.get("client"), **more)
+
+
+def tell(
+    log: Any, method: str, route: str, status: int, seconds: float, client: tuple[str, int] | None, **more: Any
+) -> None:
+    """Count a request, and log it where there is a log for that."""
+    # What was broken off has had a good status, and is a failure all the same.
+    metrics.observer(method, route, 500 if "broken" in more else status)(seconds)
+    if log is not None:
+        log.info(
             "request",
             method=method,
             route=route,
             status=status,
             duration_ms=round(seconds * 1000, 2),
             client=client[0] if client else None,
+            **more,
         )
+
+
+def new_request_id() -> bytes:
+    """Make a request id that no other request of any process has."""
+    return b"%b%08x" % (_PROCESS, next(_numbers) & 0xFFFFFFFF)
 
 
 def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == _HEADER and _REQUEST_ID.fullmatch(value):
             return bytes(value)
-    return b"%b%08x" % (_PROCESS, next(_numbers) & 0xFFFFFFFF)
+    return new_request_id()
+
+
+def _closing(send: Send) -> Send:
+    """End the connection with the answer."""
+
+    async def closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), _CLOSE]
+        await send(message)
+
+    return closing
+
+
+def _for_caches(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
+    """Say what caches may do with an answer; the pages, which are everybody's, say it themselves."""
+    if path_of(scope).startswith(_PAGES):
+        return ()
+    names = [name for name, _ in headers]
+    if b"cache-control" in names:
+        return (_BY_FORM,)
+    return (_REVALIDATED if b"etag" in names else _NOT_KEPT, _BY_FORM)
