@@ -119,6 +119,17 @@ class Settings(BaseSettings):
         pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
         description="header in which the gateway names the caller; set it to have names in the history of images",
     )
+    authority_header: str = Field(
+        "",
+        pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
+        description="header in which the gateway gives the caller's authority; set this or namespaces_header to bound what"
+        " callers may do, as claims do: without the header they may only read",
+    )
+    namespaces_header: str = Field(
+        "",
+        pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
+        description="header in which the gateway gives the caller's namespaces, comma separated; set it with authority_header",
+    )
     trust_gateway: bool = Field(
         False,
         description="true allows listening beyond loopback with auth=gateway; set it once such a gateway is in front",

@@ -60,7 +60,7 @@ async def test_every_operation_leaves_its_revision(database_url: str) -> None:
         seen += await records(client)
         sign(client, "", "r4")
         await delete(client, image_id)
-        sign(client, "a\tb" + "c" * 300, "r5")
+        sign(client, "c" * 255, "r5")
         assert said(await restore(client, image_id)) == (200, "0")
         seen += [{**(seen[-1] or {}), "deleteFlag": "1"}, *await records(client)]
         found = await history(client, image_id)
@@ -71,7 +71,7 @@ async def test_every_operation_leaves_its_revision(database_url: str) -> None:
         (2, "update", "r2"),
         (1, "register", "r1"),
     ]
-    assert [item["actor"] for item in found] == ["ab" + "c" * 253, None, "bob", "王", "ann"]
+    assert [item["actor"] for item in found] == ["c" * 255, None, "bob", "王", "ann"]
     assert [(item["before"], item["after"]) for item in reversed(found)] == list(pairwise(seen))
     assert list(found[0]) == ["version", "operation", "time", "actor", "requestId", "before", "after"]
     times = [item["time"] for item in found]

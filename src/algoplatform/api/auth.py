@@ -8,7 +8,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoplatform.api.errors import refuse
 from algoplatform.domain.access import TRUSTED, Caller
-from algoplatform.domain.errors import AlgoplatformError, BadRequest, Unauthenticated
+from algoplatform.domain.errors import AlgoplatformError, BadRequest, Malformed, Unauthenticated
+from algoplatform.domain.fields import check_integer
 from algoplatform.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,20 +52,42 @@ def caller_of(request: Request) -> Caller:
 
 
 def _vouched(request: Request) -> Caller:
+    """Take from the gateway's headers who asks and, where they are set, what that caller may do."""
     settings: Settings = request.scope["state"]["runtime"].settings
     if settings.auth != "gateway":
         raise Unauthenticated("未认证", token_given=False)
-    named = request.headers.getlist(settings.actor_header) if settings.actor_header else []
-    if len(named) > 1:
+    request_id = request.scope["state"].get("request_id")
+    actor = _text(request, settings.actor_header)
+    if actor is not None and len(actor) > _ACTOR:
+        raise BadRequest(f"请求头{settings.actor_header}超过{_ACTOR}个字符")
+    if not settings.authority_header and not settings.namespaces_header:
+        return Caller(None, TRUSTED.namespaces, actor, trusted=True, request_id=request_id)
+    namespaces = _text(request, settings.namespaces_header) or ""
+    listed = frozenset(filter(None, map(str.strip, namespaces.split(","))))
+    return Caller(_authority(request, settings.authority_header), listed, actor, request_id=request_id)
+
+
+def _authority(request: Request, header: str) -> int | None:
+    text = _text(request, header)
+    try:
+        return None if text is None else check_integer(text)
+    except Malformed as error:
+        raise BadRequest(f"请求头{header}{error}") from None
+
+
+def _text(request: Request, header: str) -> str | None:
+    """Read a header that the gateway sets; BadRequest where another caller's could be taken for it."""
+    given = request.headers.getlist(header) if header else []
+    if len(given) > 1:
         # One of them is the client's own, and nobody knows which.
-        raise BadRequest(f"请求头{settings.actor_header}重复", malformed=False)
-    actor = _visible(named[0]) if named else None
-    return Caller(None, TRUSTED.namespaces, actor, trusted=True, request_id=request.scope["state"].get("request_id"))
-
-
-def _visible(header: str) -> str | None:
-    text = header.encode("latin-1").decode("utf-8", "replace")
-    return "".join(filter(str.isprintable, text)).strip()[:_ACTOR] or None
+        raise BadRequest(f"请求头{header}重复", malformed=False)
+    try:
+        text = given[0].strip(" \t").encode("latin-1").decode() if given else ""
+    except UnicodeDecodeError:
+        raise BadRequest(f"请求头{header}不是UTF-8编码") from None
+    if not text.isprintable():
+        raise BadRequest(f"请求头{header}含有不可见字符")
+    return text or None
 
 
 def verifier(settings: Settings) -> "Verifier | None":
