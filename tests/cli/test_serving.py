@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from algoplatform.runtime import NotReady
 from algoplatform.settings import Settings, load
 from tests.cli.conftest import Call
 from tests.support.images import IMAGES, minimal
+from tests.support.logs import Log
 from tests.support.postgres import Postgres, execute
 from tests.support.process import refused, served
 
@@ -165,6 +167,31 @@ async def test_beyond_loopback(cli: Call, database_url: str) -> None:
     result = await cli("serve", "--host", "0.0.0.0", DATABASE_URL=database_url)
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
     assert "ALGOPLATFORM_TRUST_GATEWAY=true" in result.output
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ({"host": "0.0.0.0", "trust_gateway": True}, True),
+        ({"host": "0.0.0.0", "trust_gateway": True, "allowed_hosts": "localhost,127.0.0.1"}, False),
+        ({"host": "0.0.0.0", "auth": "token"}, False),
+        ({"trust_gateway": True}, False),
+    ],
+)
+def test_any_host(settings: dict[str, Any], warned: bool, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trusted gateway in front of a service that goes by any name is worth a warning at the start."""
+
+    class Listened(Exception):
+        """That is far enough."""
+
+    def listen(settings: Settings) -> NoReturn:
+        raise Listened
+
+    monkeypatch.setattr(serving, "_listen", listen)
+    monkeypatch.setattr(serving, "configure_logging", lambda level: None)
+    with pytest.raises(Listened):
+        serving.run(Settings(**settings), None)
+    assert [line["level"] for line in log.lines("any_host_answered")] == ["warning"] * warned
 
 
 @pytest.fixture

@@ -165,7 +165,11 @@ _REFUSALS: Final = {
         "内容有误：status为第一处错误的状态码，msg列出全部错误",
         Refused(check({**examples.REGISTER, "factory": "", "imagePorts": "web:70000"}, Rules()).faults),
     ),
-    "TooManyRequests": ("429", "同时进行的上传或下载过多（-429），按Retry-After重试", TooManyRequests()),
+    "TooManyRequests": (
+        "429",
+        "同时进行的上传或下载过多，或未发完的请求体过多（-429），按Retry-After重试",
+        TooManyRequests(),
+    ),
     "Unavailable": ("503", "服务暂时不可用（-503），按Retry-After重试", Unavailable()),
 }
 _STATUSES: Final = {name: status for name, (status, _, _) in _REFUSALS.items()} | {"InternalError": "500"}

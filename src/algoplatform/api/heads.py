@@ -5,7 +5,7 @@ from typing import Final
 
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _RAW: Final = re.compile(rb"[\x80-\xff]")
-_ALL_RAW: Final = bytes(range(0x80, 0x100))
+_ASCII: Final = bytes(range(0x80))
 _VERSIONS: Final = (b" HTTP/1.1", b" HTTP/1.0")
 
 
@@ -53,8 +53,7 @@ class RequestLine:
         self._seen = line if end < 0 else b""
         if end >= 0 and not is_request_line(line):
             return None
-        raw = len(part) - len(part.translate(None, _ALL_RAW))
         # What would be too long is left to the parser, which refuses it at once.
-        if not raw or len(line) + 2 * raw > self._limit:
+        if part.isascii() or len(line) + 2 * len(part.translate(None, _ASCII)) > self._limit:
             return piece
         return piece[:start] + percent_encoded(part) + piece[start + len(part) :]

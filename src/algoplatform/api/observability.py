@@ -32,9 +32,9 @@ UNMATCHED: Final = "unmatched"
 _GONE: Final = 499
 
 # What caches may do (RFC 9111): ask each time whether what an ETag names still holds, and keep nothing else.
-_REVALIDATED: Final = (b"cache-control", b"no-cache")
-_NOT_KEPT: Final = (b"cache-control", b"no-store")
-_BY_FORM: Final = (b"vary", b"Accept")
+_TOLD: Final = ((b"vary", b"Accept"),)
+_WITH_TAG: Final = ((b"cache-control", b"no-cache"), *_TOLD)
+_WITHOUT_TAG: Final = ((b"cache-control", b"no-store"), *_TOLD)
 _CLOSE: Final = (b"connection", b"close")
 _PAGES: Final = ("/docs", "/redoc", "/openapi.json")
 
@@ -149,7 +149,10 @@ def _for_caches(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> tuple[t
     """Say what caches may do with an answer; the pages, which are everybody's, say it themselves."""
     if path_of(scope).startswith(_PAGES):
         return ()
-    names = [name for name, _ in headers]
-    if b"cache-control" in names:
-        return (_BY_FORM,)
-    return (_REVALIDATED if b"etag" in names else _NOT_KEPT, _BY_FORM)
+    told = _WITHOUT_TAG
+    for name, _ in headers:
+        if name == b"cache-control":
+            return _TOLD
+        if name == b"etag":
+            told = _WITH_TAG
+    return told

@@ -131,7 +131,7 @@ _FOUND: Final = {
 }
 WRITE: Final = parameter("IdempotencyKey")
 _QUERY: Final = tuple(parameter(name) for name in CONDITIONS)
-READ: Final = ("BadRequest", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "Refused")
+READ: Final = ("BadRequest", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "Refused", "TooManyRequests")
 _RUNNING: Final = "相同Idempotency-Key的请求正在处理（-409，按Retry-After重试）"
 
 
@@ -189,7 +189,7 @@ DELETE: Final = operation(
 )
 _SEARCH_ANSWERS: Final = {
     "200": success(_FOUND, "查询成功", {"data": [examples.FOUND]}),
-    **refusals(*READ, "TooManyRequests"),
+    **refusals(*READ),
 }
 SEARCH: Final = operation(
     "search",
@@ -218,7 +218,7 @@ LOAD: Final = operation(
             {examples.IMAGE_ID: examples.LOADED},
             headers={"Content-Disposition": "ContentDisposition"},
         ),
-        **refusals(*READ, "Forbidden", "TooManyRequests"),
+        **refusals(*READ, "Forbidden"),
     },
     *_QUERY,
     body=body(schema("Conditions"), examples.LOAD, required=False),
@@ -280,7 +280,7 @@ GET: Final = operation(
                 "X-Request-Id": header("RequestId"),
             },
         },
-        **refusals("NotFound"),
+        **refusals("BadRequest", "NotFound"),
     },
     parameter("ImageId"),
     parameter("IfNoneMatch"),

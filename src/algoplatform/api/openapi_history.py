@@ -61,7 +61,7 @@ HISTORY: Final = operation(
     "history",
     "镜像历史 · History of an image",
     "一个镜像的每次登记、更新、上传、删除和恢复，从最近的开始：谁、何时、哪个请求，之前和之后的记录。已删除的镜像也有历史。",
-    {"200": success(_HISTORY, "查询成功", _EXAMPLE), **refusals("NotFound", "Refused")},
+    {"200": success(_HISTORY, "查询成功", _EXAMPLE), **refusals("BadRequest", "NotFound", "Refused")},
     parameter("ImageId"),
     choice("page", "页码，从1开始", {"type": "integer", "minimum": 1, "maximum": 2**31 - 1, "default": 1}),
     choice(

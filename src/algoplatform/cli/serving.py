@@ -46,6 +46,12 @@ def run(settings: Settings, sample: Path | None) -> None:
         structlog.get_logger().warning("unknown_settings", names=names)
     if names := ignored():
         structlog.get_logger().warning("ignored_settings", names=names, reason="set by Kubernetes for a Service")
+    if answers_any_host(settings):
+        structlog.get_logger().warning(
+            "any_host_answered",
+            reason="a web page can reach this service under a name of its own where it is forwarded to a loopback"
+            " address, as by kubectl port-forward; ALGOPLATFORM_ALLOWED_HOSTS names the hosts to answer to",
+        )
     with ExitStack() as stack:
         stack.enter_context(_terminable())
         # First of all: a port in use is told before anything is started or written.
@@ -62,6 +68,11 @@ def run(settings: Settings, sample: Path | None) -> None:
         _accept(listener, settings)
         _welcome(settings)
         _serve(settings, listener)
+
+
+def answers_any_host(settings: Settings) -> bool:
+    """Tell whether callers are trusted whatever name they reach the service by: the guard of loopback is off beyond it."""
+    return settings.auth == "gateway" and not settings.listens_on_loopback and not settings.allowed_hosts
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
