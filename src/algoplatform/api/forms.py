@@ -1,5 +1,6 @@
 """The file of a multipart form (RFC 7578): the part that is named `file`, whatever file name it has or lacks."""
 
+import time
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
@@ -15,6 +16,8 @@ _NAME: Final = b"file"
 # Parts of a form, and bytes of the file that stay in memory.
 _MOST_PARTS: Final = 64
 _IN_MEMORY: Final = 64 * 1024
+# Bytes that are parsed without a pause.
+_SLICE: Final = 8 * 1024
 _BROKEN: Final = "表单格式错误，须为含一个文件字段file的multipart/form-data"
 
 
@@ -37,7 +40,10 @@ class FileForm:
     def write(self, piece: bytes) -> None:
         """Take the next piece; BadRequest where it is no form."""
         try:
-            self._parser.write(piece)
+            for start in range(0, len(piece), _SLICE):
+                self._parser.write(piece[start : start + _SLICE])
+                # Let the event loop have the interpreter: what looks like a boundary takes long to find out.
+                time.sleep(0)
         except FormParserError:
             raise BadRequest(_BROKEN) from None
 

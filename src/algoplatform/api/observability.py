@@ -99,27 +99,26 @@ class Observability:
     def _tell(self, scope: Scope, status: int, seconds: float, *, broken: bool) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = getattr(scope.get("route"), "path", None) or UNMATCHED
-        log = self._log if self._tells else None
-        more = {"broken": True} if broken else {}
-        tell(log, method, route, status, seconds, scope.get("client"), **more)
+        # What was broken off has had a good status, and is a failure all the same.
+        metrics.observer(method, route, 500 if broken else status)(seconds)
+        if self._tells:
+            more = {"broken": True} if broken else {}
+            log_request(self._log, method, route, status, seconds, scope.get("client"), **more)
 
 
-def tell(
+def log_request(
     log: Any, method: str, route: str, status: int, seconds: float, client: tuple[str, int] | None, **more: Any
 ) -> None:
-    """Count a request, and log it where there is a log for that."""
-    # What was broken off has had a good status, and is a failure all the same.
-    metrics.observer(method, route, 500 if "broken" in more else status)(seconds)
-    if log is not None:
-        log.info(
-            "request",
-            method=method,
-            route=route,
-            status=status,
-            duration_ms=round(seconds * 1000, 2),
-            client=client[0] if client else None,
-            **more,
-        )
+    """Write the line that every request has in the log."""
+    log.info(
+        "request",
+        method=method,
+        route=route,
+        status=status,
+        duration_ms=round(seconds * 1000, 2),
+        client=client[0] if client else None,
+        **more,
+    )
 
 
 def new_request_id() -> bytes:

@@ -9,8 +9,9 @@ import orjson
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from algoplatform.api import metrics
 from algoplatform.api.heads import RequestLine, without_upgrade
-from algoplatform.api.observability import UNMATCHED, new_request_id, tell
+from algoplatform.api.observability import UNMATCHED, log_request, new_request_id
 from algoplatform.api.transport import ANY_LENGTH, HoldingFlow, JoiningTransport
 from algoplatform.api.wire import ENDING, MALFORMED, NO_HTTP
 from algoplatform.domain.faults import Code
@@ -267,8 +268,9 @@ class BoundedProtocol(HttpToolsProtocol):
         )
         self.transport.write(STATUS_LINE[200 if self._always_200 else status] + head + body)
         self.transport.close()
+        metrics.observer("other", UNMATCHED, status)(0)
         log = structlog.get_logger()
-        tell(log, "other", UNMATCHED, status, 0, self.client, request_id=request_id.decode())
+        log_request(log, "other", UNMATCHED, status, 0, self.client, request_id=request_id.decode())
 
     def _forget_head_timer(self) -> None:
         if self._head_timer is not None:

@@ -95,5 +95,5 @@ class HoldingFlow(FlowControl):
         """Go on, in a turn of its own."""
         if self._held:
             asyncio.get_running_loop().call_soon(self._go_on)
-        else:
+        elif self.read_paused:
             super().resume_reading()
