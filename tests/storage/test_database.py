@@ -17,6 +17,7 @@ from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.domain.search import Conditions
 from algoplatform.storage.database import Connection, Database
 from algoplatform.storage.search import ImageSearch
+from algoplatform.storage.session import Session
 from algoplatform.storage.transactions import retried
 from tests.support.images import IMAGES, delete, minimal, records, register, upload
 from tests.support.logs import Log
@@ -156,6 +157,27 @@ async def test_shares(database_url: str, size: int, writes: int, streams: int, l
         async with asyncio.timeout(5), database.connection() as connection:
             assert await connection.fetchval("SELECT 1") == 1
     assert [line["share"] for line in log.lines("pool_exhausted")] == ["write", "stream" if streams else "write"]
+
+
+async def test_what_is_idle_is_closed(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that nobody needs are closed after a while, also when closing one of them has failed."""
+    monkeypatch.setattr("algoplatform.storage.database._TIDY_SECONDS", 0.1)
+    monkeypatch.setattr("algoplatform.storage.database._IDLE_SECONDS", 0.1)
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
+    close = Session.terminate
+
+    def fail_once(session: Session) -> None:
+        monkeypatch.setattr(Session, "terminate", close)
+        raise ArithmeticError
+
+    async with Database.open(database_url, size=3) as database:
+        async with database.connection(), database.connection(), database.connection():
+            monkeypatch.setattr(Session, "terminate", fail_once)
+        async with asyncio.timeout(20):
+            while database.usage()["open"]:  # noqa: ASYNC110 - a timer has no event to wait for
+                await asyncio.sleep(0.05)
+    assert [type(error) for error in told] == [ArithmeticError]
 
 
 async def test_of_one_connection_all_is_done(database_url: str) -> None:
