@@ -31,10 +31,12 @@ class Ending:
         self._stack = stack
         self.client = client
         self._stopping: asyncio.Task[None] | None = None
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def connect(self) -> Connection:
         """Connect, for longer than the service lasts."""
         reader, writer = await asyncio.open_connection(self.client.base_url.host, self.client.base_url.port)
+        self._writers.append(writer)
         return Connection(reader, writer)
 
     def stop(self) -> None:
@@ -42,10 +44,14 @@ class Ending:
         self._stopping = asyncio.create_task(self._stack.aclose())
 
     async def stopped(self) -> None:
-        """Wait until it has."""
+        """Wait until it has, and let go of the connections."""
         assert self._stopping is not None
         async with asyncio.timeout(30):
             await self._stopping
+        for writer in self._writers:
+            writer.transport.abort()
+        # The transports close in the loop's next turn.
+        await asyncio.sleep(0)
 
 
 async def ending(database_url: str, patch: pytest.MonkeyPatch, drain: int, farewell: float) -> Ending:
