@@ -4,6 +4,7 @@ What is common and what is rare in them is by design, so that a search has a kno
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -95,6 +96,21 @@ def patterns(rows: int) -> dict[str, str]:
         "name:tag": ":".join(reference(middle)),
         "imageId": image_id(middle),
     }
+
+
+def filters() -> dict[str, dict[str, str]]:
+    """What to filter by: what many images have, and what none has, alone, in pairs and beside a rare text."""
+    common = {
+        **{"namespace": "algo", "factory": _VENDORS[0], "eventType": "3005"},
+        **{"incidentId": "4", "useableFlag": "0", "algoType": "1"},
+    }
+    alone = {name: {name: value} for name, value in common.items()}
+    pairs = {
+        f"{first} and {second}": alone[first] | alone[second] for first, second in itertools.combinations(common, 2)
+    }
+    texts = {f"{name} and text": {name: value, "searchCondition": _RARE_CITIES[1]} for name, value in common.items()}
+    absent = {f"{name}, absent": {name: "9"} for name in ("namespace", "factory", "eventType", "incidentId")}
+    return {**alone, **absent, **pairs, **texts}
 
 
 def records(rows: int, seed: int = SEED) -> Iterator[dict[str, Any]]:

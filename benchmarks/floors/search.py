@@ -18,7 +18,8 @@ async def _search(connection: Connection, scope: dict[str, Any], _: Messages) ->
     statement = _known.get(query)
     if statement is None:
         statement = _known[query] = await statements.search(connection, dict(parse_qsl(query.decode())))
-    records = [row[0] for row in await connection.fetch(statement.sql, *statement.arguments)] or [b""]
+    [[_, found]] = await connection.fetch(statement.sql, *statement.arguments)
+    records = found or [b""]
     records[0] = _HEAD + records[0]
     records[-1] += _TAIL
     return b",".join(records)

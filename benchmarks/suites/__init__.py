@@ -18,5 +18,6 @@ BENCHMARKS: dict[str, Benchmark] = {
     "start": processes.start,
     "upload": transferring.upload,
     "search-large": searching.search_large,
+    "search-filters": searching.search_filters,
     "load": transferring.load,
 }

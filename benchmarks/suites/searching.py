@@ -16,7 +16,9 @@ from benchmarks.session import Session
 SEARCH = f"{wire.IMAGES}/_search"
 _AT_LEAST = (0.70, 0.80, 0.95)
 _PAGE = 50
-_sizes = count()
+# Every image comes after such a place, and no answer that is kept is one to another place.
+_START = "0"
+_places = count()
 
 
 def search(session: Session) -> list[Result]:
@@ -67,8 +69,7 @@ class Anew:
     def __init__(self, session: Session, pattern: str) -> None:
         single = data.single(session.plan.small)
         patterns = single * 10 if pattern in single else [pattern] * 1000
-        # Without `page`, a size says nothing.
-        self._ways = [f"{path_of(item)}&pageSize={at * 1000 // len(patterns) + 1}" for at, item in enumerate(patterns)]
+        self._ways = [f"{path_of(item)}&after={_START}:{at}" for at, item in enumerate(patterns)]
         self._session = session
 
     def run(self, port: int, connections: int = load.CONNECTIONS) -> load.Outcome:
@@ -124,11 +125,34 @@ def search_large(session: Session) -> list[Result]:
         return [*results, *_common(session, session.registry(large), of_large)]
 
 
-def _rare(session: Session, kind: str, in_large: Callable[[], float], in_small: Callable[[], float]) -> Result:
+def search_filters(session: Session) -> list[Result]:
+    """The latency of pages by each filter in a large registry against a small one: alone, in pairs, and with text."""
+    small, large = session.plan.small, session.plan.large
+    with (
+        servers.service(session.registry(large)) as in_large,
+        servers.service(session.registry(small)) as in_small,
+        wire.Client(in_large.port) as of_large,
+        wire.Client(in_small.port) as of_small,
+    ):
+        return [
+            _rare(
+                session,
+                kind,
+                partial(_timed, of_large, pageSize=_PAGE, **conditions),
+                partial(_timed, of_small, pageSize=_PAGE, **conditions),
+                session.plan.samples // 4,
+            )
+            for kind, conditions in data.filters().items()
+        ]
+
+
+def _rare(
+    session: Session, kind: str, in_large: Callable[[], float], in_small: Callable[[], float], samples: int = 0
+) -> Result:
     times: dict[str, list[list[float]]] = {"large": [], "small": []}
 
     def p95(where: str, ask: Callable[[], float]) -> float:
-        taken = sorted(ask() for _ in range(session.plan.samples))
+        taken = sorted(ask() for _ in range(samples or session.plan.samples))
         times[where].append(taken)
         return percentile(taken, 0.95) * 1000
 
@@ -140,8 +164,12 @@ def _rare(session: Session, kind: str, in_large: Callable[[], float], in_small: 
 
 
 def _ask(client: wire.Client, pattern: str) -> float:
-    # Without `page` a size says nothing, but no answer that is kept is one to another size.
-    request = wire.get(SEARCH, searchCondition=pattern, pageSize=next(_sizes) % 1000 + 1)
+    return _timed(client, searchCondition=pattern)
+
+
+def _timed(client: wire.Client, **conditions: str | int) -> float:
+    """Seconds that a search takes which no answer is kept to."""
+    request = wire.get(SEARCH, **conditions, after=f"{_START}:{next(_places)}")
     began = time.perf_counter()
     client.ask(request)
     return time.perf_counter() - began

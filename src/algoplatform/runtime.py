@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from algoplatform.catalogue.images import Images
 from algoplatform.catalogue.revisions import Revisions
+from algoplatform.catalogue.searches import Searches
 from algoplatform.catalogue.transfer import Transfer
 from algoplatform.domain.access import AccessPolicy
 from algoplatform.domain.errors import Busy, Unavailable
@@ -39,7 +40,7 @@ class Runtime:
     database: Database
     images: Images
     revisions: Revisions
-    search: ImageSearch
+    searches: Searches
     stamps: Stamps
     transfer: Transfer
     live_count: LiveCount
@@ -102,7 +103,7 @@ class Runtime:
                 database,
                 Images(rules, access, database, Registrar(database, settings.pool_timeout)),
                 Revisions(rules, access),
-                search,
+                Searches(database, search, settings.pool_timeout),
                 Stamps(database),
                 Transfer(rules, access, search),
                 LiveCount(database),

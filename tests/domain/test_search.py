@@ -15,7 +15,7 @@ from tests.support.record_fields import code_of
 
 FIELDS = (
     *("searchCondition", "namespace", "algoType", "eventType", "factory", "incidentId", "useableFlag"),
-    *("page", "pageSize"),
+    *("page", "pageSize", "after", "before", "imageId"),
 )
 
 
@@ -120,7 +120,7 @@ def test_conditions_are_read_as_they_are_sent() -> None:
         page="2",
         pageSize=1000,
     )
-    assert asked.model_dump(by_alias=True) == {
+    assert asked.model_dump(by_alias=True, exclude_none=True) == {
         "searchCondition": " %_\\' ",
         "namespace": "algo",
         "algoType": "2",
@@ -157,9 +157,43 @@ def test_what_may_not_be_asked() -> None:
         ("imageName", "202", "imageName不是已知的查询条件"),
     ]
     assert told({"\ud800": 1}) == [("\\ud800", "202", "\\ud800不是已知的查询条件")]
-    assert [message for _, _, message in told({"searchCondition": "x" * 4097})] == [
-        "searchCondition长度不能超过4096个字符，实际为4097个"
+    assert [message for _, _, message in told({"searchCondition": "x" * 256, "factory": "x" * 4097})] == [
+        "searchCondition长度不能超过255个字符，实际为256个",
+        "factory长度不能超过4096个字符，实际为4097个",
     ]
+    assert found(searchCondition="龘" * 255).search_condition == "龘" * 255
+
+
+def test_many_unknown_conditions_are_told_by_the_first() -> None:
+    """Of a flood of names the first are told, and how many more there are."""
+    faults = told({**{f"k{number}": 1 for number in range(1000)}, "algoType": "9"})
+    assert len(faults) == 200
+    assert faults[0][0] == "algoType"
+
+
+def test_ids() -> None:
+    """An imageId or a list of them, in any order, is one condition; what is none is refused, and none at all."""
+    first, second = "a" * 32, "b" * 32
+    assert found(imageId=first).image_id == found(imageId=[first, "", first]).image_id == (first,)
+    assert found(imageId=[second, first]).key == found(imageId=[first, second, None]).key
+    assert found(imageId=first).key != found(imageId=second).key
+    wrong: Any
+    for wrong in ([], [""], "x", "A" * 32, [first, 1], {}, True, [f"{number:032x}" for number in range(1001)]):
+        assert [(name, code) for name, code, _ in told({"imageId": wrong})] == [("imageId", "202")], wrong
+    assert len(found(imageId=[f"{number:032x}" for number in range(1000)]).image_id or ()) == 1000
+
+
+def test_places() -> None:
+    """A page begins after a name:tag or ends before one, and then has no number."""
+    assert str(found(after="harbor.local:5000/algo/a:1.0", pageSize=5).after) == "harbor.local:5000/algo/a:1.0"
+    assert str(found(before="algo/a:1.0").before) == "algo/a:1.0"
+    for wrong in ("algo/a", ":", "algo/A:1", 1, ["algo/a:1"]):
+        assert {(name, code) for name, code, _ in told({"after": wrong})} == {("after", "202")}
+    assert told({"page": 1, "after": "algo/a:1", "before": "algo/a:1"}) == [
+        ("after", "202", "after不能与page同时使用"),
+        ("before", "202", "before不能与page同时使用"),
+    ]
+    assert told({"after": "algo/a:1", "before": "algo/b:1"}) == [("before", "202", "before不能与after同时使用")]
 
 
 def test_line_breaks_are_compared_alike() -> None:

@@ -1,6 +1,7 @@
 """Searching in PostgreSQL: the index of grams misses nothing, and a total that was kept is never an old one."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
 
@@ -85,9 +86,9 @@ async def test_same_answer_either_way(runtime: Runtime) -> None:
         for _ in range(2):
             for text, count in (("common", 400), ("龘", 1), ("rare-one", 1), ("m", 400), ("none", 0), ("on-00", 10)):
                 found = await search.records(connection, asked(searchCondition=text), 1001)
-                assert len(found) == count, text
-                records, total = await search.page(connection, asked(searchCondition=text, page=1, pageSize=5))
-                assert (records, total) == (found[:5], count)
+                assert len(found.records) == count, text
+                page = await search.page(connection, asked(searchCondition=text, page=1, pageSize=5))
+                assert (page.records, page.total) == (found.records[:5], count)
             await connection.execute("ANALYZE image")
             search = ImageSearch()
 
@@ -123,14 +124,15 @@ async def test_total_of_texts_of_any_length(runtime: Runtime) -> None:
         )
         assert 110 < short < every - 10
         for text, count in (("algo", len(lengths) + 101), ("龘", 1), ("none", 0)):
-            assert (await search.page(connection, asked(searchCondition=text, page=1, pageSize=1)))[1] == count
+            assert (await search.page(connection, asked(searchCondition=text, page=1, pageSize=1))).total == count
 
 
 async def test_total_of_common_text_reads_no_images(runtime: Runtime) -> None:
     """Counting what a common text is found in needs the index of the texts alone."""
     await add(runtime, *(f"algo/common-{number:03}" for number in range(100)))
     async with runtime.database.connection() as connection:
-        common = Filter(asked(searchCondition="common", page=1), await analysed(connection))
+        assert (await analysed(connection)).choose("common") == []
+        common = Filter(asked(searchCondition="common", page=1))
         async with connection.transaction():
             await connection.execute("SET LOCAL enable_seqscan = off")
             rows = await connection.fetch(f"EXPLAIN SELECT {common.total}", *common.arguments)
@@ -145,8 +147,8 @@ async def test_total_is_never_old(runtime: Runtime) -> None:
     page = asked(searchCondition="algo", page=1, pageSize=1)
     async with runtime.database.connection() as connection:
         for number in range(5):
-            assert (await search.page(connection, page))[1] == number
-            assert (await search.page(connection, page))[1] == number
+            assert (await search.page(connection, page)).total == number
+            assert (await search.page(connection, page)).total == number
             await add(runtime, f"algo/n{number}")
 
 
@@ -167,18 +169,42 @@ async def test_total_under_concurrent_writers(runtime: Runtime) -> None:
         async with runtime.database.connection() as connection:
             while acknowledged < 100:
                 before = acknowledged
-                _, total = await search.page(connection, page)
+                total = (await search.page(connection, page)).total
+                assert total is not None
                 assert before <= total <= started
 
     await asyncio.gather(read(), read(), *map(write, range(4)))
     async with runtime.database.connection() as connection:
-        assert (await search.page(connection, page))[1] == 100
+        assert (await search.page(connection, page)).total == 100
 
 
-async def test_totals_that_are_kept_are_few(runtime: Runtime) -> None:
-    """However many different searches there are, only the latest totals are kept."""
+async def test_totals_that_are_kept_are_bounded(runtime: Runtime) -> None:
+    """However many different searches there are, the totals that are kept take a bounded number of bytes."""
     search = ImageSearch()
     async with runtime.database.connection() as connection:
-        for number in range(300):
-            await search.page(connection, asked(searchCondition=str(number), page=1))
-    assert len(search._totals) == 256
+        for number in range(1500):
+            await search.page(connection, asked(searchCondition=f"{number:0255}", page=1))
+    assert 100 < len(search._totals) < 1500
+    assert 500_000 < search._totals.bytes <= 1024 * 1024
+
+
+@pytest.mark.parametrize("written", [False, True])
+async def test_what_is_known_is_not_read_again(runtime: Runtime, *, written: bool) -> None:
+    """A long answer goes on after the records that are known, unless something was committed since they were read."""
+    await add(runtime, *(f"algo/n{number}" for number in range(5)))
+    search = ImageSearch()
+    passed: list[bytes] = []
+
+    async def write(data: bytes) -> None:
+        passed.append(data)
+
+    async with runtime.database.connection() as connection:
+        for conditions in (asked(), asked(searchCondition="algo"), asked(factory="易华录")):
+            passed.clear()
+            begun = await search.records(connection, conditions, 3)
+            begun.records[0] = b'{"known":true}'
+            if written:
+                await connection.execute("SELECT pg_current_xact_id()")
+            await search.copy(connection, conditions, write, begun=begun)
+            names = [image.get("imageName") for image in json.loads(b"[%b]" % b"".join(passed))]
+            assert names == ["algo/n0" if written else None, *(f"algo/n{number}" for number in range(1, 5))]

@@ -19,6 +19,7 @@ from algoplatform.domain.search import check_conditions
 from algoplatform.runtime import Runtime
 from algoplatform.storage.database import Connection
 from algoplatform.storage.idempotency import Answer
+from algoplatform.storage.search import ImageSearch
 from tests.support.images import minimal
 from tests.support.postgres import Postgres, execute
 from tests.support.service import settings_for
@@ -184,12 +185,13 @@ SEARCHES: list[dict[str, Any]] = [
 
 async def test_searches_walk_or_look_up(dsn: str) -> None:
     """No search scans the table of images: it looks up what it can, or walks in the order of the answer."""
+    search = ImageSearch()
     async with explained(dsn) as (runtime, plans):
         for query in SEARCHES:
             async with runtime.database.connection() as connection:
-                await runtime.search.records(connection, check_conditions(query), 1001)
-                await runtime.search.page(connection, check_conditions(query | {"page": 1}))
-                await runtime.search.copy(connection, check_conditions(query), _ignore, keyed=True)
+                await search.records(connection, check_conditions(query), 1001)
+                await search.page(connection, check_conditions(query | {"page": 1}))
+                await search.copy(connection, check_conditions(query), _ignore, keyed=True)
     kinds = [node["Node Type"] for _, node in plans.scans() if node.get("Relation Name") == "image"]
     assert len(kinds) > len(SEARCHES)
     assert "Seq Scan" not in kinds

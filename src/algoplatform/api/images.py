@@ -25,6 +25,7 @@ from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions, check_conditio
 from algoplatform.runtime import Runtime
 from algoplatform.storage.database import Connection
 from algoplatform.storage.idempotency import Answer
+from algoplatform.storage.search import Found
 from algoplatform.storage.staging import OnConflict
 
 _CHUNK: Final = 64 * 1024
@@ -111,40 +112,31 @@ async def _import(request: Request, file: BinaryIO, on_conflict: OnConflict, dry
 async def search(request: Request) -> Response:
     """镜像按条件查询"""
     runtime = runtime_of(request)
-    conditions = await _conditions(request, runtime)
+    conditions, asked = await _conditions(request, runtime)
     kept: KeptAnswers = request.scope["state"]["kept"]
-    answer = await kept.fresh(conditions) or await _found(runtime, conditions, kept)
-    if answer:
+    if answer := await kept.fresh(asked):
         return answered(request, answer)
+    found = await runtime.searches.find(conditions)
+    if len(found.records) > MAX_PAGE_SIZE:
+        return _streamed(request, conditions, found)
+    answer = success_of_many("查询成功", [*found.records], found.total)
+    kept.keep(asked, found.stamp, answer)
+    return answered(request, answer)
 
+
+def _streamed(request: Request, conditions: Conditions, begun: Found) -> Response:
     async def copy(write: Write) -> None:
         with request.app.state.exports.taken():
-            async with runtime.database.connection(stream=True) as connection:
-                await runtime.search.copy(connection, conditions, write, keyed=False)
+            await runtime_of(request).searches.pass_on(conditions, begun, write)
 
     return StreamedRecords(copy, '{"status":"0","res":{"data":[', ']},"msg":"查询成功"}', {})
-
-
-async def _found(runtime: Runtime, conditions: Conditions, kept: KeptAnswers) -> Answer | None:
-    """Read what meets the conditions; None where it is more than is answered in one piece."""
-    stamp, total = await runtime.stamps.earlier(), None
-    async with runtime.database.connection() as connection:
-        if conditions.page:
-            records, total = await runtime.search.page(connection, conditions)
-        else:
-            records = await runtime.search.records(connection, conditions, MAX_PAGE_SIZE + 1)
-    if len(records) > MAX_PAGE_SIZE:
-        return None
-    answer = success_of_many("查询成功", records, total)
-    kept.keep(conditions, stamp, answer)
-    return answer
 
 
 @router.post("/_load", **openapi.LOAD)
 async def load(request: Request) -> Response:
     """镜像配置信息下载"""
     runtime = runtime_of(request)
-    conditions = await _conditions(request, runtime)
+    conditions, _ = await _conditions(request, runtime)
 
     async def copy(write: Write) -> None:
         with request.app.state.exports.taken():
@@ -177,25 +169,32 @@ async def _required(request: Request, runtime: Runtime) -> tuple[bytes, Any]:
     return content, await parse(content)
 
 
-async def _conditions(request: Request, runtime: Runtime) -> Conditions:
+async def _conditions(request: Request, runtime: Runtime) -> tuple[Conditions, str]:
+    """Read the conditions, and the key that stands for them."""
     query: bytes = request.scope["query_string"]
     # What a body overrides must still be right: a fault is told, never passed over.
-    conditions = _asked_before(query) if len(query) <= _REMEMBERED else _asked(query)
+    asked = _asked_before(query) if len(query) <= _REMEMBERED else _asked(query)
     content = await wire.read_json_text(request, runtime.settings.max_body_bytes)
     if not content:
-        return conditions
+        return asked
     body = await parse(content)
     if not isinstance(body, dict):
         raise BadRequest("请求体须为JSON对象", malformed=False)
-    asked = {name: value for name, value in wire.parse_query(query).items() if body.get(name) is None}
-    return check_conditions(body | asked)
+    said = {name: value for name, value in body.items() if value is not None}
+    conditions = check_conditions(_parsed(query) | said)
+    return conditions, conditions.key
 
 
-def _asked(query: bytes) -> Conditions:
-    return check_conditions(wire.parse_query(query))
+def _asked(query: bytes) -> tuple[Conditions, str]:
+    conditions = check_conditions(_parsed(query))
+    return conditions, conditions.key
 
 
-# Programs ask the same again and again.
+def _parsed(query: bytes) -> dict[str, Any]:
+    return wire.parse_query_with(query, "imageId")
+
+
+# Programs ask the same again and again: a tenth of the time of a small search. Each takes 5 KiB at most, all of them 5 MiB.
 _asked_before: Final = lru_cache(1024)(_asked)
 
 

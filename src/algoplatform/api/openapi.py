@@ -194,7 +194,8 @@ _SEARCH_ANSWERS: Final = {
 SEARCH: Final = operation(
     "search",
     "镜像查询 · Search images",
-    "按条件查询，条件都是可选的，须同时满足；没有符合条件的镜像时data为空数组。不填page时返回全部。\n\n"
+    "按条件查询，条件都是可选的，须同时满足；没有符合条件的镜像时data为空数组。不填page和pageSize时返回全部；"
+    "page与pageSize按页码翻页，应答有total；pageSize与after或before按镜像名和标签名翻页，没有total。\n\n"
     "同样的条件也可以放在JSON请求体中（优先于查询参数）；浏览器不能在GET请求中发送请求体，可改用POST。",
     _SEARCH_ANSWERS,
     *_QUERY,

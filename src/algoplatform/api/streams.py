@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from algoplatform.domain.errors import AlgoplatformError
+from algoplatform.api.envelope import OWN_STATUS
 
 
 class BrokenOff(Exception):
@@ -51,10 +51,14 @@ class StreamedRecords(Response):
             await self._copy(write)
             if not started:
                 await write(b"")
-        except AlgoplatformError as error:
-            if started:
-                raise BrokenOff from error
+        except ClientDisconnect:
             raise
+        except Exception as error:
+            if not started:
+                raise
+            # For the log and the figures: the client has had a 200, and learns it from the connection.
+            scope["state"][OWN_STATUS] = 500
+            raise BrokenOff from error
         finally:
             gone.cancel()
         await send({"type": "http.response.body", "body": self._tail, "more_body": False})

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -46,11 +46,32 @@ def wants_problem(request: Request) -> bool:
 
 def parse_query(query: bytes) -> dict[str, str]:
     """Read a query string; a parameter that comes twice is refused."""
-    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    given = _pairs(query)
     parameters = dict(given)
     if len(parameters) != len(given):
         raise BadRequest("查询参数重复", malformed=False)
     return parameters
+
+
+def parse_query_with(query: bytes, repeatable: str) -> dict[str, Any]:
+    """Read a query string in which one parameter may come several times: those are a list."""
+    given = _pairs(query)
+    several = [value for name, value in given if name == repeatable]
+    parameters: dict[str, Any] = {name: value for name, value in given if name != repeatable}
+    if len(parameters) + len(several) != len(given):
+        raise BadRequest("查询参数重复", malformed=False)
+    if several:
+        parameters[repeatable] = several[0] if len(several) == 1 else several
+    return parameters
+
+
+def _pairs(query: bytes) -> list[tuple[str, str]]:
+    try:
+        given = parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise BadRequest("查询参数不是UTF-8编码") from None
+    # Programs add such parameters lest an answer come from a cache: `_=1732500000`.
+    return [(name, value) for name, value in given if not name.startswith("_")]
 
 
 async def read_json_text(request: Request, limit: int) -> bytes:

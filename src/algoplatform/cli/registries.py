@@ -55,11 +55,8 @@ class Local:
 
     async def search(self, text: str) -> list[dict[str, Any]]:
         """Find the images that hold the text."""
-        conditions = check_conditions({"searchCondition": text})
-        async with self._runtime.database.connection() as connection:
-            return [
-                json.loads(record) for record in await self._runtime.search.records(connection, conditions, limit=LIMIT)
-            ]
+        found = await self._runtime.searches.find(check_conditions({"searchCondition": text, "pageSize": LIMIT}))
+        return [json.loads(record) for record in found.records]
 
     async def export(self, file: BinaryIO) -> None:
         """Write every image to a file, as _load answers it."""

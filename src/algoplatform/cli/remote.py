@@ -55,7 +55,7 @@ class Remote:
 
     async def search(self, text: str) -> list[dict[str, Any]]:
         """Find the images that hold the text."""
-        params: dict[str, str | int] = {"searchCondition": text, "page": 1, "pageSize": LIMIT}
+        params: dict[str, str | int] = {"searchCondition": text, "pageSize": LIMIT}
         async with self._client.stream("GET", f"{_IMAGES}/_search", params=params) as answer:
             found = await _result(answer)
         records = found.get("data")

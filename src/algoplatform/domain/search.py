@@ -9,11 +9,15 @@ from pydantic.alias_generators import to_camel
 
 from algoplatform.domain import fields
 from algoplatform.domain.errors import Malformed, Refused
-from algoplatform.domain.faults import Fault
+from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.image import Image, code_of, is_blank, unknown_faults
+from algoplatform.domain.reference import MAX_NAME, MAX_TAG, ImageReference
 
 DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1000
+MAX_IDS: Final = 1000
+# PostgreSQL looks for a text in time that grows with the product of both lengths, where texts are made for that.
+MAX_PATTERN: Final = 255
 
 
 # What is searched stands a line each: a line break within it is this, which no text can hold.
@@ -63,16 +67,45 @@ def _positive(limit: int) -> PlainValidator:
     return PlainValidator(check, json_schema_input_type=Annotated[int, Field(ge=1, le=limit)])
 
 
+def check_pattern(value: object) -> str:
+    """Accept a text to look for."""
+    return fields.check_text(value, multiline=True, limit=MAX_PATTERN)
+
+
+def check_ids(value: object) -> tuple[str, ...]:
+    """Accept one imageId or a list of them; what is blank is passed over, and what comes twice."""
+    given = value if isinstance(value, list) else [value]
+    ids = {fields.check_id(item) for item in given if not is_blank(item)}
+    if not 1 <= len(ids) <= MAX_IDS:
+        raise Malformed(f"须为1至{MAX_IDS}个，实际为{len(ids)}个")
+    return tuple(sorted(ids))
+
+
+def check_reference(value: object) -> ImageReference:
+    """Accept name:tag."""
+    return ImageReference.parse(fields.check_text(value, limit=MAX_NAME + 1 + MAX_TAG))
+
+
+_PATTERN = Annotated[str, Field(max_length=MAX_PATTERN, pattern="^[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]*$")]
+_ID = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+_IDS = Annotated[list[_ID], Field(min_length=1, max_length=MAX_IDS)]
+_REFERENCE = Annotated[str, Field(max_length=MAX_NAME + 1 + MAX_TAG, pattern=":")]
+Reference = Annotated[ImageReference, PlainValidator(check_reference, json_schema_input_type=_REFERENCE)]
+
+
 class Conditions(BaseModel):
     """The conditions of a search or an export: all optional, all must hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=False)
 
-    search_condition: fields.MultilineText | None = Field(
+    search_condition: Annotated[str, PlainValidator(check_pattern, json_schema_input_type=_PATTERN)] | None = Field(
         None,
         description="搜索条件：imageName、imageTag、imageName:imageTag、factory、algoName、algoDesc中的子串，不区分大小写；"
         "也可以是imageId",
         examples=["structure_new"],
+    )
+    image_id: Annotated[tuple[str, ...], PlainValidator(check_ids, json_schema_input_type=_IDS | _ID)] | None = Field(
+        None, description=f"镜像编号，可以有多个（至多{MAX_IDS}个）：其中之一"
     )
     namespace: fields.Text | None = Field(None, description="命名空间：镜像名称的第一段路径", examples=["algo"])
     algo_type: fields.AlgoType | None = Field(None, description="算法类别")
@@ -81,15 +114,28 @@ class Conditions(BaseModel):
     incident_id: fields.Text | None = Field(None, description="算法分类")
     useable_flag: fields.UseableFlag | None = Field(None, description="对外展示")
     page: Annotated[int, _positive(fields.MAX_INTEGER)] | None = Field(
-        None, description="页码，从1开始；不填则返回全部"
+        None, description="页码，从1开始；应答另有总数total。不填page和pageSize则返回全部"
     )
     page_size: Annotated[int, _positive(MAX_PAGE_SIZE)] | None = Field(
-        None, description=f"每页条数，1至{MAX_PAGE_SIZE}，默认{DEFAULT_PAGE_SIZE}；只与page一起生效"
+        None, description=f"每页条数，1至{MAX_PAGE_SIZE}；有page时默认{DEFAULT_PAGE_SIZE}"
     )
+    after: Reference | None = Field(
+        None, description="镜像名:标签名：只要排在它之后的，用于翻到下一页；不能与page或before同时使用"
+    )
+    before: Reference | None = Field(
+        None, description="镜像名:标签名：只要排在它之前的，用于翻到上一页；不能与page或after同时使用"
+    )
+
+    @property
+    def key(self) -> str:
+        """What is asked, as a text: the same for the same conditions, however they were sent."""
+        return repr(tuple(self.__dict__.values()))
 
 
 _NOTHING: Final = Conditions.model_validate({})
 _KNOWN: Final = frozenset(map(to_camel, Conditions.model_fields))
+# Of these, no two go together.
+_PLACES: Final = ("page", "after", "before")
 
 
 def check_conditions(data: dict[str, Any]) -> Conditions:
@@ -109,6 +155,12 @@ def check_conditions(data: dict[str, Any]) -> Conditions:
         for found in error.errors(include_url=False, include_input=False):
             name = str(found["loc"][0])
             faults += [Fault(name, code_of(name), f"{name}{text}") for text in found["ctx"]["error"].faults]
+    faults += _place_faults(known)
     if faults or unknown:
         raise Refused([*faults, *unknown], more=more)
     return conditions
+
+
+def _place_faults(known: dict[str, Any]) -> list[Fault]:
+    given = [name for name in _PLACES if name in known]
+    return [Fault(name, Code.FIELD, f"{name}不能与{given[0]}同时使用") for name in given[1:]]

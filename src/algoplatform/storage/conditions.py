@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from algoplatform.domain.search import DEFAULT_PAGE_SIZE, GRAM, Conditions, fold, fold_exact
-from algoplatform.storage.sample import TextSample
+from algoplatform.domain.search import GRAM, Conditions, fold
+from algoplatform.storage.leads import LONG_COLUMNS, WIDTH, Lead, cut, values_of
 
 _QUOTED: Final = str.maketrans({"\\": r"\\", "'": "''"})
 _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -17,47 +17,117 @@ LONG_TEXT: Final = "LEAST(octet_length(search), 2001) = 2001"
 
 # Not LIKE: of that, without the text, PostgreSQL expects a handful of images, and sorts them all for a page.
 _CONTAINS: Final = "strpos(search, $1) > 0"
+# What the index of texts tells of an image.
+_IN_TEXT_INDEX: Final = ("live", _CONTAINS, "algo_type = ", "useable_flag = ")
+# Of so many images, so many that meet the conditions let a walk fill its page soon.
+_SAMPLED, DENSE = 1000, 10
+_ORDER: Final = "ORDER BY image_name, image_tag"
+_COLUMNS: Final = "image_name, image_tag, image_id, record"
 
 
 class Filter:
-    """The images that meet the conditions, for good: `where` for the clause, `total` to count them, `arguments` for their $1, $2 ..."""
+    """The images that meet the conditions, and one way to them; `arguments` are for the $1, $2 ... of its SQL.
 
-    def __init__(self, conditions: Conditions, sample: TextSample) -> None:
+    The ways: by the index of a filter, by the index of texts, by the grams of the text, by the ids, and else by walking all
+    images in their order. Each is written so that PostgreSQL plans it as it is meant, whatever it knows of the table.
+    """
+
+    def __init__(
+        self,
+        conditions: Conditions,
+        grams: Sequence[str] = (),
+        lead: Lead | None = None,
+        *,
+        by_text: bool = False,
+    ) -> None:
         self.arguments: list[Any] = []
+        self._lead = lead
+        self._by_text = by_text
+        # What an index finds without an order is put in order afterwards: planned together, PostgreSQL might walk instead.
+        self._apart = bool(grams or conditions.image_id or by_text)
+        self.walks = not lead and not self._apart
         self._pieces = ["live"]
-        self.indexed = False
-        self._text(conditions.search_condition, sample)
-        self._equal("namespace", conditions.namespace)
-        self._equal("algo_type", conditions.algo_type)
-        self._equal("event_type", conditions.event_type)
-        self._equal("factory", fold_exact(conditions.factory))
-        self._equal("incident_id", fold_exact(conditions.incident_id))
-        self._equal("useable_flag", conditions.useable_flag)
-        self.where = " AND ".join(self._pieces)
-        count = f"SELECT count(*) FROM image WHERE {self.where}"
-        self.total = f"({count})"
-        if self._pieces == ["live", _CONTAINS]:
-            self.total = f"(({count} AND {SHORT_TEXT}) + ({count} AND {LONG_TEXT}))"
-        size = conditions.page_size or DEFAULT_PAGE_SIZE
-        self.limit = size if conditions.page else None
-        self.offset = (conditions.page - 1) * size if conditions.page else 0
+        self._text(conditions.search_condition, grams)
+        if conditions.image_id:
+            self._pieces.append(f"image_id = ANY ({self._add(list(conditions.image_id))}::uuid[])")
+        for column, value in values_of(conditions).items():
+            self._filter(column, value)
+        if conditions.after:
+            self.go_on_after(str(conditions.after.name), str(conditions.after.tag))
+        if conditions.before:
+            self._beyond("<", str(conditions.before.name), str(conditions.before.tag))
+        self._backward = conditions.before is not None
+        self._led = lead.where_is(self._add(lead.value)) if lead else ""
+        self._keys = f"unnest(${len(self.arguments)}::text[]) AS key" if lead and not lead.column else ""
+
+    def go_on_after(self, name: str, tag: str) -> None:
+        """Leave out the images up to this one."""
+        self._beyond(">", name, tag)
+
+    @property
+    def where(self) -> str:
+        """The clause, for good."""
+        return " AND ".join(self._pieces)
+
+    @property
+    def total(self) -> str:
+        """Count the images."""
+        if self._lead:
+            return f"(SELECT count(*) FROM {self._source('', 'OFFSET 0')})"
+        if _CONTAINS in self._pieces and all(piece.startswith(_IN_TEXT_INDEX) for piece in self._pieces):
+            return f"(SELECT count(*) FROM ({self._in_text_index('')}) AS found)"
+        return f"(SELECT count(*) FROM image WHERE {self.where})"
+
+    @property
+    def sampled(self) -> str:
+        """Count the images among some: ids are by chance, so that their index gives any."""
+        some = f"(SELECT * FROM image ORDER BY image_id LIMIT {_SAMPLED}) AS image"
+        return f"(SELECT count(*) FROM {some} WHERE {self.where})"
+
+    def rows(self, expression: str, limit: int | None, offset: int = 0) -> str:
+        """Select an expression of the images' columns in the order of name and tag; of those before a place, the last."""
+        backward = self._backward and limit
+        order = "ORDER BY image_name DESC, image_tag DESC" if backward else _ORDER
+        part = f"{order} LIMIT {limit} OFFSET {offset}" if limit else order
+        source = self._source(_COLUMNS, f"{order} LIMIT {limit + offset}" if limit else "")
+        if backward:
+            return f"SELECT {expression} FROM (SELECT {_COLUMNS} FROM {source} {part}) AS page {_ORDER}"
+        return f"SELECT {expression} FROM {source} {part}"
+
+    def _source(self, columns: str, ordered: str) -> str:
+        if self._keys:
+            each = f"SELECT {columns} FROM image WHERE {self.where} AND {self._led} {ordered}"
+            return f"{self._keys}, LATERAL ({each}) AS found"
+        if self._by_text:
+            ids = f"image_id = ANY (ARRAY({self._in_text_index('image_id')}))"
+            return f"(SELECT {columns} FROM image WHERE live AND {ids} OFFSET 0) AS found"
+        where = f"{self.where} AND {self._led}" if self._led else self.where
+        end = "OFFSET 0" if self._apart else ordered
+        return f"(SELECT {columns} FROM image WHERE {where} {end}) AS found"
+
+    def _in_text_index(self, column: str) -> str:
+        found = f"SELECT {column} FROM image WHERE {self.where}"
+        return f"{found} AND {SHORT_TEXT} UNION ALL {found} AND {LONG_TEXT}"
 
     def _add(self, value: object) -> str:
         self.arguments.append(value)
         return f"${len(self.arguments)}"
 
-    def _equal(self, column: str, value: object) -> None:
-        if value is not None:
-            self._pieces.append(f"{column} = {self._add(value)}")
+    def _filter(self, column: str, value: object) -> None:
+        self._pieces.append(f"{column} = {self._add(value)}")
+        if self._lead and self._lead.has_others and column in LONG_COLUMNS and column != self._lead.column:
+            self._pieces.append(f"{cut(column, WIDTH)} = {self._add(str(value)[:WIDTH])}")
 
-    def _text(self, text: str | None, sample: TextSample) -> None:
+    def _beyond(self, comparison: str, name: str, tag: str) -> None:
+        self._pieces.append(f"(image_name, image_tag) {comparison} ({self._add(name)}, {self._add(tag)})")
+
+    def _text(self, text: str | None, grams: Sequence[str]) -> None:
         if text is None:
             return
         folded = fold(text)
         self.arguments.append(folded)
         piece = _CONTAINS
-        if grams := sample.choose(folded):
-            self.indexed = True
+        if grams:
             piece = f"image_grams(search) @@ {self._add(tsquery(grams))}::tsquery AND {piece}"
         if _IMAGE_ID.fullmatch(folded):
             piece = f"({piece} OR image_id = {self._add(folded)}::uuid)"

@@ -33,6 +33,11 @@ class Gathering(Generic[Asked, Given]):
         self._waiting: list[_Waiter[Asked, Given]] = []
         self._serving: asyncio.Task[None] | None = None
 
+    @property
+    def idle(self) -> bool:
+        """Tell whether nobody is served, and nobody waits."""
+        return self._serving is None and not self._waiting
+
     async def ask(self, asked: Asked) -> Given:
         """Ask, and get what is given by a service that began after this call."""
         loop = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ from algoplatform.domain.search import GRAM, grams
 from algoplatform.storage.database import Connection
 
 _READ: Final = """
-    SELECT histogram_bounds::text::text[] FROM pg_stats
+    SELECT ARRAY(SELECT left(text, 400) FROM unnest(histogram_bounds::text::text[]) AS text) FROM pg_stats
     WHERE schemaname = current_schema() AND tablename = 'image' AND attname = 'search'
 """
 _SECONDS: Final = 60
@@ -27,7 +27,7 @@ _CONSIDERED: Final = 32
 
 
 class TextSample:
-    """Some of the searched texts, read again once a minute."""
+    """Some of the searched texts, read again once a minute: up to 300 times 400 characters, with their grams at most 20 MiB."""
 
     def __init__(self) -> None:
         self._text = ""

@@ -7,7 +7,7 @@ import asyncpg
 from algoplatform.storage.database import Connection
 
 # The scripts of alembic/versions, oldest first; a test holds them together.
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 HEAD: Final = REVISIONS[-1]
 
 

@@ -1,4 +1,4 @@
-"""Whether anything was committed since: asked for all who want to know at once, so that what was read once need not be read again."""
+"""Cache validation: two equal stamps mean that no transaction has ended in between."""
 
 from typing import Final
 
@@ -19,18 +19,12 @@ class Stamps:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._gathering = Gathering(self._ask)
-        self._last: str | None = None
-
-    async def earlier(self) -> str:
-        """Give the stamp of a state not younger than this call: the last that was asked for, if any was."""
-        return await self.now() if self._last is None else self._last
 
     async def now(self) -> str:
-        """Give the stamp of a state not older than this call; Unavailable as any statement."""
+        """Return the stamp of a state not older than this call; Unavailable as any statement."""
         return await self._gathering.ask(None)
 
     async def _ask(self, asking: list[None]) -> list[str]:
         async with self._database.connection() as connection:
             stamp: str = await connection.fetchval(_ASKED, timeout=connection.prompt)
-        self._last = stamp
         return [stamp] * len(asking)

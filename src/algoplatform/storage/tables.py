@@ -21,12 +21,29 @@ from sqlalchemy import (
 )
 
 from algoplatform.storage.conditions import LONG_TEXT, SHORT_TEXT
+from algoplatform.storage.leads import COLUMNS, FILTERS, KIND, LONG_COLUMNS, WIDTH, condition_of, cut
 
 metadata = MetaData()
 
 _BYTEWISE = Text(collation="C")
 _NOW = text("now()")
 _TRUE = text("true")
+
+
+def _filter_index(column: str, *, short: bool = True) -> Index:
+    """The index of a filter: a value's images in the order of the answer (storage/leads.py)."""
+    others = [text(cut(other, WIDTH)) if other in LONG_COLUMNS else other for other in FILTERS if other != column]
+    return Index(
+        f"image_{column}_idx" if short else f"image_long_{column}_idx",
+        text(cut(column)),
+        "image_name",
+        "image_tag",
+        *(others if short else []),
+        # For counting without reading the images.
+        postgresql_include=[column] if short else None,
+        postgresql_where=text(f"live AND {condition_of(column, short=short)}"),
+    )
+
 
 # Triggers keep each state of it before the next, and refuse what would lose one: rows that go, updates within a version.
 image = Table(
@@ -65,8 +82,24 @@ image = Table(
         postgresql_where=text("live"),
     ),
     # For counting without reading whole images; most of an image is its record.
-    Index("image_text_idx", "live", postgresql_include=["search"], postgresql_where=text(f"live AND {SHORT_TEXT}")),
+    Index(
+        "image_text_idx",
+        "live",
+        postgresql_include=["search", "image_id", "algo_type", "useable_flag"],
+        postgresql_where=text(f"live AND {SHORT_TEXT}"),
+    ),
     Index("image_long_text_idx", "live", postgresql_where=text(f"live AND {LONG_TEXT}")),
+    Index(
+        "image_kind_idx",
+        text(KIND),
+        "image_name",
+        "image_tag",
+        postgresql_include=["algo_type", "useable_flag"],
+        postgresql_where=text("live"),
+    ),
+    *map(_filter_index, COLUMNS),
+    _filter_index("factory", short=False),
+    _filter_index("incident_id", short=False),
 )
 
 # Both ends point at (image_id, live) and `live` is always true here: PostgreSQL itself refuses to delete an image that

@@ -1,0 +1,73 @@
+"""Answers of any length: as long as somebody reads, whole or broken off for everyone to see."""
+
+import asyncio
+import json
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.support.images import IMAGES
+from tests.support.logs import Log
+from tests.support.postgres import execute
+from tests.support.service import serving, settings_for
+
+# Images whose records are 4 KiB each, far more than sockets hold on the way.
+FILL = """
+    INSERT INTO image (image_id, image_name, image_tag, factory, algo_type, search, record)
+    SELECT id, name, '1.0', '易华录', '1', name || ':1.0',
+           '{"imageId":"' || replace(id::text, '-', '') || '","imageName":"' || name || '","imageTag":"1.0","algoDesc":"'
+           || repeat('x', 4000) || '"}'
+    FROM (SELECT gen_random_uuid() AS id, 'algo/n' || lpad(n::text, 5, '0') AS name FROM generate_series(1, %d) AS n) AS made
+"""
+NAMES = [f"algo/n{number:05}" for number in range(1, 6001)]
+
+
+async def slowly(answer: httpx.Response, seconds: float) -> bytes:
+    """Read on after a pause, in which the sockets fill up."""
+    chunks = answer.aiter_bytes()
+    first = await anext(chunks)
+    await asyncio.sleep(seconds)
+    return first + b"".join([chunk async for chunk in chunks])
+
+
+@pytest.mark.parametrize(
+    ("path", "conditions"),
+    [
+        ("_load", {}),
+        ("_load", {"factory": "易华录"}),
+        ("_load", {"searchCondition": "algo/n"}),
+        ("_search", {"factory": "易华录", "searchCondition": "n0"}),
+    ],
+)
+async def test_a_stream_lasts_as_long_as_it_is_read(database_url: str, path: str, conditions: dict[str, str]) -> None:
+    """A reader may take longer than a statement may, whatever they ask for."""
+    execute(database_url, FILL % len(NAMES))
+    async with (
+        serving(settings_for(database_url, statement_timeout=1)) as client,
+        client.stream("POST", f"{IMAGES}/{path}", json=conditions) as answer,
+    ):
+        content = await slowly(answer, 3)
+    found = json.loads(content)["res"]
+    images = found["data"] if path == "_search" else found.values()
+    assert [image["imageName"] for image in images] == NAMES
+
+
+async def test_a_stream_that_breaks_off_is_told(database_url: str, aside: asyncpg.Connection, log: Log) -> None:
+    """Where PostgreSQL ends a stream, the client does not see the end of an answer, and the log no success."""
+    execute(database_url, FILL % len(NAMES))
+    async with serving(settings_for(database_url)) as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with client.stream("POST", f"{IMAGES}/_load", json={"factory": "易华录"}) as answer:
+                assert answer.status_code == 200
+                chunks = answer.aiter_bytes()
+                await anext(chunks)
+                await aside.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'COPY%'"
+                )
+                async for _ in chunks:
+                    pass
+        assert (await client.get(f"{IMAGES}/_search", params={"pageSize": 1})).status_code == 200
+    [told] = [line for line in log.lines("request") if line["route"].endswith("/_load")]
+    assert told["status"] == 500
