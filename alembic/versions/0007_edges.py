@@ -95,7 +95,7 @@ def upgrade() -> None:
     op.execute(LINK)
     op.execute(UNLINK_SURPLUS)
     op.execute(LINK_MISSING)
-    op.add_column("idempotency_key", sa.Column("caller", sa.Text(collation="C"), comment="whose key it is"))
+    op.add_column("idempotency_key", sa.Column("caller", sa.Text(collation="C"), comment="who was refused"))
     op.create_index(
         "idempotency_key_refused_idx",
         "idempotency_key",

@@ -64,10 +64,11 @@ async def find(connection: Connection, key: str, hours: int) -> tuple[bytes, Ans
 async def keep(connection: Connection, key: str, caller: str, fingerprint: bytes, answer: Answer, hours: int) -> bool:
     """Keep an answer, and drop some that are too old or too many; False where another is kept that this one did not see."""
     body = answer.body if answer.brief is None else answer.brief
-    given = (key, caller, fingerprint, answer.http_status, json.dumps(answer.headers), body)
+    refused = answer.http_status != 200
+    given = (key, caller if refused else None, fingerprint, answer.http_status, json.dumps(answer.headers), body)
     if not await connection.fetchval(_KEEP, *given, hours):
         return False
     await connection.execute(_DROP_OLD, hours)
-    if answer.http_status != 200:
+    if refused:
         await connection.execute(_DROP_REFUSALS, caller)
     return True

@@ -145,7 +145,7 @@ idempotency_key = Table(
     Column("headers", Text, nullable=False, comment="JSON object"),
     Column("body", LargeBinary, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
-    Column("caller", _BYTEWISE, comment="whose key it is"),
+    Column("caller", _BYTEWISE, comment="who was refused"),
     PrimaryKeyConstraint("key", name="idempotency_key_pkey"),
     Index("idempotency_key_created_idx", "created_at"),
     # For keeping no more than so many refusals of each caller.
