@@ -21,6 +21,7 @@ from algoplatform.domain.errors import Unauthenticated, Unavailable
 from algoplatform.settings import Settings, SettingsError
 from tests.support.images import IMAGES
 from tests.support.logs import logged
+from tests.support.peers import peer
 from tests.support.service import serving, settings_for
 from tests.support.stranger import answering
 from tests.support.tokens import SETTINGS, KeyServer, bearer, claims, ec_key, jwk, key_server, pem, rsa_key, token
@@ -226,8 +227,8 @@ async def test_endless_key_set() -> None:
         writer.close()
 
     async with (
-        await asyncio.start_server(pour, "127.0.0.1", 0) as server,
-        FetchedKeys(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", 300) as keys,
+        peer(pour) as port,
+        FetchedKeys(f"http://127.0.0.1:{port}/", 300) as keys,
     ):
         with pytest.raises(Unavailable):
             await keys.find("first", "ES256")

@@ -13,6 +13,7 @@ from typer.testing import Result
 from algoplatform.cli import remote
 from tests.cli.conftest import Call
 from tests.support.owners import ask
+from tests.support.peers import peer
 from tests.support.postgres import Postgres, execute
 from tests.support.stranger import answering, page
 
@@ -109,8 +110,8 @@ async def at_once(answer: bytes) -> AsyncIterator[str]:
                 await reader.read()
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with peer(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize("location", ["https://user:hunter2@id.example/login?back=hunter2", "//["])

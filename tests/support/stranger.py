@@ -5,6 +5,8 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.support.peers import peer
+
 
 @asynccontextmanager
 async def answering(answer: bytes) -> AsyncIterator[str]:
@@ -18,9 +20,8 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with peer(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def page(body: str, status: str = "200 OK", kind: str = "application/json") -> bytes:

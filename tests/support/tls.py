@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from tests.support.peers import peer
+
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 
@@ -58,8 +60,8 @@ async def relayed(dsn: str, certificate: Path) -> AsyncIterator[int]:
         ours.write(first)
         await asyncio.gather(_pass_on(reader, ours), _pass_on(theirs, writer))
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1]
+    async with peer(serve) as port:
+        yield port
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

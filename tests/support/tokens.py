@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from tests.support.peers import peer
+
 AUDIENCE = "algoplatform"
 ISSUER = "https://id.example"
 SETTINGS: dict[str, Any] = {"auth": "token", "token_audience": AUDIENCE, "token_issuer": ISSUER}
@@ -90,6 +92,6 @@ class KeyServer:
 async def key_server() -> AsyncIterator[KeyServer]:
     """Serve keys on a free port."""
     served = KeyServer()
-    async with await asyncio.start_server(served.answer, "127.0.0.1", 0) as server:
-        served.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks"
+    async with peer(served.answer) as port:
+        served.url = f"http://127.0.0.1:{port}/jwks"
         yield served
