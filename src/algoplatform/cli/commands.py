@@ -159,17 +159,20 @@ def check_(url: Url = None, as_json: AsJson = False) -> None:
     def note_drift(found: Drift) -> None:
         note(found.image, "dependencyServiceId", Code.DEPENDENCY, _DRIFT[found.problem].format(found.reference))
 
+    async def look(registry: Any) -> None:
+        await registry.export(file)
+        if url is None:
+            await registry.drift(note_drift)
+
     with _told(), tempfile.TemporaryFile() as file:
         rules = Rules(configuration.load().node_ports)
-        _run(url, lambda registry: registry.export(file))
+        _run(url, look)
         file.seek(0)
         for _, data in read_records(iter(lambda: file.read(65536), b"")):
             records += 1
             name = _name_of(data)
             for fault in check(data, rules).faults:
                 note(name, fault.field, fault.code, fault.message)
-        if url is None:
-            _run(None, lambda registry: registry.drift(note_drift))
     if as_json:
         _print_json([dict(zip(("image", "field", "code", "message"), row, strict=True)) for row in rows])
     elif rows:
