@@ -169,6 +169,7 @@ async def test_what_is_idle_is_closed(database_url: str, monkeypatch: pytest.Mon
 
     def fail_once(session: Session) -> None:
         monkeypatch.setattr(Session, "terminate", close)
+        session.terminate()
         raise ArithmeticError
 
     async with Database.open(database_url, size=3) as database:
