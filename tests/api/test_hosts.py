@@ -28,7 +28,6 @@ from tests.support.service import serving, settings_for
         ("http://localhost.evil", "localhost:80", False),
         ("http://localhost:80:80", "localhost", False),
         ("null", "null", False),
-        ("", "", False),
         ("ftp://localhost", "localhost:80", False),
     ],
 )

@@ -18,7 +18,7 @@ def plain_origin(origin: str) -> str:
 def is_same_origin(origin: str, host: str) -> bool:
     """Tell whether a plain origin names this host; behind a proxy that ends TLS its scheme is not ours."""
     scheme, _, address = origin.partition("://")
-    return address != "" and address == _without_default(host.lower(), scheme)
+    return address == _without_default(host.lower(), scheme)
 
 
 def is_loopback(host: str) -> bool:

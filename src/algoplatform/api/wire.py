@@ -13,8 +13,8 @@ from algoplatform.api.forms import FileForm
 from algoplatform.api.intake import Intake, Reception
 from algoplatform.domain.errors import BadRequest, BodyTooLarge, MediaTypeRefused
 
-# RFC 9110, 8.8.3; a list may have empty elements. Nothing is tried twice, however long it is.
-_ENTITY_TAG: Final = re.compile(r'(?:W/)?"[!#-~\x80-\xff]*+"')
+# RFC 9110, 8.8.3, and "*" among them; a list may have empty elements. Nothing is tried twice, however long it is.
+_ENTITY_TAG: Final = re.compile(r'\*|(?:W/)?"[!#-~\x80-\xff]*+"')
 _ENTITY_TAGS: Final = re.compile(rf"(?:[ \t]*+(?:{_ENTITY_TAG.pattern})?+[ \t]*+(?:,|$))*+")
 _VERSION: Final = re.compile(r'(?:W/)?"([1-9][0-9]{0,17})"')
 _WISH: Final = re.compile(
@@ -111,14 +111,15 @@ async def read_body(request: Request, limit: int) -> bytes:
     if not more:
         return piece
     intake: Intake = request.app.state.bodies
-    pieces = [piece]
+    # Not a list: pieces may be of one byte each.
+    content = bytearray(piece)
     with intake.reception() as reception:
         async with intake.receiving(reception):
             reception.take(len(piece))
             while more:
                 piece, more = await _next_piece(request, reception, limit)
-                pieces.append(piece)
-    return b"".join(pieces)
+                content += piece
+    return bytes(content)
 
 
 async def read_file(request: Request, limit: int, intake: Intake, reception: Reception) -> BinaryIO:
@@ -145,10 +146,9 @@ def if_match(request: Request) -> list[int] | None:
 
     A weak tag is taken for the strong one: proxies that compress answers weaken what is ours, and a version is exact.
     """
-    text = _condition(request, "if-match")
-    if text is None or text == "*":
+    tags = _entity_tags(request, "if-match")
+    if tags is None or "*" in tags:
         return None
-    tags = _entity_tags(text)
     if not tags:
         raise BadRequest('If-Match须为*或带双引号的ETag列表，如"1"')
     return [int(found[1]) for found in map(_VERSION.fullmatch, set(tags)) if found]
@@ -156,21 +156,16 @@ def if_match(request: Request) -> list[int] | None:
 
 def is_known(request: Request, tag: str) -> bool:
     """Tell whether If-None-Match names this tag, weakly or not, or any; what is no list of tags names none."""
-    text = _condition(request, "if-none-match")
-    if text is None:
-        return False
-    tags = _entity_tags(text)
-    return text == "*" or tag in tags or f"W/{tag}" in tags
+    tags = _entity_tags(request, "if-none-match") or ()
+    return "*" in tags or tag in tags or f"W/{tag}" in tags
 
 
-def _condition(request: Request, name: str) -> str | None:
-    """Give a condition, which may come on several lines; None where there is none."""
+def _entity_tags(request: Request, name: str) -> list[str] | None:
+    """Read the list of a condition, which may come on several lines; empty where it is no list, None where there is none."""
     lines = request.headers.getlist(name)
-    return ",".join(lines).strip() if lines else None
-
-
-def _entity_tags(text: str) -> list[str]:
-    """Read a list of entity tags; empty where it is none."""
+    if not lines:
+        return None
+    text = ",".join(lines)
     return _ENTITY_TAG.findall(text) if _ENTITY_TAGS.fullmatch(text) else []
 
 
