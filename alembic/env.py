@@ -8,8 +8,8 @@ from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from algoplatform.settings import load
-from algoplatform.storage.dsn import connect_options
-from algoplatform.storage.tables import metadata
+from algoplatform.storage.postgres.dsn import connect_options
+from algoplatform.storage.schema.tables import metadata
 
 MIGRATION_LOCK = 4_715_962_001
 # A role's statement_timeout is meant for requests: building an index takes longer.

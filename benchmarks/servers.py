@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from algoplatform.embedded import EmbeddedPostgres
-from algoplatform.storage import migrations
+from algoplatform.storage.schema import migrations
 from benchmarks import wire
 from benchmarks.floors.client import sql
 from benchmarks.statements import planner_settings

@@ -11,12 +11,12 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from algoplatform.domain.access import TRUSTED
-from algoplatform.domain.image import Image, Rules, check_registration, check_update
+from algoplatform.domain.record.image import Image, Rules, check_registration, check_update
 from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions, check_conditions
-from algoplatform.storage import images
-from algoplatform.storage.database import Connection, Database
-from algoplatform.storage.registering import Registration, insert
-from algoplatform.storage.search import ImageSearch
+from algoplatform.storage.images import single
+from algoplatform.storage.images.register import Registration, insert
+from algoplatform.storage.postgres.pool import Connection, Database
+from algoplatform.storage.search.statements import ImageSearch
 
 RULES: Final = Rules()
 CALLER: Final = replace(TRUSTED, request_id=uuid4().hex)
@@ -141,7 +141,7 @@ async def update(connection: Connection, body: Any) -> bool:
     """Validate and update with the service's own statement, and nothing around it."""
     checked = check_update(body, RULES)
     assert checked.image is not None, body
-    written = await images.update(connection, CALLER, checked.image, checked.present, None, [])
+    written = await single.update(connection, CALLER, checked.image, checked.present, None, [])
     return written is not None and written.version is not None
 
 

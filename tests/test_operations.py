@@ -13,8 +13,8 @@ import httpx
 import pytest
 import yaml
 
-from algoplatform.storage import migrations
-from algoplatform.storage.schema import REVISIONS
+from algoplatform.storage.schema import migrations
+from algoplatform.storage.schema.versions import REVISIONS
 from tests.support.command import environment
 from tests.support.images import IMAGES, delete, minimal, records, register, upload
 from tests.support.markdown import ROOT, blocks, rows

@@ -29,7 +29,7 @@ def upgrade() -> None:
         "CREATE INDEX image_grams_idx ON image USING gin (image_grams(search))"
         " WITH (gin_pending_list_limit = 1024) WHERE live"
     )
-    # The sample by which a search chooses its way (storage/search.py).
+    # The sample by which a search chooses its way (storage/search/statements.py).
     op.execute("ALTER TABLE image ALTER COLUMN search SET STATISTICS 300")
 
 

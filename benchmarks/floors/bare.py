@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import asyncpg
 
-from algoplatform.storage.database import Connection
+from algoplatform.storage.postgres.pool import Connection
 
 _CONNECTIONS = 8
 Messages = Callable[[], Awaitable[dict[str, Any]]]

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import parse_qsl
 
-from algoplatform.storage.database import Connection
+from algoplatform.storage.postgres.pool import Connection
 from benchmarks import statements
 from benchmarks.floors.bare import Floor, Messages
 from benchmarks.statements import Statement

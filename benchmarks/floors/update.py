@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from algoplatform.storage.database import Connection
+from algoplatform.storage.postgres.pool import Connection
 from benchmarks import statements
 from benchmarks.floors.bare import Floor, Messages, read
 

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 
 from algoplatform.catalogue.images import Images
 from algoplatform.catalogue.revisions import Revisions
-from algoplatform.catalogue.searches import Searches
-from algoplatform.catalogue.transfer import Transfer
+from algoplatform.catalogue.search import Searches
+from algoplatform.catalogue.uploads import Transfer
 from algoplatform.domain.access import AccessPolicy
 from algoplatform.domain.errors import Busy, Unavailable
-from algoplatform.domain.image import Rules
+from algoplatform.domain.record.image import Rules
 from algoplatform.settings import Settings, SettingsError
-from algoplatform.storage import images
-from algoplatform.storage.database import Database
-from algoplatform.storage.live_count import LiveCount
-from algoplatform.storage.registering import Registrar
-from algoplatform.storage.schema import HEAD, REVISIONS, SchemaUnknown, revision
-from algoplatform.storage.search import ImageSearch
-from algoplatform.storage.stamps import Stamps
+from algoplatform.storage.images import single
+from algoplatform.storage.images.live_count import LiveCount
+from algoplatform.storage.images.register import Registrar
+from algoplatform.storage.postgres.pool import Database
+from algoplatform.storage.postgres.snapshot import Stamps
+from algoplatform.storage.schema.versions import HEAD, REVISIONS, SchemaUnknown, revision
+from algoplatform.storage.search.statements import ImageSearch
 
 
 class NotReady(Exception):
@@ -80,7 +80,7 @@ class Runtime:
     async def count_live(self) -> int:
         """Count the live images."""
         async with self.database.connection() as connection:
-            return await images.count_live(connection)
+            return await single.count_live(connection)
 
     @classmethod
     @asynccontextmanager

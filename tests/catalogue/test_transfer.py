@@ -12,9 +12,10 @@ from pydantic import SecretStr
 
 from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import BadRequest, FileRefused
+from algoplatform.domain.uploads import Counts, OnConflict
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
-from algoplatform.storage.staging import UPLOAD_LOCK, Counts, OnConflict
+from algoplatform.storage.upload.staging import UPLOAD_LOCK
 from tests.support.images import minimal
 
 # More than are checked at a time, so that what is wrong turns up when writing has begun.

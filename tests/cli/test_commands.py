@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from algoplatform import __version__
-from algoplatform.storage.schema import HEAD
+from algoplatform.storage.schema.versions import HEAD
 from tests.cli.conftest import Call
 from tests.support.images import IMAGES, minimal, records, register, upload
 from tests.support.owners import ask, wait_until

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from typer.testing import Result
 
-from algoplatform.cli import remote
+from algoplatform.cli.registry import remote
 from tests.cli.conftest import Call
 from tests.support.owners import ask
 from tests.support.peers import peer

@@ -16,7 +16,7 @@ import yaml
 
 from algoplatform import __version__
 from algoplatform.settings import PREFIX, SECRETS_DIR, Settings
-from algoplatform.storage import migrations
+from algoplatform.storage.schema import migrations
 from tests.support.images import IMAGES, minimal
 from tests.support.owners import ask, environment
 from tests.support.postgres import Postgres, execute

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from algoplatform.storage.database import Database
+from algoplatform.storage.postgres.pool import Database
 from tests.support.images import IMAGES, minimal, records
 from tests.support.postgres import Postgres, execute
 from tests.support.programs import ROOT, free_port, needs, running, unprivileged

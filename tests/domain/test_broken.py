@@ -1,7 +1,7 @@
 """What is read out of records that are wrong, and never out of rubbish."""
 
-from algoplatform.domain.broken import Readable, id_of, read
-from algoplatform.domain.reference import ImageReference
+from algoplatform.domain.grammar.reference import ImageReference
+from algoplatform.domain.record.partial import Readable, id_of, read
 from tests.support.images import minimal
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from algoplatform.domain.dependencies import Dependencies
-from algoplatform.domain.reference import ImageReference
+from algoplatform.domain.grammar.dependencies import Dependencies
+from algoplatform.domain.grammar.reference import ImageReference
 from tests.support.faults import faults_of
 
 

@@ -2,7 +2,7 @@ r"""Environment variables: the first colon ends the key, and `\,` is a comma of 
 
 import pytest
 
-from algoplatform.domain.environment import Environment, EnvironmentVariable
+from algoplatform.domain.grammar.environment import Environment, EnvironmentVariable
 from tests.support.faults import faults_of
 
 FORM = "缺少“:”，须写作“键:值”（值中的逗号写作“\\,”）"

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from algoplatform.domain.errors import Malformed
-from algoplatform.domain.fields import DECOMPOSED_MARKS, check_id, check_integer, check_text
+from algoplatform.domain.record.fields import DECOMPOSED_MARKS, check_id, check_integer, check_text
 from algoplatform.domain.search import fold
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algoplatform.domain.dependencies import Dependencies
-from algoplatform.domain.environment import Environment
 from algoplatform.domain.errors import Malformed
-from algoplatform.domain.paths import AbsolutePath, PathList, PathPairs
-from algoplatform.domain.ports import ImagePorts
-from algoplatform.domain.reference import ImageName, ImageReference, ImageTag
-from algoplatform.domain.words import ShellWords
+from algoplatform.domain.grammar.dependencies import Dependencies
+from algoplatform.domain.grammar.environment import Environment
+from algoplatform.domain.grammar.paths import AbsolutePath, PathList, PathPairs
+from algoplatform.domain.grammar.ports import ImagePorts
+from algoplatform.domain.grammar.reference import ImageName, ImageReference, ImageTag
+from algoplatform.domain.grammar.shell_words import ShellWords
 from tests.support import strategies
 from tests.support.faults import faults_of
 

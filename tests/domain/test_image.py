@@ -10,7 +10,8 @@ from hypothesis import given, settings
 
 from algoplatform.domain.errors import clip
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.image import (
+from algoplatform.domain.grammar.reference import ImageReference
+from algoplatform.domain.record.image import (
     RECORD_FIELDS,
     Image,
     Rules,
@@ -27,7 +28,6 @@ from algoplatform.domain.image import (
     missing_faults,
     render,
 )
-from algoplatform.domain.reference import ImageReference
 from tests.support import record_fields as table
 from tests.support.images import document_examples, minimal
 from tests.support.strategies import image_records

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from algoplatform.domain.errors import BadRequest
-from algoplatform.domain.json_text import parse_json
+from algoplatform.domain.record.json import parse_json
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from algoplatform.domain.paths import AbsolutePath, PathList, PathPair, PathPairs
+from algoplatform.domain.grammar.paths import AbsolutePath, PathList, PathPair, PathPairs
 from tests.support.faults import faults_of
 
 SUB_PATH = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from algoplatform.domain.ports import ImagePort, ImagePorts
+from algoplatform.domain.grammar.ports import ImagePort, ImagePorts
 from tests.support.faults import faults_of
 
 CONTAINER = "的容器端口须为1至65535的整数"

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algoplatform.domain.errors import BadRequest
-from algoplatform.domain.image import INPUTS
-from algoplatform.domain.record_file import FORMS, MAX_RECORD, read_records
+from algoplatform.domain.record.file import FORMS, MAX_RECORD, read_records
+from algoplatform.domain.record.image import INPUTS
 
 RECORD: dict[str, Any] = {
     "imageName": "易华录\ud83d\ude00",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algoplatform.domain.reference import ImageName, ImageReference, ImageTag
+from algoplatform.domain.grammar.reference import ImageName, ImageReference, ImageTag
 from tests.support.faults import faults_of
 
 ALLOWED = "只能用小写字母、数字及“.”“_”“-”"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from algoplatform.domain.words import ShellWords
+from algoplatform.domain.grammar.shell_words import ShellWords
 from tests.support.faults import faults_of
 
 

@@ -15,16 +15,16 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from algoplatform.domain.dependencies import Dependencies
-from algoplatform.domain.environment import Environment
 from algoplatform.domain.errors import BadRequest, Malformed
-from algoplatform.domain.image import RECORD_FIELDS, Rules, check
-from algoplatform.domain.json_text import parse_json
-from algoplatform.domain.paths import AbsolutePath, PathList, PathPairs
-from algoplatform.domain.ports import NODE_PORTS, ImagePorts
-from algoplatform.domain.record_file import read_records
-from algoplatform.domain.reference import ImageName, ImageReference, ImageTag
-from algoplatform.domain.words import ShellWords
+from algoplatform.domain.grammar.dependencies import Dependencies
+from algoplatform.domain.grammar.environment import Environment
+from algoplatform.domain.grammar.paths import AbsolutePath, PathList, PathPairs
+from algoplatform.domain.grammar.ports import NODE_PORTS, ImagePorts
+from algoplatform.domain.grammar.reference import ImageName, ImageReference, ImageTag
+from algoplatform.domain.grammar.shell_words import ShellWords
+from algoplatform.domain.record.file import read_records
+from algoplatform.domain.record.image import RECORD_FIELDS, Rules, check
+from algoplatform.domain.record.json import parse_json
 from tests.support import strategies
 
 # Seconds of processor time that one case may take; texts are as long as a record's field at most.

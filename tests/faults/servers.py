@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from algoplatform.storage import migrations
+from algoplatform.storage.schema import migrations
 from tests.support.owners import ask, environment
 from tests.support.postgres import execute
 from tests.support.programs import free_port, unprivileged

@@ -15,7 +15,7 @@ from uuid import uuid4
 import asyncpg
 import httpx
 
-from algoplatform.storage.dsn import connect_options
+from algoplatform.storage.postgres.dsn import connect_options
 from tests.support.images import IMAGES, minimal
 
 FILE = 30

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from algoplatform.embedded import EmbeddedPostgres
-from algoplatform.storage.database import Database
+from algoplatform.storage.postgres.pool import Database
 from tests.faults.servers import wheel_programs
 from tests.support.postgres import Postgres, execute
 

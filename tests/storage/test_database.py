@@ -15,10 +15,10 @@ from starlette.requests import ClientDisconnect
 
 from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.domain.search import Conditions
-from algoplatform.storage.database import Connection, Database
-from algoplatform.storage.search import ImageSearch
-from algoplatform.storage.session import Session
-from algoplatform.storage.transactions import retried
+from algoplatform.storage.postgres.pool import Connection, Database
+from algoplatform.storage.postgres.session import Session
+from algoplatform.storage.postgres.transactions import retried
+from algoplatform.storage.search.statements import ImageSearch
 from tests.support.images import IMAGES, delete, minimal, records, register, upload
 from tests.support.logs import Log
 from tests.support.postgres import execute
@@ -161,8 +161,8 @@ async def test_shares(database_url: str, size: int, writes: int, streams: int, l
 
 async def test_what_is_idle_is_closed(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections that nobody needs are closed after a while, also when closing one of them has failed."""
-    monkeypatch.setattr("algoplatform.storage.database._TIDY_SECONDS", 0.1)
-    monkeypatch.setattr("algoplatform.storage.database._IDLE_SECONDS", 0.1)
+    monkeypatch.setattr("algoplatform.storage.postgres.pool._TIDY_SECONDS", 0.1)
+    monkeypatch.setattr("algoplatform.storage.postgres.pool._IDLE_SECONDS", 0.1)
     told: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
     close = Session.terminate

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algoplatform.settings import SettingsError
-from algoplatform.storage.database import Database
-from algoplatform.storage.dsn import connect_options, parse
+from algoplatform.storage.postgres.dsn import connect_options, parse
+from algoplatform.storage.postgres.pool import Database
 from tests.support import process
 from tests.support.images import IMAGES
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from algoplatform.domain.errors import Unavailable
-from algoplatform.storage.database import Database
+from algoplatform.storage.postgres.pool import Database
 from tests.support.tls import make_certificate, relayed
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from algoplatform.embedded import EmbeddedPostgres
 from algoplatform.embedded.programs import wheel_programs
-from algoplatform.storage.schema import HEAD
+from algoplatform.storage.schema.versions import HEAD
 from tests.support.owners import OF_ANOTHER_SERVER, ask, environment, is_alive, owning, postmaster, wait_until
 from tests.support.postgres import Postgres, execute
 

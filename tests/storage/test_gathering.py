@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from algoplatform.api.logs import REQUEST_ID
 from algoplatform.domain.errors import Busy
-from algoplatform.storage.gathering import Gathering
+from algoplatform.logs import REQUEST_ID
+from algoplatform.storage.postgres.batching import Gathering
 
 
 class Served:

@@ -7,11 +7,11 @@ import asyncpg
 import pytest
 
 from algoplatform.catalogue.idempotency import once
+from algoplatform.domain.answer import Answer
 from algoplatform.domain.errors import RequestRunning
 from algoplatform.storage import idempotency
-from algoplatform.storage.database import Connection, Database
-from algoplatform.storage.idempotency import Answer
-from algoplatform.storage.staging import UPLOAD_LOCK
+from algoplatform.storage.postgres.pool import Connection, Database
+from algoplatform.storage.upload.staging import UPLOAD_LOCK
 
 HOURS = 24
 REFUSED = Answer(422, b"{}")

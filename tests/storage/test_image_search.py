@@ -15,10 +15,10 @@ from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.search import Conditions, check_conditions, grams
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
-from algoplatform.storage.conditions import Filter, tsquery
-from algoplatform.storage.database import Connection
-from algoplatform.storage.sample import TextSample
-from algoplatform.storage.search import ImageSearch
+from algoplatform.storage.postgres.pool import Connection
+from algoplatform.storage.search.selectivity import TextSample
+from algoplatform.storage.search.statements import ImageSearch
+from algoplatform.storage.search.where_clause import Filter, tsquery
 from tests.support.images import minimal
 from tests.support.postgres import Postgres
 

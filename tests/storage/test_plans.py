@@ -14,12 +14,12 @@ import pytest
 
 from algoplatform.catalogue.idempotency import once
 from algoplatform.domain.access import TRUSTED
+from algoplatform.domain.answer import Answer
 from algoplatform.domain.errors import AlgoplatformError
 from algoplatform.domain.search import check_conditions
 from algoplatform.runtime import Runtime
-from algoplatform.storage.database import Connection
-from algoplatform.storage.idempotency import Answer
-from algoplatform.storage.search import ImageSearch
+from algoplatform.storage.postgres.pool import Connection
+from algoplatform.storage.search.statements import ImageSearch
 from tests.support.images import minimal
 from tests.support.postgres import Postgres, execute
 from tests.support.service import settings_for

@@ -7,13 +7,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from algoplatform.api.logs import REQUEST_ID
 from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import Busy, Unavailable
-from algoplatform.domain.image import Rules, check_registration
-from algoplatform.storage.database import Database
-from algoplatform.storage.images import Written
-from algoplatform.storage.registering import Registrar, Registration
+from algoplatform.domain.record.image import Rules, check_registration
+from algoplatform.logs import REQUEST_ID
+from algoplatform.storage.images.register import Registrar, Registration
+from algoplatform.storage.images.single import Written
+from algoplatform.storage.postgres.pool import Database
 from tests.support.counting import counting
 from tests.support.images import minimal
 from tests.support.logs import Log

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from algoplatform.domain.search import check_conditions
-from algoplatform.storage.conditions import Filter
-from algoplatform.storage.database import Connection, Database
-from algoplatform.storage.leads import COLUMNS, FILTERS, leads_of
-from algoplatform.storage.search import ImageSearch
+from algoplatform.storage.postgres.pool import Connection, Database
+from algoplatform.storage.search.filter_indexes import COLUMNS, FILTERS, leads_of
+from algoplatform.storage.search.statements import ImageSearch
+from algoplatform.storage.search.where_clause import Filter
 from tests.support.postgres import execute
 
 VALUES = {

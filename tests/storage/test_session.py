@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from algoplatform.domain.errors import Unavailable
-from algoplatform.storage.database import Connection, Database
-from algoplatform.storage.transactions import abandonable, retried, transaction
+from algoplatform.storage.postgres.pool import Connection, Database
+from algoplatform.storage.postgres.transactions import abandonable, retried, transaction
 from tests.support.freezing import Way, freezing
 
 STATEMENT = 0.5

@@ -6,8 +6,8 @@ from contextlib import suppress
 import asyncpg
 
 from algoplatform.domain.errors import Unavailable
-from algoplatform.storage.database import Database
-from algoplatform.storage.stamps import Stamps
+from algoplatform.storage.postgres.pool import Database
+from algoplatform.storage.postgres.snapshot import Stamps
 from tests.support.counting import counting
 
 WRITE = "INSERT INTO idempotency_key (key, fingerprint, http_status, headers, body) VALUES (gen_random_uuid(), '', 200, '{}', '')"

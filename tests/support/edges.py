@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from algoplatform.domain.dependencies import Dependencies
+from algoplatform.domain.grammar.dependencies import Dependencies
 
 Edge = tuple[str, str]
 

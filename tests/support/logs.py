@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from algoplatform.api.logs import configure_logging
+from algoplatform.logs import configure_logging
 
 
 class Log:

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 
 from algoplatform.embedded import EmbeddedPostgres
-from algoplatform.storage import migrations
+from algoplatform.storage.schema import migrations
 
 
 def execute(dsn: str, *statements: str) -> None:

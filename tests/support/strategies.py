@@ -5,12 +5,12 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from algoplatform.domain.dependencies import Dependencies
-from algoplatform.domain.environment import Environment, EnvironmentVariable
-from algoplatform.domain.paths import AbsolutePath, PathList, PathPair, PathPairs
-from algoplatform.domain.ports import CONTAINER_PORTS, NODE_PORTS, ImagePort, ImagePorts
-from algoplatform.domain.reference import ImageName, ImageReference, ImageTag
-from algoplatform.domain.words import ShellWords
+from algoplatform.domain.grammar.dependencies import Dependencies
+from algoplatform.domain.grammar.environment import Environment, EnvironmentVariable
+from algoplatform.domain.grammar.paths import AbsolutePath, PathList, PathPair, PathPairs
+from algoplatform.domain.grammar.ports import CONTAINER_PORTS, NODE_PORTS, ImagePort, ImagePorts
+from algoplatform.domain.grammar.reference import ImageName, ImageReference, ImageTag
+from algoplatform.domain.grammar.shell_words import ShellWords
 
 LOWER_ALNUM = "abcxyz0189"
 ALNUM = LOWER_ALNUM + "ABXYZ"

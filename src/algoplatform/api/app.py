@@ -10,18 +10,20 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoplatform import __version__
-from algoplatform.api import auth, health, history, images, metrics
-from algoplatform.api.cors import CrossOrigin
-from algoplatform.api.errors import answer_to, install_handlers
-from algoplatform.api.gate import Gate, Slots
-from algoplatform.api.intake import Intake
-from algoplatform.api.kept import KeptAnswers
-from algoplatform.api.logs import configure_logging
-from algoplatform.api.observability import Observability
-from algoplatform.api.openapi import DocumentedAPI, introduction
-from algoplatform.api.openapi_token import declare_token
-from algoplatform.api.pages import mount_pages
-from algoplatform.api.shortcut import Shortcut
+from algoplatform.api.docs.openapi import DocumentedAPI, introduction
+from algoplatform.api.docs.openapi_token import declare_token
+from algoplatform.api.docs.pages import mount_pages
+from algoplatform.api.http import metrics
+from algoplatform.api.http.errors import answer_to, install_handlers
+from algoplatform.api.http.intake import Intake
+from algoplatform.api.middleware import authentication
+from algoplatform.api.middleware.cors import CrossOrigin
+from algoplatform.api.middleware.observability import Observability
+from algoplatform.api.middleware.request_guard import Gate, Slots
+from algoplatform.api.middleware.shortcut import Shortcut
+from algoplatform.api.routes import health, history, images
+from algoplatform.catalogue.search_cache import KeptAnswers
+from algoplatform.logs import configure_logging
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings, load
 
@@ -31,7 +33,7 @@ _BODIES = 16 * 1024 * 1024
 
 def create_app(settings: Settings) -> FastAPI:
     """Build the FastAPI application; it opens the runtime when it starts and closes it when it ends."""
-    verifier = auth.verifier(settings)
+    verifier = authentication.verifier(settings)
     always_200 = settings.http_status == "always-200"
 
     @asynccontextmanager
@@ -57,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(Shortcut, routes=images.router.routes, always_200=always_200)
     if verifier:
-        app.add_middleware(auth.Authentication, verifier=verifier, always_200=always_200)
+        app.add_middleware(authentication.Authentication, verifier=verifier, always_200=always_200)
         declare_token(app)
     if settings.cors_origins:
         app.add_middleware(CrossOrigin, origins=settings.cors_origins, always_200=always_200)

@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
+from algoplatform.domain.answer import Answer
 from algoplatform.domain.errors import BadRequest, RequestRunning
 from algoplatform.storage import idempotency
-from algoplatform.storage.database import Connection, Database
-from algoplatform.storage.idempotency import Answer
-from algoplatform.storage.transactions import transaction
+from algoplatform.storage.postgres.pool import Connection, Database
+from algoplatform.storage.postgres.transactions import transaction
 
 
 async def once(

@@ -10,10 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 from algoplatform.domain.access import AccessPolicy, Caller, covers, refuse_namespace
-from algoplatform.domain.broken import id_of, read
 from algoplatform.domain.errors import ImageInUse, ImageNotFound, Refused, VersionConflict
 from algoplatform.domain.faults import Fault
-from algoplatform.domain.image import (
+from algoplatform.domain.grammar.reference import ImageReference
+from algoplatform.domain.record.image import (
     Checked,
     Rules,
     absent_frames,
@@ -26,12 +26,12 @@ from algoplatform.domain.image import (
     missing_fault,
     missing_faults,
 )
-from algoplatform.domain.reference import ImageReference
-from algoplatform.storage import images
-from algoplatform.storage.database import Connection, Database
-from algoplatform.storage.images import Stored, Written
-from algoplatform.storage.registering import Registrar, Registration, insert_alone
-from algoplatform.storage.transactions import retried
+from algoplatform.domain.record.partial import id_of, read
+from algoplatform.storage.images import single
+from algoplatform.storage.images.register import Registrar, Registration, insert_alone
+from algoplatform.storage.images.single import Stored, Written
+from algoplatform.storage.postgres.pool import Connection, Database
+from algoplatform.storage.postgres.transactions import retried
 
 
 class Images:
@@ -63,7 +63,7 @@ class Images:
 
     async def get(self, connection: Connection, image_id: str) -> Stored:
         """Read one live image."""
-        stored = await images.get(connection, image_id)
+        stored = await single.get(connection, image_id)
         if stored is None:
             raise ImageNotFound(image_id)
         return stored
@@ -80,7 +80,7 @@ class Images:
         assert image.image_id is not None
         needed = absent_frames(data)
         written = await retried(
-            connection, lambda: images.update(connection, caller, image, checked.present, versions, needed)
+            connection, lambda: single.update(connection, caller, image, checked.present, versions, needed)
         )
         if written is None:
             raise ImageNotFound(image.image_id)
@@ -104,7 +104,7 @@ class Images:
         `versions` are those that If-Match allows.
         """
         scope = self._access.claimed_scope(caller, claim)
-        removed = await retried(connection, lambda: images.delete(connection, caller, image_id, scope, versions))
+        removed = await retried(connection, lambda: single.delete(connection, caller, image_id, scope, versions))
         if removed is None:
             raise ImageNotFound(image_id)
         if removed.done:
@@ -136,13 +136,13 @@ async def _faults_of_change(connection: Connection, checked: Checked, data: Any)
         return checked.faults
     needs, image_id = read(data).needs, id_of(data.get("imageId"))
     missing = _missing(needs, await _found(connection, [item for _, item in needs]))
-    stored = await images.compare(connection, image_id, absent_frames(data)) if image_id else None
+    stored = await single.compare(connection, image_id, absent_frames(data)) if image_id else None
     known = {fault.field for fault in checked.faults}
     return in_field_order([*checked.faults, *missing, *(_stored_faults(data, stored, known) if stored else ())])
 
 
 async def _found(connection: Connection, references: Sequence[ImageReference]) -> set[ImageReference]:
-    return await images.find_references(connection, references) if references else set()
+    return await single.find_references(connection, references) if references else set()
 
 
 def _missing(needs: Sequence[tuple[int, ImageReference]], found: set[ImageReference]) -> list[Fault]:

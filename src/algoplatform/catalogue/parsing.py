@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from algoplatform.domain.json_text import parse_json
+from algoplatform.domain.record.json import parse_json
 
 T = TypeVar("T")
 

@@ -7,11 +7,11 @@ from typing import Final
 from algoplatform.domain.access import AccessPolicy, Caller
 from algoplatform.domain.errors import ImageNotFound, Refused, Unavailable, VersionConflict
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.image import Image, Rules, check, exists_fault, missing_faults
-from algoplatform.storage import revisions
-from algoplatform.storage.database import Connection
-from algoplatform.storage.revisions import Revision, State
-from algoplatform.storage.transactions import retried
+from algoplatform.domain.record.image import Image, Rules, check, exists_fault, missing_faults
+from algoplatform.storage.images import revisions
+from algoplatform.storage.images.revisions import Revision, State
+from algoplatform.storage.postgres.pool import Connection
+from algoplatform.storage.postgres.transactions import retried
 
 # An image that others change all the time is not worth more.
 _ATTEMPTS: Final = 20

@@ -20,19 +20,19 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from algoplatform import __version__
 from algoplatform import settings as configuration
-from algoplatform.api import auth
 from algoplatform.api.app import create_app
+from algoplatform.api.middleware import authentication
 from algoplatform.cli import listing, serving, tables
-from algoplatform.cli.registries import LIMIT, Unreachable, open_registry
+from algoplatform.cli.registry.base import LIMIT, Unreachable, open_registry
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefused, Unavailable
 from algoplatform.domain.faults import Code
-from algoplatform.domain.image import Rules, check
-from algoplatform.domain.record_file import read_records
+from algoplatform.domain.record.file import read_records
+from algoplatform.domain.record.image import Rules, check
 from algoplatform.embedded import EmbeddedPostgresError
 from algoplatform.runtime import NotReady
 from algoplatform.settings import SettingsError
-from algoplatform.storage.edges import Drift
-from algoplatform.storage.schema import HEAD, MigrationFailed, SchemaUnknown
+from algoplatform.storage.images.edges import Drift
+from algoplatform.storage.schema.versions import HEAD, MigrationFailed, SchemaUnknown
 
 app = typer.Typer(
     help="算法平台的镜像登记处。配置见 algoplatform settings。",
@@ -69,7 +69,7 @@ def serve(
     with _told():
         settings = configuration.load(**{name: value for name, value in given.items() if value is not None})
         settings.check_listening()
-        auth.verifier(settings)
+        authentication.verifier(settings)
         serving.run(settings, sample)
 
 
@@ -80,7 +80,7 @@ def migrate() -> None:
         settings = _settings()
         if settings.database_url is None:
             raise SettingsError("ALGOPLATFORM_DATABASE_URL未设置；自带的PostgreSQL在serve启动时自动升级")
-        from algoplatform.storage import migrations  # takes long to load, and only this command needs it
+        from algoplatform.storage.schema import migrations  # takes long to load, and only this command needs it
 
         migrations.upgrade(settings.database_url.get_secret_value())
     console.print(f"数据库结构版本：{HEAD}")

@@ -21,18 +21,18 @@ from pydantic import SecretStr
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from algoplatform.api import metrics
 from algoplatform.api.app import app_from_environment
-from algoplatform.api.logs import configure_logging
-from algoplatform.api.protocol import server_options
+from algoplatform.api.http import metrics
+from algoplatform.api.server.protocol import server_options
 from algoplatform.domain.access import OPERATOR
 from algoplatform.domain.errors import Unavailable
 from algoplatform.embedded import EmbeddedPostgres
 from algoplatform.embedded.processes import end_with_parent
+from algoplatform.logs import configure_logging
 from algoplatform.runtime import NotReady, Runtime
 from algoplatform.settings import Settings, ignored, unknown
-from algoplatform.storage.database import Database
-from algoplatform.storage.schema import HEAD, SchemaUnknown, revision
+from algoplatform.storage.postgres.pool import Database
+from algoplatform.storage.schema.versions import HEAD, SchemaUnknown, revision
 
 # A service that was killed leaves the port within a moment, when its workers have noticed.
 _PORT_SECONDS = 3
@@ -174,7 +174,9 @@ def _migrate(dsn: str) -> None:
             return await revision(connection)
 
     if asyncio.run(current()) != HEAD:
-        from algoplatform.storage import migrations  # takes long to load, and is needed once for each new version
+        from algoplatform.storage.schema import (
+            migrations,  # takes long to load, and is needed once for each new version
+        )
 
         migrations.upgrade(dsn)
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 from pydantic.alias_generators import to_camel
 
-from algoplatform.domain import fields
 from algoplatform.domain.errors import Malformed, Refused
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.image import Image, code_of, is_blank, unknown_faults
-from algoplatform.domain.reference import MAX_NAME, MAX_TAG, ImageReference
+from algoplatform.domain.grammar.reference import MAX_NAME, MAX_TAG, ImageReference
+from algoplatform.domain.record import fields
+from algoplatform.domain.record.image import Image, code_of, is_blank, unknown_faults
 
 DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1000

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
 from typing import Final
 
-from algoplatform.storage.database import Connection
+from algoplatform.domain.answer import Answer
+from algoplatform.storage.postgres.pool import Connection
 
 # Refusals kept of each caller, the latest: whoever may write nothing must not fill the database.
 _REFUSALS: Final = 1000
@@ -28,16 +28,6 @@ DELETE FROM idempotency_key WHERE key = ANY (ARRAY(
 """
 _DROP_OLD: Final = _DROP.format("created_at <= now() - make_interval(hours => $1)")
 _DROP_REFUSALS: Final = _DROP.format(f"caller = $1 AND http_status <> 200 ORDER BY created_at DESC OFFSET {_REFUSALS}")
-
-
-@dataclass(slots=True)
-class Answer:
-    """An answer as it went out; `brief` is what is kept instead of a long body."""
-
-    http_status: int
-    body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
-    brief: bytes | None = None
 
 
 async def lock(connection: Connection, key: str) -> bool:

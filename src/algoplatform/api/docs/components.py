@@ -1,0 +1,223 @@
+"""What several operations of the OpenAPI document share: schemas, headers, parameters, refusals in both forms."""
+
+from typing import Any, Final
+
+import orjson
+from pydantic import BaseModel
+
+from algoplatform.api.docs import examples
+from algoplatform.api.docs.schemas import Counts, Deletion, Failure, Problem, Restoration, record_schema
+from algoplatform.api.http.envelope import JSON, PROBLEM, TITLES, failure
+from algoplatform.api.http.errors import INTERNAL
+from algoplatform.domain.errors import (
+    AlgoplatformError,
+    BadRequest,
+    BodyTooLarge,
+    BodyTooSlow,
+    Forbidden,
+    ImageNotFound,
+    MediaTypeRefused,
+    Refused,
+    TooManyRequests,
+    Unavailable,
+    VersionConflict,
+)
+from algoplatform.domain.record.image import Image, Rules, check
+from algoplatform.domain.search import Conditions
+
+Schema = dict[str, Any]
+_REF: Final = "#/components/schemas/{model}"
+
+
+def schema(name: str) -> Schema:
+    """Point to a schema."""
+    return {"$ref": _REF.format(model=name)}
+
+
+def header(name: str) -> Schema:
+    """Point to a header."""
+    return {"$ref": f"#/components/headers/{name}"}
+
+
+def parameter(name: str) -> Schema:
+    """Point to a parameter."""
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
+def refusals(*names: str) -> dict[str, Schema]:
+    """Point to shared refusals, by their HTTP status."""
+    every = (*names, "InternalError", "Unavailable")
+    return {_STATUSES[name]: {"$ref": f"#/components/responses/{name}"} for name in every}
+
+
+def refusal(description: str, *errors: AlgoplatformError, retry: bool = False) -> Schema:
+    """Describe a refusal by what the service really answers to these errors."""
+    forms = {
+        JSON: {"schema": schema("Failure"), "examples": _shown(errors, problem=False)},
+        PROBLEM: {"schema": schema("Problem"), "examples": _shown(errors, problem=True)},
+    }
+    headers = {"X-Request-Id": header("RequestId")} | ({"Retry-After": header("RetryAfter")} if retry else {})
+    return {"description": description, "headers": headers, "content": forms}
+
+
+def _shown(errors: tuple[AlgoplatformError, ...], *, problem: bool) -> Schema:
+    return {
+        f"status{error.code}": {
+            "summary": f"{error.code} {TITLES[error.code]}",
+            "value": orjson.loads(failure(error, problem=problem).body),
+        }
+        for error in errors
+    }
+
+
+def _models(described: dict[type[BaseModel], str]) -> dict[str, Schema]:
+    found: dict[str, Schema] = {}
+    for model, description in described.items():
+        own = _plain(model.model_json_schema(ref_template=_REF))
+        found |= own.pop("$defs", {}) | {model.__name__: own | {"description": description}}
+    return {name: {"title": name, **own} for name, own in found.items()}
+
+
+def _plain(value: Any) -> Any:
+    # Pydantic titles every property with its own name and gives it null as default: noise on the pages.
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if not _is_noise(key, item)}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_noise(key: str, item: Any) -> bool:
+    return (key == "title" and isinstance(item, str)) or (key == "default" and item is None)
+
+
+def _inputs(image: Schema) -> dict[str, Schema]:
+    """Describe what register and update take: the same fields, but for the id."""
+    properties = image["properties"] | {
+        "imageports": image["properties"]["imagePorts"] | {"description": "imagePorts的别名"}
+    }
+    identifier = properties["imageId"] | {"anyOf": [{"type": "null"}, {"const": ""}], "examples": [None]}
+    given = {"type": "string", "pattern": "^[0-9a-f]{32}$", "examples": [examples.IMAGE_ID], "description": "镜像编号"}
+    new = {**properties, "imageId": identifier | {"description": "由服务端生成，注册时须为空"}}
+    known = {**properties, "imageId": given}
+    return {
+        "Image": image | {"properties": new},
+        "ImageUpdate": image
+        | {
+            "title": "ImageUpdate",
+            "description": "对镜像的修改：没有出现的字段不变，null或空字符串表示清空",
+            "properties": known,
+            "required": ["imageId", *image["required"]],
+        },
+    }
+
+
+def _header(description: str, example: str) -> Schema:
+    return {"description": description, "schema": {"type": "string"}, "example": example}
+
+
+def _parameter(name: str, place: str, description: str, described: Schema, **more: Any) -> Schema:
+    return {"name": name, "in": place, "required": False, "description": description, "schema": described, **more}
+
+
+def _query(conditions: Schema) -> dict[str, Schema]:
+    """Describe the conditions as query parameters, where there are no types: every number is digits."""
+    found = {}
+    for name, property_ in conditions["properties"].items():
+        kinds = [kind for kind in property_.get("anyOf", [property_]) if kind.get("type") != "null"]
+        found[name] = _parameter(name, "query", property_["description"], kinds[0])
+    return found
+
+
+# Typed clients send every field of a shared class: one that is unknown is ignored where it is empty.
+_UNKNOWN: Final = {
+    "additionalProperties": {
+        "anyOf": [{"type": "null"}, {"type": "string", "pattern": "^\\s*$"}],
+        "description": "其他字段只能为空",
+    }
+}
+_SCHEMAS: Final = _models(
+    {
+        Image: "要登记的镜像",
+        Conditions: "查询和下载的条件：都是可选的，须同时满足",
+        Deletion: "要删除的镜像，以及删除者的权限和所属分组",
+        Restoration: "恢复的目标",
+        Counts: "上传的结果",
+        Failure: "失败的应答",
+        Problem: "失败的应答，RFC 9457形式",
+    }
+)
+CONDITIONS: Final = tuple(_SCHEMAS["Conditions"]["properties"])
+for _input in ("Image", "Conditions", "Deletion", "Restoration", "UserResult"):
+    _SCHEMAS[_input] |= _UNKNOWN
+_REFUSALS: Final = {
+    "BadRequest": ("400", "请求无法读取（-1）：JSON、编码或表单格式错误", BadRequest("JSON格式错误：第1行第2列")),
+    "Forbidden": ("403", "没有权限，或来自其他网站的页面（240）", Forbidden("当前用户权限不足，不能执行此操作")),
+    "NotFound": ("404", "镜像不存在（204）", ImageNotFound(examples.IMAGE_ID)),
+    "BodyTooSlow": ("408", "请求体发送过慢（-1）", BodyTooSlow()),
+    "PreconditionFailed": ("412", "If-Match与镜像当前版本不符（-412），未写入", VersionConflict()),
+    "BodyTooLarge": ("413", "请求体过大（-413）", BodyTooLarge(1024 * 1024)),
+    "UnsupportedMediaType": (
+        "415",
+        "请求体类型不支持（-415）",
+        MediaTypeRefused("请求体须为JSON：Content-Type须为application/json"),
+    ),
+    "Refused": (
+        "422",
+        "内容有误：status为第一处错误的状态码，msg列出全部错误",
+        Refused(check({**examples.REGISTER, "factory": "", "imagePorts": "web:70000"}, Rules()).faults),
+    ),
+    "TooManyRequests": (
+        "429",
+        "同时进行的上传或下载过多，或未发完的请求体过多（-429），按Retry-After重试",
+        TooManyRequests(),
+    ),
+    "Unavailable": ("503", "服务暂时不可用（-503），按Retry-After重试", Unavailable()),
+}
+_STATUSES: Final = {name: status for name, (status, _, _) in _REFUSALS.items()} | {"InternalError": "500"}
+
+COMPONENTS: Final[dict[str, Any]] = {
+    "schemas": _SCHEMAS | _inputs(_SCHEMAS["Image"]) | {"Record": record_schema(_SCHEMAS["Image"]["properties"])},
+    "headers": {
+        "RequestId": _header(
+            "请求编号：请求头X-Request-Id原样返回，没有则由服务端生成；日志中可查", "b1946ac92492d2347c6235b4d2611184"
+        ),
+        "RetryAfter": _header("多少秒后重试", "1"),
+        "ETag": _header("镜像的版本，用于If-Match和If-None-Match", '"7"'),
+        "Location": _header("新镜像的地址", f"/algoPlatform/images/{examples.IMAGE_ID}"),
+        "LastModified": _header("镜像最后一次修改的时间", "Tue, 03 Nov 2026 08:30:00 GMT"),
+        "ContentDisposition": _header("下载的文件名", 'attachment; filename="image_list.json"'),
+    },
+    "parameters": _query(_SCHEMAS["Conditions"])
+    | {
+        "IdempotencyKey": _parameter(
+            "Idempotency-Key",
+            "header",
+            "幂等键：24小时内用同一键重复同一请求，得到第一次的应答，只执行一次；同一键用于不同的请求则-1（422）",
+            {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        ),
+        "ImageId": {
+            "name": "imageId",
+            "in": "path",
+            "required": True,
+            "description": "镜像编号：32位小写十六进制",
+            "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+            "example": examples.IMAGE_ID,
+        },
+        "IfMatch": _parameter(
+            "If-Match", "header", "镜像的ETag，可以有多个；与当前版本不符则-412，不写入", {"type": "string"}
+        ),
+        "IfNoneMatch": _parameter(
+            "If-None-Match", "header", "镜像的ETag，可以有多个；镜像没有变化则应答304，没有应答体", {"type": "string"}
+        ),
+        "RequestId": _parameter(
+            "X-Request-Id",
+            "header",
+            "请求编号，1至64个字母、数字、点、下划线或连字符；应答原样返回",
+            {"type": "string"},
+        ),
+    },
+    "responses": {
+        name: refusal(description, error, retry=status in ("429", "503"))
+        for name, (status, description, error) in _REFUSALS.items()
+    }
+    | {"InternalError": refusal("服务内部错误（-500），凭X-Request-Id联系管理员", INTERNAL)},
+}

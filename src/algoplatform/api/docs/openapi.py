@@ -1,0 +1,288 @@
+"""What the OpenAPI pages say of each operation: Chinese for readers, the document's own examples, both forms of failure."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from algoplatform.api.docs import examples
+from algoplatform.api.docs.components import (
+    COMPONENTS,
+    CONDITIONS,
+    Schema,
+    header,
+    parameter,
+    refusal,
+    refusals,
+    schema,
+)
+from algoplatform.api.http.envelope import JSON, TITLES, http_status
+from algoplatform.domain.errors import FileRefused, ImageInUse, Refused, RequestRunning
+from algoplatform.domain.faults import Code, Fault, RecordFault
+from algoplatform.domain.record.image import exists_fault
+
+_INTRODUCTION: Final = """算法平台的镜像登记处：登记、查询、更新、删除镜像，以一个JSON文件在平台之间迁移。
+
+应答为`{status, res, msg}`，`status`为`"0"`表示成功，HTTP状态码与之一致（`ALGOPLATFORM_HTTP_STATUS=always-200`时总是200）。
+请求头`Accept: application/problem+json`时，错误以RFC 9457的形式返回。
+错误一次全部返回：`status`是第一处错误的状态码，`msg`以`；`连接全部错误。
+
+"""
+# Folded: operations come first on the page. Markdown inside of HTML needs the empty lines around it.
+_STATUS_TABLE: Final = """<details>
+<summary>状态码表</summary>
+
+| status | HTTP | 含义 |
+|---|---|---|
+{rows}
+
+</details>
+"""
+
+
+_ORDER: Final = ("_register", "_search", "_update", "_delete", "_load", "_upload")
+
+
+class DocumentedAPI(FastAPI):
+    """FastAPI, with the parts of the document that it does not know of."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Give the OpenAPI document."""
+        document = super().openapi()
+        # FastAPI drops every null, also from examples, of which they are a part.
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                operation |= _DETAILS.get(operation["operationId"], {})
+        document["components"] = document.get("components", {}) | COMPONENTS
+        document["paths"] = dict(sorted(document["paths"].items(), key=_place))
+        return document
+
+
+def _place(path: tuple[str, Any]) -> int:
+    """Order paths as the interface's own document does; further ones follow in the order of their routes."""
+    operation = path[0].rpartition("/")[2]
+    return _ORDER.index(operation) if operation in _ORDER else len(_ORDER)
+
+
+def introduction() -> str:
+    """Describe the interface in a few lines, with the status table folded below."""
+    rows = [f"| {code} | {_http(code)} | {TITLES.get(code, '成功')} |" for code in Code]
+    return _INTRODUCTION + _STATUS_TABLE.format(rows="\n".join(rows))
+
+
+def _http(code: Code) -> str:
+    return "400 / 422" if code is Code.BAD_REQUEST else str(http_status(code))
+
+
+_DETAILS: Final[dict[str, Schema]] = {}
+
+
+def success(res: Schema, message: str, *shown: Any, headers: dict[str, str] | None = None) -> Schema:
+    """Describe an answer of success, by its res, its msg and an example of its res."""
+    envelope = {
+        "type": "object",
+        "properties": {"status": {"const": "0"}, "res": res, "msg": {"const": message}},
+        "required": ["status", "res", "msg"],
+        "additionalProperties": False,
+    }
+    body = {"schema": envelope, "example": {"status": "0", "res": shown[0] if shown else None, "msg": message}}
+    named = {name: header(component) for name, component in (headers or {}).items()}
+    return {
+        "description": "成功（0）",
+        "headers": {**named, "X-Request-Id": header("RequestId")},
+        "content": {JSON: body},
+    }
+
+
+def body(described: Schema, example: Any, *, required: bool = True) -> Schema:
+    """Describe a JSON body by its schema and an example."""
+    return {"required": required, "content": {JSON: {"schema": described, "example": example}}}
+
+
+def operation(
+    operation_id: str,
+    summary: str,
+    description: str,
+    responses: dict[str, Schema],
+    *parameters: Schema,
+    body: Schema | None = None,
+) -> dict[str, Any]:
+    """Describe an operation for its route."""
+    extra: Schema = {"responses": dict(sorted(responses.items())), "parameters": [*parameters, parameter("RequestId")]}
+    if body:
+        extra["requestBody"] = body
+    _DETAILS[operation_id] = extra
+    return {"operation_id": operation_id, "summary": summary, "description": description, "openapi_extra": extra}
+
+
+def choice(name: str, description: str, described: Schema) -> Schema:
+    """Describe a query parameter."""
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": described}
+
+
+NULL: Final = {"type": "null"}
+_FOUND: Final = {
+    "type": "object",
+    "properties": {
+        "data": {"type": "array", "items": schema("Record")},
+        "total": {"type": "integer", "minimum": 0, "description": "符合条件的总数，只在请求有page时出现"},
+    },
+    "required": ["data"],
+    "additionalProperties": False,
+}
+WRITE: Final = parameter("IdempotencyKey")
+_QUERY: Final = tuple(parameter(name) for name in CONDITIONS)
+READ: Final = ("BadRequest", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "Refused", "TooManyRequests")
+_RUNNING: Final = "相同Idempotency-Key的请求正在处理（-409，按Retry-After重试）"
+
+
+def conflict(description: str, *errors: Refused | ImageInUse) -> dict[str, Schema]:
+    """Describe what stands against a write."""
+    described = f"{description}，或{_RUNNING}" if errors else _RUNNING
+    return {"409": refusal(described, *errors, RequestRunning(), retry=True)}
+
+
+_OWN_NAME: Final = Refused([Fault("imageName", Code.IDENTITY_CHANGED, "更新不能修改imageName或imageTag")])
+_FILE_FAULTS: Final = [
+    RecordFault(position, image, Fault(text.partition("不能")[0], Code.FRAME_INTERVAL, text))
+    if text.startswith("frame")
+    else RecordFault(position, image, Fault("dependencyServiceId", Code.DEPENDENCY, text))
+    for position, (image, text) in enumerate(examples.UPLOAD_FAULTS)
+]
+
+REGISTER: Final = operation(
+    "register",
+    "镜像注册 · Register an image",
+    "登记一个镜像。所有错误一次全部返回；依赖的镜像必须已登记。删除镜像后，同一名称和版本可以重新登记。",
+    {
+        "200": success(NULL, "注册成功", headers={"Location": "Location", "ETag": "ETag"}),
+        **refusals(*READ, "Forbidden"),
+        **conflict("同名同版本的镜像已登记（203）", Refused([exists_fault("test1.0:test1.0")])),
+    },
+    WRITE,
+    body=body(schema("Image"), examples.REGISTER),
+)
+UPDATE: Final = operation(
+    "update",
+    "镜像更新 · Update an image",
+    "按imageId更新镜像。没有出现的字段不变，null或空字符串表示清空；imageName和imageTag必须与登记的一致。",
+    {
+        "200": success(NULL, "更新成功", headers={"ETag": "ETag"}),
+        **refusals(*READ, "Forbidden", "NotFound", "PreconditionFailed"),
+        **conflict("更新不能修改名称和版本（219）", _OWN_NAME),
+    },
+    WRITE,
+    parameter("IfMatch"),
+    body=body(schema("ImageUpdate"), examples.UPDATE),
+)
+DELETE: Final = operation(
+    "delete",
+    "镜像删除 · Delete an image",
+    "删除镜像（软删除）。被其他镜像依赖时不能删除；userResult的权限决定可以删除哪些命名空间的镜像。",
+    {
+        "200": success(NULL, "删除成功"),
+        **refusals(*READ, "Forbidden", "NotFound", "PreconditionFailed"),
+        **conflict("其他镜像依赖它（220）", ImageInUse(["algo/helmet:2.1.0"], 1)),
+    },
+    WRITE,
+    parameter("IfMatch"),
+    body=body(schema("Deletion"), examples.DELETE),
+)
+_SEARCH_ANSWERS: Final = {
+    "200": success(_FOUND, "查询成功", {"data": [examples.FOUND]}),
+    **refusals(*READ),
+}
+SEARCH: Final = operation(
+    "search",
+    "镜像查询 · Search images",
+    "按条件查询，条件都是可选的，须同时满足；没有符合条件的镜像时data为空数组。不填page和pageSize时返回全部；"
+    "page与pageSize按页码翻页，应答有total；pageSize与after或before按镜像名和标签名翻页，没有total。\n\n"
+    "同样的条件也可以放在JSON请求体中（优先于查询参数）；浏览器不能在GET请求中发送请求体，可改用POST。",
+    _SEARCH_ANSWERS,
+    *_QUERY,
+)
+SEARCH_BY_BODY: Final = operation(
+    "searchByBody",
+    "镜像查询（请求体） · Search images by body",
+    "与GET相同，条件放在JSON请求体中，供不能在GET请求中发送请求体的客户端使用。同一条件在请求体和查询参数中都有时，以请求体为准。",
+    _SEARCH_ANSWERS | refusals("Forbidden"),
+    *_QUERY,
+    body=body(schema("Conditions"), examples.SEARCH, required=False),
+)
+LOAD: Final = operation(
+    "load",
+    "镜像配置信息下载 · Export images",
+    "下载符合条件的镜像的配置信息，文件名image_list.json，可上传到另一个平台。请求体可以省略，条件与查询相同。",
+    {
+        "200": success(
+            {"type": "object", "additionalProperties": schema("Record")},
+            "镜像下载成功",
+            {examples.IMAGE_ID: examples.LOADED},
+            headers={"Content-Disposition": "ContentDisposition"},
+        ),
+        **refusals(*READ, "Forbidden"),
+    },
+    *_QUERY,
+    body=body(schema("Conditions"), examples.LOAD, required=False),
+)
+UPLOAD: Final = operation(
+    "upload",
+    "镜像配置信息上传 · Import images",
+    "上传_load得到的文件（或其中的res，或镜像信息的数组），UTF-8编码的JSON。全部成功或全部不写入，与记录的先后无关；"
+    "所有镜像的所有错误一次全部返回。",
+    {
+        "200": success(schema("Counts"), "镜像上传成功", {"created": 2, "updated": 1, "unchanged": 0, "skipped": 0}),
+        **refusals("BadRequest", "Forbidden", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "TooManyRequests"),
+        **conflict(""),
+        "422": refusal(
+            "文件中的镜像有误（-1），未写入任何数据：msg依次为每处错误的imageName、imageTag、冒号和错误",
+            FileRefused(_FILE_FAULTS, len(_FILE_FAULTS)),
+        ),
+    },
+    choice(
+        "onConflict",
+        "镜像已存在时：update更新，skip跳过，fail报错",
+        {"type": "string", "enum": ["update", "skip", "fail"], "default": "update"},
+    ),
+    choice("dryRun", "true：只检查，不写入", {"type": "boolean", "default": False}),
+    choice(
+        "changes",
+        "true：res另有changes，列出将有变化的镜像（更新的在前，至多1000个）：image、action（create、update、skip）、fields",
+        {"type": "boolean", "default": False},
+    ),
+    WRITE,
+    body={
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "镜像配置信息相关json文件"}
+                    },
+                    "required": ["file"],
+                }
+            }
+        },
+    },
+)
+GET: Final = operation(
+    "get",
+    "镜像详情 · Get an image",
+    "按imageId查询一个镜像。",
+    {
+        "200": success(
+            schema("Record"), "查询成功", examples.LOADED, headers={"ETag": "ETag", "Last-Modified": "LastModified"}
+        ),
+        "304": {
+            "description": "镜像没有变化，没有应答体",
+            "headers": {
+                "ETag": header("ETag"),
+                "Last-Modified": header("LastModified"),
+                "X-Request-Id": header("RequestId"),
+            },
+        },
+        **refusals("BadRequest", "NotFound"),
+    },
+    parameter("ImageId"),
+    parameter("IfNoneMatch"),
+)

@@ -1,0 +1,48 @@
+"""What the OpenAPI document says more where ALGOPLATFORM_AUTH=token."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from algoplatform.api.docs.components import COMPONENTS, header, refusal, refusals
+from algoplatform.domain.errors import Unauthenticated
+
+_CHALLENGE: Final = {
+    "description": "须以Authorization: Bearer出示令牌",
+    "schema": {"type": "string"},
+    "example": 'Bearer realm="algoplatform"',
+}
+_UNAUTHENTICATED: Final = refusal(
+    "没有令牌，或令牌无效（-401）", Unauthenticated("未认证：缺少请求头Authorization: Bearer", token_given=False)
+)
+_UNAUTHENTICATED["headers"]["WWW-Authenticate"] = header("Challenge")
+_COMPONENTS: Final = {
+    **COMPONENTS,
+    "headers": {**COMPONENTS["headers"], "Challenge": _CHALLENGE},
+    "responses": {**COMPONENTS["responses"], "Unauthenticated": _UNAUTHENTICATED},
+    "securitySchemes": {
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "JWT令牌"}
+    },
+}
+
+
+def declare_token(app: FastAPI) -> None:
+    """Say of every operation that it needs a token, and what it answers without."""
+    plain = app.openapi
+
+    def with_token() -> dict[str, Any]:
+        document = plain()
+        document["components"] = _COMPONENTS
+        for path in document["paths"].values():
+            for operation in path.values():
+                operation["security"] = [{"bearer": []}]
+                operation["responses"] = _with_refusals(operation["responses"])
+        return document
+
+    app.openapi = with_token  # type: ignore[method-assign]  # FastAPI's own way to extend the document
+
+
+def _with_refusals(responses: dict[str, Any]) -> dict[str, Any]:
+    # A new one: what is given here may be every application's.
+    unauthenticated = {"401": {"$ref": "#/components/responses/Unauthenticated"}}
+    return dict(sorted({**refusals("Forbidden"), **unauthenticated, **responses}.items()))

@@ -1,0 +1,74 @@
+"""The one place where refusals, of ours and of the framework, become answers."""
+
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
+
+from algoplatform.api.http.envelope import failure, to_response
+from algoplatform.api.http.request import wants_problem
+from algoplatform.domain.errors import AlgoplatformError
+from algoplatform.domain.faults import Code
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_MESSAGES = {
+    404: (Code.NO_SUCH_PATH, "路径不存在"),
+    405: (Code.METHOD_NOT_ALLOWED, "请求方式不允许"),
+    413: (Code.BODY_TOO_LARGE, "请求体过大"),
+}
+
+
+class FrameworkError(AlgoplatformError):
+    """Something that the framework refuses before a route is reached."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__()
+        self.code = code
+        self.message = message
+
+
+INTERNAL: Final = FrameworkError(Code.INTERNAL, "服务内部错误，请凭X-Request-Id联系管理员")
+
+
+def install_handlers(app: FastAPI, *, always_200: bool) -> None:
+    """Answer every exception that is an answer; the rest is for the outermost layer."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, AlgoplatformError)
+        return to_response(failure(error, problem=wants_problem(request)), always_200=always_200)
+
+    async def framework(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code, message = _MESSAGES.get(error.status_code, (Code.BAD_REQUEST, "请求有误"))
+        response = await refused(request, FrameworkError(code, message))
+        response.headers.update(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["allow"] = _allowed(request)
+        return response
+
+    app.add_exception_handler(AlgoplatformError, refused)
+    app.add_exception_handler(HTTPException, framework)
+
+
+def answer_to(scope: Scope, error: AlgoplatformError, *, always_200: bool) -> Response:
+    """Word a refusal, or an error of ours, outside of any route."""
+    return to_response(failure(error, problem=wants_problem(Request(scope))), always_200=always_200)
+
+
+async def refuse(error: AlgoplatformError, scope: Scope, receive: Receive, send: Send, *, always_200: bool) -> None:
+    """Answer a refusal before any route is reached."""
+    await answer_to(scope, error, always_200=always_200)(scope, receive, send)
+
+
+def _allowed(request: Request) -> str:
+    # The framework names the methods of the first route of this path, and none for a static file.
+    def is_allowed(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return ", ".join(filter(is_allowed, _METHODS)) or "GET, HEAD"

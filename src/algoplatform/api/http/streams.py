@@ -1,0 +1,90 @@
+"""Answers of any length in constant memory: records pass from COPY to the client as they come."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from algoplatform.api.http.envelope import OWN_STATUS
+
+
+class BrokenOff(Exception):
+    """An answer that had begun could not be finished; what happened is in the log."""
+
+
+Write = Callable[[bytes], Awaitable[None]]
+
+
+class StreamedRecords(Response):
+    """An envelope around records that `copy` writes; it starts with the first of them, so that a failure before it is still an answer."""
+
+    def __init__(self, copy: Callable[[Write], Awaitable[None]], head: str, tail: str, headers: dict[str, str]) -> None:
+        self._copy = copy
+        self._head = head.encode()
+        self._tail = tail.encode()
+        self.status_code = 200
+        self.background = None
+        self.init_headers({"content-type": "application/json", **headers})
+        # The length is not known beforehand.
+        self.raw_headers = [item for item in self.raw_headers if item[0] != b"content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the head with the first records, then the rest as it comes, then the tail."""
+        started = False
+        # Where nobody is left to read, the rest need not come out of the database.
+        gone = asyncio.ensure_future(_disconnect(receive))
+
+        async def write(data: bytes) -> None:
+            nonlocal started
+            if gone.done():
+                raise ClientDisconnect
+            if not started:
+                started = True
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                data = self._head + data
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
+        try:
+            await self._copy(write)
+            if not started:
+                await write(b"")
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            if not started:
+                raise
+            # For the log and the figures: the client has had a 200, and learns it from the connection.
+            scope["state"][OWN_STATUS] = 500
+            raise BrokenOff from error
+        finally:
+            gone.cancel()
+        await send({"type": "http.response.body", "body": self._tail, "more_body": False})
+
+
+@asynccontextmanager
+async def while_connected(request: Request) -> AsyncIterator[None]:
+    """Run a block that takes long, after the body was read: it is cancelled, as by a timeout, when the client goes away."""
+
+    async def watch() -> None:
+        await _disconnect(request.receive)
+        bound.reschedule(asyncio.get_running_loop().time())
+
+    try:
+        async with asyncio.timeout(None) as bound:
+            watching = asyncio.create_task(watch())
+            try:
+                yield
+            finally:
+                watching.cancel()
+    except TimeoutError:
+        if bound.expired():
+            raise ClientDisconnect from None
+        raise
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,100 @@
+"""Who asks: read off a request's token before anything else of it, by ALGOPLATFORM_AUTH=token; else whoever stands in front vouches."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from algoplatform.api.http.errors import refuse
+from algoplatform.domain.access import TRUSTED, Caller
+from algoplatform.domain.errors import AlgoplatformError, BadRequest, Malformed, Unauthenticated
+from algoplatform.domain.record.fields import check_integer
+from algoplatform.settings import Settings
+
+if TYPE_CHECKING:
+    from algoplatform.auth.tokens import Verifier
+
+GUARDED: Final = "/algoPlatform"
+_ACTOR: Final = 255
+
+
+class Authentication:
+    """Pure ASGI: lets only valid tokens through to what is guarded, unknown paths below it included."""
+
+    def __init__(self, app: ASGIApp, verifier: "Verifier", *, always_200: bool) -> None:
+        self._app = app
+        self._verifier = verifier
+        self._always_200 = always_200
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Establish the caller, or answer -401 before a byte of the body is read."""
+        if scope["type"] == "http" and GUARDED in scope["path"]:
+            given = [value for name, value in scope["headers"] if name == b"authorization"]
+            try:
+                state = scope.setdefault("state", {})
+                caller = await self._verifier.caller(given)
+                state["caller"] = replace(caller, request_id=state.get("request_id"))
+            except AlgoplatformError as error:
+                await refuse(error, scope, receive, send, always_200=self._always_200)
+                return
+        await self._app(scope, receive, send)
+
+
+def caller_of(request: Request) -> Caller:
+    """Give who asks; a route that was reached past the check has none, and refuses."""
+    state = request.scope.setdefault("state", {})
+    caller = state.get("caller")
+    if caller is None:
+        caller = state["caller"] = _vouched(request)
+    assert isinstance(caller, Caller)
+    return caller
+
+
+def _vouched(request: Request) -> Caller:
+    """Take from the gateway's headers who asks and, where they are set, what that caller may do."""
+    settings: Settings = request.scope["state"]["runtime"].settings
+    if settings.auth != "gateway":
+        raise Unauthenticated("未认证", token_given=False)
+    request_id = request.scope["state"].get("request_id")
+    actor = _text(request, settings.actor_header)
+    if actor is not None and len(actor) > _ACTOR:
+        raise BadRequest(f"请求头{settings.actor_header}超过{_ACTOR}个字符")
+    if not settings.authority_header and not settings.namespaces_header:
+        return Caller(None, TRUSTED.namespaces, actor, trusted=True, request_id=request_id)
+    namespaces = _text(request, settings.namespaces_header) or ""
+    listed = frozenset(filter(None, map(str.strip, namespaces.split(","))))
+    return Caller(_authority(request, settings.authority_header), listed, actor, request_id=request_id)
+
+
+def _authority(request: Request, header: str) -> int | None:
+    text = _text(request, header)
+    try:
+        return None if text is None else check_integer(text)
+    except Malformed as error:
+        raise BadRequest(f"请求头{header}{error}") from None
+
+
+def _text(request: Request, header: str) -> str | None:
+    """Read a header that the gateway sets; BadRequest where another caller's could be taken for it."""
+    given = request.headers.getlist(header) if header else []
+    if len(given) > 1:
+        # One of them is the client's own, and nobody knows which.
+        raise BadRequest(f"请求头{header}重复", malformed=False)
+    try:
+        text = given[0].strip(" \t").encode("latin-1").decode() if given else ""
+    except UnicodeDecodeError:
+        raise BadRequest(f"请求头{header}不是UTF-8编码") from None
+    if not text.isprintable():
+        raise BadRequest(f"请求头{header}含有不可见字符")
+    return text or None
+
+
+def verifier(settings: Settings) -> "Verifier | None":
+    """Make the verifier that the settings ask for, if any; SettingsError where they do not suffice."""
+    if settings.auth != "token":
+        return None
+    # What it needs takes long to import: a service behind a gateway starts without.
+    from algoplatform.auth.tokens import make_verifier
+
+    return make_verifier(settings)

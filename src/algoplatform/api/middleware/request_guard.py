@@ -1,0 +1,170 @@
+"""Checks before routing: a readable path, an allowed Host, no writes by pages of other sites, a deadline for the body."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from algoplatform.api.http.errors import refuse
+from algoplatform.api.http.request import ENDING, MALFORMED, NO_HTTP, has_body, path_of
+from algoplatform.api.middleware.hosts import is_known, is_loopback, is_same_origin, plain_origin
+from algoplatform.domain.errors import (
+    AlgoplatformError,
+    BadRequest,
+    BodyTooSlow,
+    Forbidden,
+    TooManyRequests,
+    Unavailable,
+)
+from algoplatform.settings import Settings
+
+# Probes and scrapers address a pod by its number.
+_ANY_HOST: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# Bytes per second that earn a body more time.
+_RATE: Final = 64 * 1024
+# Of a body that nobody reads: bytes and seconds that an answer waits for its end, seconds that it is read after the answer.
+_AWAITED: Final = 1024 * 1024
+_WAIT: Final = 0.5
+_LINGER: Final = 2
+_UNKNOWN_HOST: Final = "请求头Host不是本服务的地址"
+
+
+class Gate:
+    """Pure ASGI, inside the layer that watches and around the one that knows callers."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._always_200 = settings.http_status == "always-200"
+        self._is_local = settings.listens_on_loopback and not settings.allowed_hosts
+        self._origins = frozenset(map(plain_origin, settings.cors_origins))
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Pass the request on with its body watched, or refuse it."""
+        if scope["type"] == "http":
+            error = None
+            if has_body(scope):
+                body = _Body(scope, receive, send, self._settings)
+                receive, send, error = body.receive, body.send, body.fault
+            error = error or self._refusal(scope)
+            if error is not None:
+                return refuse(error, scope, receive, send, always_200=self._always_200)
+        return self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> AlgoplatformError | None:
+        if "\ufffd" in scope["path"] and not _is_utf8(scope["raw_path"]):
+            return BadRequest("路径不是UTF-8编码")
+        if self._settings.allowed_hosts and path_of(scope) not in _ANY_HOST and not self._is_known(scope):
+            return BadRequest(_UNKNOWN_HOST)
+        return None if scope["method"] in _SAFE else self._refusal_of_page(scope)
+
+    def _refusal_of_page(self, scope: Scope) -> AlgoplatformError | None:
+        """Refuse what a page of another origin made a browser send; what is no browser says nothing of pages."""
+        headers = dict(scope["headers"])
+        site = headers.get(b"sec-fetch-site", b"")
+        origin = plain_origin(headers.get(b"origin", b"").decode("latin-1").lower())
+        if (not site and not origin) or origin in self._origins:
+            return None
+        host = headers.get(b"host", b"").decode("latin-1")
+        # Browsers say where a request comes from only by TLS; by plain HTTP the origin's address has to be ours.
+        if site not in (b"same-origin", b"none") and (site or not is_same_origin(origin, host)):
+            return Forbidden("不接受来自其他网站页面的写请求")
+        # A page whose name its owner has made lead to this machine is no foreign one to the browser.
+        return BadRequest(_UNKNOWN_HOST) if self._is_local and not is_loopback(host) else None
+
+    def _is_known(self, scope: Scope) -> bool:
+        given = [value for name, value in scope["headers"] if name == b"host"]
+        return len(given) == 1 and is_known(given[0].decode("latin-1"), self._settings.allowed_hosts)
+
+
+def _is_utf8(raw_path: bytes) -> bool:
+    try:
+        unquote_to_bytes(raw_path).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class Slots:
+    """How many may do at once what holds a connection, a thread or the disk for long."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Take a slot; TooManyRequests where there is none."""
+        if not self._free:
+            raise TooManyRequests
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+class _Body:
+    """A body on its way in; what the route leaves unread is read here, or else the connection closes with the answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, settings: Settings) -> None:
+        self._headers = scope["headers"]
+        self._state = scope["state"]
+        self._receive = receive
+        self._send = send
+        self._until = asyncio.get_running_loop().time() + settings.body_timeout
+        self._received = 0
+        self._ended = False
+        self._given_up = False
+        self._is_told = False
+
+    @property
+    def fault(self) -> AlgoplatformError | None:
+        """What is wrong with the body's own form, as far as it has come."""
+        return BadRequest(NO_HTTP) if MALFORMED in self._state else None
+
+    async def receive(self) -> Message:
+        """Wait for the next part; BodyTooSlow where it does not come in time, BadRequest where it cannot be told apart."""
+        if self._ended:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._until + self._received / _RATE):
+                message = await self._receive()
+        except TimeoutError:
+            raise BodyTooSlow from None
+        if self.fault:
+            raise self.fault
+        if ENDING in self._state and not self._is_told:
+            # Once: the answer to that, too, waits a little for the body's end.
+            self._is_told = True
+            raise Unavailable
+        self._received += len(message.get("body", b""))
+        self._ended = not message.get("more_body")
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Answer once the body has been read, or is not worth waiting for: then the answer ends the connection."""
+        if message["type"] == "http.response.start" and not self._ended:
+            # Who expects to be told to go on has not sent it, and need not.
+            if (b"expect", b"100-continue") not in self._headers:
+                await self._drain(_WAIT, _AWAITED)
+            self._given_up = not self._ended
+            if self._given_up:
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        elif self._given_up and not message.get("more_body"):
+            await self._send({**message, "more_body": True})
+            # To close on a client that is still writing would take the answer from it.
+            await self._drain(_LINGER, math.inf)
+            message = {"type": "http.response.body"}
+        await self._send(message)
+
+    async def _drain(self, seconds: float, size: float) -> None:
+        most = self._received + size
+        with suppress(AlgoplatformError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._ended and not self.fault and self._received <= most:
+                    await self.receive()

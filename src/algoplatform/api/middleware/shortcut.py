@@ -1,0 +1,46 @@
+"""The short way to the operations: by their whole path, past the framework's routing, which costs more than most of them.
+
+Each stands among FastAPI's routes too, which document it, and which take the requests that no whole path matches.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, cast
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from algoplatform.api.http.errors import refuse
+from algoplatform.api.http.request import path_of
+from algoplatform.domain.errors import AlgoplatformError
+
+_Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Shortcut:
+    """Pure ASGI, the innermost layer."""
+
+    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute], *, always_200: bool) -> None:
+        self._app = app
+        self._routes: Final = {
+            (method, route.path): route
+            for route in routes
+            if isinstance(route, APIRoute) and "{" not in route.path
+            for method in route.methods or ()
+        }
+        self._always_200 = always_200
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the operation, and word what it refuses."""
+        route = self._routes.get((scope["method"], path_of(scope))) if scope["type"] == "http" else None
+        if route is None:
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = route
+        try:
+            response = await cast("_Handler", route.endpoint)(Request(scope, receive, send))
+            await response(scope, receive, send)
+        except AlgoplatformError as error:
+            await refuse(error, scope, receive, send, always_200=self._always_200)

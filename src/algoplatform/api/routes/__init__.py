@@ -1,0 +1,1 @@
+"""The routes: read the request, call the use case, word the answer."""

@@ -1,0 +1,66 @@
+"""The routes of an image's past: what it has been, and the way back."""
+
+from datetime import UTC
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from algoplatform.api.docs import openapi_history
+from algoplatform.api.docs.schemas import check_paging, check_restoration
+from algoplatform.api.http.envelope import success, success_of_many
+from algoplatform.api.http.request import if_match, parse_query, read_json_text
+from algoplatform.api.middleware.authentication import caller_of
+from algoplatform.api.routes.common import PREFIX, TAGS, answered, image_id_of, runtime_of, written
+from algoplatform.catalogue.parsing import parse
+from algoplatform.domain.answer import Answer
+from algoplatform.storage.images.revisions import Revision
+from algoplatform.storage.postgres.pool import Connection
+
+router = APIRouter(prefix=PREFIX, tags=[*TAGS])
+
+
+@router.head("/{imageId:imageId}/history", include_in_schema=False)
+@router.get("/{imageId:imageId}/history", **openapi_history.HISTORY)
+async def history(request: Request) -> Response:
+    """镜像历史"""
+    runtime = runtime_of(request)
+    image_id = image_id_of(request)
+    page, page_size = check_paging(parse_query(request.scope["query_string"]))
+    async with runtime.database.connection() as connection:
+        revisions, total = await runtime.revisions.history(connection, image_id, page, page_size)
+    return answered(request, success_of_many("查询成功", list(map(_shown, revisions)), total))
+
+
+@router.post("/{imageId:imageId}/_restore", **openapi_history.RESTORE)
+async def restore(request: Request) -> Response:
+    """镜像恢复"""
+    runtime = runtime_of(request)
+    image_id = image_id_of(request)
+    content = await read_json_text(request, runtime.settings.max_body_bytes)
+    data: Any = await parse(content) if content else {}
+    versions = if_match(request)
+
+    async def action(connection: Connection) -> Answer:
+        version = check_restoration(data)
+        restored = await runtime.revisions.restore(connection, caller_of(request), image_id, version, versions)
+        return success("恢复成功", headers={"etag": f'"{restored}"'})
+
+    return await written(request, action, content)
+
+
+def _shown(revision: Revision) -> bytes:
+    # The records are JSON text already, and pass through.
+    made_at = revision.made_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    head = orjson.dumps(
+        {
+            "version": revision.version,
+            "operation": revision.operation,
+            "time": made_at,
+            "actor": revision.actor,
+            "requestId": revision.request_id,
+        }
+    )
+    return b'%b,"before":%b,"after":%b}' % (head[:-1], (revision.before or "null").encode(), revision.after.encode())

@@ -1,0 +1,207 @@
+"""The routes of images: read the request, call the use case, word the answer."""
+
+import asyncio
+import hashlib
+from email.utils import format_datetime
+from functools import lru_cache
+from typing import Any, BinaryIO, Final
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from algoplatform.api.docs import openapi
+from algoplatform.api.docs.schemas import check_deletion, check_upload_options
+from algoplatform.api.http.envelope import success, success_of_many
+from algoplatform.api.http.intake import Intake
+from algoplatform.api.http.request import if_match, is_known, parse_query, parse_query_with, read_file, read_json_text
+from algoplatform.api.http.streams import StreamedRecords, Write, while_connected
+from algoplatform.api.middleware.authentication import caller_of
+from algoplatform.api.routes.common import PREFIX, TAGS, answered, image_id_of, runtime_of, written
+from algoplatform.catalogue.parsing import parse
+from algoplatform.catalogue.search_cache import KeptAnswers
+from algoplatform.domain.answer import Answer
+from algoplatform.domain.errors import BadRequest
+from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions, check_conditions
+from algoplatform.domain.uploads import OnConflict
+from algoplatform.runtime import Runtime
+from algoplatform.storage.postgres.pool import Connection
+from algoplatform.storage.search.statements import Found
+
+_CHUNK: Final = 64 * 1024
+# Bytes of a query string that is kept with what it says.
+_REMEMBERED: Final = 512
+
+router = APIRouter(prefix=PREFIX, tags=[*TAGS])
+
+
+@router.post("/_register", **openapi.REGISTER)
+async def register(request: Request) -> Response:
+    """镜像注册"""
+    runtime = runtime_of(request)
+    content, data = await _required(request, runtime)
+
+    async def action(connection: "Connection | None") -> Answer:
+        image_id, version = await runtime.images.register(connection, caller_of(request), data)
+        location = f"{request.scope.get('root_path', '')}{PREFIX}/{image_id}"
+        return success("注册成功", headers={"location": location, "etag": f'"{version}"'})
+
+    return await written(request, action, content, apart=lambda: action(None))
+
+
+@router.post("/_update", **openapi.UPDATE)
+async def update(request: Request) -> Response:
+    """镜像更新"""
+    runtime = runtime_of(request)
+    content, data = await _required(request, runtime)
+    versions = if_match(request)
+
+    async def action(connection: Connection) -> Answer:
+        version = await runtime.images.update(connection, caller_of(request), data, versions)
+        return success("更新成功", headers={"etag": f'"{version}"'})
+
+    return await written(request, action, content)
+
+
+@router.post("/_delete", **openapi.DELETE)
+async def delete(request: Request) -> Response:
+    """镜像删除"""
+    runtime = runtime_of(request)
+    content, data = await _required(request, runtime)
+    versions = if_match(request)
+
+    async def action(connection: Connection) -> Answer:
+        image_id, claim = check_deletion(data)
+        await runtime.images.delete(connection, caller_of(request), image_id, claim, versions)
+        return success("删除成功")
+
+    return await written(request, action, content)
+
+
+@router.post("/_upload", **openapi.UPLOAD)
+async def upload(request: Request) -> Response:
+    """镜像配置信息上传"""
+    runtime = runtime_of(request)
+    runtime.transfer.admit(caller_of(request))
+    options = check_upload_options(parse_query(request.scope["query_string"]))
+    intake: Intake = request.app.state.files
+    with intake.reception() as reception:
+        file = await read_file(request, runtime.settings.max_upload_bytes, intake, reception)
+        # Not before the file is there, or clients that send slowly would keep others from importing theirs.
+        with file, request.app.state.uploads.taken():
+            return await _import(request, file, *options)
+
+
+async def _import(request: Request, file: BinaryIO, on_conflict: OnConflict, dry_run: bool, changes: bool) -> Response:
+    runtime = runtime_of(request)
+
+    async def action(connection: Connection) -> Answer:
+        counts = await runtime.transfer.load(
+            connection, caller_of(request), file, on_conflict, dry_run=dry_run, changes=changes
+        )
+        return success("镜像上传成功", orjson.dumps(counts))
+
+    digest = await asyncio.to_thread(_digest, file) if "idempotency-key" in request.headers else b""
+    async with while_connected(request):
+        return await written(request, action, digest)
+
+
+@router.head("/_search", include_in_schema=False)
+@router.get("/_search", **openapi.SEARCH)
+@router.post("/_search", **openapi.SEARCH_BY_BODY)
+async def search(request: Request) -> Response:
+    """镜像按条件查询"""
+    runtime = runtime_of(request)
+    conditions, asked = await _conditions(request, runtime)
+    kept: KeptAnswers = request.scope["state"]["kept"]
+    if answer := await kept.fresh(asked):
+        return answered(request, answer)
+    found = await runtime.searches.find(conditions)
+    if len(found.records) > MAX_PAGE_SIZE:
+        return _streamed(request, conditions, found)
+    answer = success_of_many("查询成功", [*found.records], found.total)
+    kept.keep(asked, found.stamp, answer)
+    return answered(request, answer)
+
+
+def _streamed(request: Request, conditions: Conditions, begun: Found) -> Response:
+    async def copy(write: Write) -> None:
+        with request.app.state.exports.taken():
+            await runtime_of(request).searches.pass_on(conditions, begun, write)
+
+    return StreamedRecords(copy, '{"status":"0","res":{"data":[', ']},"msg":"查询成功"}', {})
+
+
+@router.post("/_load", **openapi.LOAD)
+async def load(request: Request) -> Response:
+    """镜像配置信息下载"""
+    runtime = runtime_of(request)
+    conditions, _ = await _conditions(request, runtime)
+
+    async def copy(write: Write) -> None:
+        with request.app.state.exports.taken():
+            async with runtime.database.connection(stream=True) as connection:
+                await runtime.transfer.export(connection, conditions, write)
+
+    download = {"content-disposition": 'attachment; filename="image_list.json"'}
+    return StreamedRecords(copy, '{"status":"0","res":{', '},"msg":"镜像下载成功"}', download)
+
+
+@router.head("/{imageId:imageId}", include_in_schema=False)
+@router.get("/{imageId:imageId}", **openapi.GET)
+async def get(request: Request) -> Response:
+    """镜像查询"""
+    runtime = runtime_of(request)
+    image_id = image_id_of(request)
+    async with runtime.database.connection() as connection:
+        stored = await runtime.images.get(connection, image_id)
+    tag = f'"{stored.version}"'
+    headers = {"etag": tag, "last-modified": format_datetime(stored.updated_at, usegmt=True)}
+    if is_known(request, tag):
+        return Response(status_code=304, headers=headers)
+    return answered(request, success("查询成功", stored.record, headers))
+
+
+async def _required(request: Request, runtime: Runtime) -> tuple[bytes, Any]:
+    content = await read_json_text(request, runtime.settings.max_body_bytes)
+    if not content:
+        raise BadRequest("请求体不能为空，须为JSON对象")
+    return content, await parse(content)
+
+
+async def _conditions(request: Request, runtime: Runtime) -> tuple[Conditions, str]:
+    """Read the conditions, and the key that stands for them."""
+    query: bytes = request.scope["query_string"]
+    # What a body overrides must still be right: a fault is told, never passed over.
+    asked = _asked_before(query) if len(query) <= _REMEMBERED else _asked(query)
+    content = await read_json_text(request, runtime.settings.max_body_bytes)
+    if not content:
+        return asked
+    body = await parse(content)
+    if not isinstance(body, dict):
+        raise BadRequest("请求体须为JSON对象", malformed=False)
+    said = {name: value for name, value in body.items() if value is not None}
+    conditions = check_conditions(_parsed(query) | said)
+    return conditions, conditions.key
+
+
+def _asked(query: bytes) -> tuple[Conditions, str]:
+    conditions = check_conditions(_parsed(query))
+    return conditions, conditions.key
+
+
+def _parsed(query: bytes) -> dict[str, Any]:
+    return parse_query_with(query, "imageId")
+
+
+# Programs ask the same again and again: a tenth of the time of a small search. Each takes 5 KiB at most, all of them 5 MiB.
+_asked_before: Final = lru_cache(1024)(_asked)
+
+
+def _digest(file: BinaryIO) -> bytes:
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    file.seek(0)
+    return digest.digest()

@@ -1,0 +1,1 @@
+"""One HTTP connection: uvicorn's protocol with limits."""

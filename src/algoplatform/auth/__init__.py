@@ -1,0 +1,1 @@
+"""Who a caller is, by a token: no web in it."""

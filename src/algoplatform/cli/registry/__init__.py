@@ -1,0 +1,1 @@
+"""The registries that the command line works on."""

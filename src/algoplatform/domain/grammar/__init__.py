@@ -1,0 +1,1 @@
+"""The grammars of a record's fields, one module each."""

@@ -1,0 +1,90 @@
+r"""Environment variables of a container.
+
+    environment     = variable {"," variable}                     (* each key once *)
+    variable        = key ":" [value]
+    key             = /[-._a-zA-Z][-._a-zA-Z0-9]*/                (* not ".", and not beginning with ".." *)
+    value           = {character | "\,"}                          (* neither begins nor ends in white space *)
+    character       = any character but ","
+
+Source of the key: IsEnvVarName of Kubernetes. The first colon ends the key, so values may hold colons. A comma behind a
+backslash belongs to the value and the backslash does not; every other backslash is a character like any other. So each
+text has one reading and each reading one text: `\\,` is a backslash and a comma. The price: a value that ends in a
+backslash can only be the last one, for before a comma that backslash would make the comma part of the value.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final, Self
+
+from algoplatform.domain.errors import Malformed, clip
+from algoplatform.domain.grammar.items import item_faults, repeat_faults
+
+_KEY = r"(?!\.\.|\.:)[-._a-zA-Z][-._a-zA-Z0-9]*+"
+_ITEM = rf"({_KEY}):(?!\s)((?:[^\\,]++|\\,?+)*)(?<!\s)"
+_ITEM_RE = re.compile(_ITEM)
+_LIST_RE = re.compile(f"(?>{_ITEM})(?:,(?>{_ITEM}))*")
+_SEPARATOR_RE = re.compile(r"(?<!\\),")
+_NOT_IN_KEY = re.compile(r"[^-._a-zA-Z0-9]")
+_COMMA: Final = "\\,"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentVariable:
+    """An environment variable; the value is what the container sees."""
+
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.key}:{self.value.replace(',', _COMMA)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Environment variables: `CVSIP:172.38.90.52,CVSPORT:11112`."""
+
+    items: tuple[EnvironmentVariable, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read comma-separated variables."""
+        if _LIST_RE.fullmatch(text):
+            pairs = _ITEM_RE.findall(text)
+            if len(dict(pairs)) == len(pairs):
+                return cls(tuple([EnvironmentVariable(key, value.replace(_COMMA, ",")) for key, value in pairs]))
+        items = _SEPARATOR_RE.split(text)
+        # A full-width separator is a character of the value.
+        wrong = item_faults(items, _variable_faults, full_width=None)
+        raise Malformed.first(chain(wrong, repeat_faults(items, "的键", _key)))
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.items))
+
+
+def _key(item: str) -> str:
+    return item.partition(":")[0]
+
+
+def _variable_faults(item: str) -> Iterator[str]:
+    key, colon, value = item.partition(":")
+    if not colon:
+        yield f"缺少“:”，须写作“键:值”（值中的逗号写作“{_COMMA}”）"
+        return
+    yield from (f"的键{fault}" for fault in _key_faults(key))
+    if value != value.strip():
+        yield "的值首尾不能有空白字符"
+
+
+def _key_faults(key: str) -> Iterator[str]:
+    if not key:
+        yield "为空"
+        return
+    foreign = _NOT_IN_KEY.search(key)
+    if foreign:
+        yield f"含有不允许的字符“{clip(foreign[0])}”，只能用字母、数字及“_”“-”“.”"
+    if key[0] in "0123456789":
+        yield "不能以数字开头"
+    if key == "." or key.startswith(".."):
+        yield "不能为“.”，也不能以“..”开头"

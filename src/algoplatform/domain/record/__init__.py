@@ -1,0 +1,1 @@
+"""A record: its fields, how it is checked, and the files of records."""

@@ -1,0 +1,181 @@
+"""A file of records, read as a stream: what `_load` gives (the envelope), its `res` alone, or a list of records.
+
+file     = envelope | records | list
+envelope = "{" members with "res": records, and "status", "msg" in any place "}"
+records  = "{" [ imageId ":" record { "," imageId ":" record } ] "}"
+list     = "[" [ record { "," record } ] "]"
+"""
+
+import codecs
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from algoplatform.domain.errors import BadRequest
+from algoplatform.domain.record.image import INPUTS
+from algoplatform.domain.record.json import DECODER, PATIENT, not_json
+
+MAX_RECORD: Final = 1024 * 1024
+_ENVELOPE: Final = ("status", "res", "msg")
+FORMS: Final = "文件须为_load下载的内容、其中的res（imageId: 镜像信息），或镜像信息的列表[…]"
+_SPACE: Final = " \t\r\n"
+# Of a number that the end of the text cuts, the decoder may leave `e+`; of any other value that it cuts, at most `-Infinit`.
+_CUT_NUMBER: Final = 2
+_CUT: Final = 8
+
+
+def read_records(chunks: Iterator[bytes]) -> Iterator[tuple[str | None, Any]]:
+    """Give the key (None in a list) and the parsed value of each record; BadRequest where the file breaks JSON or this form."""
+    reader = _Reader(chunks)
+    if reader.peek() == "[":
+        for _ in reader.elements("[", "]"):
+            yield None, reader.value()
+    elif reader.peek() == "{":
+        yield from _object(reader)
+    else:
+        raise BadRequest(f"{reader.broken()}；{FORMS}" if reader.peek() else "文件为空")
+    if reader.peek():
+        raise reader.broken()
+
+
+def _object(reader: "_Reader") -> Iterator[tuple[str, Any]]:
+    seen: set[str] = set()
+    bare = False
+    for _ in reader.elements("{", "}"):
+        key = reader.key()
+        if key in seen:
+            raise BadRequest(f"JSON对象中字段“{key}”重复")
+        if key not in _ENVELOPE:
+            bare = True
+            yield key, _record(reader, key)
+            continue
+        seen.add(key)
+        if key == "res":
+            yield from _records(reader)
+        else:
+            reader.value()
+    if bare and seen:
+        raise BadRequest("文件的res之外还有镜像信息")
+    if seen and "res" not in seen:
+        raise BadRequest(f"文件中没有res；{FORMS}")
+
+
+def _records(reader: "_Reader") -> Iterator[tuple[str, Any]]:
+    if reader.peek() != "{":
+        raise BadRequest(f"文件的res须为JSON对象；{FORMS}") if reader.peek() else reader.broken()
+    for _ in reader.elements("{", "}"):
+        key = reader.key()
+        yield key, _record(reader, key)
+
+
+def _record(reader: "_Reader", key: str) -> Any:
+    """Read a record; BadRequest where its key shows that the file is a single record, or what a search answers."""
+    if key == "data" and reader.peek() == "[":
+        raise BadRequest(f"文件是查询结果（data），不能上传；{FORMS}")
+    if key in INPUTS and reader.peek() not in ("{", ""):
+        raise BadRequest(f"文件是单条镜像信息，须放在列表中；{FORMS}")
+    return reader.value()
+
+
+class _Reader:
+    """Text that arrives in chunks, and the place reached in it; holds one record and one chunk at a time."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self._text = ""
+        self._at = 0
+        self._before = 0
+        self._ended = False
+
+    def peek(self) -> str:
+        """Look at the next character that is no white space; empty at the end."""
+        while True:
+            while self._at < len(self._text) and self._text[self._at] in _SPACE:
+                self._at += 1
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._fill():
+                return ""
+
+    def elements(self, opening: str, closing: str) -> Iterator[None]:
+        """Step from element to element of an array or object; the caller reads each."""
+        self._take(opening)
+        if self.peek() != closing:
+            yield
+            while self.peek() == ",":
+                self._take(",")
+                yield
+        self._take(closing)
+
+    def key(self) -> str:
+        """Read a member's name and the colon after it."""
+        if self.peek() != '"':
+            raise self.broken()
+        name: str = self.value()
+        self._take(":")
+        return name
+
+    def value(self) -> Any:
+        """Read any JSON value, asking for more text until it is whole."""
+        self.peek()
+        decoder = DECODER
+        while True:
+            try:
+                value, end = decoder.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if not (self._is_cut(error) and self._may_grow()):
+                    raise self.broken(error.pos) from None
+            except (ValueError, RecursionError, BadRequest) as error:
+                decoder = self._other_decoder(error)
+            else:
+                # A number at the end of the text may go on in the next chunk.
+                whole = type(value) not in (int, float) or end + _CUT_NUMBER < len(self._text)
+                if whole or not self._may_grow():
+                    self._at = end
+                    return value
+
+    def broken(self, at: int | None = None) -> BadRequest:
+        """Word that the text is no JSON, by the position reached."""
+        return BadRequest(f"JSON格式错误：第{self._before + (self._at if at is None else at) + 1}个字符")
+
+    def _other_decoder(self, error: Exception) -> json.JSONDecoder:
+        """Give the decoder that takes what the first gave up; BadRequest where none does."""
+        if isinstance(error, RecursionError):
+            raise not_json(error) from None
+        if isinstance(error, BadRequest):
+            raise BadRequest(f"{error}：在第{self._before + self._at + 1}个字符起的值中") from None
+        return PATIENT
+
+    def _take(self, expected: str) -> None:
+        if self.peek() != expected:
+            raise self.broken()
+        self._at += 1
+
+    def _is_cut(self, error: json.JSONDecodeError) -> bool:
+        """Tell whether more text could mend what the decoder found wrong."""
+        return error.pos + _CUT >= len(self._text) or error.msg.startswith("Unterminated string")
+
+    def _may_grow(self) -> bool:
+        """Read on until there is twice as much, lest a long value be decoded anew with each chunk; False at the end."""
+        unread = len(self._text) - self._at
+        if unread > MAX_RECORD:
+            raise BadRequest(f"单条镜像信息超过上限{MAX_RECORD}个字符：从第{self._before + self._at + 1}个字符起")
+        grown = self._fill()
+        while len(self._text) - self._at < min(2 * unread, MAX_RECORD) and self._fill():
+            pass
+        return grown
+
+    def _fill(self) -> bool:
+        if self._ended:
+            return False
+        chunk = next(self._chunks, b"")
+        self._ended = not chunk
+        try:
+            fresh = self._decoder.decode(chunk, final=self._ended)
+        except UnicodeDecodeError:
+            raise BadRequest("文件不是UTF-8编码") from None
+        self._before += self._at
+        self._text = self._text[self._at :] + fresh
+        self._at = 0
+        return True

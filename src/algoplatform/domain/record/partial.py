@@ -1,0 +1,49 @@
+"""What a record that is wrong elsewhere still tells: who it is, and what it depends on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from algoplatform.domain.grammar.dependencies import Dependencies
+from algoplatform.domain.grammar.reference import MAX_NAME, MAX_TAG, ImageName, ImageReference, ImageTag
+from algoplatform.domain.record import fields
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """What can be read of a record."""
+
+    name: ImageName | None
+    identity: ImageReference | None
+    dependencies: Dependencies | None
+
+    @property
+    def needs(self) -> list[tuple[int, ImageReference]]:
+        """The dependencies on other images, each with its position in the field, from 1."""
+        return self.dependencies.others(self.identity) if self.dependencies else []
+
+
+def read(data: Mapping[str, Any]) -> Readable:
+    """Read name, tag and dependencies, each where it is right by itself."""
+    name = _parsed(ImageName.parse, data.get("imageName"), MAX_NAME)
+    tag = _parsed(ImageTag.parse, data.get("imageTag"), MAX_TAG)
+    identity = ImageReference(name, tag) if name and tag else None
+    listed = _parsed(Dependencies.parse, data.get("dependencyServiceId"), fields.MAX_TEXT)
+    return Readable(name, identity, listed)
+
+
+def id_of(value: object) -> str | None:
+    """Read an id."""
+    try:
+        return fields.check_id(value)
+    except ValueError:
+        return None
+
+
+def _parsed(parse: Callable[[str], T], value: object, limit: int) -> T | None:
+    try:
+        return parse(fields.check_text(value, limit=limit))
+    except ValueError:
+        return None

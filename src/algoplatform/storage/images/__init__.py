@@ -1,0 +1,1 @@
+"""Statements on single images, their dependencies and revisions."""

@@ -1,0 +1,142 @@
+"""Registering: the statement that writes new images, one or all that are to be written at the same time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from algoplatform.domain.access import Caller
+from algoplatform.domain.errors import Busy
+from algoplatform.domain.record.image import Image, render
+from algoplatform.storage.images.single import Written, columns, names_and_tags
+from algoplatform.storage.postgres.batching import Gathering
+from algoplatform.storage.postgres.pool import Connection, Database, is_outage
+from algoplatform.storage.postgres.transactions import retried
+
+log = structlog.get_logger()
+
+_MOST: Final = 100
+# How long many wait for a lock that one of them wants, as on a name that an upload has written and not committed yet.
+_LOCK_TIMEOUT: Final = "50ms"
+
+# In the order of names, so that statements at the same time wait for each other in one direction only. The edges of an
+# image that is new are nobody else's to write, so they need no `image_link`. Each lookup is a subquery of its own, which
+# is planned as one of an index, where joins and EXISTS could scan the images; for the foreign keys' checks the setting sees to it.
+_INSERT: Final = """
+WITH given AS (
+    SELECT *
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[],
+                $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])
+      AS given (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
+                useable_flag, search, record, actor, request_id)
+), wanted AS (
+    SELECT wanted.dependent_id, wanted.position, (
+        SELECT image_id FROM image WHERE image_name = wanted.name AND image_tag = wanted.tag AND live
+    ) AS dependency_id
+    FROM unnest($14::uuid[], $15::integer[], $16::text[], $17::text[]) AS wanted (dependent_id, position, name, tag)
+), missing AS (
+    SELECT dependent_id, array_agg(position ORDER BY position) AS positions
+    FROM wanted WHERE dependency_id IS NULL GROUP BY dependent_id
+), written AS (
+    INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
+                       useable_flag, search, record, actor, request_id)
+    SELECT * FROM given
+    WHERE (SELECT concat(set_config('enable_seqscan', 'off', true),
+                         CASE WHEN $18::text IS NOT NULL THEN set_config('lock_timeout', $18, true) END)) IS NOT NULL
+      AND NOT EXISTS (SELECT FROM missing WHERE dependent_id = given.image_id)
+    ORDER BY image_name, image_tag
+    ON CONFLICT (image_name, image_tag) WHERE live DO NOTHING
+    RETURNING image_id, version
+), edges AS (
+    INSERT INTO image_dependency (dependent_id, dependency_id)
+    SELECT dependent_id, dependency_id FROM wanted JOIN written ON written.image_id = wanted.dependent_id
+)
+SELECT given.image_id, written.version, missing.positions AS missing,
+       CASE WHEN written.version IS NULL THEN (
+           SELECT true FROM image WHERE image.image_name = given.image_name AND image.image_tag = given.image_tag AND live
+       ) END AS existed
+FROM given
+LEFT JOIN written ON written.image_id = given.image_id
+LEFT JOIN missing ON missing.dependent_id = given.image_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """An image that a caller registers, under a new id."""
+
+    caller: Caller
+    image: Image
+    image_id: UUID
+
+
+async def insert(
+    connection: Connection, registrations: Sequence[Registration], lock_timeout: str | None = None
+) -> list[Written]:
+    """Register each image with its dependencies, unless its name and tag are taken or a dependency is missing."""
+    rows = [_row(item) for item in registrations]
+    needs = [(item.image_id, item.image.dependencies) for item in registrations]
+    names, tags = names_and_tags([reference for _, references in needs for reference in references])
+    found = await connection.fetch(
+        _INSERT,
+        *map(list, zip(*rows, strict=True)),
+        [image_id for image_id, references in needs for _ in references],
+        [position for _, references in needs for position in range(1, len(references) + 1)],
+        names,
+        tags,
+        lock_timeout,
+    )
+    outcomes = {row["image_id"]: row for row in found}
+    return [_written(outcomes[item.image_id]) for item in registrations]
+
+
+def _row(item: Registration) -> tuple[Any, ...]:
+    record = render(item.image, item.image_id.hex)
+    return item.image_id, *columns(item.image), record, item.caller.subject, item.caller.request_id
+
+
+def _written(row: asyncpg.Record) -> Written:
+    return Written(row["version"], row["missing"] or (), existed=row["existed"] is True)
+
+
+class Registrar:
+    """Registers images, those together that come at the same time: one transaction costs little more than for one of them."""
+
+    def __init__(self, database: Database, patience: float) -> None:
+        self._database = database
+        self._patience = patience
+        self._gathering = Gathering(self._insert_together, most=_MOST, patience=patience)
+
+    async def insert(self, registration: Registration) -> Written:
+        """Register an image in a transaction that others may share."""
+        try:
+            return await self._gathering.ask(registration)
+        except _OneByOneError:
+            async with self._database.connection(write=True) as connection:
+                return await insert_alone(connection, registration)
+        except Busy:
+            log.warning("register_not_served", patience_s=self._patience)
+            raise
+
+    async def _insert_together(self, registrations: list[Registration]) -> list[Written]:
+        async with self._database.connection(write=True) as connection:
+            try:
+                return await insert(connection, registrations, _LOCK_TIMEOUT)
+            except asyncpg.PostgresError as error:
+                if is_outage(error):
+                    raise
+                # What is in the way of one, as a lock that somebody holds on its name, the others do not wait for.
+                raise _OneByOneError from error
+
+
+async def insert_alone(connection: Connection, registration: Registration) -> Written:
+    """Register an image on a connection of its own, or as part of its transaction."""
+    [written] = await retried(connection, lambda: insert(connection, [registration]))
+    return written
+
+
+class _OneByOneError(Exception):
+    pass

@@ -1,0 +1,139 @@
+"""Conditions as SQL: a WHERE clause of fixed pieces and its numbered arguments."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from algoplatform.domain.search import GRAM, Conditions, fold
+from algoplatform.storage.search.filter_indexes import LONG_COLUMNS, WIDTH, Lead, cut, values_of
+
+_QUOTED: Final = str.maketrans({"\\": r"\\", "'": "''"})
+_IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+# An index holds the searched texts that fit into an entry, another finds the others. The latter is an equation because
+# PostgreSQL expects few rows to meet one, where it expects a third of them to meet a comparison.
+SHORT_TEXT: Final = "octet_length(search) <= 2000"
+LONG_TEXT: Final = "LEAST(octet_length(search), 2001) = 2001"
+
+# Not LIKE: of that, without the text, PostgreSQL expects a handful of images, and sorts them all for a page.
+_CONTAINS: Final = "strpos(search, $1) > 0"
+# What the index of texts tells of an image.
+_IN_TEXT_INDEX: Final = ("live", _CONTAINS, "algo_type = ", "useable_flag = ")
+# Of so many images, so many that meet the conditions let a walk fill its page soon.
+_SAMPLED, DENSE = 1000, 10
+_ORDER: Final = "ORDER BY image_name, image_tag"
+_COLUMNS: Final = "image_name, image_tag, image_id, record"
+
+
+class Filter:
+    """The images that meet the conditions, and one way to them; `arguments` are for the $1, $2 ... of its SQL.
+
+    The ways: by the index of a filter, by the index of texts, by the grams of the text, by the ids, and else by walking all
+    images in their order. Each is written so that PostgreSQL plans it as it is meant, whatever it knows of the table.
+    """
+
+    def __init__(
+        self,
+        conditions: Conditions,
+        grams: Sequence[str] = (),
+        lead: Lead | None = None,
+        *,
+        by_text: bool = False,
+    ) -> None:
+        self.arguments: list[Any] = []
+        self._lead = lead
+        self._by_text = by_text
+        # What an index finds without an order is put in order afterwards: planned together, PostgreSQL might walk instead.
+        self._apart = bool(grams or conditions.image_id or by_text)
+        self.walks = not lead and not self._apart
+        self._pieces = ["live"]
+        self._text(conditions.search_condition, grams)
+        if conditions.image_id:
+            self._pieces.append(f"image_id = ANY ({self._add(list(conditions.image_id))}::uuid[])")
+        for column, value in values_of(conditions).items():
+            self._filter(column, value)
+        if conditions.after:
+            self.go_on_after(str(conditions.after.name), str(conditions.after.tag))
+        if conditions.before:
+            self._beyond("<", str(conditions.before.name), str(conditions.before.tag))
+        self._backward = conditions.before is not None
+        self._led = lead.where_is(self._add(lead.value)) if lead else ""
+        self._keys = f"unnest(${len(self.arguments)}::text[]) AS key" if lead and not lead.column else ""
+
+    def go_on_after(self, name: str, tag: str) -> None:
+        """Leave out the images up to this one."""
+        self._beyond(">", name, tag)
+
+    @property
+    def where(self) -> str:
+        """The clause, for good."""
+        return " AND ".join(self._pieces)
+
+    @property
+    def total(self) -> str:
+        """Count the images."""
+        if self._lead:
+            return f"(SELECT count(*) FROM {self._source('', 'OFFSET 0')})"
+        if _CONTAINS in self._pieces and all(piece.startswith(_IN_TEXT_INDEX) for piece in self._pieces):
+            return f"(SELECT count(*) FROM ({self._in_text_index('')}) AS found)"
+        return f"(SELECT count(*) FROM image WHERE {self.where})"
+
+    @property
+    def sampled(self) -> str:
+        """Count the images among some: ids are by chance, so that their index gives any."""
+        some = f"(SELECT * FROM image ORDER BY image_id LIMIT {_SAMPLED}) AS image"
+        return f"(SELECT count(*) FROM {some} WHERE {self.where})"
+
+    def rows(self, expression: str, limit: int | None, offset: int = 0) -> str:
+        """Select an expression of the images' columns in the order of name and tag; of those before a place, the last."""
+        backward = self._backward and limit
+        order = "ORDER BY image_name DESC, image_tag DESC" if backward else _ORDER
+        part = f"{order} LIMIT {limit} OFFSET {offset}" if limit else order
+        source = self._source(_COLUMNS, f"{order} LIMIT {limit + offset}" if limit else "")
+        if backward:
+            return f"SELECT {expression} FROM (SELECT {_COLUMNS} FROM {source} {part}) AS page {_ORDER}"
+        return f"SELECT {expression} FROM {source} {part}"
+
+    def _source(self, columns: str, ordered: str) -> str:
+        if self._keys:
+            each = f"SELECT {columns} FROM image WHERE {self.where} AND {self._led} {ordered}"
+            return f"{self._keys}, LATERAL ({each}) AS found"
+        if self._by_text:
+            ids = f"image_id = ANY (ARRAY({self._in_text_index('image_id')}))"
+            return f"(SELECT {columns} FROM image WHERE live AND {ids} OFFSET 0) AS found"
+        where = f"{self.where} AND {self._led}" if self._led else self.where
+        end = "OFFSET 0" if self._apart else ordered
+        return f"(SELECT {columns} FROM image WHERE {where} {end}) AS found"
+
+    def _in_text_index(self, column: str) -> str:
+        found = f"SELECT {column} FROM image WHERE {self.where}"
+        return f"{found} AND {SHORT_TEXT} UNION ALL {found} AND {LONG_TEXT}"
+
+    def _add(self, value: object) -> str:
+        self.arguments.append(value)
+        return f"${len(self.arguments)}"
+
+    def _filter(self, column: str, value: object) -> None:
+        self._pieces.append(f"{column} = {self._add(value)}")
+        if self._lead and self._lead.has_others and column in LONG_COLUMNS and column != self._lead.column:
+            self._pieces.append(f"{cut(column, WIDTH)} = {self._add(str(value)[:WIDTH])}")
+
+    def _beyond(self, comparison: str, name: str, tag: str) -> None:
+        self._pieces.append(f"(image_name, image_tag) {comparison} ({self._add(name)}, {self._add(tag)})")
+
+    def _text(self, text: str | None, grams: Sequence[str]) -> None:
+        if text is None:
+            return
+        folded = fold(text)
+        self.arguments.append(folded)
+        piece = _CONTAINS
+        if grams:
+            piece = f"image_grams(search) @@ {self._add(tsquery(grams))}::tsquery AND {piece}"
+        if _IMAGE_ID.fullmatch(folded):
+            piece = f"({piece} OR image_id = {self._add(folded)}::uuid)"
+        self._pieces.append(piece)
+
+
+def tsquery(grams: Sequence[str]) -> str:
+    """Ask for all of these grams; a shorter one stands for all that begin with it."""
+    return " & ".join(f"'{gram.translate(_QUOTED)}'{':*' if len(gram) < GRAM else ''}" for gram in grams)

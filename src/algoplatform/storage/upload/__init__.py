@@ -1,0 +1,1 @@
+"""Statements of an upload: whole sets of images."""

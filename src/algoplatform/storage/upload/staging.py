@@ -1,0 +1,197 @@
+"""An upload's place in the database: a temporary table filled by COPY, then checks and writes of whole sets.
+
+All of it runs in one transaction of the caller. Rows are written in the order of name and tag, by one upload at a time,
+so that nothing that writes several rows waits for another that does.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+from uuid import UUID
+
+from algoplatform.domain.access import Caller
+from algoplatform.domain.faults import Code, Fault, RecordFault
+from algoplatform.domain.grammar.dependencies import Dependencies
+from algoplatform.domain.grammar.reference import ImageReference
+from algoplatform.domain.record.image import Image, exists_fault, label_of, missing_fault, render, render_json
+from algoplatform.domain.record.partial import Readable
+from algoplatform.domain.uploads import OnConflict
+from algoplatform.storage.images.single import NOW, columns, names_and_tags
+from algoplatform.storage.postgres.pool import Connection
+from algoplatform.storage.postgres.transactions import UPLOAD_LOCK_SECONDS
+
+# Held by an upload while it writes, so that two that overlap never wait for each other.
+# Two numbers, which no single one, as that of an Idempotency-Key or of a migration, ever meets.
+UPLOAD_LOCK: Final = "1634494319, 1"
+
+# Where the id ends and the rest of a record's text begins, counted from 1.
+REST: Final = 46
+
+_CREATE: Final = """
+CREATE TEMPORARY TABLE staging (
+    position bigint, image_id uuid, image_name text COLLATE "C", image_tag text COLLATE "C", namespace text,
+    factory text, algo_type text, event_type integer, incident_id text, useable_flag text, search text, record text,
+    dependency_names text[], dependency_tags text[]
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE written (
+    image_id uuid, image_name text COLLATE "C", image_tag text COLLATE "C", created boolean
+) ON COMMIT DROP;
+SET LOCAL statement_timeout = 0;
+SET LOCAL enable_seqscan = on;
+SET LOCAL plan_cache_mode = force_custom_plan;
+"""
+
+_REPEATED: Final = """
+SELECT position, image_name, image_tag, first, count(*) OVER () AS total FROM (
+    SELECT position, image_name, image_tag, min(position) OVER (PARTITION BY {key}) AS first
+    FROM staging WHERE {key} IS NOT NULL
+) AS grouped WHERE position <> first ORDER BY position LIMIT $1
+"""
+
+_MISSING: Final = """
+SELECT first.*, staging.record::json ->> 'dependencyServiceId' AS listed FROM (
+    SELECT position, image_name, image_tag, ordinality, count(*) OVER () AS total
+    FROM staging CROSS JOIN unnest(dependency_names, dependency_tags) WITH ORDINALITY AS needed (name, tag, ordinality)
+    WHERE NOT EXISTS (SELECT FROM image WHERE image_name = name AND image_tag = tag AND live)
+      AND NOT EXISTS (SELECT FROM staging AS other WHERE other.image_name = name AND other.image_tag = tag)
+    ORDER BY position, ordinality LIMIT $1
+) AS first JOIN staging USING (position) ORDER BY position, ordinality
+"""
+
+_EXISTING: Final = """
+SELECT position, image_name, image_tag, image_name || ':' || image_tag AS reference, count(*) OVER () AS total
+FROM staging JOIN image USING (image_name, image_tag) WHERE live ORDER BY position LIMIT $1
+"""
+
+# An id of the file is kept only where it is free: one that another image has, or had, gives way to a new one.
+_MOVE_TAKEN_IDS: Final = """
+UPDATE staging SET image_id = moved.fresh,
+       record = overlay(record PLACING replace(moved.fresh::text, '-', '') FROM 13 FOR 32)
+FROM (
+    SELECT position, gen_random_uuid() AS fresh FROM staging JOIN image USING (image_id)
+    WHERE NOT (image.live AND image.image_name = staging.image_name AND image.image_tag = staging.image_tag)
+) AS moved WHERE staging.position = moved.position
+"""
+
+_UPDATE_CLAUSE: Final = f"""
+DO UPDATE SET
+    factory = excluded.factory, algo_type = excluded.algo_type, event_type = excluded.event_type,
+    incident_id = excluded.incident_id, useable_flag = excluded.useable_flag, search = excluded.search,
+    record = overlay(excluded.record PLACING substr(image.record, 13, 32) FROM 13 FOR 32),
+    version = image.version + 1, updated_at = {NOW}, operation = excluded.operation, actor = excluded.actor,
+    request_id = excluded.request_id
+WHERE substr(image.record, {REST}) <> substr(excluded.record, {REST})
+"""
+
+_WRITE: Final = """
+WITH done AS (
+    INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
+                       useable_flag, search, record, operation, actor, request_id)
+    SELECT image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
+           useable_flag, search, record, 'upload', $1, $2
+    FROM staging ORDER BY image_name, image_tag
+    ON CONFLICT (image_name, image_tag) WHERE live {on_conflict}
+    RETURNING image_id, image_name, image_tag, xmax = 0 AS created
+), noted AS (INSERT INTO written SELECT * FROM done)
+SELECT count(*) FILTER (WHERE created) AS created, count(*) FILTER (WHERE NOT created) AS updated FROM done
+"""
+
+_COUNT: Final = f"""
+SELECT count(*) FILTER (WHERE image.image_id IS NULL) AS created,
+       count(*) FILTER (WHERE substr(image.record, {REST}) <> substr(staging.record, {REST})) AS updated
+FROM staging LEFT JOIN image
+  ON image.image_name = staging.image_name AND image.image_tag = staging.image_tag AND image.live
+"""
+
+# A batch at a time: a million ids in one array would be held in memory.
+_LINK: Final = """
+SELECT image_link(array_agg(image_id)) FROM (
+    SELECT image_id, row_number() OVER () / 1000 AS batch FROM {written}
+) AS batched GROUP BY batch
+"""
+
+
+StagedRow = tuple[Any, ...]
+
+
+def row(position: int, image: Image, image_id: str) -> StagedRow:
+    """Make the staged form of a record without faults."""
+    return position, UUID(image_id), *columns(image), render(image, image_id), *names_and_tags(image.dependencies)
+
+
+def faulty_row(position: int, image_id: str | None, said: Readable) -> StagedRow:
+    """Make the staged form of a record with faults, as far as it can be read: others may be like it, and depend on it."""
+    identity = said.identity
+    name_and_tag = (str(identity.name), str(identity.tag)) if identity else (None, None)
+    record = render_json({"dependencyServiceId": str(said.dependencies)}) if said.dependencies else None
+    needs = names_and_tags([item for _, item in said.needs])
+    return position, UUID(image_id) if image_id else None, *name_and_tag, *[None] * 7, record, *needs
+
+
+async def fill(connection: Connection, rows: AsyncIterator[StagedRow]) -> None:
+    """Make the staging table and stream the rows into it."""
+    await connection.execute(_CREATE)
+    await connection.copy_records_to_table("staging", records=rows)
+    # Nobody else does it for a table that lives as long as a transaction, and a plan for few rows never ends with many.
+    await connection.execute("ANALYZE staging")
+
+
+async def faults(connection: Connection, on_conflict: OnConflict, limit: int) -> tuple[list[RecordFault], int]:
+    """Find what only the whole file and the registry together show: the first `limit` of each kind, and how many in all."""
+    found: list[RecordFault] = []
+    total = 0
+    for rows, faults_of in (
+        (await connection.fetch(_REPEATED.format(key="(image_name || ':' || image_tag)"), limit), _repeated),
+        (await connection.fetch(_REPEATED.format(key="image_id"), limit), _repeated_id),
+        (await connection.fetch(_MISSING, limit), _missing),
+        (await connection.fetch(_EXISTING, limit) if on_conflict is OnConflict.FAIL else [], _existing),
+    ):
+        found += [RecordFault(row["position"], _label(row), faults_of(row)) for row in rows]
+        total += rows[0]["total"] if rows else 0
+    return found, total
+
+
+async def count(connection: Connection, on_conflict: OnConflict) -> tuple[int, int]:
+    """Count what `write` would create and update, writing nothing."""
+    found = await connection.fetchrow(_COUNT)
+    assert found is not None
+    return found["created"], found["updated"] if on_conflict is OnConflict.UPDATE else 0
+
+
+async def lock(connection: Connection) -> None:
+    """Wait until no other upload writes."""
+    await connection.execute(f"SELECT pg_advisory_xact_lock({UPLOAD_LOCK})", timeout=UPLOAD_LOCK_SECONDS + 1)
+
+
+async def write(connection: Connection, caller: Caller, on_conflict: OnConflict) -> tuple[int, int]:
+    """Write the staged images, when no other upload does: how many were created and how many updated."""
+    await connection.execute(_MOVE_TAKEN_IDS)
+    clause = _UPDATE_CLAUSE if on_conflict is OnConflict.UPDATE else "DO NOTHING"
+    done = await connection.fetchrow(_WRITE.format(on_conflict=clause), caller.subject, caller.request_id)
+    assert done is not None
+    return done["created"], done["updated"]
+
+
+async def link(connection: Connection, table: str = "written") -> None:
+    """Link the images of a temporary table; ForeignKeyViolationError where a dependency has vanished since the check."""
+    await connection.execute(_LINK.format(written=table))
+
+
+def _label(found: Any) -> str:
+    return label_of(found["position"], found["image_name"], found["image_tag"])
+
+
+def _repeated(found: Any) -> Fault:
+    return Fault("imageName", Code.IMAGE_EXISTS, f"文件中重复：与第{found['first']}条记录的镜像名和标签相同")
+
+
+def _repeated_id(found: Any) -> Fault:
+    return Fault("imageId", Code.FIELD, f"imageId在文件中重复：与第{found['first']}条记录相同")
+
+
+def _missing(found: Any) -> Fault:
+    own = ImageReference.parse(f"{found['image_name']}:{found['image_tag']}") if found["image_name"] else None
+    return missing_fault(*Dependencies.parse(found["listed"]).others(own)[found["ordinality"] - 1])
+
+
+def _existing(found: Any) -> Fault:
+    return exists_fault(found["reference"])

@@ -1,0 +1,122 @@
+"""The service against its own OpenAPI document: schemathesis asks, every answer must be one that is published.
+
+ALGOPLATFORM_TEST_EXAMPLES asks for more random requests of each operation than CI sends.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS
+
+from algoplatform.api.app import create_app
+from algoplatform.api.http.envelope import PROBLEM
+from algoplatform.settings import Settings
+from tests.support import strategies
+from tests.support.images import IMAGES
+from tests.support.postgres import Postgres
+from tests.support.service import serving_in_background, settings_for
+from tests.test_document import DELETE, loaded_records
+
+EXAMPLES = int(os.environ.get("ALGOPLATFORM_TEST_EXAMPLES", "500"))
+WRITES = {"register", "update", "delete", "upload", "restore"}
+Case = schemathesis.Case[Any]
+
+
+def files() -> SearchStrategy[bytes]:
+    """Files to upload: lists of records, right and wrong, and any bytes."""
+    text = st.text(max_size=20)
+    record = st.fixed_dictionaries(
+        {
+            "imageName": strategies.image_names().map(str) | text,
+            "imageTag": strategies.image_tags().map(str),
+            "factory": text,
+            "algoName": st.just("安全帽"),
+            "algoType": st.sampled_from(["1", "2", "3"]),
+        },
+        optional={"imagePorts": strategies.image_ports().map(str), "pvcSize": st.none() | st.integers(), "env": text},
+    )
+    return st.lists(record, max_size=5).map(lambda found: json.dumps(found).encode()) | st.binary(max_size=100)
+
+
+schemathesis.openapi.format("binary", files())
+api = schemathesis.openapi.from_dict(create_app(Settings(database_url=None)).openapi())
+api.config.checks.negative_data_rejection.expected_statuses.append("412")
+OPERATIONS = [operation["operationId"] for path in api.raw_schema["paths"].values() for operation in path.values()]
+RANDOM = settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(scope="module")
+def service(postgres: Postgres) -> Iterator[str]:
+    """A service that holds the images of which the document's examples speak."""
+    record = next(iter(loaded_records()["res"].values()))
+    known = [record, record | {"imageId": json.loads(DELETE)["imageId"], "imageTag": "2.0"}]
+    with postgres.database() as dsn, serving_in_background(settings_for(dsn)) as url:
+        answer = requests.post(f"{url}{IMAGES}/_upload", files={"file": json.dumps(known)}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        yield url
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[requests.Session]:
+    """One connection for all requests."""
+    with requests.Session() as session:
+        yield session
+
+
+def beyond_schemas(case: Case, response: schemathesis.Response) -> list[Any]:
+    """The checks that the contract goes beyond, for this request."""
+    excluded = []
+    # No schema says how ports are spelt, which images there are, what a file holds, which Idempotency-Key is used up;
+    # and to JSON Schema 1.0 is an integer, which the contract refuses as a fraction.
+    body = case.body.values() if isinstance(case.body, dict) else ()
+    writes = case.operation.definition.raw["operationId"] in WRITES
+    if writes or any(isinstance(value, float) for value in body):
+        excluded.append("positive_data_acceptance")
+    # A condition that is left empty is none, whatever its type.
+    query = parse_qsl(urlsplit(str(response.request.url)).query, keep_blank_values=True)
+    conditions = [value for _, value in query] + [value for value in body if isinstance(value, str) and not writes]
+    if not all(value.strip() for value in conditions):
+        excluded.append("negative_data_rejection")
+    return [CHECKS.get_one(name) for name in excluded]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_answer_is_published(name: str, service: str, session: requests.Session) -> None:
+    """No answer but what the document says; what breaks a schema is refused, what keeps it is taken; either form."""
+    operation = api.find_operation_by_id(name)
+    answers: Counter[int] = Counter()
+
+    @RANDOM
+    @given(operation.as_strategy(GenerationMode.POSITIVE) | operation.as_strategy(GenerationMode.NEGATIVE))
+    def ask(case: Case) -> None:
+        problem = answers.total() % 2 == 1
+        response = case.call(base_url=service, session=session, headers={"Accept": PROBLEM} if problem else None)
+        answers[response.status_code] += 1
+        case.validate_response(response, excluded_checks=beyond_schemas(case, response))
+        # A repeat under an Idempotency-Key is answered as the first request was.
+        if problem and response.status_code >= 400 and "Idempotency-Key" not in response.request.headers:
+            assert response.headers["content-type"] == [PROBLEM]
+
+    ask()
+    assert answers.total() >= EXAMPLES
+    assert answers[200]
+    assert max(answers) < 500

@@ -1,0 +1,101 @@
+"""What searches may take of a process: memory for what is kept, and PostgreSQL for what is counted."""
+
+import asyncio
+import json
+import os
+import time
+
+import asyncpg
+import pytest
+
+from tests.http.test_streams import FILL
+from tests.support.counting import counting
+from tests.support.images import IMAGES, register
+from tests.support.postgres import execute
+from tests.support.processes import service
+from tests.support.service import serving, settings_for
+
+MEBIBYTE = 1024 * 1024
+# A reader can send as many different searches as they like.
+SEARCHES = 6000 if os.environ.get("ALGOPLATFORM_FAULTS") == "full" else 3000
+
+
+async def test_searches_that_find_nothing_leave_memory_as_it_is(database_url: str) -> None:
+    """Thousands of different searches of long texts, all of which could be kept, take no more than the caches may."""
+    async with service(database_url) as running, running.client() as client:
+
+        async def ask(number: int) -> None:
+            conditions = {
+                "searchCondition": f"{number:06}{'龘' * 249}",
+                "factory": f"{number:06}{'龘' * 4090}",
+                "incidentId": f"{number:06}{'龘' * 4090}",
+            }
+            content = json.dumps(conditions, ensure_ascii=False).encode()
+            headers = {"content-type": "application/json"}
+            answer = await client.post(f"{IMAGES}/_search", content=content, headers=headers)
+            assert answer.json()["res"] == {"data": []}
+            query = {"searchCondition": f"{number:06}{'q' * 200}", "page": "1"}
+            assert (await client.get(f"{IMAGES}/_search", params=query)).json()["res"] == {"data": [], "total": 0}
+
+        async def ask_all(first: int, last: int) -> None:
+            for start in range(first, last, 8):
+                await asyncio.gather(*(ask(number) for number in range(start, start + 8)))
+
+        await ask_all(0, 80)
+        running.reset_peak()
+        resident = running.peak()
+        await ask_all(80, SEARCHES)
+        assert running.peak() - resident < 64 * MEBIBYTE
+
+
+async def test_counting_does_not_keep_others_waiting(database_url: str, aside: asyncpg.Connection) -> None:
+    """While forty ask for totals that take long, an image is read by its id as ever."""
+    execute(database_url, FILL % 1500)
+    async with serving(settings_for(database_url, pool_size=4)) as client:
+        image_id = await register(client, "algo/read")
+        done = asyncio.Event()
+
+        async def count(number: int) -> None:
+            while not done.is_set():
+                answer = await client.get(f"{IMAGES}/_search", params={"page": 1, "pageSize": number % 5 + 1})
+                assert answer.status_code in (200, 503)
+
+        await aside.execute("BEGIN; LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
+        counting = [asyncio.create_task(count(number)) for number in range(40)]
+        await asyncio.sleep(0.5)
+        waiting = await aside.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'image'::regclass"
+        )
+        assert waiting == 2
+        await aside.execute("COMMIT")
+        began = time.perf_counter()
+        for _ in range(20):
+            assert (await client.get(f"{IMAGES}/{image_id}")).status_code == 200
+        assert time.perf_counter() - began < 20
+        done.set()
+        await asyncio.gather(*counting)
+
+
+@pytest.mark.parametrize("same", [True, False])
+async def test_those_who_ask_the_same_share_the_answer(
+    database_url: str, aside: asyncpg.Connection, *, same: bool
+) -> None:
+    """Ten who ask for one page at once are three readings; for different pages, each is read."""
+    async with counting(database_url) as counter, serving(settings_for(counter.dsn)) as client:
+        await register(client)
+
+        async def ask(pages: list[int]) -> int:
+            counter.reset()
+            await aside.execute("BEGIN; LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
+            asked = [asyncio.create_task(client.get(f"{IMAGES}/_search", params={"page": number})) for number in pages]
+            await asyncio.sleep(0.5)
+            await aside.execute("COMMIT")
+            answers = await asyncio.gather(*asked)
+            assert [answer.json()["res"]["total"] for answer in answers] == [1] * len(pages)
+            return counter.statements
+
+        # What a new connection asks for itself is no reading.
+        await ask([*range(101, 111)])
+        read = await ask([1] * 10 if same else [*range(1, 11)])
+        # The first, the one that came next, and all others.
+        assert read <= 3 if same else read == 10
