@@ -260,6 +260,19 @@ async def test_very_many_and_very_long_keys(client: httpx.AsyncClient, kept: str
     assert message.count("须为32位小写十六进制字符串") == 4
 
 
+@pytest.mark.parametrize("padding", [0, 40_000])
+async def test_a_field_by_both_of_its_names_nested_deeply(client: httpx.AsyncClient, padding: int) -> None:
+    """Values nested nearly as deeply as can be parsed, in the event loop or beside it, are refused, not compared."""
+    for depth in (500, 900, 940, 960, 980, 990):
+        nested = "[" * depth + "]" * depth
+        body = f'{{"imagePorts":{nested},"imageports":{nested},"algoDesc":"{"x" * padding}"}}'
+        for operation in ("_register", "_update"):
+            answer = await client.post(f"{IMAGES}/{operation}", content=body.encode(), headers=JSON)
+            assert answer.status_code in (400, 422), answer.text
+        answer = await upload(client, f"[{body}]".encode())
+        assert answer.status_code in (400, 422), answer.text
+
+
 async def test_long_names_are_never_echoed_whole(client: httpx.AsyncClient) -> None:
     """What is right and long is clipped as what is wrong is: names, tags and namespaces, in every refusal and label."""
     name, tag = "s" * 100 + "/" + "n" * 100, "t" * 100

@@ -272,9 +272,14 @@ def _normalise(data: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
             continue
         clean[name] = value
     alias = clean.pop("imageports", None)
-    if not is_blank(alias) and clean.setdefault("imagePorts", alias) != alias:
+    if not is_blank(alias) and not _is_same(clean.setdefault("imagePorts", alias), alias):
         faults.append(Fault("imagePorts", Code.IMAGE_PORTS, "imagePorts与imageports不一致"))
     return clean, faults
+
+
+def _is_same(value: object, alias: object) -> bool:
+    """Compare texts; other values may be nested more deeply than Python compares, and are refused anyway."""
+    return value is alias or (type(value) is str and value == alias)
 
 
 def in_field_order(faults: list[Fault]) -> list[Fault]:
