@@ -1,5 +1,6 @@
 """The streaming reader: where the chunks end makes no difference to what is read or refused."""
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -178,6 +179,18 @@ def test_one_record_is_limited() -> None:
         list(read_records(endless))
     many = chain([b"[0"], (b',{"a":"' + b"x" * 60_000 + b'"}' for _ in range(40)), [b"]"])
     assert sum(1 for _ in read_records(many)) == 41
+
+
+def test_blanks_in_a_row_are_limited() -> None:
+    """A file of blanks is given up soon, wherever they stand, and no more of it is read than that."""
+    blanks = b" \n" * 32 * 1024
+    for begin in (b" ", b"[", b"[{}", b"[{},", b"[{}]", b'{"status":"0","res":', b'{"status":"0","res":{}'):
+        sent = itertools.count()
+        chunks = itertools.chain([begin], (blanks for _ in sent))
+        with pytest.raises(BadRequest, match=f"连续的空白字符超过上限{MAX_RECORD}个"):
+            list(read_records(chunks))
+        assert next(sent) < 20
+    assert list(read_records(iter([b"[", *[blanks] * 16, b"{}", *[blanks] * 16, b"]"]))) == [(None, {})]
 
 
 def test_flaw_early_in_a_long_file() -> None:

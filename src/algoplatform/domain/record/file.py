@@ -8,6 +8,7 @@ list     = "[" [ record { "," record } ] "]"
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from algoplatform.domain.record.json import DECODER, PATIENT, not_json
 MAX_RECORD: Final = 1024 * 1024
 _ENVELOPE: Final = ("status", "res", "msg")
 FORMS: Final = "文件须为_load下载的内容、其中的res（imageId: 镜像信息），或镜像信息的列表[…]"
-_SPACE: Final = " \t\r\n"
+_SPACE: Final = re.compile(r"[ \t\r\n]*+")
 # Of a number that the end of the text cuts, the decoder may leave `e+`; of any other value that it cuts, at most `-Infinit`.
 _CUT_NUMBER: Final = 2
 _CUT: Final = 8
@@ -90,11 +91,17 @@ class _Reader:
 
     def peek(self) -> str:
         """Look at the next character that is no white space; empty at the end."""
+        blanks = 0
         while True:
-            while self._at < len(self._text) and self._text[self._at] in _SPACE:
-                self._at += 1
+            found = _SPACE.match(self._text, self._at)
+            assert found
+            blanks += found.end() - self._at
+            self._at = found.end()
             if self._at < len(self._text):
                 return self._text[self._at]
+            if blanks > MAX_RECORD:
+                # Others wait for the thread, which looks around between records.
+                raise BadRequest(f"连续的空白字符超过上限{MAX_RECORD}个：到第{self._before + self._at}个字符为止")
             if not self._fill():
                 return ""
 
