@@ -103,7 +103,7 @@ class Runtime:
                 database,
                 Images(rules, access, database, Registrar(database, settings.pool_timeout)),
                 Revisions(rules, access),
-                Searches(database, search, settings.pool_timeout),
+                Searches(database, search, settings.pool_size, settings.pool_timeout),
                 Stamps(database),
                 Transfer(rules, access, search),
                 LiveCount(database),

@@ -76,6 +76,31 @@ async def test_counting_does_not_keep_others_waiting(database_url: str, aside: a
         await asyncio.gather(*counting)
 
 
+async def test_texts_do_not_keep_others_waiting(database_url: str, aside: asyncpg.Connection) -> None:
+    """While forty look for texts, paged or not, an image is read by its id, and other pages are counted, as ever."""
+    execute(database_url, FILL % 1500)
+    locks = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'image'::regclass"
+    async with serving(settings_for(database_url, pool_size=8)) as client:
+        image_id = await register(client, "algo/read")
+        # The sample of texts is there before anybody waits for it.
+        await client.get(f"{IMAGES}/_search", params={"searchCondition": "algo"})
+        for paged, most in (({}, 4), ({"page": "1"}, 2)):
+            await aside.execute("BEGIN; LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
+            asked = [{"searchCondition": f"algo{number}", **paged} for number in range(40)]
+            asking = [asyncio.create_task(client.get(f"{IMAGES}/_search", params=query)) for query in asked]
+            await asyncio.sleep(0.5)
+            assert await aside.fetchval(locks) == most
+            others = [
+                asyncio.create_task(client.get(f"{IMAGES}/{image_id}")),
+                asyncio.create_task(client.get(f"{IMAGES}/_search", params={"page": 2, "factory": str(most)})),
+            ]
+            await asyncio.sleep(0.5)
+            assert await aside.fetchval(locks) == most + len(others)
+            await aside.execute("COMMIT")
+            assert {answer.status_code for answer in await asyncio.gather(*others)} == {200}
+            assert {answer.status_code for answer in await asyncio.gather(*asking)} <= {200, 503}
+
+
 @pytest.mark.parametrize("same", [True, False])
 async def test_those_who_ask_the_same_share_the_answer(
     database_url: str, aside: asyncpg.Connection, *, same: bool

@@ -1,7 +1,8 @@
-"""The use case of searching: pages are counted for few at a time, so that others find PostgreSQL and a connection free."""
+"""The use case of searching: what may take long is done for few at a time, so that others find PostgreSQL and a connection free."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from algoplatform.domain.errors import Busy
@@ -15,19 +16,29 @@ _COUNTS: Final = 2
 
 
 class Searches:
-    """Finds images; those who ask for the same page at the same time get one answer."""
+    """Finds images; those who ask for the same page at the same time get one answer.
 
-    def __init__(self, database: Database, search: ImageSearch, patience: float) -> None:
+    A text can be made to take seconds to look for, so such searches wait among themselves, and have half of the pool at most.
+    """
+
+    def __init__(self, database: Database, search: ImageSearch, size: int, patience: float) -> None:
         self._database = database
         self._search = search
         self._patience = patience
-        self._free = asyncio.Semaphore(_COUNTS)
+        self._texts = asyncio.Semaphore(max(1, size // 2))
+        self._counts = {with_text: asyncio.Semaphore(_COUNTS) for with_text in (False, True)}
         self._asked: dict[str, Gathering[Conditions, Found]] = {}
 
     async def find(self, conditions: Conditions) -> Found:
         """Read a page, or all where there are no more than a page may have; one record more tells that there are."""
         if conditions.page:
             return await self._shared(conditions)
+        if conditions.search_condition is None:
+            return await self._records(conditions)
+        async with self._turn(self._texts):
+            return await self._records(conditions)
+
+    async def _records(self, conditions: Conditions) -> Found:
         async with self._database.connection() as connection:
             return await self._search.records(connection, conditions, MAX_PAGE_SIZE + 1)
 
@@ -53,19 +64,23 @@ class Searches:
         return [await self._page(asking[0])] * len(asking)
 
     async def _page(self, conditions: Conditions) -> Found:
-        await self._turn()
-        try:
-            async with self._database.connection() as connection:
-                return await self._search.page(connection, conditions)
-        finally:
-            self._free.release()
+        async with (
+            self._turn(self._counts[conditions.search_condition is not None]),
+            self._database.connection() as connection,
+        ):
+            return await self._search.page(connection, conditions)
 
-    async def _turn(self) -> None:
-        if not self._free.locked():
-            await self._free.acquire()
-            return
+    @asynccontextmanager
+    async def _turn(self, free: asyncio.Semaphore) -> AsyncIterator[None]:
+        if not free.locked():
+            await free.acquire()
+        else:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await free.acquire()
+            except TimeoutError:
+                raise Busy from None
         try:
-            async with asyncio.timeout(self._patience):
-                await self._free.acquire()
-        except TimeoutError:
-            raise Busy from None
+            yield
+        finally:
+            free.release()
