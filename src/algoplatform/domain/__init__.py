@@ -1,1 +1,1 @@
-"""The rules, without I/O: what an image is, what may be wrong with it, who may do what."""
+"""The domain rules, free of I/O: image records, their validation, and access control."""

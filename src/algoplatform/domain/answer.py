@@ -1,11 +1,11 @@
-"""An answer to a client, ready to send and to keep."""
+"""An HTTP response as bytes, ready to be sent and to be stored for idempotent retries."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Answer:
-    """An HTTP answer; `brief` replaces a long body where the answer is kept for an Idempotency-Key."""
+    """An HTTP response; `brief` replaces a long body when the response is stored for an Idempotency-Key."""
 
     http_status: int
     body: bytes

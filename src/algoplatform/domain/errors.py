@@ -1,23 +1,23 @@
-"""Everything the registry refuses, and why.
+"""The tree of errors that the registry raises when it rejects a request.
 
 AlgoplatformError
-├── Refused                a record breaks rules: one fault or several
-├── FileRefused            an uploaded file breaks rules: faults of many records
-├── Unauthenticated        the caller shows no valid token
-├── BadRequest             the request as a whole cannot be read
-├── BodyTooLarge           more bytes than the service takes
-├── BodyTooSlow            bytes that do not come in time
-├── MediaTypeRefused       bytes of a kind that the operation does not read
+├── Refused                a record is invalid: one fault or several
+├── FileRefused            an uploaded file is invalid: faults of many records
+├── Unauthenticated        the request carries no valid token
+├── BadRequest             the request as a whole cannot be processed
+├── BodyTooLarge           the body exceeds the size limit
+├── BodyTooSlow            the body does not arrive within its deadline
+├── MediaTypeRefused       the operation does not accept this media type
 ├── ImageNotFound          no live image has this id
 ├── ImageInUse             other images depend on it
 ├── Forbidden              the caller may not do this
-├── VersionConflict        If-Match names another version
-├── TooManyRequests        others are doing this already, as many as may
-├── RequestRunning         a request with this Idempotency-Key is running
-└── Unavailable            the database cannot answer now
-    └── Busy               all connections to it are in use
+├── VersionConflict        If-Match names a different version
+├── TooManyRequests        the limit of concurrent operations is reached
+├── RequestRunning         a request with this Idempotency-Key is in progress
+└── Unavailable            the database is temporarily unavailable
+    └── Busy               all pooled connections are in use
 
-`Malformed` stands apart: it is a ValueError that the grammars raise and Pydantic collects.
+`Malformed` is not part of the tree: it is a ValueError that the grammars raise and Pydantic collects.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,16 +27,17 @@ from typing import Final, Self
 from algoplatform.domain.faults import Code, Fault, Flaw, RecordFault
 
 CLIP = 64
-# The faults of a field and of a record that a message lists: finding and wording all of them is work that grows with the input.
+# How many faults a message lists per field and per record: the cost of finding and wording all of them
+# grows with the input.
 MAX_FIELD_FAULTS: Final = 20
 MAX_RECORD_FAULTS: Final = 200
-# Beyond these, faults are not even counted.
+# Counting stops here.
 MAX_COUNTED: Final = 10_000
 _MORE: Final = f"还有更多错误，只列出前{MAX_FIELD_FAULTS}处"
 
 
 def clip(text: str, limit: int = CLIP) -> str:
-    """Shorten text that is echoed in a message, and make sure that it can be written as UTF-8."""
+    """Truncate text that a message echoes, and make it encodable as UTF-8."""
     text = text[: limit + 1]
     if not text.isprintable():
         text = text.encode("utf-8", "backslashreplace").decode()
@@ -44,20 +45,20 @@ def clip(text: str, limit: int = CLIP) -> str:
 
 
 def clip_reference(text: str) -> str:
-    """Shorten a reference that is echoed: name and tag each by itself, so that a long name does not hide the tag."""
+    """Truncate name and tag of an echoed reference separately, so that a long name does not hide the tag."""
     name, _, tag = text.rpartition(":")
     return f"{clip(name)}:{clip(tag)}"
 
 
 def unlisted(count: int, *, at_least: bool = False) -> str:
-    """Word that so many more faults exist than are listed."""
+    """Return the suffix that says how many faults are not listed; empty if there are none."""
     if count <= 0:
         return ""
     return f"……至少还有{count}处错误未列出" if at_least else f"……另有{count}处错误未列出"
 
 
 class Malformed(ValueError):
-    """A value breaks its grammar; `flaws` says how, a Chinese sentence each, and `cut` that there are more of them."""
+    """A value breaks its grammar; `flaws` holds one Chinese sentence each, `cut` is set if there are more."""
 
     def __init__(self, *flaws: Flaw | str, cut: bool = False) -> None:
         self.flaws = [Flaw(flaw) if isinstance(flaw, str) else flaw for flaw in flaws]
@@ -66,23 +67,23 @@ class Malformed(ValueError):
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """The sentences alone."""
+        """The sentences without their positions."""
         return tuple(flaw.message for flaw in self.flaws)
 
     @classmethod
     def first(cls, flaws: Iterable[Flaw | str]) -> Self:
-        """Take the first flaws, and look for no more than that."""
+        """Build the error from the first MAX_FIELD_FAULTS flaws, and consume at most one more."""
         told = list(islice(flaws, MAX_FIELD_FAULTS + 1))
         cut = len(told) > MAX_FIELD_FAULTS
         return cls(*told[:MAX_FIELD_FAULTS], *[_MORE] * cut, cut=cut)
 
 
 class AlgoplatformError(Exception):
-    """Something the registry refuses; `code` is its status, `message` what the user reads."""
+    """Base class: `code` is the status of the response, `message` the Chinese text for the user."""
 
     code: Code = Code.INTERNAL
     message: str = ""
-    # Those listed, how many there are in all, and whether there may be more than were counted.
+    # `total` includes faults that are not listed; `at_least` is set if counting stopped early.
     faults: Sequence[Fault] = ()
     total: int = 0
     at_least: bool = False
@@ -92,7 +93,7 @@ class AlgoplatformError(Exception):
 
 
 class Refused(AlgoplatformError):
-    """A record breaks rules; the status is that of the first fault in the document's field order."""
+    """A record is invalid; the status is that of the first fault in the document's field order."""
 
     def __init__(self, faults: Sequence[Fault], *, more: int = 0, at_least: bool = False) -> None:
         super().__init__()
@@ -105,28 +106,28 @@ class Refused(AlgoplatformError):
 
 
 class FileRefused(AlgoplatformError):
-    """A file breaks rules: the first of its faults in the order of its records, and how many there are in all, or at least."""
+    """A file is invalid: its first faults in record order; `total` is a lower bound if `at_least` is set."""
 
     def __init__(
         self, record_faults: Sequence[RecordFault], total: int, *, forbidden: bool = False, at_least: bool = False
     ) -> None:
         super().__init__()
-        # Whoever may not touch one of the records is told so first, by the status.
+        # Missing permission for any record takes precedence over all other faults.
         self.code = Code.FORBIDDEN if forbidden else Code.BAD_REQUEST
         self.record_faults = record_faults
         self.total = total
         self.at_least = at_least
 
     @property
-    def message(self) -> str:  # type: ignore[override]  # derived: the faults may be cut to what an answer can hold
-        """Run the faults together as the document does, then say how many more there are."""
+    def message(self) -> str:  # type: ignore[override]  # derived: the response may truncate the faults
+        """The faults concatenated in the document's format, then how many more there are."""
         return "".join(map(str, self.record_faults)) + unlisted(
             self.total - len(self.record_faults), at_least=self.at_least
         )
 
 
 class BadRequest(AlgoplatformError):
-    """The request as a whole cannot be read; `malformed` tells unreadable bytes from readable ones that ask for nonsense."""
+    """The request as a whole cannot be processed; `malformed` is unset if it parses but makes no sense."""
 
     code = Code.BAD_REQUEST
 
@@ -137,7 +138,7 @@ class BadRequest(AlgoplatformError):
 
 
 class BodyTooLarge(AlgoplatformError):
-    """The body is larger than the service takes."""
+    """The body exceeds the size limit, in bytes."""
 
     code = Code.BODY_TOO_LARGE
 
@@ -147,14 +148,14 @@ class BodyTooLarge(AlgoplatformError):
 
 
 class BodyTooSlow(AlgoplatformError):
-    """The body does not come in time."""
+    """The body does not arrive within its deadline."""
 
     code = Code.BAD_REQUEST
     message = "请求体发送过慢"
 
 
 class MediaTypeRefused(AlgoplatformError):
-    """The body is of a media type that this operation does not read."""
+    """The operation does not accept the media type of the body."""
 
     code = Code.MEDIA_TYPE
 
@@ -174,7 +175,7 @@ class ImageNotFound(AlgoplatformError):
 
 
 class ImageInUse(AlgoplatformError):
-    """Other images depend on the one to be deleted; `dependents` are their first references, `total` counts them all."""
+    """Other images depend on the one to be deleted: `dependents` are the first of `total` references."""
 
     code = Code.IMAGE_IN_USE
 
@@ -185,7 +186,7 @@ class ImageInUse(AlgoplatformError):
 
 
 class Unauthenticated(AlgoplatformError):
-    """The caller shows no token, or one that is not valid; `token_given` tells which."""
+    """The request carries no token (`token_given` is False) or an invalid one (True)."""
 
     code = Code.UNAUTHENTICATED
 
@@ -213,25 +214,25 @@ class VersionConflict(AlgoplatformError):
 
 
 class TooManyRequests(AlgoplatformError):
-    """As many as may are doing this already."""
+    """The limit of concurrent uploads or downloads is reached."""
 
     code = Code.TOO_MANY_REQUESTS
     message = "同时进行的上传或下载过多，请稍后重试"
 
 
 class RequestRunning(AlgoplatformError):
-    """A request with this Idempotency-Key has not ended yet."""
+    """A request with this Idempotency-Key is still in progress."""
 
     code = Code.STILL_RUNNING
     message = "相同Idempotency-Key的请求正在处理，请稍后重试"
 
 
 class Unavailable(AlgoplatformError):
-    """The database cannot answer now; trying again later may succeed."""
+    """The database is temporarily unavailable; a later retry may succeed."""
 
     code = Code.UNAVAILABLE
     message = "服务暂时不可用，请稍后重试"
 
 
 class Busy(Unavailable):
-    """All connections to the database are in use by others; the database itself answers."""
+    """All pooled connections are in use, though the database itself is reachable."""

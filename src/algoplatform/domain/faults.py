@@ -1,11 +1,11 @@
-"""What is wrong with a record: one fault per rule broken, named by field."""
+"""Faults of a record: one per broken rule, each with the name of its field."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Code(StrEnum):
-    """The status table of the interface, without its HTTP side (see docs/status-codes.md)."""
+    """The interface's status codes, without HTTP (see docs/status-codes.md)."""
 
     SUCCESS = "0"
     BAD_REQUEST = "-1"
@@ -43,7 +43,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One thing wrong with a value, whichever field it is of; `position` counts the items of a list from 1."""
+    """A fault of a value before its field is known; `position` counts the items of a list from 1."""
 
     message: str
     position: int | None = None
@@ -51,7 +51,10 @@ class Flaw:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with one field, told in Chinese; `position` counts the items of a list from 1, None where no one item is meant."""
+    """A fault of one field, with a Chinese message.
+
+    `position` counts the items of a list from 1; None if no single item is at fault.
+    """
 
     field: str
     code: Code
@@ -61,7 +64,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class RecordFault:
-    """A fault of one record of a file; `image` is its name and tag run together, as the document's upload answer has it."""
+    """A fault of one record of a file; `image` is name and tag concatenated, as the document shows it."""
 
     position: int
     image: str

@@ -1,4 +1,4 @@
-"""What can be asked of the registry, and how text is compared: NFC-normalised, without regard to case."""
+"""Search conditions, and how text is compared: NFC-normalised and case-insensitive."""
 
 import unicodedata
 from functools import partial
@@ -16,16 +16,17 @@ from algoplatform.domain.record.image import Image, code_of, is_blank, unknown_f
 DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1000
 MAX_IDS: Final = 1000
-# PostgreSQL looks for a text in time that grows with the product of both lengths, where texts are made for that.
+# In the worst case PostgreSQL's substring search takes time proportional to the product of both lengths.
 MAX_PATTERN: Final = 255
 
 
-# What is searched stands a line each: a line break within it is this, which no text can hold.
+# Searchable texts are stored one per line, so a line break within one is replaced by this control
+# character, which valid texts cannot contain.
 _BREAK: Final = "\x1e"
 
 
 def fold(text: str) -> str:
-    """Bring text into the form in which it is compared."""
+    """Normalise text for comparison: NFC, case-folded, on one line."""
     if text.isascii():
         return _one_line(text.lower())
     return _one_line(unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()))
@@ -36,7 +37,7 @@ def _one_line(text: str) -> str:
 
 
 def fold_exact(text: str | None) -> str | None:
-    """Bring text into the form in which exact filters compare it: NFC, case kept."""
+    """Normalise text for the exact filters: NFC, case-sensitive."""
     return text if text is None or text.isascii() else unicodedata.normalize("NFC", text)
 
 
@@ -44,18 +45,18 @@ GRAM: Final = 4
 
 
 def grams(folded: str) -> list[str]:
-    """Cut text into the pieces of four characters that every text holding it holds too; shorter text is one piece."""
+    """Return the 4-grams of folded text, or shorter text itself; texts that contain it contain them all."""
     return [folded[at : at + GRAM] for at in range(max(1, len(folded) - GRAM + 1))]
 
 
 def search_text(image: Image) -> str:
-    """Join what a search looks through: name:tag, factory, algoName and algoDesc, folded, a line each."""
+    """Return the text to search in: name:tag, factory, algoName and algoDesc, folded, one per line."""
     texts = (str(image.reference), image.factory, image.algo_name, image.algo_desc or "")
     return "\n".join(map(fold, texts))
 
 
 def check_positive(value: object, *, limit: int) -> int:
-    """Accept a whole number from 1 to the limit."""
+    """Validate an integer from 1 to the limit."""
     number = fields.check_integer(value)
     if not 1 <= number <= limit:
         raise Malformed(f"须为1至{limit}的整数")
@@ -68,12 +69,12 @@ def _positive(limit: int) -> PlainValidator:
 
 
 def check_pattern(value: object) -> str:
-    """Accept a text to look for."""
+    """Validate a search pattern."""
     return fields.check_text(value, multiline=True, limit=MAX_PATTERN)
 
 
 def check_ids(value: object) -> tuple[str, ...]:
-    """Accept one imageId or a list of them; what is blank is passed over, and what comes twice."""
+    """Validate an imageId or a list of them; ignores blank items and duplicates, and sorts the rest."""
     given = value if isinstance(value, list) else [value]
     ids = {fields.check_id(item) for item in given if not is_blank(item)}
     if not 1 <= len(ids) <= MAX_IDS:
@@ -82,7 +83,7 @@ def check_ids(value: object) -> tuple[str, ...]:
 
 
 def check_reference(value: object) -> ImageReference:
-    """Accept name:tag."""
+    """Validate a reference `name:tag`."""
     return ImageReference.parse(fields.check_text(value, limit=MAX_NAME + 1 + MAX_TAG))
 
 
@@ -94,7 +95,7 @@ Reference = Annotated[ImageReference, PlainValidator(check_reference, json_schem
 
 
 class Conditions(BaseModel):
-    """The conditions of a search or an export: all optional, all must hold."""
+    """The conditions of a search or an export, all optional, combined with AND."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=False)
 
@@ -128,24 +129,25 @@ class Conditions(BaseModel):
 
     @property
     def key(self) -> str:
-        """What is asked, as a text: the same for the same conditions, however they were sent."""
+        """A cache key: equal for equal conditions, however they were sent."""
         return repr(tuple(self.__dict__.values()))
 
 
 _NOTHING: Final = Conditions.model_validate({})
 _KNOWN: Final = frozenset(map(to_camel, Conditions.model_fields))
-# Of these, no two go together.
+# Mutually exclusive.
 _PLACES: Final = ("page", "after", "before")
 
 
 def check_conditions(data: dict[str, Any]) -> Conditions:
-    """Read conditions from parsed JSON or query parameters; Refused with every fault where there are any."""
+    """Validate conditions from parsed JSON or query parameters; raises Refused with all faults."""
     if not data:
         return _NOTHING
     unknown: list[Fault] = []
     more = 0
     if not _KNOWN.issuperset(data):
-        # Pydantic would make an error object of each unknown name, and read nothing where one is no Unicode.
+        # Pydantic would build an error object for each unknown name, and validates nothing if a name
+        # contains a lone surrogate.
         unknown, more = unknown_faults(data, _KNOWN, what="不是已知的查询条件")
     known = {name: data[name] for name in _KNOWN if name in data and not is_blank(data[name])}
     faults: list[Fault] = []

@@ -1,4 +1,4 @@
-"""What a client may ask of an upload, and what it did."""
+"""The options and the results of an upload."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class OnConflict(StrEnum):
-    """What an upload does with an image that is registered already."""
+    """How an upload treats an image that is already registered."""
 
     UPDATE = "update"
     SKIP = "skip"
@@ -15,7 +15,7 @@ class OnConflict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What an upload did, in images."""
+    """The result of an upload, as numbers of images."""
 
     created: int
     updated: int
@@ -25,7 +25,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of one image: `action` is create, update or skip; `fields` are those that an update changes."""
+    """The effect on one image: `action` is create, update or skip; `fields` lists what an update changes."""
 
     image: str
     action: str
@@ -34,6 +34,6 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class CountsAndChanges(Counts):
-    """What an upload did, in images, and the first thousand of them, those that changed before the others."""
+    """The counts plus the changes of up to 1,000 images, changed ones first."""
 
     changes: Sequence[Change]

@@ -1,1 +1,1 @@
-"""The grammars of a record's fields, one module each."""
+"""The grammars of a record's fields, one per module."""

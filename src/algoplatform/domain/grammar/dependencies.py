@@ -1,8 +1,8 @@
-"""The images that an image depends on.
+"""The list of images that an image depends on.
 
     dependencies    = reference {"," reference}                   (* each reference once *)
 
-`reference` is that of `algoplatform.domain.grammar.reference`; neither names nor tags hold a comma.
+`reference` is defined in `algoplatform.domain.grammar.reference`; neither names nor tags contain commas.
 """
 
 import re
@@ -24,7 +24,7 @@ from algoplatform.domain.grammar.reference import (
 
 _ITEM = f"({NAME_PATTERN}):({TAG_PATTERN})"
 _ITEM_RE = re.compile(_ITEM)
-# Atomic, since `localhost/x` can be read in two ways, which hostile text would multiply.
+# Atomic: `localhost/x` matches in two ways, so hostile text would cause exponential backtracking.
 _LIST_RE = re.compile(f"(?>{_ITEM})(?:,(?>{_ITEM}))*")
 
 
@@ -36,7 +36,7 @@ class Dependencies:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read comma-separated references."""
+        """Parse comma-separated references; raises Malformed."""
         if _LIST_RE.fullmatch(text):
             pairs = _ITEM_RE.findall(text)
             if len(set(pairs)) == len(pairs) and (
@@ -47,7 +47,7 @@ class Dependencies:
         raise Malformed.first(chain(item_faults(items, reference_faults), repeat_faults(items, "", str)))
 
     def others(self, own: ImageReference | None) -> list[tuple[int, ImageReference]]:
-        """Give those that are not the image itself, each with its position from 1."""
+        """Return the references except to the image itself, each with its position, counted from 1."""
         return [(position, item) for position, item in enumerate(self.items, 1) if item != own]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-r"""Environment variables of a container.
+r"""The environment variables of a container.
 
     environment     = variable {"," variable}                     (* each key once *)
     variable        = key ":" [value]
@@ -6,10 +6,10 @@ r"""Environment variables of a container.
     value           = {character | "\,"}                          (* neither begins nor ends in white space *)
     character       = any character but ","
 
-Source of the key: IsEnvVarName of Kubernetes. The first colon ends the key, so values may hold colons. A comma behind a
-backslash belongs to the value and the backslash does not; every other backslash is a character like any other. So each
-text has one reading and each reading one text: `\\,` is a backslash and a comma. The price: a value that ends in a
-backslash can only be the last one, for before a comma that backslash would make the comma part of the value.
+Source of the key: IsEnvVarName of Kubernetes. The first colon ends the key, so values may contain colons. A
+backslash escapes a comma and is then dropped; any other backslash is literal. So the mapping of texts to
+values is one to one: `\\,` is a backslash and a comma. The price: only the last value can end in a backslash,
+as before a comma that backslash would escape the comma.
 """
 
 import re
@@ -32,7 +32,7 @@ _COMMA: Final = "\\,"
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentVariable:
-    """An environment variable; the value is what the container sees."""
+    """An environment variable; the value is unescaped, as the container sees it."""
 
     key: str
     value: str
@@ -49,13 +49,13 @@ class Environment:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read comma-separated variables."""
+        """Parse comma-separated variables; raises Malformed."""
         if _LIST_RE.fullmatch(text):
             pairs = _ITEM_RE.findall(text)
             if len(dict(pairs)) == len(pairs):
                 return cls(tuple([EnvironmentVariable(key, value.replace(_COMMA, ",")) for key, value in pairs]))
         items = _SEPARATOR_RE.split(text)
-        # A full-width separator is a character of the value.
+        # Full-width separators are ordinary characters in a value.
         wrong = item_faults(items, _variable_faults, full_width=None)
         raise Malformed.first(chain(wrong, repeat_faults(items, "的键", _key)))
 

@@ -1,8 +1,8 @@
-"""What the grammars of comma-separated lists share: how a fault names its item.
+"""Shared by the grammars of comma-separated lists: the faults of single items.
 
-A grammar reads valid text with one regular expression. Only text that it refuses is taken apart here, item by item, to
-say what is wrong: each fault is a Chinese predicate such as `的名称为空`, put behind the item's position and text. All
-are generators, so that a list of very many faults costs no more than the faults that are told.
+A grammar parses valid text with one regular expression. Only invalid text is split here and checked item by
+item: each fault is a Chinese predicate such as `的名称为空`, appended to the item's position and text. All
+functions are generators, so that only the faults that are reported cost time.
 """
 
 import re
@@ -12,19 +12,19 @@ from typing import Final
 from algoplatform.domain.errors import clip
 from algoplatform.domain.faults import Flaw
 
-# Chinese input methods type these where a list needs the half-width character.
+# Chinese input methods produce these where a list needs the half-width character.
 _HALF_WIDTH: Final = {"，": ",", "：": ":", "；": ",", "、": ","}
 FULL_WIDTH: Final = re.compile("[，：；、]")
-# In a path they are characters like any other, unless what follows shows that another path was to begin there.
+# In a path they are ordinary characters, unless the next character shows that a separator was meant.
 FULL_WIDTH_BETWEEN_PATHS: Final = re.compile(r"[，：；、](?=\s*(?:[/,:]|\Z))")
 
 
 def item_faults(
     items: Sequence[str], faults_of: Callable[[str], Iterable[str]], full_width: re.Pattern[str] | None = FULL_WIDTH
 ) -> Iterator[Flaw]:
-    """Word what is wrong with each item by itself; white space around it is a fault, and no part of what is checked.
+    """Yield the faults of each item; surrounding white space is a fault, and is stripped before other checks.
 
-    An item with full-width separators, where they can be none, is two items or a broken one: nothing else is said of it.
+    Misplaced full-width separators are the only faults reported of an item: it is unclear where it ends.
     """
     for position, item in enumerate(items, 1):
         bare = item.strip()
@@ -39,7 +39,7 @@ def item_faults(
 
 
 def full_width_faults(text: str, full_width: re.Pattern[str]) -> list[str]:
-    """Word each kind of full-width separator in the text by the half-width character to use."""
+    """Return a fault for each kind of full-width separator, with the half-width character to use instead."""
     if text.isascii():
         return []
     found = dict.fromkeys(full_width.findall(text))
@@ -47,7 +47,7 @@ def full_width_faults(text: str, full_width: re.Pattern[str]) -> list[str]:
 
 
 def repeat_faults(items: Sequence[str], what: str, key_of: Callable[[str], Hashable]) -> Iterator[Flaw]:
-    """Word which items have the key of an earlier one; an empty key is none."""
+    """Yield a fault for each item that repeats the key of an earlier one; ignores empty keys."""
     first: dict[Hashable, int] = {}
     for position, item in enumerate(items, 1):
         key = key_of(item.strip())

@@ -7,11 +7,12 @@ r"""Paths on a node or in a container.
     pair            = item ":" item                               (* source, target *)
     item            = an absolute path without "," and ":"
 
-"，", "：", "；" and "、" are characters of a path, but not where a separator could stand: before "/", ",", ":" or the end.
-Source: POSIX pathnames; `..` is refused, and ":" in what is mounted, as Kubernetes refuses it in a mountPath. A single
-path (workingDir) may hold "," and ":", since nothing is separated there. Paths are kept as written, but compared
-without regard to "." segments and superfluous slashes: `/data` and `/data/` are the same. Control characters are
-refused in every text of a record before its grammar is asked.
+"，", "：", "；" and "、" may occur in a path, but not where a separator could stand: before "/", ",", ":" or the
+end. A single path (workingDir) may contain "," and ":", as it is not part of a list. Paths are stored as
+sent, but compared without "." segments and redundant slashes: `/data` and `/data/` are equal. Control characters
+never reach this grammar: every text of a record is checked for them first.
+
+Source: POSIX pathnames, without `..`; mounted paths also without ":", which Kubernetes rejects in mountPath.
 """
 
 import re
@@ -40,7 +41,7 @@ class AbsolutePath:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read one path."""
+        """Parse a single path; raises Malformed."""
         mistyped = full_width_faults(text, FULL_WIDTH_BETWEEN_PATHS)
         if _PATH_RE.fullmatch(text) and not mistyped:
             return cls(text)
@@ -59,7 +60,7 @@ class PathList:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read comma-separated paths."""
+        """Parse comma-separated paths; raises Malformed."""
         items = text.split(",")
         if (
             _LIST_RE.fullmatch(text)
@@ -75,7 +76,7 @@ class PathList:
 
 @dataclass(frozen=True, slots=True)
 class PathPair:
-    """A path and the place where it is to appear."""
+    """A source path and its mount target."""
 
     source: str
     target: str
@@ -86,13 +87,13 @@ class PathPair:
 
 @dataclass(frozen=True, slots=True)
 class PathPairs:
-    """Paths and the places where they are to appear: `/home:/home,/data:/srv/data`."""
+    """Source paths and their mount targets: `/home:/home,/data:/srv/data`."""
 
     items: tuple[PathPair, ...]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read comma-separated `source:target` pairs."""
+        """Parse comma-separated `source:target` pairs; raises Malformed."""
         items = text.split(",")
         if _PAIRS_RE.fullmatch(text) and not full_width_faults(text, FULL_WIDTH_BETWEEN_PATHS):
             pairs = [PathPair(*item.split(":")) for item in items]
@@ -142,5 +143,5 @@ def _target(pair: str) -> str:
 
 
 def _canonical(path: str) -> str:
-    # Two leading slashes are special to POSIX, three are not: so `//data` too is compared as `/data`.
+    # In POSIX exactly two leading slashes are special, three are not: so `//data` equals `/data`.
     return normpath("//" + path) if path else ""

@@ -1,4 +1,4 @@
-"""The ports that an image listens on.
+"""The ports on which an image listens.
 
     ports           = port {"," port}                             (* each name once, each node port once *)
     port            = name ":" container-port [":" node-port]
@@ -7,7 +7,8 @@
     node-port       = number                                      (* the cluster's, by default 30000 to 32767 *)
     number          = /[1-9][0-9]*/
 
-Source: the name of a ServicePort in Kubernetes is a DNS label (RFC 1123); nodePort is in --service-node-port-range.
+Source: Kubernetes, where the name of a ServicePort is a DNS label (RFC 1123) and nodePort lies in
+--service-node-port-range.
 """
 
 import re
@@ -34,7 +35,7 @@ _LIST_RE = re.compile(f"(?>{_ITEM})(?:,(?>{_ITEM}))*")
 
 @dataclass(frozen=True, slots=True)
 class ImagePort:
-    """A named port of the container, and the node's port that leads to it, where there is one."""
+    """A named container port, and optionally the node port that exposes it."""
 
     name: str
     container_port: int
@@ -53,7 +54,7 @@ class ImagePorts:
 
     @classmethod
     def parse(cls, text: str, node_ports: range = NODE_PORTS) -> Self:
-        """Read comma-separated ports; `node_ports` are those that the cluster gives out."""
+        """Parse comma-separated ports; `node_ports` is the cluster's range. Raises Malformed."""
         items = _read(text, node_ports)
         if items:
             return cls(tuple(items))
@@ -64,7 +65,7 @@ class ImagePorts:
 
 
 def _read(text: str, node_ports: range) -> list[ImagePort]:
-    """Give the ports of valid text, and none of any other."""
+    """Return the ports of valid text, or an empty list if it is invalid."""
     items: list[ImagePort] = []
     names: set[str] = set()
     nodes: set[int] = set()

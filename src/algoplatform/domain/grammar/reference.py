@@ -1,4 +1,4 @@
-r"""Names, tags and references of images.
+r"""Image names, tags and references.
 
     reference       = name ":" tag
     name            = [host "/"] path                             (* at most 255 characters *)
@@ -11,9 +11,10 @@ r"""Names, tags and references of images.
     label           = /[a-zA-Z0-9]+/ {"-" {"-"} /[a-zA-Z0-9]+/}
     tag             = /[A-Za-z0-9_][A-Za-z0-9._-]{0,127}/
 
-Source: github.com/distribution/reference, without digests. What stands before the first "/" is a host, as Docker has
-it, when it holds a ".", a ":" or an upper-case letter, is `localhost` or begins with "[", and a component of the path
-otherwise; so one that looks like a host but is none (`a_b.c/d`) is refused: whose namespace it is would depend on the reader.
+Source: github.com/distribution/reference, without digests. As in Docker, the part before the first "/" is a
+host if it contains a ".", a ":" or an upper-case letter, is `localhost` or begins with "[", and a path
+component otherwise. A part that looks like a host but is not a valid one (`a_b.c/d`) is rejected, as parsers
+would disagree on the namespace.
 """
 
 import re
@@ -26,9 +27,9 @@ from algoplatform.domain.errors import Malformed, clip
 MAX_NAME: Final = 255
 MAX_TAG: Final = 128
 
-# Possessive quantifiers (`++`, `*+`) keep every match linear in the length of hostile text. They stand behind single
-# characters only, in every grammar: behind groups, Python before 3.11.5 matches what it should not (gh-106052), and
-# before 3.12.8 fails on groups that capture inside (gh-101955).
+# Possessive quantifiers (`++`, `*+`) keep every match linear in the length of hostile text. All grammars
+# apply them to single characters only: applied to groups, Python before 3.11.5 matches wrongly (gh-106052),
+# and Python before 3.12.8 fails if the group contains a capturing group (gh-101955).
 _LABEL = r"[a-zA-Z0-9]++(?:-++[a-zA-Z0-9]++)*"
 _UPPER = rf"(?=[a-z0-9-]*+[A-Z]){_LABEL}"
 _HOST = rf"(?:localhost|{_LABEL}(?:\.{_LABEL})+|{_LABEL}(?=:)|{_UPPER}|\[[0-9a-fA-F:]++\])(?::[0-9]++)?"
@@ -54,14 +55,14 @@ class ImageName:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a name."""
+        """Parse a name; raises Malformed."""
         if len(text) <= MAX_NAME and _NAME_RE.fullmatch(text):
             return cls(text)
         raise Malformed.first(map(_subject(text).__add__, _name_faults(text)))
 
     @property
     def namespace(self) -> str | None:
-        """The first component of the path when there is another behind it."""
+        """The first component of the path, or None if the path has only one."""
         first, _, rest = self.text.partition("/")
         if rest and _is_host(first):
             first, _, rest = rest.partition("/")
@@ -79,7 +80,7 @@ class ImageTag:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a tag."""
+        """Parse a tag; raises Malformed."""
         if _TAG_RE.fullmatch(text):
             return cls(text)
         raise Malformed.first(map(_subject(text).__add__, _tag_faults(text)))
@@ -97,7 +98,7 @@ class ImageReference:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a reference; the tag stands behind the last colon."""
+        """Parse a reference, whose tag follows the last colon; raises Malformed."""
         match = _REFERENCE_RE.fullmatch(text)
         if match and len(match[1]) <= MAX_NAME:
             return cls(ImageName(match[1]), ImageTag(match[2]))
@@ -108,7 +109,7 @@ class ImageReference:
 
 
 def reference_faults(text: str) -> Iterator[str]:
-    """Word what is wrong with a reference, as predicates of it."""
+    """Yield the faults of a reference, as Chinese predicates."""
     if not text:
         yield "不能为空"
         return

@@ -1,1 +1,1 @@
-"""A record: its fields, how it is checked, and the files of records."""
+"""Records: their fields, their validation, and files of records."""

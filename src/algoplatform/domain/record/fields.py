@@ -1,7 +1,7 @@
-"""The types of a record's fields: how a JSON value becomes a checked one.
+"""The types of a record's fields, which validate and parse JSON values.
 
-Each type is a Pydantic annotation whose validator raises `Malformed` with every fault of the value; Pydantic adds the
-field's name and gathers the faults of all fields.
+Each type is a Pydantic annotation whose validator raises `Malformed` with the faults of the value; Pydantic
+adds the field's name and collects the errors of all fields.
 """
 
 import re
@@ -23,22 +23,25 @@ from algoplatform.domain.grammar.shell_words import ShellWords
 
 MAX_TEXT = 4096
 MAX_INTEGER = 2**31 - 1
-# Normalising sorts the combining marks in a row by insertion, which takes the square of their number (UAX #15, Stream-Safe).
+# Unicode normalisation sorts a run of combining marks in quadratic time (see Stream-Safe Text in UAX #15).
 MAX_MARKS: Final = 30
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_BUT_TAB_NEWLINE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _DIGITS = re.compile(r"[0-9]+")
-# Of digits that count: enough to be too large, and few enough to be read at once.
+# Significant digits to convert: enough to exceed MAX_INTEGER, few enough to convert in constant time.
 _COUNTED = 11
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
-# Marks by what they decompose to, though their own class is 0.
+# These decompose into combining marks, though their own combining class is 0.
 DECOMPOSED_MARKS: Final = "\u0f73\u0f75\u0f81"
 
 
 def check_text(value: object, *, multiline: bool = False, limit: int = MAX_TEXT) -> str:
-    """Accept a string that PostgreSQL and people can read, as it is."""
+    """Validate that PostgreSQL can store and people can read a string, and return it unchanged.
+
+    Raises Malformed. `limit` is in characters.
+    """
     if type(value) is not str:
         raise Malformed("须为字符串")
     faults = []
@@ -61,7 +64,10 @@ def check_text(value: object, *, multiline: bool = False, limit: int = MAX_TEXT)
 
 
 def _too_many_marks(text: str) -> int | None:
-    """Find the first place where more than MAX_MARKS combining marks stand in a row; looking at every 31st character shows it."""
+    """Return the start of the first run of more than MAX_MARKS combining marks.
+
+    Only every 31st character is tested first, as any such run contains one of them.
+    """
     for at in range(MAX_MARKS, len(text), MAX_MARKS + 1):
         if _is_mark(text[at]):
             before = sum(1 for _ in takewhile(_is_mark, reversed(text[at - MAX_MARKS : at])))
@@ -76,7 +82,7 @@ def _is_mark(character: str) -> bool:
 
 
 def check_integer(value: object) -> int:
-    """Accept a whole number from 0 to 2147483647, also as a string of digits."""
+    """Validate an integer from 0 to 2147483647, or a string of digits; raises Malformed."""
     if type(value) is str and _DIGITS.fullmatch(value):
         value = int(value.lstrip("0")[:_COUNTED] or "0")
     if type(value) is not int:
@@ -87,7 +93,7 @@ def check_integer(value: object) -> int:
 
 
 def check_id(value: object) -> str:
-    """Accept an image's id: 32 lower-case hexadecimal digits."""
+    """Validate an image id, 32 lower-case hexadecimal digits; raises Malformed."""
     if type(value) is not str or not _HEX_ID.fullmatch(value):
         raise Malformed("须为32位小写十六进制字符串")
     return value
@@ -105,7 +111,7 @@ def _choice(*allowed: str) -> Callable[[object], str]:
     return check
 
 
-# Records repeat each other's mounts, ports and commands: what is short and was read lately need not be read again.
+# Mounts, ports and commands recur across records: cache the results of parsing short values.
 _SHORT: Final = 160
 _REMEMBERED: Final = 1024
 
@@ -135,7 +141,7 @@ def _parsed(parse: Callable[[str], Any], limit: int = MAX_TEXT, described: Any =
     return PlainValidator(read_or_recall, json_schema_input_type=described or _TEXT)
 
 
-# What of these rules JSON Schema can say, for the OpenAPI document.
+# The rules as far as JSON Schema can express them, for the OpenAPI document.
 NO_CONTROL = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
 _TEXT = Annotated[str, Field(max_length=MAX_TEXT, pattern=NO_CONTROL)]
 _LINES = Annotated[str, Field(max_length=MAX_TEXT, pattern="^(?:[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]|\\r\\n)*$")]

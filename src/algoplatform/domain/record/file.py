@@ -1,4 +1,4 @@
-"""A file of records, read as a stream: what `_load` gives (the envelope), its `res` alone, or a list of records.
+"""A streaming parser for files of records: a `_load` response (the envelope), its `res` alone, or a list.
 
 file     = envelope | records | list
 envelope = "{" members with "res": records, and "status", "msg" in any place "}"
@@ -20,13 +20,13 @@ MAX_RECORD: Final = 1024 * 1024
 _ENVELOPE: Final = ("status", "res", "msg")
 FORMS: Final = "文件须为_load下载的内容、其中的res（imageId: 镜像信息），或镜像信息的列表[…]"
 _SPACE: Final = re.compile(r"[ \t\r\n]*+")
-# Of a number that the end of the text cuts, the decoder may leave `e+`; of any other value that it cuts, at most `-Infinit`.
+# If a chunk ends within a number, the decoder may leave `e+` unread; within other values, up to `-Infinit`.
 _CUT_NUMBER: Final = 2
 _CUT: Final = 8
 
 
 def read_records(chunks: Iterator[bytes]) -> Iterator[tuple[str | None, Any]]:
-    """Give the key (None in a list) and the parsed value of each record; BadRequest where the file breaks JSON or this form."""
+    """Yield key (None in a list) and parsed value of each record; raises BadRequest for an invalid file."""
     reader = _Reader(chunks)
     if reader.peek() == "[":
         for _ in reader.elements("[", "]"):
@@ -70,7 +70,7 @@ def _records(reader: "_Reader") -> Iterator[tuple[str, Any]]:
 
 
 def _record(reader: "_Reader", key: str) -> Any:
-    """Read a record; BadRequest where its key shows that the file is a single record, or what a search answers."""
+    """Parse a record; raises BadRequest if its key reveals a file of another form."""
     if key == "data" and reader.peek() == "[":
         raise BadRequest(f"文件是查询结果（data），不能上传；{FORMS}")
     if key in INPUTS and reader.peek() not in ("{", ""):
@@ -79,7 +79,7 @@ def _record(reader: "_Reader", key: str) -> Any:
 
 
 class _Reader:
-    """Text that arrives in chunks, and the place reached in it; holds one record and one chunk at a time."""
+    """A JSON reader over text that arrives in chunks; buffers at most one record and one chunk."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -90,7 +90,7 @@ class _Reader:
         self._ended = False
 
     def peek(self) -> str:
-        """Look at the next character that is no white space; empty at the end."""
+        """Return the next character other than white space without consuming it; empty at the end."""
         blanks = 0
         while True:
             found = _SPACE.match(self._text, self._at)
@@ -100,13 +100,13 @@ class _Reader:
             if self._at < len(self._text):
                 return self._text[self._at]
             if blanks > MAX_RECORD:
-                # Others wait for the thread, which looks around between records.
+                # Other imports wait for the parsing thread, which changes hands only between records.
                 raise BadRequest(f"连续的空白字符超过上限{MAX_RECORD}个：到第{self._before + self._at}个字符为止")
             if not self._fill():
                 return ""
 
     def elements(self, opening: str, closing: str) -> Iterator[None]:
-        """Step from element to element of an array or object; the caller reads each."""
+        """Yield at each element of an array or object; the caller then parses the element."""
         self._take(opening)
         if self.peek() != closing:
             yield
@@ -116,7 +116,7 @@ class _Reader:
         self._take(closing)
 
     def key(self) -> str:
-        """Read a member's name and the colon after it."""
+        """Parse a member's name and the colon after it."""
         if self.peek() != '"':
             raise self.broken()
         name: str = self.value()
@@ -124,7 +124,7 @@ class _Reader:
         return name
 
     def value(self) -> Any:
-        """Read any JSON value, asking for more text until it is whole."""
+        """Parse any JSON value, reading more chunks until it is complete."""
         self.peek()
         decoder = DECODER
         while True:
@@ -136,18 +136,18 @@ class _Reader:
             except (ValueError, RecursionError, BadRequest) as error:
                 decoder = self._other_decoder(error)
             else:
-                # A number at the end of the text may go on in the next chunk.
+                # A number at the end of the text may continue in the next chunk.
                 whole = type(value) not in (int, float) or end + _CUT_NUMBER < len(self._text)
                 if whole or not self._may_grow():
                     self._at = end
                     return value
 
     def broken(self, at: int | None = None) -> BadRequest:
-        """Word that the text is no JSON, by the position reached."""
+        """Build the error for invalid JSON at the current position, or at `at`, an index into the buffer."""
         return BadRequest(f"JSON格式错误：第{self._before + (self._at if at is None else at) + 1}个字符")
 
     def _other_decoder(self, error: Exception) -> json.JSONDecoder:
-        """Give the decoder that takes what the first gave up; BadRequest where none does."""
+        """Return the decoder to retry with after DECODER has failed; raises BadRequest if none can help."""
         if isinstance(error, RecursionError):
             raise not_json(error) from None
         if isinstance(error, BadRequest):
@@ -160,11 +160,14 @@ class _Reader:
         self._at += 1
 
     def _is_cut(self, error: json.JSONDecodeError) -> bool:
-        """Tell whether more text could mend what the decoder found wrong."""
+        """Return whether the decoder may have failed only because the text ends here."""
         return error.pos + _CUT >= len(self._text) or error.msg.startswith("Unterminated string")
 
     def _may_grow(self) -> bool:
-        """Read on until there is twice as much, lest a long value be decoded anew with each chunk; False at the end."""
+        """Double the unread text, so that a long value is not decoded again for each chunk; False at the end.
+
+        Raises BadRequest if a record exceeds MAX_RECORD characters.
+        """
         unread = len(self._text) - self._at
         if unread > MAX_RECORD:
             raise BadRequest(f"单条镜像信息超过上限{MAX_RECORD}个字符：从第{self._before + self._at + 1}个字符起")

@@ -1,6 +1,6 @@
-"""An image's record: its 29 fields, and the one place where their rules are applied.
+"""An image's record: its 29 fields, and the only place that applies their rules.
 
-`check` reads what a client sent for register, update or upload and gives either a checked `Image` or every fault of it.
+`check` validates the data of a register, update or upload, and returns either an `Image` or all faults.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -31,7 +31,7 @@ SELF_DEVELOPED: Final = "0"
 
 
 class Image(BaseModel):
-    """What a client may say of an image, in the order of the document's input table."""
+    """The fields that a client may send, in the order of the document's input table."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=False)
 
@@ -96,17 +96,17 @@ class Image(BaseModel):
 
     @property
     def dependencies(self) -> tuple[ImageReference, ...]:
-        """The other images that this one depends on; itself does not count."""
+        """The images that this one depends on, except itself."""
         listed: Dependencies | None = self.dependency_service_id
         return tuple(item for item in listed.items if item != self.reference) if listed else ()
 
     @property
     def needs_frames(self) -> bool:
-        """Tell whether frameInterval and frameNumber are required."""
+        """Whether frameInterval and frameNumber are required."""
         return self.algo_type == SELF_DEVELOPED
 
     def values(self) -> dict[str, str | int]:
-        """Give the fields that are not empty by their names on the wire: strings as they were sent, numbers as numbers."""
+        """Return the non-empty fields by their wire names: strings as they were sent, integers as int."""
         values = dict(self._sent)
         for name in INTEGER_FIELDS:
             if type(values.get(name)) is str:
@@ -127,12 +127,12 @@ RECORD_FIELDS: Final[tuple[str, ...]] = (
     *("frameInterval", "frameNumber", "incidentId", "useableFlag"),
 )
 
-# Every name that a record may bring.
+# Every name that a record may contain, including the alias.
 INPUTS: Final = frozenset([*_ORDER, "imageports"])
 
 _FRAMES: Final = ("frameInterval", "frameNumber")
 
-# Control characters that Python, and not Unicode, takes for white space.
+# Control characters that str.isspace() counts as white space, unlike Unicode.
 _SEPARATORS: Final = frozenset("\x1c\x1d\x1e\x1f")
 
 _CODES: Final = {
@@ -152,17 +152,17 @@ _CODES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the operator decides of the rules."""
+    """The rules that an operator configures."""
 
     node_ports: range = range(30000, 32768)
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check found: the image when nothing is wrong, else its faults in the document's field order.
+    """The result of a check: the image if it is valid, else its faults in the document's field order.
 
-    `present` names the fields the client sent: an update changes just these. `more` counts further faults,
-    unknown fields all of them, and `cut` tells that a field has some that nobody counted.
+    `present` names the fields that the client sent: an update changes only these. `more` counts unlisted
+    faults, all of them unknown fields; `cut` is set if a field has faults that were not counted.
     """
 
     image: Image | None
@@ -173,13 +173,14 @@ class Checked:
 
 
 def check(data: object, rules: Rules, *, partial: bool = False) -> Checked:
-    """Apply every rule that needs no database to parsed JSON; `partial` leaves absent optional fields as they are stored."""
+    """Apply all rules that need no database; with `partial`, absent optional fields keep stored values."""
     if not isinstance(data, dict):
         return Checked(None, [Fault("", Code.BAD_REQUEST, "镜像信息须为JSON对象")])
     unknown: list[Fault] = []
     more, cut = 0, False
     if not INPUTS.issuperset(data):
-        # Pydantic would make an error object of each unknown name, and read no field where one is no Unicode.
+        # Pydantic would build an error object for each unknown name, and validates nothing if a name
+        # contains a lone surrogate.
         unknown, more = unknown_faults(data, INPUTS)
         data = {name: data[name] for name in INPUTS if name in data}
     clean, faults = _normalise(data)
@@ -203,7 +204,7 @@ def check(data: object, rules: Rules, *, partial: bool = False) -> Checked:
 
 
 def check_registration(data: object, rules: Rules) -> Checked:
-    """Check a new image: its id is the server's to give."""
+    """Check a new image, which must have no id yet: the server assigns it."""
     checked = check(data, rules)
     if isinstance(data, dict) and not is_blank(data.get("imageId")):
         own = Fault("imageId", Code.FIELD, "imageId由服务端生成，注册时须为空")
@@ -213,7 +214,7 @@ def check_registration(data: object, rules: Rules) -> Checked:
 
 
 def check_update(data: object, rules: Rules) -> Checked:
-    """Check a change of an image, which its id names; the fields that are absent stay as they are."""
+    """Check an update, which must have an id; absent fields keep their stored values."""
     checked = check(data, rules, partial=True)
     if isinstance(data, dict) and is_blank(data.get("imageId")):
         return replace(checked, image=None, faults=[Fault("imageId", Code.FIELD, "imageId不能为空"), *checked.faults])
@@ -221,47 +222,47 @@ def check_update(data: object, rules: Rules) -> Checked:
 
 
 def render(image: Image, image_id: str) -> str:
-    """Write the record as compact JSON, its 29 fields in the document's order."""
+    """Render the record as compact JSON, with its 29 fields in the document's order."""
     values = image.values() | {"imageId": image_id, "deleteFlag": "0"}
     return render_json({name: values.get(name) for name in RECORD_FIELDS})
 
 
 def render_json(values: Mapping[str, str | int | None]) -> str:
-    """Write values as compact JSON."""
+    """Render values as compact JSON."""
     return orjson.dumps(values).decode()
 
 
 def missing_fault(position: int | None, dependency: ImageReference) -> Fault:
-    """Word that a dependency, at this position of its field, is not registered."""
+    """Build the fault of a dependency that is not registered; `position` is that within its field, from 1."""
     message = f"{DEPENDENCY_ADVICE}（“{clip_reference(str(dependency))}”未注册）"
     return Fault("dependencyServiceId", Code.DEPENDENCY, message, position)
 
 
 def missing_faults(image: Image, positions: Iterable[int]) -> list[Fault]:
-    """Word the dependencies of an image, counted from 1 without the image itself, that are not registered."""
+    """Build the faults of unregistered dependencies; `positions` count from 1, without the image itself."""
     listed: Dependencies | None = image.dependency_service_id
     others = listed.others(image.reference) if listed else []
     return [missing_fault(*others[position - 1]) for position in positions]
 
 
 def exists_fault(image: str) -> Fault:
-    """Word that a live image has this name and tag already."""
+    """Build the fault of a name and tag that a live image already has."""
     return Fault("imageName", Code.IMAGE_EXISTS, f"镜像已注册：{clip_reference(image)}")
 
 
 def label_of(position: int, name: object, tag: object) -> str:
-    """Name a record of a file as its faults do: its name and tag run together, else its position."""
+    """Return the label of a record in upload faults: name and tag concatenated, or else its position."""
     parts = [clip(value) for value in (name, tag) if type(value) is str]
     return "".join(parts) or f"第{position}条记录"
 
 
 def code_of(name: str) -> Code:
-    """Tell the status of a fault in this field."""
+    """Return the status code of faults in this field."""
     return _CODES.get(name, Code.FIELD)
 
 
 def is_blank(value: object) -> bool:
-    """Tell what counts as empty on the wire: null, and strings of nothing but white space."""
+    """Return whether a value counts as empty on the wire: null, or a string of white space only."""
     return value is None or (type(value) is str and (not value or (value.isspace() and _SEPARATORS.isdisjoint(value))))
 
 
@@ -283,24 +284,27 @@ def _is_same(value: object, alias: object) -> bool:
 
 
 def in_field_order(faults: list[Fault]) -> list[Fault]:
-    """Sort faults as the document's input table lists their fields."""
+    """Sort faults in the field order of the document's input table."""
     return sorted(faults, key=field_order)
 
 
 def field_order(fault: Fault) -> int:
-    """Tell where the fault's field stands in the document's input table; unknown ones stand last."""
+    """Return the index of the fault's field in the document's input table; unknown fields sort last."""
     return _ORDER.get(fault.field, len(_ORDER))
 
 
 def absent_frames(data: Mapping[str, Any]) -> list[str]:
-    """Name the frame fields that a change to a self-developed algorithm leaves as they are stored: they must be there."""
+    """Return the frame fields that an update to algoType 0 omits, so that they must be stored already."""
     return [name for name in _FRAMES if data.get("algoType") == SELF_DEVELOPED and name not in data]
 
 
 def unknown_faults(
     data: Mapping[str, Any], known: Collection[str], prefix: str = "", what: str = "不是已知字段"
 ) -> tuple[list[Fault], int]:
-    """Word the names that are not known, unless nothing is behind them: the first, and how many more there are, or are at least."""
+    """Return the faults of the first MAX_RECORD_FAULTS unknown names, and how many more there are.
+
+    Ignores names with blank values, and counts at most MAX_COUNTED more.
+    """
     names = (name for name, value in data.items() if name not in known and not is_blank(value))
     shown = [prefix + clip(name) for name in islice(names, MAX_RECORD_FAULTS)]
     return [Fault(name, Code.FIELD, name + what) for name in shown], sum(1 for _ in islice(names, MAX_COUNTED))
@@ -312,11 +316,11 @@ def _faults_of(name: str, error: Malformed) -> list[Fault]:
 
 
 def identity_fault() -> Fault:
-    """Word that an update names the image otherwise than it is registered."""
+    """Build the fault of an update whose name or tag differs from the stored one."""
     return Fault("imageName", Code.IDENTITY_CHANGED, "更新不能修改imageName或imageTag")
 
 
 def frame_fault(name: str) -> Fault:
-    """Word an empty frameInterval or frameNumber of a self-developed algorithm."""
+    """Build the fault of an empty frameInterval or frameNumber of a self-developed algorithm."""
     code = Code.FRAME_INTERVAL if name == "frameInterval" else Code.FRAME_NUMBER
     return Fault(name, code, f"{name}不能为空")

@@ -1,4 +1,4 @@
-"""Strict JSON (RFC 8259): UTF-8 only, no NaN, no duplicate names, every flaw a BadRequest that says where."""
+"""Strict JSON (RFC 8259): UTF-8 only, no NaN, no duplicate names; errors name their position."""
 
 import json
 from collections import Counter
@@ -27,13 +27,13 @@ def _cut_integer(digits: str) -> int:
 
 
 DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
-# For text that DECODER gives up with a plain ValueError: it holds a number of more digits than Python reads. What is read
-# here in its place is too large for any field all the same, so that the record's check refuses it by the field's name.
+# Fallback for text that makes DECODER raise a plain ValueError: it contains an integer with more digits than
+# Python converts. The truncated integer is still too large for any field, so the check reports its field.
 PATIENT: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_cut_integer)
 
 
 def decode_utf8(data: bytes) -> str:
-    """Decode UTF-8, with or without a byte order mark."""
+    """Decode UTF-8, with or without a byte order mark; raises BadRequest."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -41,14 +41,14 @@ def decode_utf8(data: bytes) -> str:
 
 
 def not_json(error: json.JSONDecodeError | RecursionError) -> BadRequest:
-    """Word what the decoder found wrong."""
+    """Build the BadRequest for a decoder error."""
     if isinstance(error, json.JSONDecodeError):
         return BadRequest(f"JSON格式错误：第{error.lineno}行第{error.colno}列")
     return BadRequest("JSON格式错误：嵌套过深")
 
 
 def parse_json(data: bytes) -> Any:
-    """Read one JSON text; BadRequest tells line and column of the first flaw."""
+    """Parse one JSON text; raises BadRequest with line and column of the first error."""
     text = decode_utf8(data)
     try:
         return _decode(text)

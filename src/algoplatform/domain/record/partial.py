@@ -1,4 +1,4 @@
-"""What a record that is wrong elsewhere still tells: who it is, and what it depends on."""
+"""Reads name, tag and dependencies of an invalid record, so that checks against other records still apply."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """What can be read of a record."""
+    """The readable parts of a record; None for a part that is missing or invalid."""
 
     name: ImageName | None
     identity: ImageReference | None
@@ -21,12 +21,12 @@ class Readable:
 
     @property
     def needs(self) -> list[tuple[int, ImageReference]]:
-        """The dependencies on other images, each with its position in the field, from 1."""
+        """The dependencies except the image itself, each with its position in the field, counted from 1."""
         return self.dependencies.others(self.identity) if self.dependencies else []
 
 
 def read(data: Mapping[str, Any]) -> Readable:
-    """Read name, tag and dependencies, each where it is right by itself."""
+    """Parse name, tag and dependencies independently of each other."""
     name = _parsed(ImageName.parse, data.get("imageName"), MAX_NAME)
     tag = _parsed(ImageTag.parse, data.get("imageTag"), MAX_TAG)
     identity = ImageReference(name, tag) if name and tag else None
@@ -35,7 +35,7 @@ def read(data: Mapping[str, Any]) -> Readable:
 
 
 def id_of(value: object) -> str | None:
-    """Read an id."""
+    """Return the value if it is a valid image id, else None."""
     try:
         return fields.check_id(value)
     except ValueError:
