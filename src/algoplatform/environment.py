@@ -1,4 +1,4 @@
-"""Reads values as environments really hand them over: with quotes and line ends around, or injected by Kubernetes."""
+"""Parses environment variables, with surrounding quotes and line ends, or injected by Kubernetes."""
 
 import ipaddress
 import re
@@ -11,7 +11,7 @@ from pydantic_settings import NoDecode
 
 DEFAULT_PORT: Final = 8000
 
-# A Service called `algoplatform` makes Kubernetes set these in every pod of its namespace.
+# For a Service named `algoplatform`, Kubernetes sets these in every pod of its namespace.
 _LINK_NAME: Final = re.compile(
     r"[A-Z0-9_]*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
@@ -21,27 +21,27 @@ _SPACE: Final = " \t\r\n\f\v\ufeff\u00a0"
 
 
 def clean(text: str) -> str:
-    """Strip white space and one pair of quotes; ValueError, without the value, where it holds what no setting can."""
+    """Strip white space and a pair of quotes; raises ValueError, without the value, if not printable."""
     text = text.strip(_SPACE)
     if len(text) > 1 and text[0] == text[-1] and text[0] in _QUOTES:
         text = text[1:-1].strip(_SPACE)
     if not text.isprintable():
-        raise ValueError("holds a line break, a control character, or bytes that are not UTF-8")
+        raise ValueError("contains a line break, a control character, or bytes that are not UTF-8")
     return text
 
 
 def is_link_value(value: object) -> bool:
-    """Whether a value is the address of a Service, as tcp://10.96.12.7:8000."""
+    """Return whether a value is the address of a Service, such as tcp://10.96.12.7:8000."""
     return isinstance(value, str) and _LINK_VALUE.fullmatch(value.strip(_SPACE)) is not None
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """Whether it is Kubernetes, for a Service, that set a variable."""
+    """Return whether a variable looks like one that Kubernetes sets for a Service."""
     return is_link_value(value) or _LINK_NAME.fullmatch(name.upper()) is not None
 
 
 def masked(url: str) -> str:
-    """Hide the parts of a URL that hold secrets: user, password, query."""
+    """Mask the parts of a URL that may contain secrets: user, password and query."""
     parts = urlsplit(url)
     _, at, host = parts.netloc.rpartition("@")
     netloc = f"***@{host}" if at else host
@@ -49,7 +49,7 @@ def masked(url: str) -> str:
 
 
 def _unset_if_blank(value: object) -> object:
-    # Compose files and charts pass on a variable that nobody set as an empty one.
+    # Compose files and Helm charts pass unset variables on as empty ones.
     return None if isinstance(value, str) and not value.strip() else value
 
 
@@ -68,19 +68,19 @@ def _check_network(value: str) -> str:
     try:
         ipaddress.ip_network(value)
     except ValueError:
-        raise ValueError("must list addresses, and networks without host bits, as 10.0.0.0/8") from None
+        raise ValueError("must list addresses, or networks without host bits such as 10.0.0.0/8") from None
     return value
 
 
 def _check_host(value: str) -> str:
     if "*" in value.removeprefix("*."):
-        raise ValueError("must name each host; * stands only for what is in front of a name, as in *.example.com")
+        raise ValueError("must list each host; * is allowed only as the first label, as in *.example.com")
     return value.lower()
 
 
 def _check_origin(value: str) -> str:
     if "*" in value:
-        raise ValueError("must name each origin, as https://ui.example.com; * stands for none")
+        raise ValueError("must list each origin, such as https://ui.example.com; * is not allowed")
     return value.lower()
 
 
@@ -100,7 +100,7 @@ Port = Annotated[int, BeforeValidator(_own_port)]
 
 
 def is_http_url(value: str) -> bool:
-    """Whether a value is an http or https URL; pydantic's own error would quote it."""
+    """Return whether a value is an http or https URL; the error of Pydantic's type would quote the value."""
     try:
         AnyHttpUrl(value)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""What an operator may set: environment variables ALGOPLATFORM_*, or files of those names in ALGOPLATFORM_SECRETS_DIR."""
+"""The settings: environment variables ALGOPLATFORM_*, or files of these names in ALGOPLATFORM_SECRETS_DIR."""
 
 import ipaddress
 import os
@@ -42,8 +42,9 @@ class SettingsError(Exception):
 def _data_dir() -> Path:
     base = os.environ.get("XDG_DATA_HOME")
     if not base:
-        # PostgreSQL does not run as root, and who it runs as cannot enter root's home. A container's user may have none.
-        home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
+        # PostgreSQL refuses to run as root, and its own user cannot access root's home. In a container, the
+        # user may have no home.
+        home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises if there is none
         base = "/var/lib" if os.geteuid() == 0 or not os.path.isabs(home) else f"{home}/.local/share"  # noqa: PTH117
     return Path(base) / "algoplatform"
 
@@ -55,190 +56,191 @@ _DATABASE_URL = re.compile(
 
 
 class Settings(BaseSettings):
-    """Every setting, its default and what it is for."""
+    """All settings, with their defaults and purposes."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     database_url: Secret = Field(
         None,
-        description="PostgreSQL 15 or newer, postgresql://user:password@host/database; set it to use a server of yours,"
-        " for the service otherwise starts its own",
+        description="PostgreSQL 15 or newer, postgresql://user:password@host/database; set it to use your own server,"
+        " otherwise the service starts an embedded one",
     )
     data_dir: Path = Field(
         default_factory=_data_dir,
-        description="folder of the service's own PostgreSQL; set it to keep the data on another disk",
+        description="directory of the embedded PostgreSQL; set it to keep the data on another disk",
     )
     postgres_bin: File = Field(
-        None, description="folder of PostgreSQL's programs; set it where the extra `embedded` is not installed"
+        None, description="directory of the PostgreSQL binaries; set it if the extra `embedded` is not installed"
     )
     pool_size: int = Field(
         10,
         ge=1,
         le=1000,
-        description="most connections to PostgreSQL, per worker; raise it where requests wait for one while PostgreSQL is idle",
+        description="maximum PostgreSQL connections per worker; raise it if requests wait while PostgreSQL is idle",
     )
     pool_timeout: float = Field(
-        5, gt=0, le=3600, description="seconds to wait for a connection before answering -503; lower it to fail sooner"
+        5, gt=0, le=3600, description="seconds to wait for a connection before -503; lower it to fail sooner"
     )
     statement_timeout: float = Field(
         60,
         ge=0,
         le=86400,
-        description="seconds a statement may take, 0 for no limit; lower it to stop slow ones sooner",
+        description="time limit of a statement in seconds, 0 for no limit; lower it to cancel slow ones sooner",
     )
     prepared_statements: bool = Field(
         True,
-        description="set it to false behind a pooler in transaction mode, as PgBouncer; statement_timeout is then the role's",
+        description="set it to false behind a pooler in transaction mode, such as PgBouncer; the role's statement_timeout then"
+        " applies",
     )
     host: str = Field(
         "127.0.0.1", description="address to listen on; 0.0.0.0 or :: lets other machines reach the service"
     )
     port: Port = Field(
-        DEFAULT_PORT, ge=0, le=65535, description="port to listen on; change it where another program has it"
+        DEFAULT_PORT, ge=0, le=65535, description="port to listen on; change it if another program uses it"
     )
-    workers: int = Field(1, ge=1, le=64, description="processes that serve; raise it to use more cores of one machine")
+    workers: int = Field(1, ge=1, le=64, description="number of server processes; raise it to use more cores")
     http_status: Literal["strict", "always-200"] = Field(
-        "strict", description="always-200 answers HTTP 200 to clients that read only the body"
+        "strict", description="always-200 sends HTTP 200 with every response, for clients that read only the body"
     )
     node_port_range: str = Field(
-        "30000-32767", description="node ports that images may name, first-last; set it to what your cluster allows"
+        "30000-32767", description="node ports that images may use, first-last; set it to the range of your cluster"
     )
     platform_authorities: Authorities = Field(
-        frozenset({1}), description="authorities that may delete any image; set them to your platform's numbers"
+        frozenset({1}), description="authorities that may delete any image; set it to the numbers of your platform"
     )
     namespace_authorities: Authorities = Field(
-        frozenset({2, 3}), description="authorities that may delete images of their own namespace; likewise"
+        frozenset({2, 3}), description="authorities that may delete images of their own namespaces; likewise"
     )
     auth: Literal["gateway", "token"] = Field(
         "gateway",
-        description="how callers are known: gateway trusts what stands in front, token checks a Bearer token (JWT) of each"
-        " request; use token where clients reach the service directly",
+        description="how callers are authenticated: gateway trusts the gateway in front, token verifies a Bearer token (JWT)"
+        " per request; use token if clients reach the service directly",
     )
     actor_header: str = Field(
         "",
         pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
-        description="header in which the gateway names the caller; set it to have names in the history of images",
+        description="header in which the gateway sends the caller's name; set it to show names in the history of images",
     )
     authority_header: str = Field(
         "",
         pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
-        description="header in which the gateway gives the caller's authority; set this or namespaces_header to bound what"
-        " callers may do, as claims do: without the header they may only read",
+        description="header in which the gateway sends the caller's authority; set this or namespaces_header to restrict"
+        " callers as claims do: requests without the header may only read",
     )
     namespaces_header: str = Field(
         "",
         pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
-        description="header in which the gateway gives the caller's namespaces, comma separated; set it with authority_header",
+        description="header in which the gateway sends the caller's namespaces, comma separated; set it with authority_header",
     )
     trust_gateway: bool = Field(
         False,
-        description="true allows listening beyond loopback with auth=gateway; set it once such a gateway is in front",
+        description="true allows listening beyond loopback with auth=gateway; set it once the gateway is in front",
     )
     jwks_url: Secret = Field(
-        None, description="address of the tokens' public keys (JWKS); set it where the identity provider publishes them"
+        None, description="URL of the keys (JWKS) that verify tokens; set it if the identity provider publishes them"
     )
     jwks_refresh: float = Field(
         300,
         ge=1,
         le=86400,
-        description="seconds after which they are fetched again; lower it to drop withdrawn keys sooner",
+        description="seconds after which the JWKS is fetched again; lower it to drop revoked keys sooner",
     )
     key_file: File = Field(
         None,
-        description="the tokens' public key (PEM) or keys (JWKS); set it instead of jwks_url where that is out of reach",
+        description="file with the public key (PEM) or keys (JWKS) that verify tokens; set it if jwks_url is out of reach",
     )
     token_algorithms: Algorithms = Field(
         frozenset({"RS256", "ES256", "EdDSA"}),
         min_length=1,
-        description="algorithms that tokens may be signed with; set it to those of your provider",
+        description="accepted signature algorithms of tokens; set it to those of your provider",
     )
-    token_audience: Text = Field(None, description="`aud` that a token must have; token mode needs it")
-    token_issuer: Text = Field(None, description="`iss` that a token must have; token mode needs it")
+    token_audience: Text = Field(None, description="required `aud` of tokens; token mode needs it")
+    token_issuer: Text = Field(None, description="required `iss` of tokens; token mode needs it")
     token_leeway: float = Field(
-        10, ge=0, le=300, description="seconds that clocks may differ; raise it where fresh tokens count as expired"
+        10, ge=0, le=300, description="tolerated clock skew in seconds; raise it if fresh tokens count as expired"
     )
     actor_claim: str = Field(
         "sub",
         min_length=1,
-        description="claim that names the caller, in the history too; set it where `sub` is a number that tells people nothing,"
-        " to one that is unique and that users cannot change",
+        description="claim with the caller's name, also shown in the history; if `sub` is an opaque id, set it to a claim that is"
+        " unique and that users cannot change",
     )
     authority_claim: str = Field(
         "authority",
         min_length=1,
-        description="claim that holds the caller's authority; set it to your provider's name for it",
+        description="claim with the caller's authority; set it to the name that your provider uses",
     )
     namespaces_claim: str = Field(
         "namespace",
         min_length=1,
-        description="claim that holds the caller's namespace, or a list of them; set it to your provider's name for it",
+        description="claim with the caller's namespace or a list of them; set it to the name that your provider uses",
     )
     token: Secret = Field(
-        None, description="token that the command line sends to the service of --url; set it where that uses auth=token"
+        None, description="token that the command line sends to --url; set it if that service uses auth=token"
     )
     max_body_bytes: int = Field(
-        _MEBIBYTE, ge=1024, description="largest JSON body, in bytes; raise it where honest requests are answered -413"
+        _MEBIBYTE, ge=1024, description="size limit of a JSON body in bytes; raise it if legitimate requests get -413"
     )
     max_upload_bytes: int = Field(
         256 * _MEBIBYTE,
         ge=1024,
-        description="largest uploaded file, in bytes; lower it where the disk for uploads is small",
+        description="size limit of an uploaded file in bytes; lower it if the disk for uploads is small",
     )
     max_header_bytes: int = Field(
         32 * 1024,
         ge=1024,
-        description="largest head of a request, in bytes; raise it where a gateway adds long headers",
+        description="size limit of request line and headers in bytes; raise it if a gateway adds long headers",
     )
     header_timeout: float = Field(
         30,
         gt=0,
         le=3600,
-        description="seconds that a request's head may take; lower it where slow clients hold connections",
+        description="time limit for receiving the head of a request, in seconds; lower it if slow clients hold connections",
     )
     body_timeout: float = Field(
         30,
         gt=0,
         le=3600,
-        description="seconds that a body may take, and one more for every 64 KiB of it; raise it for slow networks",
+        description="time limit for receiving a body, in seconds, plus 1 second per 64 KiB; raise it for slow networks",
     )
     send_timeout: float = Field(
         30,
         gt=0,
         le=3600,
-        description="seconds that a client may go without reading its answer; raise it for slow networks",
+        description="seconds after which a client that stops reading its response is disconnected; raise it for slow networks",
     )
     max_uploads: int = Field(
         4,
         ge=1,
         le=1000,
-        description="uploads at a time, per worker, others are answered -429; lower it to spare PostgreSQL",
+        description="concurrent uploads per worker, further ones get -429; lower it to reduce the load on PostgreSQL",
     )
     max_exports: int = Field(
-        4, ge=1, le=1000, description="streamed answers at a time, per worker, others are answered -429; likewise"
+        4, ge=1, le=1000, description="concurrent streamed responses per worker, further ones get -429; likewise"
     )
     allowed_hosts: Hosts = Field(
         frozenset(),
-        description="names (also *.example.com) that a request's Host may have; set them against DNS rebinding. Any where this"
-        " is not set, but those of loopback for what browsers write to a service that listens there",
+        description="accepted Host headers (also *.example.com); set it against DNS rebinding. If unset, any Host is accepted,"
+        " except that a service on loopback accepts writes by browsers only for loopback names",
     )
     trusted_proxies: Networks = Field(
         frozenset(),
-        description="addresses or networks of proxies whose X-Forwarded-* count; set them to see clients' own addresses",
+        description="addresses or networks of proxies whose X-Forwarded-* headers are trusted; set it to log client addresses",
     )
     cors_origins: Origins = Field(
         frozenset(),
-        description="origins of web pages that may call the service from a browser; set them for such a page",
+        description="origins of web pages that may call the service from a browser (CORS); set it for such a page",
     )
     root_path: str = Field(
         "",
         pattern=r"^(/[^/?#]+)*$",
-        description="path under which an ingress serves the service; set it where it cuts one off",
+        description="path prefix under which an ingress serves the service; set it if the ingress strips one",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least severe level logged; warning leaves out the line for each request"
+        "info", description="minimum log level; warning omits the line per request"
     )
     idempotency_hours: int = Field(
-        24, ge=1, le=24 * 365, description="hours an Idempotency-Key is remembered; lower it to keep the table small"
+        24, ge=1, le=24 * 365, description="hours to store an Idempotency-Key; lower it to keep the table small"
     )
 
     @field_validator("*", mode="before")
@@ -251,7 +253,7 @@ class Settings(BaseSettings):
     def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not _DATABASE_URL.fullmatch(value.get_secret_value()):
             raise ValueError(
-                "must be postgresql://user:password@host:port/database, special characters of the password percent-encoded"
+                "must be postgresql://user:password@host:port/database, with special characters in the password percent-encoded"
             )
         return value
 
@@ -259,28 +261,28 @@ class Settings(BaseSettings):
     @classmethod
     def _check_jwks_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not is_http_url(value.get_secret_value()):
-            raise ValueError("must be https://host/path, special characters of a password percent-encoded")
+            raise ValueError("must be https://host/path, with special characters in a password percent-encoded")
         return value
 
     @field_validator("token")
     @classmethod
     def _check_shown_token(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not _TOKEN.fullmatch(value.get_secret_value()):
-            raise ValueError("must be the token alone: ASCII characters without blanks, and without `Bearer` in front")
+            raise ValueError("must be the token alone: ASCII without spaces, and without the prefix `Bearer`")
         return value
 
     @field_validator("data_dir", "postgres_bin", "key_file", mode="before")
     @classmethod
     def _check_path(cls, value: object) -> object:
         if isinstance(value, str) and value.lstrip().startswith(("-----BEGIN", "{")):
-            raise ValueError("must name a file, not be its content")
+            raise ValueError("must be the path of a file, not its content")
         return value
 
     @field_validator("data_dir")
     @classmethod
     def _check_data_dir(cls, value: Path) -> Path:
         if value == Path():
-            raise ValueError("must name a folder")
+            raise ValueError("must be the path of a directory")
         return value.absolute()
 
     @field_validator("node_port_range")
@@ -293,29 +295,30 @@ class Settings(BaseSettings):
 
     @property
     def node_ports(self) -> range:
-        """The cluster's node ports."""
+        """The node ports of the cluster."""
         first, _, last = self.node_port_range.partition("-")
         return range(int(first), int(last) + 1)
 
     @property
     def listens_on_loopback(self) -> bool:
-        """Whether only programs of this machine reach the service."""
+        """Whether only programs on this machine can reach the service."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
 
     def check_listening(self) -> None:
-        """Refuse to listen where anyone could claim any authority; SettingsError says what to do."""
+        """Raise SettingsError if the service would listen where any client could claim any authority."""
         if self.auth == "token" or self.trust_gateway or self.listens_on_loopback:
             return
         raise SettingsError(
-            f"refusing to listen on {self.host}: with ALGOPLATFORM_AUTH=gateway every caller is believed; put a gateway that"
-            " authenticates in front and set ALGOPLATFORM_TRUST_GATEWAY=true, or set ALGOPLATFORM_AUTH=token, or listen on 127.0.0.1"
+            f"refusing to listen on {self.host}: with ALGOPLATFORM_AUTH=gateway the service trusts every caller; put an"
+            " authenticating gateway in front and set ALGOPLATFORM_TRUST_GATEWAY=true, or set ALGOPLATFORM_AUTH=token,"
+            " or listen on 127.0.0.1"
         )
 
     def check_token(self) -> None:
-        """Refuse to take tokens that cannot be checked; SettingsError says what is missing."""
+        """Raise SettingsError if settings for verifying tokens are missing, and name them."""
         needed = {"TOKEN_AUDIENCE": self.token_audience, "TOKEN_ISSUER": self.token_issuer}
         missing = [PREFIX + name for name, value in needed.items() if value is None]
         if (self.jwks_url is None) == (self.key_file is None):
@@ -325,10 +328,10 @@ class Settings(BaseSettings):
 
 
 def load(**given: Any) -> Settings:
-    """Read the settings, `given` ones first; SettingsError names the first wrong one."""
+    """Load the settings; `given` ones take precedence. Raises SettingsError for the first wrong one."""
     secrets = os.environ.get(SECRETS_DIR) or None
     if secrets and not Path(secrets).is_dir():
-        raise SettingsError(f"{SECRETS_DIR}: is not a folder")
+        raise SettingsError(f"{SECRETS_DIR}: is not a directory")
     try:
         return Settings(_secrets_dir=secrets, **given)
     except ValidationError as error:
@@ -342,7 +345,7 @@ def load(**given: Any) -> Settings:
 
 
 def unknown() -> list[str]:
-    """List variables that look like settings and are none."""
+    """Return variables that look like settings but are not."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {SECRETS_DIR}
     ours = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
     return sorted(
@@ -351,14 +354,14 @@ def unknown() -> list[str]:
 
 
 def ignored() -> list[str]:
-    """List variables that Kubernetes set for a Service, though a setting has their name."""
+    """Return variables set by Kubernetes for a Service that have the name of a setting."""
     return sorted(
         name for name, value in os.environ.items() if name.upper() == f"{PREFIX}PORT" and is_link_value(value)
     )
 
 
 def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
-    """Give each setting's variable, value (secrets masked), default and purpose."""
+    """Return variable, value (secrets masked), default and purpose of each setting."""
     rows = [
         (
             PREFIX + name.upper(),
@@ -372,7 +375,7 @@ def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
         SECRETS_DIR,
         os.environ.get(SECRETS_DIR, ""),
         "",
-        "folder of files named as these variables, for secrets",
+        "directory with files named like these variables, for secrets",
     )
     return [*rows, secrets]
 
