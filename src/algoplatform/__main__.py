@@ -1,4 +1,4 @@
-"""`python -m algoplatform` is the command line."""
+"""Entry point of `python -m algoplatform`, the command line."""
 
 from algoplatform.cli import app
 

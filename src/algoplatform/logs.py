@@ -1,6 +1,6 @@
-"""Logs: one JSON object a line on stderr, the same for our events and those of the libraries.
+"""Logging: one JSON object per line on stderr, in the same format for our events and those of libraries.
 
-An exception is told by its type and the places it went through; its message may quote a record and stays out.
+Exceptions are logged by type and stack frames, without their messages, which may quote user data.
 """
 
 import logging
@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 import structlog
 
-# The request that is being answered; its name is in every line that is logged meanwhile.
+# The id of the current request, which is added to every line.
 REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id", default="")
 
 _DEEPEST: Final = 12
@@ -20,7 +20,7 @@ _Event = MutableMapping[str, Any]
 
 
 def places(error: BaseException) -> list[str]:
-    """Give the frames that an exception came through, the innermost last."""
+    """Return the innermost stack frames of an exception, the innermost last."""
     found = []
     trace = error.__traceback__
     while trace is not None:
@@ -31,7 +31,7 @@ def places(error: BaseException) -> list[str]:
 
 
 def kind(error: BaseException) -> str:
-    """Name an exception, the members of a group, and what caused it."""
+    """Return the type name of an exception, with the members of a group and the causes."""
     name = type(error).__name__
     if isinstance(error, BaseExceptionGroup):
         name = f"{name}[{', '.join(map(kind, error.exceptions[:5]))}]"
@@ -72,10 +72,10 @@ _SHARED: Final[tuple[Callable[..., Any], ...]] = (
 
 
 def configure_logging(level: str) -> None:
-    """Send everything from this level on through one renderer."""
+    """Render all log messages of at least this level as JSON lines."""
     structlog.configure(
         processors=[*_SHARED, _line],
-        # Past the logging module, which costs as much again as all the rest of a line.
+        # Bypasses the logging module, which would double the cost of a line.
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         cache_logger_on_first_use=True,
@@ -94,6 +94,6 @@ def configure_logging(level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
     logging.getLogger("uvicorn.access").propagate = False
-    # httpx tells each request at INFO, addresses included; Alembic two lines for each start.
+    # At INFO, httpx logs every request with its URL, and Alembic two lines per start.
     for name in ("httpx", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,7 +1,7 @@
-"""Makes HTTP clients for one address, through the proxy that the environment names for it, where it names one.
+"""HTTP clients for a single URL, which use the proxy that the environment configures for it.
 
-httpx's own reading of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY raises on what other programs take, and sends
-requests to this very machine through a proxy elsewhere.
+httpx's own handling of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY raises on values that other programs
+accept, and sends requests for loopback addresses through the proxy.
 """
 
 import os
@@ -19,30 +19,30 @@ _Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy and the variable that names it."""
+    """A proxy, and the environment variable that configures it."""
 
     variable: str
     proxy: httpx.Proxy
 
 
 def open_client(url: httpx.URL, proxy: Proxy | None, **options: Any) -> httpx.AsyncClient:
-    """Make a client for one address; SettingsError where the certificates that the environment names cannot be read."""
+    """Create a client for a URL; raises SettingsError if the configured CA certificates cannot be read."""
     try:
         verify = httpx.create_ssl_context() if url.scheme == "https" else False
-    except OSError:  # also what ssl raises
-        raise SettingsError("SSL_CERT_FILE, SSL_CERT_DIR: no certificates can be read there") from None
+    except OSError:  # ssl.SSLError is a subclass
+        raise SettingsError("SSL_CERT_FILE, SSL_CERT_DIR: cannot read certificates from there") from None
     return httpx.AsyncClient(trust_env=False, proxy=proxy.proxy if proxy else None, verify=verify, **options)
 
 
 def proxy_for(url: httpx.URL) -> Proxy | None:
-    """Find the proxy for an address; SettingsError, naming the variable, where it is none that can be used."""
+    """Return the proxy for a URL, or None; raises SettingsError, naming the variable, if it is unusable."""
     named = _variable(f"{url.scheme}_proxy") or _variable("all_proxy")
     if named is None or _is_loopback(url.host) or _is_exempt(url):
         return None
     variable, value = named
     try:
         proxy = httpx.Proxy(value if "://" in value else f"http://{value}")
-        # Whether this kind of proxy is supported shows only here.
+        # Only this raises if the proxy's scheme is not supported.
         httpx.AsyncHTTPTransport(proxy=proxy, trust_env=False, verify=False)
         if not proxy.url.host:
             raise ValueError("no host")
@@ -54,12 +54,12 @@ def proxy_for(url: httpx.URL) -> Proxy | None:
 def _unusable(variable: str) -> SettingsError:
     return SettingsError(
         f"{variable}: is not the address of a usable proxy; it must be http://host:port or https://host:port,"
-        " or NO_PROXY must list the host that is asked for"
+        " or NO_PROXY must list the requested host"
     )
 
 
 def _variable(name: str) -> tuple[str, str] | None:
-    """Read a variable; the lower-case spelling counts, also where it is empty to switch the other off."""
+    """Return name and value of a variable; lower case takes precedence, and if empty disables upper case."""
     for spelling in (name, name.upper()):
         value = os.environ.get(spelling)
         if value is not None:
@@ -80,7 +80,11 @@ def _is_exempt(url: httpx.URL) -> bool:
 
 
 def _covers(entry: str, url: httpx.URL) -> bool:
-    """Whether an entry of NO_PROXY names the address: *, a host and all below it, an address, a network; with a port or without."""
+    """Return whether an entry of NO_PROXY matches the URL.
+
+    An entry is `*`, a domain with its subdomains, an IP address or a network; all but `*` and networks may
+    have a port.
+    """
     if entry == "*":
         return True
     entry = entry.rpartition("://")[2].lower()
@@ -97,7 +101,7 @@ def _covers(entry: str, url: httpx.URL) -> bool:
 
 
 def _split(entry: str) -> tuple[str, str | None]:
-    """Split a port off, which an IPv6 address without brackets has not."""
+    """Split off the port; an IPv6 address without brackets has none."""
     host, colon, port = entry.rpartition(":")
     if colon and port.isdigit() and (host.endswith("]") or ":" not in host):
         return host, port

@@ -1,4 +1,4 @@
-"""The composition root: the one place where the parts are put together, for the web, the command line and the tests."""
+"""The composition root: the only place that wires the services, for API, command line and tests."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,19 +22,19 @@ from algoplatform.storage.search.statements import ImageSearch
 
 
 class NotReady(Exception):
-    """The database is not one that this version can work on; the message says what to do."""
+    """This version cannot work with the database schema; the message says what to do."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """What was wrong with the schema when it was last looked at."""
+    """The schema problem found by the last check, None if there was none."""
 
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The use cases and the database that they work on."""
+    """The use cases and their database."""
 
     settings: Settings
     database: Database
@@ -47,7 +47,7 @@ class Runtime:
     _known: _Known = field(default_factory=_Known)
 
     async def require_schema(self) -> None:
-        """Raise NotReady unless the schema is the one that this version needs, SchemaUnknown where it is a newer one."""
+        """Raise NotReady if the schema is older than this version needs, SchemaUnknown if it is newer."""
         async with self.database.connection() as connection:
             current = await revision(connection)
         if current is not None and current not in REVISIONS:
@@ -57,11 +57,11 @@ class Runtime:
             raise NotReady(f"schema is at {at}, this version needs {HEAD}: run `algoplatform migrate`")
 
     async def readiness(self) -> str | None:
-        """Tell what keeps the service from serving; None where nothing does."""
+        """Return why the service cannot serve requests, or None if it can."""
         try:
             self._known.problem = await self._schema_problem()
         except Busy:
-            # Overload is no reason to send the others what this one is asked: the schema is what it was.
+            # An overloaded instance stays ready, as its traffic would overload the others.
             return self._known.problem
         except Unavailable:
             return "database unreachable"
@@ -73,7 +73,7 @@ class Runtime:
         except NotReady as problem:
             return str(problem)
         except SchemaUnknown:
-            # Migrated for the next version while this one runs: a migration only adds (docs/operations.md).
+            # The next version has migrated the schema already: migrations only add (docs/operations.md).
             return None
         return None
 
@@ -85,7 +85,7 @@ class Runtime:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator["Runtime"]:
-        """Wire everything as the settings say; SettingsError where they name no database."""
+        """Build the use cases from the settings; raises SettingsError if there is no database URL."""
         if settings.database_url is None:
             raise SettingsError("ALGOPLATFORM_DATABASE_URL is not set")
         rules = Rules(settings.node_ports)

@@ -1,1 +1,1 @@
-"""Who a caller is, by a token: no web in it."""
+"""Authentication of callers by token, independent of HTTP."""

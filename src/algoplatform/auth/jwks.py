@@ -1,4 +1,4 @@
-"""The public keys that tokens are signed with: from a file, or from a URL that is asked again when they may have changed."""
+"""The public keys that verify tokens, from a file or from a JWKS URL that is refreshed."""
 
 import asyncio
 import time
@@ -25,9 +25,9 @@ _CURVES: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES51
 _MIN_RSA_BITS: Final = 2048
 _MAX_BYTES: Final = 256 * 1024
 _FETCH_SECONDS: Final = 5.0
-# Tokens that name keys nobody has must not make the service hammer the URL.
+# Between fetches for unknown keys: such tokens must not make the service hammer the URL.
 _FLOOR_SECONDS: Final = 5.0
-# A few bytes, compressed, can be gigabytes.
+# No compression, as a small compressed body can expand to gigabytes.
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key, its name where it has one, and the algorithms that it is good for."""
+    """A public key, its id if it has one, and the algorithms that it may verify."""
 
     kid: str | None
     key: Any
@@ -43,20 +43,20 @@ class Key:
 
 
 class Keys:
-    """Keys that do not change."""
+    """A fixed set of keys."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         self._keys = keys
 
     async def __aenter__(self) -> Self:
-        """Start what keeps the keys fresh."""
+        """Start refreshing the keys, where a subclass does so."""
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Stop it."""
+        """Stop refreshing the keys."""
 
     async def find(self, kid: str | None, algorithm: str) -> Key | None:
-        """Give the key of this name, or the only one where a name is missing on either side."""
+        """Return the key with this id, or the only candidate if the token or the key has no id; else None."""
         fit = [key for key in self._keys if algorithm in key.algorithms]
         named = [key for key in fit if kid is not None and key.kid == kid]
         nameless = [key for key in fit if kid is None or key.kid is None]
@@ -65,20 +65,24 @@ class Keys:
         return nameless[0] if len(nameless) == 1 else None
 
     async def instead_of(self, key: Key, kid: str | None, algorithm: str) -> Key | None:
-        """Give another key for a token that `key` has not signed, where there is one."""
+        """Return another key to try if the signature does not match `key`; None if there is none."""
         return None
 
 
 class FetchedKeys(Keys):
-    """Keys of a JWKS URL: fetched once at a time, when unknown ones are named or when they grow old; kept while it is away."""
+    """The keys of a JWKS URL.
+
+    They are fetched again when older than `refresh` seconds, and when a token may need a newer key, but then
+    not within `floor` seconds of the last fetch. One fetch runs at a time; if it fails, the old keys stay.
+    """
 
     def __init__(self, url: str, refresh: float, floor: float = _FLOOR_SECONDS) -> None:
         super().__init__(())
         try:
             self._url = httpx.URL(url)
         except httpx.InvalidURL:
-            raise SettingsError("ALGOPLATFORM_JWKS_URL: is not an address that can be asked") from None
-        # What the environment says is read at the start, when an operator sees what is wrong with it.
+            raise SettingsError("ALGOPLATFORM_JWKS_URL: is not a valid URL") from None
+        # Read the proxy settings at startup, where an operator sees their errors.
         self._proxy = proxy_for(self._url)
         self._client = open_client(self._url, self._proxy, timeout=_FETCH_SECONDS, headers=_HEADERS)
         self._refresh = refresh
@@ -87,14 +91,17 @@ class FetchedKeys(Keys):
         self._fetching: asyncio.Task[None] | None = None
 
     async def __aexit__(self, *error: object) -> None:
-        """Close the client."""
+        """Cancel a running fetch and close the client."""
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
         await self._client.aclose()
 
     async def find(self, kid: str | None, algorithm: str) -> Key | None:
-        """Give the key, at once where one may fit; Unavailable where the URL has never answered."""
+        """Return the key; waits for a fetch only if none fits.
+
+        Raises Unavailable if no fetch has succeeded yet.
+        """
         found = await super().find(kid, algorithm)
         if found is None:
             await self._fetched()
@@ -106,7 +113,7 @@ class FetchedKeys(Keys):
         return found
 
     async def instead_of(self, key: Key, kid: str | None, algorithm: str) -> Key | None:
-        """Give the key that has come since, unless `key` was found by its name: one without a name may be anybody's."""
+        """Fetch the keys again and return a new match, unless `key` matched by id, which rules out others."""
         if kid is not None and kid == key.kid:
             return None
         await self._fetched()
@@ -114,10 +121,10 @@ class FetchedKeys(Keys):
         return found if found is not key else None
 
     async def _fetched(self) -> None:
-        """Wait for what the URL says now, unless it was asked a moment ago."""
+        """Wait for the current fetch or a new one, unless the last began less than `floor` seconds ago."""
         fetching = self._fetching is not None and not self._fetching.done()
         if fetching or time.monotonic() - self._asked > self._floor:
-            # Another's request may go away meanwhile: the fetch is everybody's.
+            # Shielded, as other requests share the fetch if this one is cancelled.
             await asyncio.shield(self._fetch())
 
     def _fetch(self) -> "asyncio.Task[None]":
@@ -141,7 +148,7 @@ class FetchedKeys(Keys):
         async with self._client.stream("GET", self._url) as answer:
             answer.raise_for_status()
             if answer.headers.get("content-encoding", "identity") != "identity":
-                raise ValueError("the key set is compressed, though that was not asked for")
+                raise ValueError("the key set is compressed, though the request forbade it")
             async for chunk in answer.aiter_raw():
                 content += chunk
                 if len(content) > _MAX_BYTES:
@@ -150,7 +157,7 @@ class FetchedKeys(Keys):
 
 
 def read_key_file(path: Path) -> Keys:
-    """Read a public key in PEM, or a JWKS; ValueError where it is neither."""
+    """Read a PEM public key or a JWKS from a file; raises ValueError if it is neither."""
     content = path.read_bytes()
     if content.lstrip().startswith(b"{"):
         return Keys(parse_jwks(content))
@@ -158,7 +165,7 @@ def read_key_file(path: Path) -> Keys:
 
 
 def parse_jwks(content: bytes) -> Sequence[Key]:
-    """Read a JWKS and leave out what no token can be checked with; ValueError where nothing is left."""
+    """Parse a JWKS and skip keys that cannot verify tokens; raises ValueError if none is left."""
     data = orjson.loads(content)
     listed = data.get("keys") if isinstance(data, dict) else None
     keys = list(_keys(listed)) if isinstance(listed, list) else []
@@ -171,7 +178,7 @@ def _keys(listed: Iterable[Any]) -> Iterable[Key]:
     for jwk in listed:
         try:
             key = _key(jwk)
-        except Exception:  # noqa: S112 - whatever a foreign key makes the library raise, no token can be checked with it
+        except Exception:  # noqa: S112 - the library may raise anything for a malformed key
             continue
         if key.algorithms:
             yield key
@@ -186,7 +193,10 @@ def _key(jwk: dict[str, Any]) -> Key:
 
 
 def _usable(kid: str | None, key: object) -> Key:
-    """Bind a public key to the algorithms of its kind, so that none is ever taken for another's secret."""
+    """Restrict a public key to the algorithms of its type, so that it is never used as an HMAC secret.
+
+    Raises ValueError for keys of other types, or RSA keys that are too short.
+    """
     if isinstance(key, RSAPublicKey) and key.key_size >= _MIN_RSA_BITS:
         return Key(kid, key, _RSA)
     if isinstance(key, EllipticCurvePublicKey) and key.curve.name in _CURVES:

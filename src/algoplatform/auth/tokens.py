@@ -1,4 +1,4 @@
-"""Checks a JWT: how it is signed, by whom, for whom, until when, and what it says of its bearer."""
+"""Verifies a JWT (signature, issuer, audience, lifetime), and reads the caller from its claims."""
 
 import re
 from typing import Any, Final
@@ -15,7 +15,7 @@ from algoplatform.settings import Settings, SettingsError
 _BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)")
 _MAX_TOKEN: Final = 8192
 _MAX_TEXT: Final = 255
-# What the client is told of each kind; the log says more.
+# The messages for clients; the log has the details.
 _WORDS: Final = {
     "format": "令牌格式错误",
     "algorithm": "令牌的签名算法不被接受",
@@ -33,7 +33,7 @@ _KINDS: Final[dict[type[Exception], str]] = {
     jwt.InvalidAudienceError: "audience",
     jwt.InvalidIssuerError: "issuer",
 }
-# PyJWT names the claim in its message only.
+# PyJWT names the claim only in the message of its exceptions.
 _NAMED: Final = re.compile(r"\((exp|nbf|iat)\)|(?i:(subject|jwt id))")
 _CLAIMS: Final = {"subject": "sub", "jwt id": "jti"}
 
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 
 class Verifier:
-    """Turns a token into a caller."""
+    """Turns a verified token into a Caller."""
 
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self.keys = keys
@@ -49,13 +49,13 @@ class Verifier:
         self._required = ["exp", "aud", "iss", settings.actor_claim]
 
     async def caller(self, authorization: list[bytes]) -> Caller:
-        """Check the token of the Authorization headers; Unauthenticated unless everything about it is right."""
+        """Verify the token of the Authorization headers; raises Unauthenticated if missing or invalid."""
         token = _token(authorization)
         header = _header(token)
         algorithm, kid = header.get("alg"), header.get("kid")
-        # `crit` asks for rules that are not known here; a key is found by its name only, never taken from the token.
+        # `crit` demands unsupported extensions. Keys are looked up by id, never taken from the token.
         if not isinstance(algorithm, str) or not isinstance(kid, str | None) or "crit" in header:
-            raise _refused("format", "the header has no alg, a kid that is no string, or crit")
+            raise _refused("format", "the header has no alg, a kid that is not a string, or a crit")
         if algorithm not in self._settings.token_algorithms:
             raise _refused("algorithm", f"alg is {clip(algorithm)}")
         return self._caller(await self._claims(token, kid, algorithm))
@@ -63,7 +63,7 @@ class Verifier:
     async def _claims(self, token: str, kid: str | None, algorithm: str) -> dict[str, Any]:
         key = await self.keys.find(kid, algorithm)
         if key is None:
-            named = "the token names none of several" if kid is None else f"kid is {clip(kid)}"
+            named = "the token has no kid, and not exactly one key fits" if kid is None else f"kid is {clip(kid)}"
             raise _refused("key", f"no key for {algorithm}: {named}")
         try:
             try:
@@ -73,7 +73,7 @@ class Verifier:
                 if other is None:
                     raise
                 return self._decoded(token, other.key, algorithm)
-        except Exception as error:  # whatever a hostile token makes the library raise, it is not a valid one
+        except Exception as error:  # the library may raise anything for a hostile token
             raise self._failed(error, token) from None
 
     def _decoded(self, token: str, key: Any, algorithm: str) -> dict[str, Any]:
@@ -106,14 +106,14 @@ class Verifier:
     def _caller(self, claims: dict[str, Any]) -> Caller:
         actor = claims[self._settings.actor_claim]
         if not isinstance(actor, str) or not actor:
-            raise _refused_claim(self._settings.actor_claim, "is no text, or empty")
+            raise _refused_claim(self._settings.actor_claim, "is not a string, or is empty")
         if len(actor) > _MAX_TEXT or not actor.isprintable():
-            log.warning("token_refused", kind="claim", reason=f"{self._settings.actor_claim} is no name")
+            log.warning("token_refused", kind="claim", reason=f"{self._settings.actor_claim} is not a printable name")
             raise BadRequest(f"令牌的声明{self._settings.actor_claim}不是{_MAX_TEXT}个以内的可见字符")
         namespaces = claims.get(self._settings.namespaces_claim)
         listed = [namespaces] if isinstance(namespaces, str) else [] if namespaces is None else namespaces
         if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
-            raise _refused_claim(self._settings.namespaces_claim, "is neither text nor a list of texts")
+            raise _refused_claim(self._settings.namespaces_claim, "is neither a string nor a list of strings")
         return Caller(self._authority(claims), frozenset(item for item in listed if item), actor)
 
     def _authority(self, claims: dict[str, Any]) -> int | None:
@@ -121,11 +121,11 @@ class Verifier:
         try:
             return None if given is None else check_integer(given)
         except Malformed:
-            raise _refused_claim(self._settings.authority_claim, "is no integer") from None
+            raise _refused_claim(self._settings.authority_claim, "is not an integer") from None
 
 
 def make_verifier(settings: Settings) -> Verifier:
-    """Make the verifier that the settings ask for; SettingsError where they do not suffice."""
+    """Build the verifier for the settings; raises SettingsError if they are incomplete."""
     settings.check_token()
     if settings.jwks_url is not None:
         return Verifier(settings, FetchedKeys(settings.jwks_url.get_secret_value(), settings.jwks_refresh))
@@ -133,7 +133,7 @@ def make_verifier(settings: Settings) -> Verifier:
     try:
         return Verifier(settings, read_key_file(settings.key_file))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a public key in PEM, nor a JWKS of such keys"
+        reason = error.strerror if isinstance(error, OSError) else "not a public key in PEM, nor a JWKS of public keys"
         raise SettingsError(f"ALGOPLATFORM_KEY_FILE: {settings.key_file}: {reason}") from None
 
 
@@ -144,19 +144,19 @@ def _token(authorization: list[bytes]) -> str:
         raise _refused("format", "several Authorization headers")
     found = _BEARER.fullmatch(authorization[0])
     if found is None or len(found[1]) > _MAX_TOKEN:
-        raise _refused("format", f"not `Bearer` and a JWT of at most {_MAX_TOKEN} characters")
+        raise _refused("format", f"not `Bearer` followed by a JWT of at most {_MAX_TOKEN} characters")
     return found[1].decode()
 
 
 def _header(token: str) -> dict[str, Any]:
     try:
         return jwt.get_unverified_header(token)
-    except Exception:  # as above
-        raise _refused("format", "the header is no JSON object") from None
+    except Exception:  # the library may raise anything for a hostile token
+        raise _refused("format", "the header is not a JSON object") from None
 
 
 def _given(token: str, claim: str) -> str:
-    """Quote a claim of a token whose signature has been checked."""
+    """Return a claim for the log, truncated, from a token whose signature has been verified."""
     return clip(str(jwt.decode(token, options={"verify_signature": False}).get(claim)))
 
 

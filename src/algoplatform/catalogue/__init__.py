@@ -1,1 +1,1 @@
-"""The use cases, which own the transactions."""
+"""The use cases. They own the transactions."""

@@ -1,4 +1,4 @@
-"""Doing a write once, however often it is asked for under one Idempotency-Key."""
+"""Idempotent writes: retries with the same Idempotency-Key get the first response."""
 
 from collections.abc import Awaitable, Callable
 
@@ -17,10 +17,11 @@ async def once(
     hours: int,
     action: Callable[[Connection], Awaitable[Answer]],
 ) -> Answer:
-    """Run the action and keep its answer in one transaction, or give the answer of the first time.
+    """Run the action and store its response in one transaction, or return the response of the first request.
 
-    The action turns refusals into answers itself and raises only what must not be kept. `caller` is whose refusals are
-    counted together.
+    The action returns refusals as responses and raises only what must not be stored. The number of stored
+    refusals is limited per `caller`, and responses expire after `hours`. Raises RequestRunning while another
+    request holds the key, and BadRequest if `fingerprint` differs from that of the first request.
     """
     async with database.connection(write=True) as connection, transaction(connection):
         if not await idempotency.lock(connection, key):
@@ -29,7 +30,7 @@ async def once(
         if kept is None:
             answer = await action(connection)
             if not await idempotency.keep(connection, key, caller, fingerprint, answer, hours):
-                # A process of a version with other locks has answered meanwhile: this write is undone.
+                # A process of another version, with other locks, has stored a response: roll back.
                 raise RequestRunning
             return answer
     if kept[0] != fingerprint:

@@ -1,7 +1,8 @@
-"""The use cases of single images.
+"""The use cases for single images.
 
-Each gets a connection: on its own a write is one statement, so one transaction; under an Idempotency-Key it is part of
-the caller's. A register that gets none shares a transaction with others.
+Each takes a connection. A write is a single statement, and so a transaction of its own, or part of the
+caller's transaction if there is an Idempotency-Key. Registers without a connection are batched: several
+share a transaction.
 """
 
 from collections.abc import Sequence, Set
@@ -44,7 +45,7 @@ class Images:
         self._registrar = registrar
 
     async def register(self, connection: "Connection | None", caller: Caller, data: Any) -> tuple[str, int]:
-        """Register what parsed JSON describes: the new image's id and version; Refused with every fault."""
+        """Register an image from parsed JSON, return its id and version; raises Refused with all faults."""
         checked = check_registration(data, self._rules)
         image = checked.image
         if image is None:
@@ -62,20 +63,20 @@ class Images:
         return new.image_id.hex, written.version
 
     async def get(self, connection: Connection, image_id: str) -> Stored:
-        """Read one live image."""
+        """Return one live image; raises ImageNotFound."""
         stored = await single.get(connection, image_id)
         if stored is None:
             raise ImageNotFound(image_id)
         return stored
 
     async def update(self, connection: Connection, caller: Caller, data: Any, versions: Sequence[int] | None) -> int:
-        """Change the fields that are present and give the new version; `versions` are those that If-Match allows."""
+        """Update the fields that are present and return the new version; `versions` are those in If-Match."""
         checked = check_update(data, self._rules)
         image = checked.image
         if image is None:
             faults = await _faults_of_change(connection, checked, data)
             raise Refused(faults, more=checked.more, at_least=checked.cut)
-        # Only an image of this very name is updated, so its namespace is the stored one's.
+        # The statement updates only an image with this name, so the stored namespace is the same.
         self._access.require(caller, image.image_name.namespace)
         assert image.image_id is not None
         needed = absent_frames(data)
@@ -91,7 +92,7 @@ class Images:
         faults = [*missing_faults(image, written.missing), *_stored_faults(data, written)]
         if faults:
             raise Refused(in_field_order(faults))
-        # The statement's snapshot shows nothing wrong, so the image changed while it ran.
+        # The statement's snapshot shows no conflict, so the image changed while the statement ran.
         if versions is not None:
             raise VersionConflict
         raise ImageNotFound(image.image_id)
@@ -99,9 +100,9 @@ class Images:
     async def delete(
         self, connection: Connection, caller: Caller, image_id: str, claim: Caller, versions: Sequence[int] | None
     ) -> None:
-        """Delete an image that the caller, as who the claim makes him, may delete and on which no other depends.
+        """Delete an image on which no other depends, within the caller's scope narrowed by `claim`.
 
-        `versions` are those that If-Match allows.
+        `versions` are those in If-Match.
         """
         scope = self._access.claimed_scope(caller, claim)
         removed = await retried(connection, lambda: single.delete(connection, caller, image_id, scope, versions))
@@ -120,7 +121,7 @@ class Images:
 
 
 async def _faults_of_new(connection: Connection, checked: Checked, data: Any) -> list[Fault]:
-    """Add to the faults of a registration those that only the registry knows."""
+    """Return the faults of an invalid registration, including those that need the database."""
     if not isinstance(data, dict):
         return checked.faults
     said = read(data)
@@ -131,7 +132,7 @@ async def _faults_of_new(connection: Connection, checked: Checked, data: Any) ->
 
 
 async def _faults_of_change(connection: Connection, checked: Checked, data: Any) -> list[Fault]:
-    """Add to the faults of an update those that only the registry and the image as it is stored know."""
+    """Return the faults of an invalid update, including those that need the database and the stored image."""
     if not isinstance(data, dict):
         return checked.faults
     needs, image_id = read(data).needs, id_of(data.get("imageId"))
@@ -150,7 +151,7 @@ def _missing(needs: Sequence[tuple[int, ImageReference]], found: set[ImageRefere
 
 
 def _stored_faults(data: dict[str, Any], stored: Written, known: Set[str] = frozenset()) -> list[Fault]:
-    """Word what stands between a change and the image as it is stored; fields of `known` have faults of their own."""
+    """Return conflicts between an update and the stored image, except in fields that have faults already."""
     faults = list(map(frame_fault, stored.empty))
     own = zip(("imageName", "imageTag"), stored.name_and_tag, strict=True)
     if any(name not in known and data[name] != value for name, value in own):

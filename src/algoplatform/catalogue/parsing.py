@@ -1,7 +1,7 @@
-"""Parsing what is too long for the event loop: one thread does all of it.
+"""Runs long parsing outside of the event loop, in a single thread.
 
-The interpreter runs one thread at a time, and a thread in the JSON scanner keeps it for as long as that takes. With one
-such thread the event loop is always the next; with several it would wait for each of them.
+The JSON scanner holds the GIL for as long as it runs. With one such thread the event loop is always next in
+line for the GIL; with several it would have to wait for each of them.
 """
 
 import asyncio
@@ -14,18 +14,21 @@ from algoplatform.domain.record.json import parse_json
 
 T = TypeVar("T")
 
-# Bytes of JSON that are parsed in a millisecond or two, whatever they hold.
+# In bytes: JSON of this size takes 1 to 2 ms to parse, whatever its content.
 _SHORT: Final = 32 * 1024
 _THREAD: Final = ThreadPoolExecutor(1, "parsing")
 
 
 async def off_loop(work: Callable[[], T]) -> T:
-    """Do work in the thread, after whatever else waits for it; a turn should take no more than some 50 ms."""
+    """Run work in the thread, after the jobs already queued; a job should take at most about 50 ms."""
     return await asyncio.get_running_loop().run_in_executor(_THREAD, _uncollected, work)
 
 
 def _uncollected(work: Callable[[], T]) -> T:
-    """Do work without the garbage collector: among very many new objects it takes longer than the work, and JSON has no cycles."""
+    """Run work with the garbage collector disabled.
+
+    With very many new objects, collecting takes longer than the work itself, and JSON values have no cycles.
+    """
     if not gc.isenabled():
         return work()
     gc.disable()
@@ -36,5 +39,5 @@ def _uncollected(work: Callable[[], T]) -> T:
 
 
 async def parse(content: bytes) -> Any:
-    """Parse a body of JSON: at once where it is short."""
+    """Parse a JSON body, in the event loop if it is short; raises BadRequest."""
     return parse_json(content) if len(content) <= _SHORT else await off_loop(lambda: parse_json(content))

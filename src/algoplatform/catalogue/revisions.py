@@ -1,4 +1,4 @@
-"""The use cases of an image's past: reading it, and going back to it."""
+"""The use cases for an image's history: reading it and restoring from it."""
 
 import json
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from algoplatform.storage.images.revisions import Revision, State
 from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.postgres.transactions import retried
 
-# An image that others change all the time is not worth more.
+# Attempts to restore an image that concurrent requests keep changing.
 _ATTEMPTS: Final = 20
 
 
 class Revisions:
-    """Read an image's history, and restore an image."""
+    """Reads the history of images, and restores them."""
 
     def __init__(self, rules: Rules, access: AccessPolicy) -> None:
         self._rules = rules
@@ -27,7 +27,10 @@ class Revisions:
     async def history(
         self, connection: Connection, image_id: str, page: int, page_size: int
     ) -> tuple[list[Revision], int]:
-        """Read a page of the changes of an image, deleted or not, the latest first, and count them all."""
+        """Return a page of the image's revisions, latest first, and their total number.
+
+        Includes deleted images; raises ImageNotFound.
+        """
         found, total = await revisions.history(connection, image_id, page_size, (page - 1) * page_size)
         if not total:
             raise ImageNotFound(image_id)
@@ -36,7 +39,7 @@ class Revisions:
     async def restore(
         self, connection: Connection, caller: Caller, image_id: str, version: int | None, versions: Sequence[int] | None
     ) -> int:
-        """Undelete an image, or bring it back to a version, under the rules of any write; gives the new version."""
+        """Undelete an image, or restore a version, under the rules of any write; returns the new version."""
         for _ in range(_ATTEMPTS):
             state = await revisions.state(connection, image_id, version)
             if state is None:
@@ -52,7 +55,7 @@ class Revisions:
     async def _restore(
         self, connection: Connection, caller: Caller, image_id: str, version: int | None, state: State
     ) -> int | None:
-        """Restore what was just read; None where the image has changed since."""
+        """Restore the state just read; None if the image has changed since."""
         image = self._checked(state, version)
         written = await retried(
             connection, lambda: revisions.restore(connection, caller, image, image_id, state.version)

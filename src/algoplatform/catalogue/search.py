@@ -1,4 +1,7 @@
-"""The use case of searching: what may take long is done for few at a time, so that others find PostgreSQL and a connection free."""
+"""The search use case.
+
+Slow searches run few at a time, which leaves connections and CPU of PostgreSQL to other requests.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,14 +14,14 @@ from algoplatform.storage.postgres.batching import Gathering
 from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.search.statements import Found, ImageSearch
 
-# Counting keeps a processor of PostgreSQL busy for as long as a quarter of a second at a million images.
+# Concurrent counts: at a million images, each keeps a core of PostgreSQL busy for up to 250 ms.
 _COUNTS: Final = 2
 
 
 class Searches:
-    """Finds images; those who ask for the same page at the same time get one answer.
+    """Finds images; concurrent requests for the same page share one query.
 
-    A text can be made to take seconds to look for, so such searches wait among themselves, and have half of the pool at most.
+    A text can be built so that its search takes seconds: searches for text hold at most half of the pool.
     """
 
     def __init__(self, database: Database, search: ImageSearch, size: int, patience: float) -> None:
@@ -30,7 +33,10 @@ class Searches:
         self._asked: dict[str, Gathering[Conditions, Found]] = {}
 
     async def find(self, conditions: Conditions) -> Found:
-        """Read a page, or all where there are no more than a page may have; one record more tells that there are."""
+        """Return a page, or without `page` up to MAX_PAGE_SIZE + 1 records.
+
+        The one beyond MAX_PAGE_SIZE shows that there are more records to stream.
+        """
         if conditions.page:
             return await self._shared(conditions)
         if conditions.search_condition is None:
@@ -43,7 +49,7 @@ class Searches:
             return await self._search.records(connection, conditions, MAX_PAGE_SIZE + 1)
 
     async def pass_on(self, conditions: Conditions, begun: Found, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """Pass all records to `write`, of which the first are known."""
+        """Stream all records to `write`; `begun` holds the first of them."""
         async with self._database.connection(stream=True) as connection:
             await self._search.copy(connection, conditions, write, begun=begun)
 
@@ -53,7 +59,7 @@ class Searches:
         try:
             if gathering is not None:
                 return await gathering.ask(conditions)
-            # The first reads by itself, as it costs less; those who ask meanwhile share the next reading.
+            # The first request runs its own query, which is cheaper; those that arrive meanwhile share one.
             gathering = self._asked[key] = Gathering(self._pages, patience=self._patience)
             return await self._page(conditions)
         finally:

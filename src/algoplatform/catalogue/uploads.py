@@ -1,4 +1,4 @@
-"""Moving images between sites: a file in, all or nothing, and a file out."""
+"""Moves images between sites: imports a file atomically, and exports to a file."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ from algoplatform.storage.upload.changes import find as find_changes
 from algoplatform.storage.upload.staging import StagedRow
 
 MAX_FAULTS: Final = 1000
-# What an import may take: many times what it needs, other imports that are before it included.
+# The deadline of an import: many times what it needs, including the wait for other imports.
 _SECONDS: Final = 300
 _SECONDS_PER_MIB: Final = 2
 _BATCH: Final = 200
@@ -38,7 +38,7 @@ _CHUNK: Final = 64 * 1024
 
 
 class Transfer:
-    """Import and export, in constant memory."""
+    """Imports and exports in constant memory."""
 
     def __init__(self, rules: Rules, access: AccessPolicy, search: ImageSearch) -> None:
         self._rules = rules
@@ -48,11 +48,11 @@ class Transfer:
     async def export(
         self, connection: Connection, conditions: Conditions, write: Callable[[bytes], Awaitable[None]]
     ) -> None:
-        """Pass the records that meet the conditions to `write` as members of one JSON object, without its braces."""
+        """Stream the matching records to `write`, as members of one JSON object without its braces."""
         await self._search.copy(connection, conditions, write, keyed=True)
 
     def admit(self, caller: Caller) -> None:
-        """Refuse a caller who may write nowhere, before his file is taken in; what it holds is for `load` to judge."""
+        """Raise Forbidden before the upload if the caller may write nowhere; `load` checks each record."""
         self._access.scope(caller)
 
     async def load(
@@ -66,10 +66,10 @@ class Transfer:
         changes: bool = False,
         progress: Callable[[int], None] = lambda size: None,
     ) -> Counts:
-        """Import a file in one transaction; FileRefused with the faults of every record, and then nothing is written.
+        """Import a file in one transaction; if it has faults, raises FileRefused with all of them.
 
-        With `changes` the counts are CountsAndChanges. `progress` gets the number of bytes read; a file that is read again
-        subtracts them. Raises Unavailable where it takes much longer than a file of its size should.
+        Returns CountsAndChanges if `changes` is set. `progress` receives the number of bytes read, negative
+        when the file is rewound. Raises Unavailable if the import takes much longer than its size explains.
         """
         try:
             async with asyncio.timeout(_seconds_for(file)) as bound:
@@ -112,7 +112,7 @@ class Transfer:
             ):
                 return await self._load_any(connection, caller, reading, on_conflict, dry_run, changes)
         except asyncpg.ForeignKeyViolationError:
-            # A dependency was deleted since the check: asked again, the check will see it.
+            # A dependency was deleted after the check: a retry will report it.
             raise Unavailable from None
 
     async def _load_new(self, connection: Connection, caller: Caller, reading: "_Reading") -> Counts:
@@ -143,7 +143,7 @@ class Transfer:
             done = await staging.write(connection, caller, on_conflict)
             await staging.link(connection)
         if on_conflict is OnConflict.FAIL and done[0] < reading.records:
-            # Another upload has just created one of these: asked again, the check will see it.
+            # A concurrent upload has created one of these images: a retry will report it.
             raise Unavailable
         counts = _count(reading.records, *done, on_conflict)
         return counts if changed is None else CountsAndChanges(**asdict(counts), changes=changed)
@@ -163,9 +163,9 @@ def _chunks(file: BinaryIO, progress: Callable[[int], None]) -> Iterator[bytes]:
 
 
 class _Reading:
-    """A file on its way to the database: rows out, faults kept aside.
+    """Turns a file into rows for the database, and collects the faults.
 
-    It is read and checked in a thread, a batch ahead, so that other requests are answered meanwhile.
+    A thread parses and checks one batch ahead, so that the event loop stays free for other requests.
     """
 
     def __init__(self, rules: Rules, scope: Scope, chunks: Iterator[bytes]) -> None:
@@ -184,26 +184,26 @@ class _Reading:
         return self
 
     async def __aexit__(self, *raised: object) -> None:
-        # The thread reads the file: it must have ended before anybody closes that, or reads it again.
+        # The thread must have finished before the file is closed or read again.
         self._ended = True
         if self._ahead:
             await asyncio.gather(self._ahead, return_exceptions=True)
 
     async def rows(self) -> AsyncIterator[StagedRow]:
-        """Give a row for each record that can be staged."""
+        """Yield a row for each record that can be staged."""
         while batch := await self._next():
             for row in batch:
                 if row is not None:
                     yield row
 
     async def next_rows(self) -> list[StagedRow]:
-        """Give the rows of the next batch of records."""
+        """Return the rows of the next batch of records."""
         return [row for row in await self._next() if row is not None]
 
     async def _next(self) -> list[StagedRow | None]:
-        # Shielded, for a thread cannot be cancelled, and its end is waited for above.
+        # Shielded, as a thread cannot be cancelled; __aexit__ waits for it.
         batch = await asyncio.shield(self._ahead or self._read_on())
-        # The file is read no further: each fault costs time, and each record that has some a row.
+        # Stop reading: each further fault costs time, and each invalid record a staging row.
         if self.total > MAX_COUNTED:
             raise FileRefused(self.faults, self.total, forbidden=self.forbidden, at_least=True)
         self._ahead = self._read_on() if batch else None
@@ -269,7 +269,7 @@ def _key_faults(key: str | None, data: Any) -> list[Fault]:
 
 
 def _id_of(key: str | None, data: dict[str, Any]) -> str | None:
-    """Read the id of a record that is wrong elsewhere; None where its key says another."""
+    """Return the id of an invalid record; None if it is invalid itself, or differs from the key."""
     inside = data.get("imageId")
     if is_blank(inside):
         return id_of(key)
@@ -288,11 +288,11 @@ async def _faultless(first: list[StagedRow], reading: _Reading) -> AsyncIterator
 
 
 async def _refuse(connection: Connection, reading: _Reading, on_conflict: OnConflict) -> None:
-    """Raise FileRefused if anything is wrong with the file."""
+    """Raise FileRefused if the file has any fault."""
     faults, total = await staging.faults(connection, on_conflict, MAX_FAULTS)
     total += reading.total
     if total:
-        # A record that is wrong otherwise is called the same here: its name and tag may be what is wrong.
+        # Reuse the label of earlier faults of the record: its name and tag may be invalid and so not staged.
         labels = {found.position: found.image for found in reading.faults}
         faults = [replace(found, image=labels.get(found.position, found.image)) for found in faults]
         everything = sorted([*reading.faults, *faults], key=lambda found: (found.position, field_order(found.fault)))

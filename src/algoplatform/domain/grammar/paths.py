@@ -9,8 +9,8 @@ r"""Paths on a node or in a container.
 
 "，", "：", "；" and "、" may occur in a path, but not where a separator could stand: before "/", ",", ":" or the
 end. A single path (workingDir) may contain "," and ":", as it is not part of a list. Paths are stored as
-sent, but compared without "." segments and redundant slashes: `/data` and `/data/` are equal. Control characters
-never reach this grammar: every text of a record is checked for them first.
+sent, but compared without "." segments and redundant slashes: `/data` and `/data/` are equal. Control
+characters never reach this grammar: every text of a record is checked for them first.
 
 Source: POSIX pathnames, without `..`; mounted paths also without ":", which Kubernetes rejects in mountPath.
 """
