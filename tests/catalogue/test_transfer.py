@@ -1,4 +1,4 @@
-"""Imports by the short way and the long one: whatever stands in a large file, and wherever, the answer is the same."""
+"""Imports by direct COPY and through the staging table have the same results, wherever a fault occurs."""
 
 import asyncio
 import io
@@ -18,19 +18,19 @@ from algoplatform.settings import Settings
 from algoplatform.storage.upload.staging import UPLOAD_LOCK
 from tests.support.images import minimal
 
-# More than are checked at a time, so that what is wrong turns up when writing has begun.
+# More than one batch, so that a fault at the end appears after writing has begun.
 MANY = 700
 
 
 @pytest.fixture
 async def runtime(database_url: str) -> AsyncIterator[Runtime]:
-    """The use cases on the test's own database."""
+    """A runtime on the test's own database."""
     async with Runtime.open(Settings(database_url=SecretStr(database_url))) as opened:
         yield opened
 
 
 def many(**last: Any) -> list[dict[str, Any]]:
-    """Make new images, each depending on the one before it; `last` is what is special about the last."""
+    """Build MANY new images, each depending on the previous one; `last` overrides fields of the last."""
     images = [minimal(f"algo/n{number}") for number in range(MANY)]
     for number, image in enumerate(images[1:]):
         image["dependencyServiceId"] = f"algo/n{number}:1.0"
@@ -52,7 +52,7 @@ async def ask(runtime: Runtime, query: str) -> Any:
 
 
 async def test_new_images(runtime: Runtime) -> None:
-    """A file of new images is written with its dependencies, and again changes nothing."""
+    """New images are written with their dependencies; importing the file again changes nothing."""
     assert await load(runtime, many()) == Counts(MANY, 0, 0, 0)
     assert await ask(runtime, "SELECT count(*) FROM image_dependency") == MANY - 1
     assert await load(runtime, many()) == Counts(0, 0, MANY, 0)
@@ -60,12 +60,12 @@ async def test_new_images(runtime: Runtime) -> None:
 
 
 async def test_empty_file(runtime: Runtime) -> None:
-    """A file without records does nothing."""
+    """A file without records changes nothing."""
     assert await load(runtime, []) == Counts(0, 0, 0, 0)
 
 
 async def test_dry_run(runtime: Runtime) -> None:
-    """A dry run tells what would be done, and does nothing."""
+    """A dry run returns the counts and writes nothing."""
     assert await load(runtime, many(), dry_run=True) == Counts(MANY, 0, 0, 0)
     assert await ask(runtime, "SELECT count(*) FROM image") == 0
 
@@ -75,14 +75,14 @@ async def test_dry_run(runtime: Runtime) -> None:
     [(OnConflict.UPDATE, Counts(MANY - 1, 1, 0, 0)), (OnConflict.SKIP, Counts(MANY - 1, 0, 0, 1))],
 )
 async def test_a_known_image_among_new_ones(runtime: Runtime, on_conflict: OnConflict, counts: Counts) -> None:
-    """An image that exists is met when others have been written: it is updated or skipped all the same."""
+    """An existing image is updated or skipped even if the import has already written others."""
     await load(runtime, [minimal(f"algo/n{MANY - 1}", factory="旧")])
     assert await load(runtime, many(), on_conflict=on_conflict) == counts
     assert await ask(runtime, "SELECT count(*) FROM image WHERE live") == MANY
 
 
 async def test_a_taken_id_among_new_ones(runtime: Runtime) -> None:
-    """An id that another image has gives way to a new one."""
+    """A record whose id belongs to another image gets a new id."""
     taken = "a" * 32
     await load(runtime, [minimal("algo/other", imageId=taken)])
     assert await load(runtime, many(imageId=taken)) == Counts(MANY, 0, 0, 0)
@@ -98,7 +98,7 @@ async def test_a_taken_id_among_new_ones(runtime: Runtime) -> None:
     ],
 )
 async def test_a_fault_at_the_end(runtime: Runtime, last: dict[str, Any], fault: str) -> None:
-    """What is wrong with the last record is named, and nothing is written."""
+    """A fault in the last record is reported, and nothing is written."""
     with pytest.raises(FileRefused) as refused:
         await load(runtime, many(**last))
     assert refused.value.total == 1
@@ -107,7 +107,7 @@ async def test_a_fault_at_the_end(runtime: Runtime, last: dict[str, Any], fault:
 
 
 async def test_a_file_that_breaks_off(runtime: Runtime) -> None:
-    """A file that is no JSON from some place on is refused as a whole."""
+    """A truncated file is rejected as a whole."""
     content = json.dumps(many()).encode()[:-100]
     async with runtime.database.connection() as connection:
         with pytest.raises(BadRequest):
@@ -116,7 +116,7 @@ async def test_a_file_that_breaks_off(runtime: Runtime) -> None:
 
 
 async def test_beside_another_upload(runtime: Runtime) -> None:
-    """While another upload writes, one waits with what it has checked, and then writes."""
+    """An upload waits while another one writes, and then succeeds."""
     async with runtime.database.connection() as other, other.transaction():
         await other.execute(f"SELECT pg_advisory_xact_lock({UPLOAD_LOCK})")
         waiting = asyncio.create_task(load(runtime, many()))
@@ -126,7 +126,7 @@ async def test_beside_another_upload(runtime: Runtime) -> None:
 
 
 async def test_progress_ends_at_the_size_of_the_file(runtime: Runtime) -> None:
-    """However often a file is read, what is told of it adds up to its size."""
+    """Progress adds up to the size of the file, even if the file is read twice."""
     content = json.dumps(many(imageName="algo/n5")).encode()
     told: list[int] = []
     async with runtime.database.connection() as connection:
@@ -137,7 +137,7 @@ async def test_progress_ends_at_the_size_of_the_file(runtime: Runtime) -> None:
 
 
 async def test_inside_a_transaction(runtime: Runtime) -> None:
-    """In a transaction of the caller's, both ways leave the rest of it as it was."""
+    """An import within the caller's transaction keeps the caller's earlier writes."""
     async with runtime.database.connection() as connection, connection.transaction():
         await runtime.images.register(connection, TRUSTED, minimal("algo/first"))
         file = io.BytesIO(json.dumps([*many(), minimal("algo/first", factory="新")]).encode())
@@ -146,7 +146,7 @@ async def test_inside_a_transaction(runtime: Runtime) -> None:
 
 
 async def size(runtime: Runtime) -> int:
-    """Give the bytes of the table of images and its indexes."""
+    """Return the size in bytes of the image tables with their indexes."""
     return int(
         await ask(runtime, "SELECT pg_total_relation_size('image') + pg_total_relation_size('image_dependency')")
     )
@@ -154,7 +154,7 @@ async def size(runtime: Runtime) -> int:
 
 @pytest.mark.parametrize("on_conflict", [OnConflict.UPDATE, OnConflict.SKIP])
 async def test_dry_run_counts_what_a_run_does(runtime: Runtime, on_conflict: OnConflict) -> None:
-    """A dry run tells what the run then does, and leaves not one page more."""
+    """A dry run returns the counts of the real run and does not grow the tables."""
     await load(runtime, [minimal("algo/n1", factory="旧"), minimal("algo/n2"), minimal("algo/other")])
     images = [minimal("algo/n1"), minimal("algo/n2"), minimal("algo/n3", dependencyServiceId="algo/other:1.0")]
     before = await size(runtime)
@@ -166,7 +166,7 @@ async def test_dry_run_counts_what_a_run_does(runtime: Runtime, on_conflict: OnC
 
 @pytest.mark.parametrize(("last", "dry_run"), [({}, True), ({"factory": ""}, True), ({"factory": ""}, False)])
 async def test_what_is_not_written_leaves_nothing(runtime: Runtime, last: dict[str, Any], *, dry_run: bool) -> None:
-    """Neither a dry run nor a file with a fault at its end grows the tables, whose indexes of rare text would be many times the file."""
+    """Neither a dry run nor a file with a fault at its end grows the tables and their large text indexes."""
     await load(runtime, [minimal("algo/first")])
     chance = random.Random(1)
     texts = ["".join(chr(chance.randint(0x4E00, 0x9FA5)) for _ in range(1000)) for _ in range(MANY)]
@@ -183,7 +183,7 @@ async def test_what_is_not_written_leaves_nothing(runtime: Runtime, last: dict[s
 
 
 async def test_dry_run_tells_every_fault(runtime: Runtime) -> None:
-    """What a run refuses a dry run refuses: images that exist, dependencies that are missing, names that come twice."""
+    """A dry run reports the same faults as a real run: existing images, missing dependencies, duplicates."""
     await load(runtime, [minimal("algo/a")])
     images = [minimal("algo/a"), minimal("algo/b", dependencyServiceId="algo/none:1.0"), minimal("algo/b")]
     told = []

@@ -1,4 +1,4 @@
-"""Who may act where."""
+"""Access control by authority and namespace."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def caller(authority: int | None, *namespaces: str) -> Caller:
     ],
 )
 def test_scope(asking: Caller, scope: frozenset[str] | None) -> None:
-    """Platform authorities act everywhere, the others in their own namespaces; the wider of two holds."""
+    """Platform authorities may write everywhere, others in their namespaces; the wider scope wins."""
     assert POLICY.scope(asking) == scope
 
 
@@ -32,20 +32,20 @@ def test_scope(asking: Caller, scope: frozenset[str] | None) -> None:
     "asking", [caller(2), caller(0, "algo"), caller(4, "algo"), caller(None, "algo"), caller(2**31 - 1, "algo")]
 )
 def test_nowhere(asking: Caller) -> None:
-    """Others, and those without a namespace to act in, act nowhere."""
+    """Unknown authorities, and namespace authorities without a namespace, may write nowhere."""
     with pytest.raises(Forbidden) as caught:
         POLICY.scope(asking)
     assert (caught.value.code, str(caught.value)) == ("240", "当前用户权限不足，不能执行此操作")
 
 
 def test_nobody_unless_named() -> None:
-    """A policy that names no authority lets nobody act."""
+    """A policy without authorities forbids everything."""
     with pytest.raises(Forbidden):
         AccessPolicy(frozenset(), frozenset()).scope(caller(1, "algo"))
 
 
 def test_a_claim_may_be_less_and_never_more() -> None:
-    """A userResult narrows what its caller may do, and widens nothing."""
+    """A userResult can narrow the caller's scope but not widen it."""
     assert POLICY.claimed_scope(caller(1), caller(2, "a")) == frozenset({"a"})
     assert POLICY.claimed_scope(caller(1), caller(1)) is None
     assert POLICY.claimed_scope(caller(2, "a", "b"), caller(3, "a")) == frozenset({"a"})
@@ -55,7 +55,7 @@ def test_a_claim_may_be_less_and_never_more() -> None:
 
 
 def test_require() -> None:
-    """An image without a namespace is for those alone who act everywhere."""
+    """Only callers with an unlimited scope may write images without a namespace."""
     POLICY.require(caller(1), None)
     POLICY.require(caller(2, "a"), "a")
     for namespace in ("b", None):
@@ -66,7 +66,7 @@ def test_require() -> None:
 
 
 def test_words_of_a_refusal() -> None:
-    """The refusal names the image's namespace, of which it echoes 64 characters at most, or says that it has none; a file's record says the same."""
+    """Errors and record faults name the namespace, truncated to 64 characters, or its absence."""
     for namespace, words in (
         ("algo", "命名空间“algo”"),
         ("a" * 65, f"命名空间“{'a' * 63}…”"),

@@ -1,4 +1,4 @@
-"""What is read out of records that are wrong, and never out of rubbish."""
+"""Reading name, tag and dependencies of invalid records."""
 
 from algoplatform.domain.grammar.reference import ImageReference
 from algoplatform.domain.record.partial import Readable, id_of, read
@@ -6,7 +6,7 @@ from tests.support.images import minimal
 
 
 def test_what_a_broken_record_still_tells() -> None:
-    """Name, tag and dependencies are read out of a record that is wrong elsewhere, and out of rubbish never."""
+    """Valid names, tags and dependencies of an otherwise invalid record are read, invalid ones are not."""
     said = read(minimal("algo/a", "1", factory=1, dependencyServiceId="algo/a:1,algo/b:1"))
     assert str(said.name) == "algo/a"
     assert said.identity == ImageReference.parse("algo/a:1")
@@ -25,7 +25,7 @@ def test_what_a_broken_record_still_tells() -> None:
 
 
 def test_names_and_tags_are_no_longer_than_their_fields() -> None:
-    """What is too long for its field is not parsed at all."""
+    """Values that exceed the length limit of their field are not read."""
     assert read(minimal("a" * 256)).name is None
     assert read(minimal("a" * 255, "b" * 129)).identity is None
     assert read(minimal("a" * 255, "b" * 128)).identity is not None

@@ -1,4 +1,4 @@
-"""Dependencies are references between commas."""
+"""Dependencies are comma-separated references."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-r"""Environment variables: the first colon ends the key, and `\,` is a comma of the value."""
+r"""Environment variables: the first colon ends the key, and `\,` is an escaped comma in a value."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What each refusal says, and its status."""
+"""The status and message of each error."""
 
 from collections.abc import Iterator
 
@@ -38,14 +38,14 @@ def test_status_and_words(error: AlgoplatformError, code: str, message: str) -> 
 
 
 def test_every_refusal_stands_in_the_tree() -> None:
-    """The docstring of the module names each of them."""
+    """The docstring of the module lists every error class."""
     assert errors.__doc__ is not None
     for kind in AlgoplatformError.__subclasses__():
         assert kind.__module__ != errors.__name__ or f"─ {kind.__name__} " in errors.__doc__
 
 
 def test_faults_of_a_file_run_together() -> None:
-    """`imageName + imageTag + ":" + fault` with nothing between, as the document has it, then how many more."""
+    """Faults are concatenated as `imageName + imageTag + ":" + fault`, and the unlisted ones counted."""
     shown = [RecordFault(position, f"algo/a{position}", fault) for position, fault in enumerate(FAULTS, 1)]
     whole = errors.FileRefused(shown, 2)
     assert (whole.code, whole.message) == ("-1", "algo/a1:甲algo/a2:乙")
@@ -56,7 +56,7 @@ def test_faults_of_a_file_run_together() -> None:
 
 
 def test_very_many_faults() -> None:
-    """Two hundred of a record are listed; how many more there are is said, or that nobody has counted all of them."""
+    """At most 200 faults of a record are listed; the message gives the number of others, or a lower bound."""
     many = errors.Refused(FAULTS * 150, more=7)
     assert (len(many.faults), many.total) == (200, 307)
     assert many.message == "甲；乙；" * 99 + "甲；乙……另有107处错误未列出"
@@ -67,7 +67,7 @@ def test_very_many_faults() -> None:
 
 
 def test_malformed_takes_no_more_flaws_than_are_told() -> None:
-    """Those behind the first twenty and one are not even looked for."""
+    """At most 21 flaws are consumed, as 20 are listed."""
     looked = []
 
     def flaws(count: int) -> Iterator[Flaw]:
@@ -84,7 +84,7 @@ def test_malformed_takes_no_more_flaws_than_are_told() -> None:
 
 
 def test_malformed_keeps_its_faults() -> None:
-    """What a grammar raises is a ValueError that reads well by itself."""
+    """Malformed is a ValueError whose message joins its faults."""
     error = errors.Malformed("甲", "乙")
     assert (error.faults, str(error), isinstance(error, ValueError)) == (("甲", "乙"), "甲；乙", True)
 
@@ -101,18 +101,18 @@ def test_malformed_keeps_its_faults() -> None:
     ],
 )
 def test_clip(text: str, shown: str) -> None:
-    """What is echoed has at most 64 characters and can be written as UTF-8."""
+    """Echoed text has at most 64 characters and is encodable as UTF-8."""
     assert clip(text) == shown
     clip(text).encode()
 
 
 def test_clip_of_a_reference() -> None:
-    """Name and tag are values of their own: neither is echoed longer than 64 characters, and the tag is always seen."""
+    """Name and tag are truncated separately to 64 characters, so that the tag is always visible."""
     assert clip_reference("h:5000/a:1") == "h:5000/a:1"
     assert clip_reference(f"{'a' * 64}:{'b' * 64}") == f"{'a' * 64}:{'b' * 64}"
     assert clip_reference(f"{'a' * 65}:{'b' * 65}") == f"{'a' * 63}…:{'b' * 63}…"
 
 
 def test_clip_of_surrogates_is_no_longer_than_64() -> None:
-    """Spelling out what is no Unicode does not make an echo longer than any other."""
+    """Escaping lone surrogates does not exceed the limit of 64 characters."""
     assert len(clip("\ud800" * 1000)) <= 64

@@ -1,4 +1,4 @@
-"""What the types of fields say by themselves, where a record cannot show it."""
+"""Field types, tested without a record where a record would hide the detail."""
 
 import sys
 import unicodedata
@@ -20,7 +20,7 @@ def told(check: object, value: object, **options: object) -> tuple[str, ...]:
 
 
 def test_text_comes_back_as_it_is() -> None:
-    """Text is neither copied nor changed."""
+    """Valid text is returned as the same object."""
     text = "e\u0301\u2028\u200b\ufeff"
     assert check_text(text) is text
     assert check_text("") == ""
@@ -28,18 +28,18 @@ def test_text_comes_back_as_it_is() -> None:
 
 
 def test_text_of_a_line_and_of_many() -> None:
-    """Tab and newline are the only controls of text with lines, and no others are; a carriage return is part of a newline."""
+    """Multiline text may contain tab, LF and CRLF, but no other control characters; other text none."""
     assert check_text("a\r\nb\tc\r\n", multiline=True) == "a\r\nb\tc\r\n"
     for number in [*range(0x20), *range(0x7F, 0xA0)]:
         words = (f"第2个字符是控制字符（U+{number:04X}）",)
         assert told(check_text, f"a{chr(number)}") == words
-        if chr(number) not in "\t\n":  # "\r" too is one where no "\n" is behind it
+        if chr(number) not in "\t\n":  # "\r" is allowed only before "\n"
             assert told(check_text, f"a{chr(number)}", multiline=True) == words
 
 
 @pytest.mark.parametrize("mark", ["\u0301", "\u0344", "\u0f73", "\u0f75", "\u0f81", "\u0e48", "\U0001e130"])
 def test_combining_marks_in_a_row(mark: str) -> None:
-    """Thirty in a row are text, more are not, wherever they stand and however many there are."""
+    """Runs of up to 30 combining marks are valid and longer ones are not, at any position."""
     for before in range(40):
         text = "文" * before + mark * 30 + "a"
         assert check_text(text + mark * 30 + "字") == text + mark * 30 + "字"
@@ -50,7 +50,7 @@ def test_combining_marks_in_a_row(mark: str) -> None:
 
 
 def test_marks_by_what_they_decompose_to() -> None:
-    """Those of class 0 that are told apart here are all that Unicode has."""
+    """DECOMPOSED_MARKS lists all characters of combining class 0 that decompose into combining marks."""
     found = [
         character
         for character in map(chr, range(sys.maxunicode + 1))
@@ -61,7 +61,7 @@ def test_marks_by_what_they_decompose_to() -> None:
 
 
 def test_what_passes_is_normalised_quickly(cost: Callable[[Callable[[], object]], float]) -> None:
-    """However marks are mixed: what is refused is refused quickly, and what passes is folded quickly."""
+    """No mixture of combining marks takes 50 ms or more to reject, or to accept and fold."""
     for unit in (
         "\u0344" * 16 + "\u0f73" * 15,
         "\u0344" * 15 + "\u0f73" * 15 + "a",
@@ -80,13 +80,13 @@ def test_what_passes_is_normalised_quickly(cost: Callable[[Callable[[], object]]
 
 
 def test_limit_counts_characters() -> None:
-    """The limit is in characters, not in bytes or UTF-16 units."""
+    """The limit counts characters, not bytes or UTF-16 code units."""
     assert check_text("😀" * 5, limit=5)
     assert told(check_text, "😀" * 6, limit=5) == ("长度不能超过5个字符，实际为6个",)
 
 
 def test_subclasses_are_not_taken_for_json() -> None:
-    """Only what JSON gives counts as a string or a number."""
+    """Subclasses of str and int are rejected, as JSON parsing never produces them."""
 
     class Text(str):
         pass

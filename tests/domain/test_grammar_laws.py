@@ -1,4 +1,4 @@
-"""What holds for every grammar: nothing is lost, nothing is refused without a reason, nothing takes long."""
+"""Laws of all grammars: parsing round-trips, rejections have reasons, and hostile text is fast to parse."""
 
 import time
 from collections.abc import Callable
@@ -56,7 +56,7 @@ HOSTILE = [unit * (LENGTH // len(unit)) + tail for unit in UNITS + MORE_UNITS fo
 
 
 def texts(grammar: Any) -> st.SearchStrategy[str]:
-    """Text near the grammar: what it accepts, with something put inside, or any mixture of telling characters."""
+    """Texts close to the grammar: valid ones, some with an insertion, and mixtures of special characters."""
     good = STRATEGIES[grammar].map(str)
     telling = st.text("aA0-_./:,\\'\" \t1é[]", max_size=12)
     spoiled = st.builds(
@@ -98,7 +98,7 @@ def test_hostile_text_is_decided_quickly(grammar: Any) -> None:
 
 @pytest.mark.parametrize("grammar", GRAMMARS)
 def test_no_more_faults_are_worded_than_told(grammar: Any) -> None:
-    """The first twenty faults, and that there are more."""
+    """At most 20 faults are listed, plus a note that there are more."""
     assert max(len(faults_of(grammar.parse, text)) for text in HOSTILE) <= 21
 
 

@@ -1,4 +1,4 @@
-"""The rules of a record, one by one: which field, which status, which words."""
+"""Each rule of a record: the field, status and message of its fault."""
 
 import json
 from collections.abc import Callable
@@ -51,20 +51,20 @@ def checked(data: Any) -> Image:
 
 
 def test_record_fields_are_those_of_the_document() -> None:
-    """The 29 keys stand in the order of the document's `_search` example."""
+    """The 29 keys have the order of the document's `_search` example."""
     assert list(RECORD_FIELDS) == list(json.loads(document_examples()[3])["res"]["data"][0])
     assert sorted(RECORD_FIELDS) == sorted(table.ALL)
 
 
 @pytest.mark.parametrize("field", table.ALL)
 def test_code_of_a_field(field: str) -> None:
-    """Each field has the status that the contract's table gives it."""
+    """Each field has the status of the contract's table."""
     assert code_of(field).value == table.code_of(field)
 
 
 @pytest.mark.parametrize("field", table.REQUIRED)
 def test_required_field(field: str) -> None:
-    """A required field that is absent, null or blank is told as empty, and nothing else is."""
+    """An absent, null or blank required field is reported as empty, and nothing else is reported."""
     expected = [(field, table.code_of(field), f"{field}不能为空")]
     data = minimal()
     del data[field]
@@ -76,7 +76,7 @@ def test_required_field(field: str) -> None:
 
 @pytest.mark.parametrize("field", [*table.OPTIONAL, "deleteFlag", "imageId"])
 def test_blank_optional_field_is_null(field: str) -> None:
-    """Blank is null, and null is what is stored."""
+    """A blank optional field is stored as null."""
     for blank in BLANKS:
         image = checked(minimal() | {field: blank})
         assert image.values().get(field) is None
@@ -84,7 +84,7 @@ def test_blank_optional_field_is_null(field: str) -> None:
 
 @pytest.mark.parametrize("field", table.INTEGERS)
 def test_integer_field(field: str) -> None:
-    """Whole numbers come as numbers or digits, and are stored as numbers."""
+    """Integers are accepted as numbers or strings of digits, and stored as numbers."""
     for given_, stored in ((0, 0), (2**31 - 1, 2**31 - 1), ("0", 0), ("0" * 5000 + "7", 7), ("2147483647", 2**31 - 1)):
         value = checked(minimal() | {field: given_}).values()[field]
         assert (value, type(value)) == (stored, int)
@@ -97,7 +97,7 @@ def test_integer_field(field: str) -> None:
 
 @pytest.mark.parametrize("field", [name for name in table.STRINGS if name not in table.CHOICES])
 def test_string_field(field: str) -> None:
-    """Only a string will do, without control characters and lone surrogates, of limited length; all of it is told."""
+    """Strings have no control characters or lone surrogates, and a length limit; all faults are reported."""
     lead = f"{ADVICE}（" if field == "dependencyServiceId" else field
     tail = "）" if field == "dependencyServiceId" else ""
     code = table.code_of(field)
@@ -122,13 +122,13 @@ def test_string_field(field: str) -> None:
 
 @pytest.mark.parametrize("field", ["factory", "algoName", "algoDesc", "incidentId"])
 def test_free_text_is_stored_as_sent(field: str) -> None:
-    """Nothing is trimmed, normalised or escaped; the longest allowed is allowed."""
+    """Text of up to 4,096 characters is stored without trimming, normalisation or escaping."""
     for text in (" e\u0301 ", "\u3000易华录\u2028", "𠀀😀", '"\\/<&>%', "x" * 4096):
         assert checked(minimal() | {field: text}).values()[field] == text
 
 
 def test_description_may_hold_tabs_and_newlines() -> None:
-    """algoDesc alone has lines."""
+    """algoDesc may contain tabs, LF and CRLF, but no lone CR."""
     for text in ("a\tb\nc", "a\r\nb\r\n\r\nc", "\r\n a"):
         assert checked(minimal(algoDesc=text)).values()["algoDesc"] == text
     for text, place in (("a\rb", 2), ("a\r\r\nb", 2), ("a\n\rb", 3), ("a\r", 2)):
@@ -140,7 +140,7 @@ def test_description_may_hold_tabs_and_newlines() -> None:
     [("algoType", "012", "0、1、2之一"), ("useableFlag", "01", "0、1之一"), ("deleteFlag", "0", "0")],
 )
 def test_choices(field: str, allowed: str, words: str) -> None:
-    """A choice is one of the strings listed, or the only one; what was sent is told where it is a string."""
+    """A choice accepts only the listed strings; the fault echoes a wrong string."""
     code = table.code_of(field)
     wrong: Any
     for value in allowed:
@@ -156,12 +156,12 @@ def test_choices(field: str, allowed: str, words: str) -> None:
     "wrong", ["1", IMAGE_ID.upper(), IMAGE_ID + "0", IMAGE_ID[:-1] + "g", IMAGE_ID + "\n", 7, True, []]
 )
 def test_image_id(wrong: object) -> None:
-    """An id is 32 lower-case hexadecimal digits."""
+    """An imageId has exactly 32 lower-case hexadecimal digits."""
     assert faults(minimal(imageId=wrong)) == [("imageId", "202", "imageId须为32位小写十六进制字符串")]
 
 
 def test_what_is_no_object() -> None:
-    """A record is a JSON object, whatever checks it."""
+    """All checks reject records that are not JSON objects."""
     for wrong in (None, 1, "x", [], [minimal()], True):
         for found in (check(wrong, RULES), check_registration(wrong, RULES), check_update(wrong, RULES)):
             assert found.image is None
@@ -171,7 +171,7 @@ def test_what_is_no_object() -> None:
 
 
 def test_alias_of_ports() -> None:
-    """`imageports` is `imagePorts`; both may be sent if they say the same or one is blank."""
+    """`imageports` is an alias of `imagePorts`; both may be sent if they are equal or one is blank."""
     for sent in (
         {"imageports": "a:1"},
         {"imageports": "a:1", "imagePorts": "a:1"},
@@ -189,14 +189,14 @@ def test_alias_of_ports() -> None:
 
 
 def test_node_ports_are_the_operators() -> None:
-    """The range of node ports comes from the settings."""
+    """The rules set the range of node ports."""
     assert check(minimal(imagePorts="a:1:8080"), Rules(range(8000, 9000))).image is not None
     found = check(minimal(imagePorts="a:1:30000"), Rules(range(8000, 9000))).faults
     assert [fault.message for fault in found] == ["imagePorts第1项“a:1:30000”的节点端口须为8000至8999的整数"]
 
 
 def test_unknown_fields() -> None:
-    """Unknown fields are refused by name, behind all others, unless they are blank; long names are clipped."""
+    """Unknown fields with non-blank values are reported after all others; long names are truncated."""
     for blank in BLANKS:
         assert faults(minimal(colour=blank, other=None)) == []
     assert faults(minimal(colour="red", image_ports=0, imageID="x")) == [
@@ -221,7 +221,7 @@ def test_unknown_fields() -> None:
 
 
 def test_very_many_unknown_fields() -> None:
-    """The first two hundred are told by name, and that there are more; the rest of the record is read all the same."""
+    """The first 200 unknown fields are listed and others counted, and the known fields are still checked."""
     names = [f"\ud800{number:x}" if number % 2 else f"k{number}" for number in range(50_000)]
     found = check(dict.fromkeys(names, 1) | minimal(pics="x", factory=""), RULES)
     first, second, *unknown = [fault.message for fault in found.faults]
@@ -234,7 +234,7 @@ def test_very_many_unknown_fields() -> None:
 
 
 def test_names_cost_no_more_than_their_number(cost: Callable[[Callable[[], object]], float]) -> None:
-    """Ten times as many names take some ten times as long, however they are written."""
+    """The cost of unknown names grows linearly with their number, with lone surrogates too."""
     for pattern in ("{:x}", "\ud800{:x}"):
         few, many = ({pattern.format(number): 1 for number in range(count)} for count in (5_000, 50_000))
         assert cost(partial(check, many, RULES)) < 40 * cost(partial(check, few, RULES)) + 0.01
@@ -242,7 +242,7 @@ def test_names_cost_no_more_than_their_number(cost: Callable[[Callable[[], objec
 
 @pytest.mark.parametrize("field", sorted(set(table.STRINGS) - set(table.CHOICES) - {"imageTag", "command", "args"}))
 def test_very_many_faults_of_a_field(field: str) -> None:
-    """Of a field's faults the first twenty are told, and that there are more, in a time that does not grow with them."""
+    """At most 20 faults of a field are listed, plus a note that there are more."""
     found = check(minimal() | {field: ("/" * 255 if field == "imageName" else "," * 4000)}, RULES)
     assert len(found.faults) <= 21
     assert found.cut == (len(found.faults) == 21)
@@ -270,7 +270,7 @@ def test_very_many_faults_of_a_field(field: str) -> None:
     ],
 )
 def test_positions_of_faults(field: str, value: Any, positions: list[int | None]) -> None:
-    """A fault of one item of a list says which; all others have no position."""
+    """Faults of list items have a position, all others have none."""
     assert [fault.position for fault in check(minimal() | {field: value}, RULES).faults] == positions
 
 
@@ -289,7 +289,7 @@ def test_positions_of_faults(field: str, value: Any, positions: list[int | None]
     ],
 )
 def test_full_width_separators(field: str, value: str, item: str, wide: str, half: str) -> None:
-    """A full-width separator is told by the half-width character to use, and as the one thing that is wrong."""
+    """A full-width separator is the only fault, and its message names the half-width character to use."""
     text = value.format(wide)
     [(name, code, message)] = faults(minimal() | {field: text})
     assert (name, code) == (field, table.code_of(field))
@@ -298,13 +298,13 @@ def test_full_width_separators(field: str, value: str, item: str, wide: str, hal
 
 
 def test_full_width_characters_that_separate_nothing() -> None:
-    """Within a folder's name and in the value of a variable they are characters like any other."""
+    """Full-width characters are allowed within path segments and values of variables."""
     for sent in ({"imageMount": "/数据、备份/a，b,/c：d"}, {"env": "A:甲，乙：丙；丁、"}, {"workingDir": "/甲：乙"}):
         assert faults(minimal() | sent) == []
 
 
 def test_frames_of_self_developed_algorithms() -> None:
-    """algoType 0 needs both frame fields; an update may leave absent what is stored, but not clear it."""
+    """algoType 0 needs both frame fields; an update may omit them but not clear them."""
     interval, number = ("frameInterval", "502", "frameInterval不能为空"), ("frameNumber", "503", "frameNumber不能为空")
     assert faults(minimal(algoType="0")) == [interval, number]
     assert faults(minimal(algoType="0", frameInterval=0)) == [number]
@@ -319,7 +319,7 @@ def test_frames_of_self_developed_algorithms() -> None:
 
 
 def test_registration_has_no_id() -> None:
-    """The id of a new image is the server's to give: one that is sent is told once, before all else."""
+    """Registering with an imageId has one fault for it, before all others."""
     assert check_registration(minimal(imageId=" "), RULES).image is not None
     for sent in (IMAGE_ID, "x", 7):
         found = check_registration(minimal(imageId=sent, imageTag="", zz=1), RULES)
@@ -332,7 +332,7 @@ def test_registration_has_no_id() -> None:
 
 
 def test_update_needs_an_id() -> None:
-    """An update names its image; `present` tells which fields it brings."""
+    """An update needs an imageId; `present` names the fields that were sent."""
     for blank in BLANKS:
         found = check_update(minimal(imageId=blank, imageName="A"), RULES)
         assert found.image is None
@@ -345,13 +345,13 @@ def test_update_needs_an_id() -> None:
 
 
 def test_faults_stand_in_the_documents_order() -> None:
-    """Whatever the order in which fields are sent, faults come as the input table lists them."""
+    """Faults have the order of the document's input table, not of the record."""
     wrong: dict[str, Any] = {"zz": 1, **{name: [] for name in reversed(table.ALL)}}
     assert [name for name, _, _ in faults(wrong)] == [*table.ALL, "zz"]
 
 
 def test_several_faults_of_one_field_keep_their_order() -> None:
-    """The faults of a list come by item."""
+    """Faults of a list have the order of its items."""
     found = [message for _, _, message in faults(minimal(dependencyServiceId="1,,a:1,a:1"))]
     assert found == [
         f"{ADVICE}（第1项“1”缺少标签名，须写作“镜像名:标签名”）",
@@ -361,7 +361,7 @@ def test_several_faults_of_one_field_keep_their_order() -> None:
 
 
 def test_reference_and_dependencies() -> None:
-    """An image's dependencies are the others that it names."""
+    """The dependencies of an image do not include itself."""
     image = checked(minimal("algo/a", "1", dependencyServiceId="algo/b:1,algo/a:1,h:5000/c:2"))
     assert str(image.reference) == "algo/a:1"
     assert [str(item) for item in image.dependencies] == ["algo/b:1", "h:5000/c:2"]
@@ -369,7 +369,7 @@ def test_reference_and_dependencies() -> None:
 
 
 def test_words_for_what_only_the_registry_knows() -> None:
-    """Missing dependencies and a name that is taken have their words and statuses."""
+    """Missing dependencies and taken names have their messages and statuses."""
     long = "a" * 100
     found = [missing_fault(2, ImageReference.parse("algo/b:1")), missing_fault(None, ImageReference.parse(f"{long}:1"))]
     assert found == [
@@ -384,14 +384,14 @@ def test_words_for_what_only_the_registry_knows() -> None:
 
 
 def test_words_for_what_only_the_stored_image_knows() -> None:
-    """A change to a self-developed algorithm leaves absent what must be stored, and never changes name or tag."""
+    """The checks against the stored image cover omitted frame fields, and changes of name or tag."""
     assert absent_frames({"algoType": "0", "frameNumber": 1}) == ["frameInterval"]
     assert absent_frames({"algoType": "1"}) == []
     assert identity_fault() == Fault("imageName", Code.IDENTITY_CHANGED, "更新不能修改imageName或imageTag")
 
 
 def test_label_of_a_record() -> None:
-    """A record of a file is called by its name and tag, neither longer than 64 characters, else by its position."""
+    """A record's label is name and tag, each truncated to 64 characters, or else its position."""
     assert label_of(3, "algo/a", "1.0") == "algo/a1.0"
     assert label_of(3, "a" * 65, "b" * 65) == f"{'a' * 63}…{'b' * 63}…"
     assert label_of(3, 7, "1.0") == "1.0"
@@ -399,14 +399,14 @@ def test_label_of_a_record() -> None:
 
 
 def test_blank() -> None:
-    """Blank is null and strings of white space, and nothing that is merely false."""
+    """Null and strings of white space are blank; other falsy values are not."""
     assert all(map(is_blank, BLANKS))
     assert not any(map(is_blank, [0, False, [], {}, "0", "\u200b"]))
 
 
 @pytest.mark.parametrize("field", table.ALL)
 def test_separators_are_not_blank(field: str) -> None:
-    """U+001C to U+001F are control characters, though Python strips them as white space: a fault, and never null."""
+    """U+001C to U+001F are rejected as control characters, though Python counts them as white space."""
     for wrong in ("\x1c", "\x1d\x1e", " \x1f", "\x1f\n"):
         assert not is_blank(wrong)
         assert {(name, code) for name, code, _ in faults(minimal() | {field: wrong})} == {(field, table.code_of(field))}
@@ -417,7 +417,7 @@ def test_separators_are_not_blank(field: str) -> None:
 @settings(max_examples=40)
 @given(image_records())
 def test_what_is_rendered_passes_and_renders_alike(record: dict[str, Any]) -> None:
-    """A record that was accepted is written as it was sent, is accepted again, and is written the same."""
+    """A rendered record equals the one sent, is valid again, and renders the same."""
     text = render(checked(record), IMAGE_ID)
     written = json.loads(text)
     assert list(written) == list(RECORD_FIELDS)

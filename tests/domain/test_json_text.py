@@ -1,4 +1,4 @@
-"""Strict JSON: what RFC 8259 does not know is refused, and told by its place."""
+"""Strict JSON: deviations from RFC 8259 are rejected with their position."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from algoplatform.domain.record.json import parse_json
     ],
 )
 def test_json(data: bytes, value: Any) -> None:
-    """What stands there is read; a whole number of more digits than Python takes is cut, and still too large for any field."""
+    """Valid JSON is parsed; integers with more digits than Python converts are truncated."""
     assert parse_json(data) == value
 
 

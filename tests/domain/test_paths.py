@@ -1,4 +1,4 @@
-"""Paths are absolute, don't climb, and in a list name different places."""
+"""Paths are absolute, contain no `..`, and are unique within a list."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Ports are named, in range, and none is given twice."""
+"""Ports have names, lie in their ranges, and are unique."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The streaming reader: where the chunks end makes no difference to what is read or refused."""
+"""The streaming parser: chunk borders affect neither the records nor the errors."""
 
 import itertools
 import json
@@ -53,7 +53,7 @@ def outcome(data: bytes, *cuts: int) -> tuple[str, Any]:
     ],
 )
 def test_forms_of_a_file(text: str, records: list[Any]) -> None:
-    """The envelope, its `res` alone and a list give their records, whole or byte by byte."""
+    """The envelope, its `res` alone and a list yield their records, whole or byte by byte."""
     data = text.encode()
     assert read(data) == records
     assert read(data, *range(len(data))) == records
@@ -101,7 +101,7 @@ def test_forms_of_a_file(text: str, records: list[Any]) -> None:
     ],
 )
 def test_what_is_no_file_of_records(data: bytes, message: str) -> None:
-    """What is wrong is told by its place in the file, and told alike at any chunk size."""
+    """Errors name their position in the file, the same at any chunk size."""
     assert outcome(data) == ("refused", message)
     if len(data) < 100:
         assert outcome(data, *range(len(data))) == ("refused", message)
@@ -123,19 +123,19 @@ RECORD_ALONE = '{"imageName":"algo/a","imageTag":"1.0","factory":"易"}'
     ],
 )
 def test_what_other_operations_answer(text: str) -> None:
-    """One record, and what a search answers, are no such file: one message tells which forms there are."""
+    """A single record and a search response are rejected with a message that lists the accepted forms."""
     for cuts in ((), range(len(text.encode()))) if len(text) < 1000 else ((),):
         kind, message = outcome(text.encode(), *cuts)
         assert (kind, message.partition("；")[2]) == ("refused", FORMS)
 
 
 def test_fields_names_as_keys() -> None:
-    """A key that is wrong is told as such where a record is behind it."""
+    """A field name as key is left to the record's checks if its value is an object."""
     assert read(b'{"data":{"a":1},"imageName":{"b":2}}') == [("data", {"a": 1}), ("imageName", {"b": 2})]
 
 
 def test_a_long_record_is_decoded_a_few_times() -> None:
-    """A record that comes in many chunks is not decoded anew with each of them."""
+    """A record that spans many chunks is not decoded again for each chunk."""
     data = b"[" + json.dumps({f"k{number}": 1 for number in range(70_000)}).encode() + b"]"
 
     def seconds(*cuts: int) -> float:
@@ -148,7 +148,7 @@ def test_a_long_record_is_decoded_a_few_times() -> None:
 
 
 def test_every_border() -> None:
-    """Two chunks give what one gives, wherever the border is: in a character, an escape, a number, a literal."""
+    """Splitting a file at any byte, even within a character, escape, number or literal, changes nothing."""
     data = ENVELOPE.encode()
     expected = [("k1", json.loads(TEXT)), ("k2", json.loads(TEXT))]
     assert all(read(data, cut) == expected for cut in range(len(data)))
@@ -156,7 +156,7 @@ def test_every_border() -> None:
 
 
 def test_records_come_before_the_file_has_ended() -> None:
-    """A record is given when its text is there; the reader does not wait for the rest."""
+    """A record is yielded as soon as its text has arrived."""
 
     def chunks() -> Iterator[bytes]:
         yield b'[{"a":1},{"b":'
@@ -166,14 +166,14 @@ def test_records_come_before_the_file_has_ended() -> None:
 
 
 def test_number_of_very_many_digits() -> None:
-    """A number of more digits than Python reads is cut, wherever a chunk ends: the record's check finds it too large."""
+    """An integer with more digits than Python converts is truncated, at any chunk border."""
     data = b'[{"a":-' + b"9" * 5000 + b',"b":1},' + b"9" * 5000 + b"]"
     for cuts in ((), (4200,), (5007,), (5008, 5014), (10_000,), (10_012,), tuple(range(4000, len(data), 7))):
         assert read(data, *cuts) == [(None, {"a": -int("9" * 31), "b": 1}), (None, int("9" * 32))]
 
 
 def test_one_record_is_limited() -> None:
-    """A record that goes on and on is refused before it fills the memory; many small ones are not."""
+    """An endless record is rejected before it fills the memory; many small ones are accepted."""
     endless = chain([b'[{"a":1},"'], iter(lambda: b"x" * 65536, b""))
     with pytest.raises(BadRequest, match=f"单条镜像信息超过上限{MAX_RECORD}个字符：从第10个字符起"):
         list(read_records(endless))
@@ -194,7 +194,7 @@ def test_blanks_in_a_row_are_limited() -> None:
 
 
 def test_flaw_early_in_a_long_file() -> None:
-    """A flaw is told by its own place, however much comes behind it."""
+    """An error names its own position, however much text follows."""
     chunks = chain([b'[{"a":1},{"b":oops},'], (b"0," * 32768 for _ in range(40)), [b"0]"])
     with pytest.raises(BadRequest, match="JSON格式错误：第15个字符"):
         list(read_records(chunks))
@@ -214,7 +214,7 @@ CUTS = st.lists(st.integers(0, 400), max_size=12)
 @settings(max_examples=150)
 @given(FILES, st.booleans(), st.sampled_from([None, 1, "\t"]), st.booleans(), CUTS)
 def test_any_file_at_any_cuts(content: Any, escaped: bool, indent: Any, enveloped: bool, cuts: list[int]) -> None:
-    """Random JSON in random chunks gives the records that json.loads gives."""
+    """Random JSON in random chunks yields the same records as json.loads."""
     wrapped = {"msg": 1, "res": content} if enveloped and isinstance(content, dict) else content
     data = json.dumps(wrapped, ensure_ascii=escaped, indent=indent).encode("utf-8", "surrogatepass")
     expected = list(content.items()) if isinstance(content, dict) else [(None, value) for value in content]
@@ -230,7 +230,7 @@ def test_any_file_at_any_cuts(content: Any, escaped: bool, indent: Any, envelope
     st.integers(0, 3),
 )
 def test_any_flaw_at_any_cuts(content: Any, cuts: list[int], at: int, put: str, drop: int) -> None:
-    """A file with something put in or taken out is read or refused the same, in one chunk and in many."""
+    """A corrupted file has the same result in one chunk and in many."""
     text = json.dumps(content)
     at %= len(text) + 1
     data = (text[:at] + put + text[at + drop :]).encode()

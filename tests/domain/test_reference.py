@@ -80,7 +80,7 @@ def test_what_is_wrong_with_a_name(text: str, faults: list[str]) -> None:
 
 
 def test_a_name_of_very_many_faults() -> None:
-    """The first twenty are told, and that there are more; a name that is too long is not looked into."""
+    """At most 20 faults are listed, plus a note that there are more; of overlong names only the length."""
     *told, more = faults_of(ImageName.parse, "/" * 200)
     assert told == [f"“{'/' * 63}…”的路径第{position}段为空" for position in range(1, 21)]
     assert more == "还有更多错误，只列出前20处"
@@ -89,7 +89,7 @@ def test_a_name_of_very_many_faults() -> None:
 
 @given(st.text("aA1.:-_[]/", max_size=12))
 def test_a_host_is_never_a_namespace(text: str) -> None:
-    """A namespace is a component that a path may begin with; a host is none."""
+    """The namespace is the first component of the path; the host does not count."""
     if not faults_of(ImageName.parse, f"{text}/b/c"):
         namespace = ImageName(f"{text}/b/c").namespace
         assert namespace is not None

@@ -1,4 +1,4 @@
-"""How text is compared, and what may be asked."""
+"""Text normalisation and the validation of search conditions."""
 
 import unicodedata
 from typing import Any
@@ -45,13 +45,13 @@ def told(data: dict[str, Any]) -> list[tuple[str, str, str]]:
     ],
 )
 def test_fold(text: str, folded: str) -> None:
-    """Case and composition make no difference, and nothing is lost; a line break is told from a space."""
+    """Folding ignores case and Unicode composition only, and keeps line breaks distinct from spaces."""
     assert fold(text) == folded
 
 
 @given(st.text())
 def test_fold_is_blind_to_form_and_case(text: str) -> None:
-    """All spellings of a text fold alike, folded text stays as it is, and nothing folded has two lines."""
+    """NFC and NFD of a text fold alike, folding is idempotent, and folded text has a single line."""
     folded = fold(text)
     assert fold(unicodedata.normalize("NFD", text)) == fold(unicodedata.normalize("NFC", text)) == folded
     assert fold(folded) == folded
@@ -59,7 +59,7 @@ def test_fold_is_blind_to_form_and_case(text: str) -> None:
 
 
 def test_fold_exact() -> None:
-    """Exact filters are blind to composition alone."""
+    """Exact filters ignore Unicode composition, but not case."""
     assert [fold_exact(text) for text in (None, "Ab", "Cafe\u0301")] == [None, "Ab", "Caf\xe9"]
 
 
@@ -75,18 +75,18 @@ def test_fold_exact() -> None:
     ],
 )
 def test_grams(text: str, pieces: list[str]) -> None:
-    """Every four characters, or all of a shorter text."""
+    """The grams of a text are its substrings of four characters, or the text itself if shorter."""
     assert grams(text) == pieces
 
 
 @given(st.text(), st.text(), st.text())
 def test_grams_of_a_part_stand_in_the_whole(before: str, part: str, after: str) -> None:
-    """A text that holds another holds each of its pieces: the index misses nothing."""
+    """A text contains every gram of its substrings, so the index misses no match."""
     assert all(piece in before + part + after for piece in grams(part))
 
 
 def test_search_text() -> None:
-    """A line each for name:tag, factory, algoName and algoDesc, which is empty where there is none."""
+    """The search text has one line each for name:tag, factory, algoName and algoDesc (empty if absent)."""
 
     def of(**fields: Any) -> str:
         image = check(minimal("algo/x", "V1", **fields), Rules()).image
@@ -99,7 +99,7 @@ def test_search_text() -> None:
 
 
 def test_nothing_asked() -> None:
-    """Conditions that are absent, null or blank ask for everything."""
+    """Absent, null and blank conditions match everything."""
     everything = found()
     for blank in (None, "", " ", "\u3000"):
         assert found(**dict.fromkeys(FIELDS, blank)) == everything
@@ -108,7 +108,7 @@ def test_nothing_asked() -> None:
 
 
 def test_conditions_are_read_as_they_are_sent() -> None:
-    """Numbers also come as digits, as a query has them."""
+    """Integers are also accepted as strings of digits, as query parameters are strings."""
     asked = found(
         searchCondition=" %_\\' ",
         namespace="algo",
@@ -135,7 +135,7 @@ def test_conditions_are_read_as_they_are_sent() -> None:
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_wrong_types(field: str) -> None:
-    """A condition of another type is refused with the status of its field."""
+    """A condition of the wrong type is rejected with the status of its field."""
     wrong: Any
     for wrong in (True, 1.5, [], {}, "\x00", "\ud800"):
         faults = told({field: wrong})
@@ -144,7 +144,7 @@ def test_wrong_types(field: str) -> None:
 
 
 def test_what_may_not_be_asked() -> None:
-    """Pages have bounds, unknown conditions are refused by name, and all of it is told at once."""
+    """Page bounds and unknown conditions are checked, and all faults are reported together."""
     page, size = "page须为1至2147483647的整数", "pageSize须为1至1000的整数"
     assert told({"page": 0, "pageSize": 1001}) == [("page", "202", page), ("pageSize", "202", size)]
     assert told({"pageSize": "0"}) == [("pageSize", "202", size)]
@@ -165,14 +165,14 @@ def test_what_may_not_be_asked() -> None:
 
 
 def test_many_unknown_conditions_are_told_by_the_first() -> None:
-    """Of a flood of names the first are told, and how many more there are."""
+    """At most 200 faults are listed, those of known fields first."""
     faults = told({**{f"k{number}": 1 for number in range(1000)}, "algoType": "9"})
     assert len(faults) == 200
     assert faults[0][0] == "algoType"
 
 
 def test_ids() -> None:
-    """An imageId or a list of them, in any order, is one condition; what is none is refused, and none at all."""
+    """imageId takes one id or up to 1,000 in any order; invalid ids and empty lists are rejected."""
     first, second = "a" * 32, "b" * 32
     assert found(imageId=first).image_id == found(imageId=[first, "", first]).image_id == (first,)
     assert found(imageId=[second, first]).key == found(imageId=[first, second, None]).key
@@ -184,7 +184,7 @@ def test_ids() -> None:
 
 
 def test_places() -> None:
-    """A page begins after a name:tag or ends before one, and then has no number."""
+    """A page can start after a name:tag or end before one; both, or either with page, are rejected."""
     assert str(found(after="harbor.local:5000/algo/a:1.0", pageSize=5).after) == "harbor.local:5000/algo/a:1.0"
     assert str(found(before="algo/a:1.0").before) == "algo/a:1.0"
     for wrong in ("algo/a", ":", "algo/A:1", 1, ["algo/a:1"]):
@@ -197,6 +197,6 @@ def test_places() -> None:
 
 
 def test_line_breaks_are_compared_alike() -> None:
-    """Text is found however its lines end, and a line break is never what separates the texts of an image."""
+    """CRLF and LF fold alike, to a character that cannot be confused with the separator of texts."""
     assert fold("A\r\nÉ\n") == fold("a\ne\u0301\r\n")
     assert "\n" not in fold("a\r\nb\nc") + fold("é\r\n")

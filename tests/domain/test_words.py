@@ -1,4 +1,4 @@
-"""Shell words split exactly where shlex splits them."""
+"""Shell words split exactly as shlex splits them."""
 
 import shlex
 
