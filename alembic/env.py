@@ -1,4 +1,4 @@
-"""Run the migrations on one connection, one at a time: whoever comes second waits and finds nothing left to do."""
+"""Runs the migrations on one connection, under a lock: a second process waits and finds nothing to do."""
 
 import asyncio
 
@@ -12,14 +12,15 @@ from algoplatform.storage.postgres.dsn import connect_options
 from algoplatform.storage.schema.tables import metadata
 
 MIGRATION_LOCK = 4_715_962_001
-# A role's statement_timeout is meant for requests: building an index takes longer.
+# A role's statement_timeout is meant for requests; building an index takes longer.
 SESSION = {"application_name": "algoplatform-migrate", "statement_timeout": "0"}
-# Who waits for a table makes everybody wait behind himself; a migration can be run again.
+# All later statements on a table queue behind a migration that waits for its lock; a migration can be
+# retried.
 LOCK_TIMEOUT = "5s"
 
 
 def dsn() -> str:
-    """Take the database from the caller, else from the settings."""
+    """Return the database URL of the caller, else of the settings."""
     given = context.config.attributes.get("dsn")
     if given:
         return str(given)
@@ -30,10 +31,10 @@ def dsn() -> str:
 
 
 def migrate(connection: Connection) -> None:
-    """Bring the schema to the revision asked for, in one transaction."""
+    """Migrate to the requested revision, in one transaction."""
     context.configure(connection=connection, target_metadata=metadata, compare_type=True, compare_server_default=True)
     with context.begin_transaction():
-        # Another's migration may take as long as it needs, whatever the role's lock_timeout is.
+        # Wait as long as necessary for another migration, regardless of the role's lock_timeout.
         connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
@@ -41,7 +42,7 @@ def migrate(connection: Connection) -> None:
 
 
 async def main() -> None:
-    """Connect as the service does, so that one form of address serves both."""
+    """Connect with the same URL syntax as the service."""
     options = connect_options(dsn(), SESSION)
     engine = create_async_engine(
         "postgresql+asyncpg://",

@@ -1,4 +1,4 @@
-"""Images, their dependencies, and the answers kept for Idempotency-Key"""
+"""Images, their dependencies, and responses stored for Idempotency-Key"""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,8 @@ depends_on: str | Sequence[str] | None = None
 
 BYTEWISE = sa.Text(collation="C")
 
-# An update changes only the fields it names: values of `patch` replace those of `record`, whose order and bytes stay.
+# An update changes only the fields it names: their values in `record` are replaced by those in `patch`, and
+# the order and bytes of the rest stay.
 MERGE = """
 CREATE FUNCTION image_merge(record text, patch text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

@@ -1,4 +1,4 @@
-"""An index of the pieces of the searched text, so that a search for any substring need not read every image"""
+"""A GIN index of the grams of the searched text, so that a substring search need not read every image"""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ down_revision: str | None = "0001"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# Every four characters that follow each other, and the fewer at the end: what begins with given ones is found by prefix.
-# Cutting at four offsets by regular expressions takes a third of the time of a loop in PL/pgSQL.
+# All sequences of four characters, and the shorter ones at the end: a shorter pattern is matched by prefix.
+# Regular expressions at four offsets take a third of the time of a PL/pgSQL loop.
 GRAMS = r"""
 CREATE FUNCTION image_grams(folded text) RETURNS tsvector
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -29,7 +29,7 @@ def upgrade() -> None:
         "CREATE INDEX image_grams_idx ON image USING gin (image_grams(search))"
         " WITH (gin_pending_list_limit = 1024) WHERE live"
     )
-    # The sample by which a search chooses its way (storage/search/statements.py).
+    # The sample from which a search chooses its plan (storage/search/selectivity.py).
     op.execute("ALTER TABLE image ALTER COLUMN search SET STATISTICS 300")
 
 

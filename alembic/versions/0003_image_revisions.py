@@ -1,4 +1,4 @@
-"""Who changed what: every state that an image has been in, with who brought it about"""
+"""The history of images: every state, with the actor that made it"""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ depends_on: str | Sequence[str] | None = None
 
 BYTEWISE = sa.Text(collation="C")
 
-# The row itself is the latest revision; what it was before any update, whoever makes it, is kept by the database.
+# The row is the latest revision; a trigger stores the state before any update, whatever statement makes it.
 KEEP = """
 CREATE FUNCTION image_keep_revision() RETURNS trigger
 LANGUAGE plpgsql AS $$

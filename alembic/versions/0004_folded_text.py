@@ -1,4 +1,4 @@
-"""Text as it is compared: tags and hosts in lower case, line breaks kept apart from spaces, incidentId in one form"""
+"""Fold stored text: tags and hosts in lower case, line breaks apart from spaces, incidentId in NFC"""
 
 import unicodedata
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ down_revision: str | None = "0003"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# What is mended is no revision of an image.
+# The corrections are not revisions of an image.
 WITHOUT_TRIGGER = "ALTER TABLE image {} TRIGGER image_keep_revision"
 
-# Names and tags are ASCII, and each text begins with them.
+# Names and tags are ASCII; each text starts with them.
 LOWER = """
 UPDATE image SET search = lower(split_part(search, E'\\n', 1)) || substr(search, strpos(search, E'\\n'))
 WHERE split_part(search, E'\\n', 1) <> lower(split_part(search, E'\\n', 1))
@@ -45,7 +45,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Leave the text as it is: the version before finds more by it than by its own."""
+    """Keep the folded text: the previous version finds more with it than with its own."""
 
 
 def _folded(text: str) -> str:

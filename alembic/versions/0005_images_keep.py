@@ -1,4 +1,4 @@
-"""No image is lost: the latest state too is changed only by the next, and the database refuses everything else"""
+"""No image is lost: a state is only replaced by the next version, and the database rejects everything else"""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,8 @@ END
 $$
 """
 
-# An update within a version would leave two states of it, of which the second could never be kept.
+# An update without a new version would make two states of one version, and the history could not hold the
+# second.
 NEXT_VERSION = """
 CREATE TRIGGER image_next_version BEFORE UPDATE ON image FOR EACH ROW
 WHEN (NEW.version <> OLD.version + 1 OR NEW.image_id <> OLD.image_id) EXECUTE FUNCTION image_refuse()

@@ -1,4 +1,4 @@
-"""The searched texts by themselves, so that counting the images of a common one need not read every image"""
+"""A covering index of the search text, so that counting matches of common text need not read the images"""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ down_revision: str | None = "0005"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# An entry of a B-tree has room for some 2,700 bytes.
+# A B-tree entry is limited to about 2,700 bytes.
 SHORT = "CREATE INDEX image_text_idx ON image (live) INCLUDE (search) WHERE live AND octet_length(search) <= 2000"
 LONG = "CREATE INDEX image_long_text_idx ON image (live) WHERE live AND LEAST(octet_length(search), 2001) = 2001"
 

@@ -1,4 +1,4 @@
-"""One place that links images to their dependencies; edges that differ from their records are repaired; refusals by caller"""
+"""One function links images to their dependencies; edges are repaired to match records; refusals by caller"""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ down_revision: str | None = "0006"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# A record is compact JSON, in whose strings every quotation mark is escaped, so the key with its marks occurs once.
-# Neither names nor tags hold a comma, a quotation mark or a backslash, and tags hold no colon.
+# A record is compact JSON, whose strings escape every quotation mark, so the quoted key occurs once. Names
+# and tags contain no comma, quotation mark or backslash, and tags no colon.
 NEEDS = """
 CREATE FUNCTION image_needs(record text) RETURNS TABLE (name text, tag text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 2
@@ -22,10 +22,11 @@ AS $$
 $$
 """
 
-# Called by a writer that holds the rows of these images. Each of its statements has a snapshot of its own, so it sees
-# the edges that writers before it have committed, where the statement that calls it sees those of its beginning only.
-# Each image is looked up in a subquery of its own, and the settings keep these, and the foreign keys' checks, to indexes:
-# a plan made while the tables were small would scan them, and be kept while they grow.
+# Called by a writer that holds the row locks of these images. Each statement of the function has its own
+# snapshot, so it sees the edges that earlier writers have committed, whereas the calling statement sees only
+# those committed before it began. Images are looked up in scalar subqueries, and the settings force index
+# scans for these and for the foreign key checks: a plan cached while the tables were small could be a
+# sequential scan, and stay one while they grow.
 LINK = """
 CREATE FUNCTION image_link(ids uuid[]) RETURNS boolean
 LANGUAGE plpgsql
@@ -66,7 +67,7 @@ END
 $$
 """
 
-# An edge is right if the record of its live dependent names its live dependency.
+# An edge is correct if the record of its live dependent names its live dependency.
 UNLINK_SURPLUS = """
 DELETE FROM image_dependency AS edge
 USING image AS dependent, image AS dependency
@@ -76,7 +77,7 @@ WHERE dependent.image_id = edge.dependent_id AND dependency.image_id = edge.depe
 )
 """
 
-# What a record names that is registered no more has no edge, and `algoplatform check` tells of it.
+# A named image that is no longer registered gets no edge; `algoplatform check` reports it.
 LINK_MISSING = """
 INSERT INTO image_dependency (dependent_id, dependency_id)
 SELECT dependent.image_id, dependency.image_id
@@ -89,7 +90,7 @@ ON CONFLICT DO NOTHING
 
 
 def upgrade() -> None:
-    # Writers of images wait until their edges are right; readers do not.
+    # Writers of images wait until the edges are repaired; readers do not.
     op.execute("LOCK TABLE image, image_dependency IN SHARE ROW EXCLUSIVE MODE")
     op.execute(NEEDS)
     op.execute(LINK)
@@ -105,7 +106,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Leave the edges as they are: they are right for every version."""
+    """Keep the edges: they are correct for every version."""
     op.drop_index("idempotency_key_refused_idx", table_name="idempotency_key")
     op.drop_column("idempotency_key", "caller")
     op.execute("DROP FUNCTION image_link(uuid[])")

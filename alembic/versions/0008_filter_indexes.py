@@ -1,4 +1,4 @@
-"""An index for each filter, which gives the images of a value in the order of the answer"""
+"""An index per filter, which returns the images of a value in result order"""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ down_revision: str | None = "0007"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# What is included lets PostgreSQL count without reading the images. Long values do not fit into an entry.
+# INCLUDE columns allow index-only scans for counting. Long values do not fit into an entry.
 INDEXES = {
     "image_kind_idx": "((algo_type || COALESCE(useable_flag, '-')), image_name, image_tag)"
     " INCLUDE (algo_type, useable_flag) WHERE live",
@@ -35,10 +35,10 @@ TEXT = "CREATE INDEX image_text_idx ON image (live) INCLUDE ({}) WHERE live AND 
 def upgrade() -> None:
     for name, definition in INDEXES.items():
         op.execute(f"CREATE INDEX {name} ON image {definition}")
-    # With what a common text is looked for beside.
+    # Adds the columns that a search for common text also filters by or returns.
     op.drop_index("image_text_idx", table_name="image")
     op.execute(TEXT.format("search, image_id, algo_type, useable_flag"))
-    # Not where there are none: PostgreSQL would count on that.
+    # Skipped for an empty table: PostgreSQL would plan for an empty one.
     if op.get_bind().exec_driver_sql("SELECT EXISTS (SELECT FROM image)").scalar():
         op.execute("ANALYZE image")
 

@@ -1,1 +1,1 @@
-"""The only SQL: PostgreSQL and how it is reached."""
+"""All SQL, and access to PostgreSQL."""

@@ -1,4 +1,4 @@
-"""Answers kept for Idempotency-Key, in the transaction of the write that they answer."""
+"""Responses stored for Idempotency-Key, in the same transaction as the write they answer."""
 
 import hashlib
 import json
@@ -7,10 +7,11 @@ from typing import Final
 from algoplatform.domain.answer import Answer
 from algoplatform.storage.postgres.pool import Connection
 
-# Refusals kept of each caller, the latest: whoever may write nothing must not fill the database.
+# The latest refusals stored per caller: a caller without write permission must not fill the database.
 _REFUSALS: Final = 1000
 
-# A key that others have dropped as too old may still be there: it is taken over, which waits for no more than their commit.
+# Another transaction may have deleted the expired key without having committed: the upsert overwrites the
+# key, and waits only for that commit.
 _KEEP: Final = """
 INSERT INTO idempotency_key AS kept (key, caller, fingerprint, http_status, headers, body)
 VALUES ($1, $2, $3, $4, $5, $6)
@@ -20,7 +21,8 @@ WHERE kept.created_at <= now() - make_interval(hours => $7)
 RETURNING true
 """
 
-# Some of those that are too many. What another transaction has locked is left to it, so none waits for another.
+# Deletes a batch of the excess rows. SKIP LOCKED leaves rows that another transaction has locked to it,
+# so cleanups never wait for each other.
 _DROP: Final = """
 DELETE FROM idempotency_key WHERE key = ANY (ARRAY(
     SELECT key FROM idempotency_key WHERE {} LIMIT 100 FOR UPDATE SKIP LOCKED
@@ -31,15 +33,16 @@ _DROP_REFUSALS: Final = _DROP.format(f"caller = $1 AND http_status <> 200 ORDER 
 
 
 async def lock(connection: Connection, key: str) -> bool:
-    """Hold the key until the transaction ends; False where another transaction does."""
-    # A digest of which nobody can compute another key, as they could of PostgreSQL's own hash.
+    """Lock the key until the transaction ends; return False if another transaction holds it."""
+    # SHA-256, because collisions of PostgreSQL's own hash can be computed.
     number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], signed=True)
     return bool(await connection.fetchval("SELECT pg_try_advisory_xact_lock($1::bigint)", number))
 
 
 async def find(connection: Connection, key: str, hours: int) -> tuple[bytes, Answer] | None:
-    """Read the answer kept for the key and the fingerprint of what was asked; None where there is none of these hours."""
-    # What is only read PostgreSQL does not hold back until a standby has it: a repeat could acknowledge what the primary alone has.
+    """Return the fingerprint and the response stored for the key; None if none was stored within `hours`."""
+    # FOR UPDATE makes this a write: PostgreSQL does not wait for a synchronous standby after plain reads, so
+    # a repeat could acknowledge a write that only the primary has.
     row = await connection.fetchrow(
         "SELECT fingerprint, http_status, headers, body FROM idempotency_key"
         " WHERE key = $1 AND created_at > now() - make_interval(hours => $2) FOR UPDATE",
@@ -52,7 +55,10 @@ async def find(connection: Connection, key: str, hours: int) -> tuple[bytes, Ans
 
 
 async def keep(connection: Connection, key: str, caller: str, fingerprint: bytes, answer: Answer, hours: int) -> bool:
-    """Keep an answer, and drop some that are too old or too many; False where another is kept that this one did not see."""
+    """Store a response, and delete a batch of expired or excess ones.
+
+    Return False if the key holds another response, committed after this transaction looked it up.
+    """
     body = answer.body if answer.brief is None else answer.brief
     refused = answer.http_status != 200
     given = (key, caller if refused else None, fingerprint, answer.http_status, json.dumps(answer.headers), body)

@@ -1,6 +1,7 @@
-"""The edges between images beside what the records name: `image_link` keeps them the same, and this finds where they differ.
+"""Finds dependency edges that differ from what the records name.
 
-What links and unlinks is a function of the database (alembic/versions/0007_edges.py), called by whoever holds an image's row.
+The database function `image_link` keeps them consistent (alembic/versions/0007_edges.py). Writers call it
+while they hold the row lock of the image.
 """
 
 from collections.abc import AsyncIterator
@@ -41,7 +42,11 @@ SELECT image, reference, problem FROM (
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A difference: the record names what is `unregistered` or has no edge (`missing`), or does not name what has one (`surplus`)."""
+    """A difference between a record and the edges.
+
+    `unregistered`: the record names an image that is not live. `missing`: a named image has no edge.
+    `surplus`: an edge leads to an image that the record does not name.
+    """
 
     image: str
     reference: str
@@ -49,7 +54,7 @@ class Drift:
 
 
 async def drift(connection: Connection) -> AsyncIterator[Drift]:
-    """Stream all differences of one snapshot."""
+    """Stream all differences, from one snapshot."""
     async with connection.transaction(readonly=True):
         await connection.execute("SET LOCAL statement_timeout = 0")
         async for row in connection.cursor(_DRIFT, prefetch=_BATCH):

@@ -1,4 +1,4 @@
-"""How many images there are: to count them takes the longer the more there are, so it is done once for all who ask."""
+"""The number of live images, cached: the cost of counting grows with the table, so callers share a count."""
 
 import time
 from typing import Final
@@ -11,7 +11,7 @@ _SECONDS: Final = 10
 
 
 class LiveCount:
-    """The number of live images, at most ten seconds old."""
+    """The number of live images, at most 10 seconds old."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -20,7 +20,7 @@ class LiveCount:
         self._until = float("-inf")
 
     async def recent(self) -> int:
-        """Give the number; Unavailable where it has to be counted and cannot."""
+        """Return the number; raise Unavailable if it has to be counted and the database cannot be reached."""
         return self._found if time.monotonic() < self._until else await self._gathering.ask(None)
 
     async def _count(self, asking: list[None]) -> list[int]:

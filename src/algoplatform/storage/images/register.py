@@ -1,4 +1,4 @@
-"""Registering: the statement that writes new images, one or all that are to be written at the same time."""
+"""Registering: the statement that inserts a batch of new images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,14 @@ from algoplatform.storage.postgres.transactions import retried
 log = structlog.get_logger()
 
 _MOST: Final = 100
-# How long many wait for a lock that one of them wants, as on a name that an upload has written and not committed yet.
+# How long a batch waits for a lock that one of its images needs, for example on a name that an upload has
+# written and not yet committed.
 _LOCK_TIMEOUT: Final = "50ms"
 
-# In the order of names, so that statements at the same time wait for each other in one direction only. The edges of an
-# image that is new are nobody else's to write, so they need no `image_link`. Each lookup is a subquery of its own, which
-# is planned as one of an index, where joins and EXISTS could scan the images; for the foreign keys' checks the setting sees to it.
+# Inserted in the order of names, so that concurrent statements wait for each other in one direction only and
+# cannot deadlock. No other transaction writes edges of a new image, so `image_link` is not needed. Each
+# lookup is a scalar subquery, which is planned as an index scan, whereas joins and EXISTS could become
+# sequential scans; enable_seqscan does the same for the foreign key checks.
 _INSERT: Final = """
 WITH given AS (
     SELECT *
@@ -66,7 +68,7 @@ LEFT JOIN missing ON missing.dependent_id = given.image_id
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """An image that a caller registers, under a new id."""
+    """An image to register for a caller, with a new id."""
 
     caller: Caller
     image: Image
@@ -76,7 +78,7 @@ class Registration:
 async def insert(
     connection: Connection, registrations: Sequence[Registration], lock_timeout: str | None = None
 ) -> list[Written]:
-    """Register each image with its dependencies, unless its name and tag are taken or a dependency is missing."""
+    """Insert each image with its edges, unless its name and tag are taken or a dependency is missing."""
     rows = [_row(item) for item in registrations]
     needs = [(item.image_id, item.image.dependencies) for item in registrations]
     names, tags = names_and_tags([reference for _, references in needs for reference in references])
@@ -103,7 +105,7 @@ def _written(row: asyncpg.Record) -> Written:
 
 
 class Registrar:
-    """Registers images, those together that come at the same time: one transaction costs little more than for one of them."""
+    """Registers concurrent images in batches: one transaction for many costs little more than for one."""
 
     def __init__(self, database: Database, patience: float) -> None:
         self._database = database
@@ -111,7 +113,7 @@ class Registrar:
         self._gathering = Gathering(self._insert_together, most=_MOST, patience=patience)
 
     async def insert(self, registration: Registration) -> Written:
-        """Register an image in a transaction that others may share."""
+        """Register an image, in a transaction shared with concurrent calls."""
         try:
             return await self._gathering.ask(registration)
         except _OneByOneError:
@@ -128,12 +130,12 @@ class Registrar:
             except asyncpg.PostgresError as error:
                 if is_outage(error):
                     raise
-                # What is in the way of one, as a lock that somebody holds on its name, the others do not wait for.
+                # One image may fail or wait for a lock on its name; the rest of the batch must not wait.
                 raise _OneByOneError from error
 
 
 async def insert_alone(connection: Connection, registration: Registration) -> Written:
-    """Register an image on a connection of its own, or as part of its transaction."""
+    """Register an image in its own statement, within the connection's transaction if one is open."""
     [written] = await retried(connection, lambda: insert(connection, [registration]))
     return written
 

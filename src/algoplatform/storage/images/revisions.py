@@ -1,4 +1,4 @@
-"""What images have been: their revisions, of which the row of the image is the latest, and the way back to one."""
+"""Revisions of images, the latest of which is the image's own row, and restoring one of them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,7 +48,7 @@ SELECT (SELECT version FROM written) AS version, ARRAY(SELECT position FROM foun
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One change of an image: who made it, and the record before and after it."""
+    """One change of an image: its actor, and the record before and after."""
 
     version: int
     operation: str
@@ -61,7 +61,10 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """An image's latest version, whether it is live, its namespace, and its record at the version that was asked for, where there is one."""
+    """An image's latest version, whether it is live, its namespace, and its record at the requested version.
+
+    `record` is None if the image has no such version.
+    """
 
     version: int
     live: bool
@@ -70,8 +73,8 @@ class State:
 
 
 async def history(connection: Connection, image_id: str, limit: int, offset: int) -> tuple[list[Revision], int]:
-    """Read a page of an image's revisions, the latest first, and count them all; deleted images have theirs too."""
-    # What a revision changed is in the one before it.
+    """Return a page of an image's revisions, latest first, and their number; also for deleted images."""
+    # One row more than the page: the record before a revision is that of the previous one.
     rows = await connection.fetch(_HISTORY, UUID(image_id), limit + 1, offset)
     total = rows[0]["total"] if rows else await _count(connection, image_id)
     before = [*(row["after"] for row in rows[1:]), None]
@@ -88,16 +91,19 @@ async def _count(connection: Connection, image_id: str) -> int:
 
 
 async def state(connection: Connection, image_id: str, version: int | None) -> State | None:
-    """Read what an image was at a version, None for the latest; None if there is no such image."""
+    """Return the image with its record at a version, the latest if None; None if there is no such image."""
     row = await connection.fetchrow(_STATE, UUID(image_id), version)
     return State(row["version"], row["live"], row["namespace"], row["record"]) if row else None
 
 
 async def restore(connection: Connection, caller: Caller, image: Image, image_id: str, version: int) -> Written:
-    """Bring an image back to this state, if it still has the version and its dependencies are live; its name and tag may be taken."""
+    """Restore this state of an image, if it still has the version and its dependencies are live.
+
+    Another image may have taken the name and tag meanwhile: then nothing is written and `existed` is set.
+    """
     needs = image.dependencies
     try:
-        # By itself the statement is a transaction; inside of one, its failure must not be that of the whole.
+        # A savepoint when the caller has a transaction open, so that a violation does not abort all of it.
         async with connection.transaction():
             row = await connection.fetchrow(
                 _RESTORE,

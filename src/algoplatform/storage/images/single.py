@@ -1,4 +1,4 @@
-"""The repository of images: every statement on live images outside an upload, one round trip each."""
+"""The repository of images: all statements on live images outside uploads, one round trip each."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from algoplatform.domain.record.image import RECORD_FIELDS, Image, render_json
 from algoplatform.domain.search import fold_exact, search_text
 from algoplatform.storage.postgres.pool import Connection
 
-# LIMIT keeps each lookup to the index: joins could be planned as a scan, and stay so while the table grows.
+# LIMIT forces an index lookup: the planner could choose a sequential scan for a join, and keep that plan
+# while the table grows.
 FOUND: Final = """
     SELECT wanted.position, image.image_id
     FROM unnest({names}::text[], {tags}::text[]) WITH ORDINALITY AS wanted (name, tag, position)
@@ -21,7 +22,7 @@ FOUND: Final = """
     ) AS image
 """
 
-# When a row is written, which is later than its transaction began where that waited; never before its last change.
+# Time of the write rather than of BEGIN, as the transaction may have waited; never before the last change.
 NOW: Final = "greatest(clock_timestamp(), image.updated_at)"
 
 _UPDATE: Final = f"""
@@ -88,7 +89,7 @@ FROM image WHERE image_id = $1 AND live
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored record: its JSON text in UTF-8 and what its HTTP validators are made of."""
+    """A stored record: JSON in UTF-8, with the version and time for its HTTP validators."""
 
     record: bytes
     version: int
@@ -97,7 +98,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write left: `version` is None where nothing was written, and the rest tells why."""
+    """The outcome of a write: `version` is None if nothing was written, and the other fields say why."""
 
     version: int | None
     missing: Sequence[int] = ()
@@ -109,7 +110,11 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What a delete found: the image's namespace and its dependents; `done` where it is gone now, `stale` where its version is another."""
+    """The outcome of a delete: the image's namespace and its dependents.
+
+    `done`: the image was deleted. `stale`: its version is not one of those expected. `dependents` lists up to
+    20 references, `total` counts all.
+    """
 
     done: bool
     namespace: str | None
@@ -119,7 +124,7 @@ class Removed:
 
 
 def columns(image: Image) -> tuple[Any, ...]:
-    """Give the values that are stored beside the record, in the order of the statements here."""
+    """Return the values of the columns besides the record, in the order of the statements here."""
     return (
         image.image_name.text,
         image.image_tag.text,
@@ -134,12 +139,12 @@ def columns(image: Image) -> tuple[Any, ...]:
 
 
 def names_and_tags(references: Sequence[ImageReference]) -> tuple[list[str], list[str]]:
-    """Split references into the two arrays that statements take."""
+    """Split references into the two arrays that the statements take."""
     return [str(item.name) for item in references], [str(item.tag) for item in references]
 
 
 def missing_positions(references: Sequence[ImageReference], found: Sequence[int]) -> list[int]:
-    """Tell which references, counted from 1, are not among those found."""
+    """Return the positions, counted from 1, of the references that were not found."""
     return [position for position in range(1, len(references) + 1) if position not in found]
 
 
@@ -151,7 +156,10 @@ async def update(
     versions: Sequence[int] | None,
     needed: Sequence[str],
 ) -> Written | None:
-    """Change the fields that are present, if the image has one of these versions and `needed` are stored; None if there is no such image."""
+    """Update the fields that are present, if the image has one of `versions` and the fields `needed` are set.
+
+    Return None if there is no such image.
+    """
     assert image.image_id is not None
     sent = image.values()
     values = {
@@ -190,7 +198,7 @@ async def update(
 
 
 async def compare(connection: Connection, image_id: str, needed: Sequence[str]) -> Written | None:
-    """Tell what of the stored image an update would meet, without trying; None if there is no such image."""
+    """Read what an update of this image would check, without writing; None if there is no such image."""
     row = await connection.fetchrow(_COMPARE, UUID(image_id), needed)
     return Written(None, name_and_tag=(row["image_name"], row["image_tag"]), empty=row["empty"]) if row else None
 
@@ -202,7 +210,10 @@ async def delete(
     namespaces: Collection[str] | None,
     versions: Sequence[int] | None,
 ) -> Removed | None:
-    """Mark an image deleted, if it is of one of the namespaces and versions (None: any) and nothing depends on it; None if there is no such image."""
+    """Mark an image deleted, if no live image depends on it and its namespace and version match (None: any).
+
+    Return None if there is no such image.
+    """
     row = await connection.fetchrow(_DELETE, UUID(image_id), namespaces, caller.subject, caller.request_id, versions)
     if row is None:
         return None
@@ -211,7 +222,7 @@ async def delete(
 
 
 async def get(connection: Connection, image_id: str) -> Stored | None:
-    """Read one live image."""
+    """Return a live image; None if there is none."""
     row = await connection.fetchrow(
         "SELECT convert_to(record, 'UTF8') AS record, version, updated_at FROM image WHERE image_id = $1 AND live",
         UUID(image_id),
@@ -220,7 +231,7 @@ async def get(connection: Connection, image_id: str) -> Stored | None:
 
 
 async def find_references(connection: Connection, references: Sequence[ImageReference]) -> set[ImageReference]:
-    """Tell which of these are live."""
+    """Return those references that are live images."""
     names, tags = names_and_tags(references)
     rows = await connection.fetch(FOUND.format(names="$1", tags="$2"), names, tags)
     return {references[row["position"] - 1] for row in rows}

@@ -1,1 +1,1 @@
-"""Connections to PostgreSQL: the pool, deadlines, transactions, batches."""
+"""Connections to PostgreSQL: pool, deadlines, transactions, batching."""

@@ -1,4 +1,4 @@
-"""Doing once, for all who ask at the same time, what each asks for by himself."""
+"""Batches concurrent calls: the first runs at once, those that arrive meanwhile share the next run."""
 
 import asyncio
 import copy
@@ -15,9 +15,10 @@ _Waiter: TypeAlias = "tuple[Asked, asyncio.Future[Given], asyncio.TimerHandle | 
 
 
 class Gathering(Generic[Asked, Given]):
-    """Serves who asks first at once, and whoever comes meanwhile together with all who do, `most` at a time.
+    """Runs `serve` for the first call at once; calls that arrive meanwhile form the next batch, up to `most`.
 
-    `serve` gives what there is for each, in their order, or raises for all. Whom nobody serves within `patience` seconds gets Busy.
+    `serve` returns one result per call, in their order, or raises for the whole batch. A call still queued
+    after `patience` seconds raises Busy.
     """
 
     def __init__(
@@ -35,16 +36,16 @@ class Gathering(Generic[Asked, Given]):
 
     @property
     def idle(self) -> bool:
-        """Tell whether nobody is served, and nobody waits."""
+        """Return whether no batch is running and no call is queued."""
         return self._serving is None and not self._waiting
 
     async def ask(self, asked: Asked) -> Given:
-        """Ask, and get what is given by a service that began after this call."""
+        """Queue a call and return its result, from a batch that starts after this call."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Given] = loop.create_future()
         expiry = None
         if self._serving is None:
-            # What is done for all is nobody's: no line in the log may name the request that happened to come first.
+            # An empty context: log lines of a shared batch must not carry the request id of its first caller.
             self._serving = loop.create_task(self._serve_all(), context=Context())
         elif self._patience is not None:
             expiry = loop.call_later(self._patience, _send_away, waiter)
@@ -58,7 +59,7 @@ class Gathering(Generic[Asked, Given]):
                 for _, _, expiry in taken:
                     if expiry is not None:
                         expiry.cancel()
-                # Who went away meanwhile, or was sent away, wants nothing done.
+                # Skip calls that were cancelled or timed out while queued.
                 staying = [(asked, waiter) for asked, waiter, _ in taken if not waiter.done()]
                 if staying:
                     await self._serve_these(staying)
@@ -81,10 +82,10 @@ class Gathering(Generic[Asked, Given]):
 
 
 def _own(error: Exception) -> Exception:
-    """Give each who is told of a failure an exception of its own: one that many raise gathers the traces of all."""
+    """Copy an exception, so that each caller raises its own: a shared one collects the tracebacks of all."""
     try:
         own = copy.copy(error)
-    except Exception:  # what cannot be made anew is better shared than kept from anyone
+    except Exception:  # not every exception can be copied: share it then
         return error
     own.__cause__ = error.__cause__
     return own.with_traceback(error.__traceback__)

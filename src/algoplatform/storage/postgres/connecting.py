@@ -1,4 +1,4 @@
-"""Opening sessions, and what is asked of PostgreSQL for them."""
+"""Opens sessions with their settings."""
 
 from typing import Any, Final
 
@@ -7,9 +7,9 @@ import asyncpg
 from algoplatform.storage.postgres import dsn
 from algoplatform.storage.postgres.session import Session
 
-# How long a single write waits for a lock that another transaction holds.
+# How long a write of a single image waits for a lock.
 LOCK_TIMEOUT: Final = "2s"
-# Settings that the database's address may say otherwise.
+# Session settings that the database URL may override.
 _OPERATORS: Final = frozenset({"lock_timeout", "idle_in_transaction_session_timeout"})
 
 
@@ -17,19 +17,19 @@ def _settings(statement_timeout: float) -> dict[str, str]:
     return {
         "statement_timeout": str(int(statement_timeout * 1000)),
         "lock_timeout": LOCK_TIMEOUT,
-        # Of a client that is gone without a word the locks would stay.
+        # Otherwise a client that vanished would keep its locks.
         "idle_in_transaction_session_timeout": "60s",
         "tcp_keepalives_idle": "30",
         "tcp_keepalives_interval": "10",
         "tcp_keepalives_count": "3",
-        # Compiling a plan, or starting helpers to walk an index, takes longer than a search.
+        # JIT compilation or starting parallel workers for an index scan takes longer than a search.
         "jit": "off",
         "min_parallel_index_scan_size": "1TB",
-        # A plan made while a table was small would scan it, and be kept while it grows.
+        # A plan cached while a table was small could be a sequential scan, and stay one as it grows.
         "enable_seqscan": "off",
-        # Each statement is written for one plan; making another for the values takes as long as running it.
+        # Each statement is written for one plan; planning again for the values takes as long as running it.
         "plan_cache_mode": "force_generic_plan",
-        # A few entries of an index in order cost less than all of them sorted.
+        # Reading a few index entries in order costs less than sorting all matching rows.
         "random_page_cost": "1",
     }
 
@@ -37,8 +37,8 @@ def _settings(statement_timeout: float) -> dict[str, str]:
 class Connect:
     """Opens sessions.
 
-    A pooler may hand out another session for each transaction, so nothing is asked of those but their name: the settings of a
-    session have to be the database role's.
+    With `pooled`, a transaction pooler may assign another server session to each transaction. Then no setting
+    but application_name is sent, and the settings have to be configured on the database role.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Connect:
         }
 
     async def __call__(self) -> Session:
-        """Open one."""
+        """Open a session."""
         session: Session = await asyncpg.connect(**self._options)
         session.prepare_use(self._limit, pooled=self._pooled, lock_timeout_given=self._lock_timeout_given)
         dsn.set_socket_options(session, self._address)

@@ -1,4 +1,4 @@
-"""The time that each operation on a connection may take, whatever becomes of the server."""
+"""A time limit for each operation on a connection, which holds even if the server never answers."""
 
 import asyncio
 from math import inf
@@ -7,24 +7,24 @@ from typing import Final
 
 import asyncpg
 
-# What follows an interrupted operation only tidies up, and may not take long.
+# Limit in seconds for the cleanup after an interrupted operation.
 TIDYING_SECONDS: Final = 1.0
 _NOT_STARTED: Final = -1.0
 _POLL_SECONDS: Final = 0.25
 
 
 class Deadline:
-    """Cancels the operation that takes longer than `limit` seconds, and raises TimeoutError in its place.
+    """Cancels an operation that takes longer than `limit` seconds and raises TimeoutError instead.
 
-    As asyncio.timeout, but the timer outlives the operation: it is set again only when it goes off, as one timer for
-    each statement costs several times what asyncpg's own work on a small one does.
+    Like asyncio.timeout, but the timer outlives the operation and is rescheduled only when it fires: a timer
+    per statement costs several times as much as asyncpg's own work on a small one.
     """
 
     def __init__(self, limit: float | None) -> None:
         self.limit = limit
-        # The connection did not answer in time: nothing more may be asked of it.
+        # The server did not answer in time: the connection must not be used again.
         self.lost = False
-        # The latest operation was cancelled, so its answer may still be on its way.
+        # The last operation was cancelled, so its response may still arrive.
         self.interrupted = False
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[object] | None = None
@@ -37,12 +37,12 @@ class Deadline:
         self._streaming = False
 
     def of(self, seconds: float | None) -> "Deadline":
-        """Give the next operation so many seconds instead; None for the usual ones."""
+        """Set the limit in seconds of the next operation; None for the default."""
         self._seconds = seconds
         return self
 
     def __enter__(self) -> None:
-        """Begin an operation; ConnectionDoesNotExistError on a connection that is lost."""
+        """Start an operation; raise ConnectionDoesNotExistError if the connection is lost."""
         if self.lost:
             raise asyncpg.ConnectionDoesNotExistError("the server did not answer in time")
         seconds, self._seconds = self._seconds or self.limit, None
@@ -59,7 +59,7 @@ class Deadline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the operation; TimeoutError where its time was over."""
+        """End the operation; raise TimeoutError if it was out of time."""
         task, self._task = self._task, None
         self._until, self._streaming = inf, False
         if self._expired:
@@ -75,18 +75,18 @@ class Deadline:
             self.interrupted = True
 
     def pause(self) -> None:
-        """Let time pass that is not the server's."""
+        """Stop the clock while our side is busy: that time does not count against the server."""
         self._until = inf
         if not self._streaming and self.limit is not None:
             self._streaming = True
             self._set(self._loop.time() + _POLL_SECONDS)
 
     def restart(self) -> None:
-        """Give the server its whole time again, counted from when the timer looks next."""
+        """Give the server the full limit again, counted from the next time the timer fires."""
         self._until = _NOT_STARTED
 
     def stop(self) -> None:
-        """Leave no timer behind."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._set_for = None, inf

@@ -1,11 +1,12 @@
-"""Reads the database's address as libpq does, into what asyncpg takes; what asyncpg cannot do is refused by name.
+"""Parses the database URL as libpq does, into arguments for asyncpg; unsupported parameters raise by name.
 
-    address   = scheme "://" [ user [ ":" password ] "@" ] [ host *( "," host ) ] [ "/" database ] [ "?" parameters ]
+    address   = scheme "://" [ user [ ":" password ] "@" ] [ host *( "," host ) ] [ "/" database ]
+                [ "?" parameters ]
     scheme    = "postgresql" | "postgres" | "postgresql+asyncpg"
     host      = ( name | "[" IPv6 "]" ) [ ":" port ]
 
-Parameters that libpq does not know are settings of the session, as asyncpg has them: `lock_timeout=100ms`. An address that gives
-only Unix sockets is complete: of the PG* variables that asyncpg reads, those about TLS are then left out, as libpq does.
+Parameters that libpq does not know are session settings, as in asyncpg: `lock_timeout=100ms`. If all hosts
+are Unix sockets, the TLS-related PG* environment variables, which asyncpg reads, are ignored, as libpq does.
 """
 
 import re
@@ -26,7 +27,7 @@ _LAST_PORT: Final = 65535
 _TLS: Final = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 _MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _FILES: Final = ("sslcert", "sslkey", "sslrootcert", "sslcrl")
-# asyncpg takes these itself, with these values, or any.
+# asyncpg supports these parameters, with these values, or with any if none are listed.
 _HONOURED: Final[dict[str, tuple[str, ...]]] = {
     "sslmode": _MODES,
     "sslnegotiation": ("postgres", "direct"),
@@ -36,7 +37,7 @@ _HONOURED: Final[dict[str, tuple[str, ...]]] = {
     "gsslib": ("gssapi", "sspi"),
     **dict.fromkeys((*_FILES, "sslpassword", "krbsrvname", "service", "passfile"), ()),
 }
-# What asyncpg does anyway; other values of these ask for what it cannot do.
+# asyncpg behaves like this anyway; it does not support other values of these parameters.
 _SATISFIED: Final = {
     "channel_binding": ("disable", "prefer"),
     "client_encoding": ("utf8", "UTF8", "utf-8", "UTF-8", "auto"),
@@ -59,7 +60,7 @@ _SET_ELSEWHERE: Final = {
     "statement_cache_size": "ALGOPLATFORM_PREPARED_STATEMENTS",
     "command_timeout": "ALGOPLATFORM_STATEMENT_TIMEOUT",
 }
-# In the units of the kernel: seconds, and milliseconds for the last.
+# Units of the kernel: seconds, except milliseconds for tcp_user_timeout.
 _SOCKET: Final = {
     "keepalives": (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
     "keepalives_idle": (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
@@ -67,13 +68,13 @@ _SOCKET: Final = {
     "keepalives_count": (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
     "tcp_user_timeout": (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
 }
-# These name the session in PostgreSQL's own views: the operator's word counts before ours.
+# Names of the session in PostgreSQL's views (pg_stat_activity): the URL overrides ours.
 _NAMES: Final = ("application_name", "fallback_application_name")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the database is and how to reach it."""
+    """A parsed database URL."""
 
     options: dict[str, Any]
     settings: dict[str, str]
@@ -81,7 +82,11 @@ class Address:
     socket_options: tuple[tuple[int, int, int], ...]
 
     def arguments(self, settings: Mapping[str, str], timeout: float) -> dict[str, Any]:
-        """Give asyncpg.connect's arguments: `settings` of the session count before the address's, but for its name."""
+        """Return the arguments of asyncpg.connect.
+
+        `settings` override the session settings of the URL, except for the application name; the shorter of
+        both timeouts (seconds) applies.
+        """
         names = [self.settings[name] for name in _NAMES if name in self.settings]
         ours = dict(settings) | ({"application_name": names[0]} if names else {})
         theirs = {name: value for name, value in self.settings.items() if name not in _NAMES}
@@ -93,7 +98,7 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Read an address; SettingsError, which quotes no value, where asyncpg cannot do what it asks for."""
+    """Parse a database URL; raise SettingsError, which quotes no value, if asyncpg lacks what it asks for."""
     found = _ADDRESS.fullmatch(url)
     if found is None or "\0" in unquote(url):
         raise _wrong("must be postgresql://user:password@host:port/database")
@@ -109,7 +114,7 @@ def parse(url: str) -> Address:
         given.pop(name, None)
     timeout = _integer(given, "connect_timeout")
     numbers = {name: _integer(given, name) for name in _SOCKET}
-    # 0 is the system's own value, for all but the first, which it switches off.
+    # 0 means the system default, except for `keepalives`, which it turns off.
     wanted = {name: value for name, value in numbers.items() if value or (value == 0 and name == "keepalives")}
     options |= _honoured(given, [host for host, _ in hosts])
     return Address(
@@ -121,12 +126,12 @@ def parse(url: str) -> Address:
 
 
 def connect_options(url: str, settings: Mapping[str, str], timeout: float = 60) -> dict[str, Any]:
-    """Give asyncpg.connect's arguments for an address."""
+    """Return the arguments of asyncpg.connect for a database URL; `timeout` in seconds."""
     return parse(url).arguments(settings, timeout)
 
 
 def set_socket_options(connection: Any, address: Address) -> None:
-    """Set what the address says of a connection's socket; Unix sockets have none of that."""
+    """Set the TCP socket options of the URL on a connection; no-op for Unix sockets."""
     found = connection._transport.get_extra_info("socket")
     if found is not None and found.family != socket.AF_UNIX:
         for option in address.socket_options:
@@ -138,7 +143,7 @@ def _wrong(fault: str) -> SettingsError:
 
 
 def _parameters(query: str) -> dict[str, str]:
-    """Read the parameters; of one that is given again the last counts, but each `host=` is one more, as SQLAlchemy has it."""
+    """Parse the query string; the last repetition wins, but each `host=` adds a host, as in SQLAlchemy."""
     found: dict[str, str] = {}
     for part in filter(None, query.split("&")):
         name, mark, value = part.partition("=")
@@ -154,7 +159,7 @@ def _hosts(given: str, decoded: Callable[[str], str]) -> list[tuple[str, int | N
     for text in given.split(",") if given else []:
         found = _HOST.fullmatch(text)
         if not text or found is None or not found[1].strip("[]") or int(found[2] or 1) not in range(1, _LAST_PORT + 1):
-            raise _wrong("host must name each host, with a port from 1 to 65535 where it has one")
+            raise _wrong("host must be a list of host names, each with an optional port from 1 to 65535")
         host = decoded(found[1].removeprefix("[").removesuffix("]"))
         hosts.append((host, int(found[2]) if found[2] else None))
     return hosts
@@ -187,7 +192,7 @@ def _integer(given: dict[str, str], name: str) -> int | None:
 
 
 def _honoured(given: dict[str, str], hosts: list[str]) -> dict[str, Any]:
-    """Take out of the parameters what is no setting of a session: what asyncpg can do, and what it need not do."""
+    """Remove all parameters that are not session settings, check them, and return the options for asyncpg."""
     _spell_out_ssl(given)
     for name in sorted(_REFUSED & given.keys()):
         raise _wrong(f"{name} is not supported")
@@ -208,7 +213,7 @@ def _honoured(given: dict[str, str], hosts: list[str]) -> dict[str, Any]:
 
 
 def _spell_out_ssl(given: dict[str, str]) -> None:
-    """Take `ssl=true`, as JDBC has it, and `ssl=require`, as SQLAlchemy has it with asyncpg, for a mode."""
+    """Translate `ssl=true` (JDBC) and `ssl=require` (SQLAlchemy with asyncpg) to sslmode."""
     mode = given.pop("ssl", None)
     if mode is not None:
         if mode not in ("true", *_MODES):
@@ -217,7 +222,7 @@ def _spell_out_ssl(given: dict[str, str]) -> None:
 
 
 def _over_sockets(taken: dict[str, str]) -> dict[str, Any]:
-    """There is no TLS over Unix sockets, whatever the address or a variable says of it."""
+    """Drop all TLS parameters: PostgreSQL has no TLS over Unix sockets."""
     rest = {name: value for name, value in taken.items() if not name.startswith("ssl")}
     options: dict[str, Any] = {"ssl": False, "direct_tls": False, "gsslib": rest.pop("gsslib", "gssapi")}
     return options | ({"dsn": f"postgresql://?{urlencode(rest, quote_via=quote)}"} if rest else {})

@@ -1,4 +1,4 @@
-"""The way to PostgreSQL: a pool of asyncpg connections, and which of its errors mean "try again later"."""
+"""The connection pool, and the classification of errors after which a retry may succeed."""
 
 import asyncio
 import time
@@ -21,37 +21,39 @@ log = structlog.get_logger()
 
 _IDLE_SECONDS: Final = 240
 _TIDY_SECONDS: Final = 60
-# What an operation may take beyond its statement's time: the server is to end it first, where it can.
+# Added to statement_timeout, so that the server, if it responds, cancels the statement first.
 _GRACE_SECONDS: Final = 0.5
 
-# SQLSTATE classes: connection, refused login, rollback by the server, resources, operator intervention; and a database
-# that is not there (yet), a standby's "read only", and a lock that was not to be had within the role's lock_timeout.
+# SQLSTATEs: connection failure, rejected login, rollback by the server, resources, operator intervention;
+# also a database that does not exist (yet), a read-only standby, and a lock not acquired within the role's
+# lock_timeout.
 _PASSING = ("08", "28", "40", "53", "57", "3D000", "25006", "55P03")
-# Of those, what is due to others who write the same at the same time: a deadlock, and the lock.
+# Those caused by concurrent writes to the same rows: deadlock and lock timeout.
 _CONTENTION = ("40P01", "55P03")
 
-# The last is raised where none of several hosts is the primary, and by a connection that has just been told of the
-# server's crash.
+# InternalClientError is raised if none of several hosts is the primary, and by a connection that has just
+# been notified of a server crash.
 _OF_THE_WAY = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def is_passing(error: BaseException) -> bool:
-    """Tell the failures that say nothing about the request: the same one may succeed later."""
+    """Return whether an error is transient: not caused by the request, which may succeed later."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_PASSING)
     return isinstance(error, _OF_THE_WAY)
 
 
 def is_outage(error: asyncpg.PostgresError) -> bool:
-    """Tell what any statement would meet from what is due to what this one writes, and to who else writes it."""
+    """Return whether an error would hit any statement, not only concurrent writes of the same rows."""
     return is_passing(error) and error.sqlstate not in _CONTENTION
 
 
 class Database:
-    """A pool of sessions, each handed on as it is, with no round trip to reset it.
+    """A pool of sessions, reused as they are, without a round trip for a reset.
 
-    Who waits gets one in turn. Writes together hold half of them at most, and streams no more than leaves one for small reads,
-    so that what may take long cannot keep everybody else waiting. No connection is ever waited for that did not answer in time.
+    Requests for a connection are served in order. Writes hold at most half of the connections, and writes and
+    streams together leave at least one for small reads (from three on), so that long operations cannot block
+    all others. The pool never waits for a connection that did not answer in time.
     """
 
     def __init__(self, connect: Connect, size: int, timeout: float, limit: float | None) -> None:
@@ -80,7 +82,10 @@ class Database:
         statement_timeout: float = 60,
         prepared_statements: bool = True,
     ) -> AsyncIterator["Database"]:
-        """Open the pool without waiting for the server: a database that is away is a matter of readiness, not of start."""
+        """Open the pool without connecting: a server that is down affects readiness, not the start.
+
+        `timeout` and `statement_timeout` in seconds.
+        """
         limit = statement_timeout + _GRACE_SECONDS if statement_timeout else None
         connect = Connect(url, timeout, statement_timeout, limit, pooled=not prepared_statements)
         database = cls(connect, size, timeout, limit)
@@ -91,15 +96,15 @@ class Database:
             await database._close()
 
     def connection(self, *, write: bool = False, stream: bool = False) -> "Lease":
-        """Lend a connection; each statement is a transaction of its own unless one is begun. Unavailable where none is to be had."""
+        """Lend a connection, in autocommit mode; raise Unavailable if none can be had."""
         return Lease(self, self._writes if write else self._streams if stream else None)
 
     def name_of(self, share: asyncio.Semaphore | None) -> str:
-        """Name what a connection was to be taken for."""
+        """Return the name of a share, for the log."""
         return "read" if share is None else "write" if share is self._writes else "stream"
 
     async def take(self, share: asyncio.Semaphore | None) -> Session:
-        """Give a session within the pool's time, out of a share where it is to be part of one; whoever takes it gives it back."""
+        """Return a session, within the pool's timeout and the given share; the caller must give it back."""
         if self._idle and not self._slots.locked() and (share is None or not share.locked()):
             return await self._taken(share)
         self._stuck_since = self._stuck_since or time.monotonic()
@@ -142,7 +147,7 @@ class Database:
         return session
 
     def give_back(self, session: Session, share: asyncio.Semaphore | None) -> None:
-        """Keep a session for who comes next, unless it is of no use any more."""
+        """Return a session to the pool, or close it if it cannot be reused."""
         if session.is_closed() or self._closing:
             self._forget(session)
         elif session.deadline.lost:
@@ -158,29 +163,29 @@ class Database:
         self._slots.release()
 
     def _give_up(self, session: Session) -> None:
-        """Drop a session that did not answer: what ends it on the server's side has a moment, and nobody waits."""
+        """Drop a session that did not answer, and have the server end it in the background."""
         log.warning("connection_silent", limit_s=self._limit)
         self._sessions.discard(session)
         burial = asyncio.create_task(self._bury(session))
         self._burials.add(burial)
         burial.add_done_callback(self._burials.discard)
-        # So are those perhaps that have said nothing since: the next to come should not have to find out.
+        # Sessions idle since before then may be dead too: spare the next callers a timeout each.
         since = time.monotonic() - (self._limit or 0)
         for idle in [idle for idle in self._idle if idle.used < since]:
             self._idle.remove(idle)
             self._forget(idle)
 
     async def _bury(self, session: Session) -> None:
-        """Have the server end a session, with whatever it holds: one that waits for data of a COPY hears of no cancelling."""
+        """Terminate the backend, which frees its locks: while it waits for COPY data it ignores cancels."""
         try:
             if session.pooled:
-                # Its process is the pooler's affair; asyncpg's request to cancel gets its time.
+                # The backend belongs to the pooler; wait for asyncpg's cancel request instead.
                 await asyncio.sleep(TIDYING_SECONDS)
                 return
             async with self.connection() as other:
                 await other.execute(_END, session.get_server_pid(), session.age(), timeout=other.prompt)
         except (Unavailable, asyncpg.PostgresError):
-            pass  # then the server finds out by itself
+            pass  # the server notices the closed connection by itself
         finally:
             session.terminate()
 
@@ -189,21 +194,24 @@ class Database:
         session.terminate()
 
     def usage(self) -> dict[str, int]:
-        """Count the pool's connections: open, idle, and the most there may be."""
+        """Count the pool's connections: open, idle, and the maximum."""
         idle = sum(not session.is_closed() for session in self._idle)
         return {"open": len(self._sessions) - len(self._idle) + idle, "idle": idle, "max": self._size}
 
     def _is_busy(self, share: asyncio.Semaphore | None) -> bool:
-        """Tell a pool of which all is in use from a server that says nothing: no statement may take longer than its time."""
+        """Tell a fully used pool (Busy) from a server that does not answer.
+
+        A pool in which nothing moved for longer than the statement limit counts as the latter.
+        """
         in_use = len(self._sessions) - len(self._idle) >= self._size or (share is not None and share.locked())
         since = self._stuck_since
         return in_use and (since is None or self._limit is None or time.monotonic() - since < self._limit)
 
     def _tidy(self) -> None:
-        """Close now and then what was not needed for long."""
+        """Close connections that were idle for long, periodically."""
         self._timer = asyncio.get_running_loop().call_later(_TIDY_SECONDS, self._tidy)
         since = time.monotonic() - _IDLE_SECONDS
-        # The one used latest is last.
+        # Most recently used last.
         while self._idle and (self._idle[0].used < since or self._idle[0].is_closed()):
             self._forget(self._idle.pop(0))
 
@@ -211,18 +219,18 @@ class Database:
         self._closing = True
         if self._timer is not None:
             self._timer.cancel()
-        # PostgreSQL notes who goes without a word.
+        # Close properly: PostgreSQL logs clients that disconnect without a message.
         await asyncio.gather(*(idle.close(timeout=TIDYING_SECONDS) for idle in self._idle), return_exceptions=True)
         for burial in self._burials:
             burial.cancel()
         await asyncio.gather(*self._burials, return_exceptions=True)
         for session in list(self._sessions):
             session.terminate()
-        # The loop closes a socket in its next turn.
+        # The event loop closes the sockets in its next iteration.
         await asyncio.sleep(0)
 
 
-# A process of that number and that age is the one that is meant, and no later one, nor one of another server.
+# Checks pid, user and age of the backend: the pid may have been reused, or belong to another server.
 _END: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = $1 AND usename = current_user AND abs(extract(epoch FROM clock_timestamp() - backend_start) - $2::float8) < 10
@@ -230,7 +238,7 @@ WHERE pid = $1 AND usename = current_user AND abs(extract(epoch FROM clock_times
 
 
 class Lease:
-    """A connection for as long as a block runs; what PostgreSQL is in the way of becomes Unavailable."""
+    """A connection for the duration of a block; connection failures are raised as Unavailable."""
 
     __slots__ = ("_database", "_session", "_share")
 
@@ -239,7 +247,7 @@ class Lease:
         self._share = share
 
     async def __aenter__(self) -> Session:
-        """Take a connection."""
+        """Acquire the connection."""
         try:
             self._session = await self._database.take(self._share)
         except Busy:
@@ -253,7 +261,7 @@ class Lease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give it back."""
+        """Release the connection."""
         try:
             if self._session.deadline.interrupted:
                 await _settled(self._session)
@@ -264,7 +272,7 @@ class Lease:
 
 
 async def _settled(session: Session) -> None:
-    """Wait for the end of what was cancelled, for a moment; a session that cannot tell of it is lost."""
+    """Wait briefly for the end of a cancelled operation; mark the session lost if it does not respond."""
     try:
         await session.execute("SELECT")
     except (*_OF_THE_WAY, asyncpg.PostgresError):
@@ -275,7 +283,7 @@ async def _settled(session: Session) -> None:
 
 
 def _raise_unavailable(error: BaseException) -> None:
-    """Raise what a passing failure is to the client; nothing where it is another."""
+    """Raise Unavailable for a transient error; return for all others."""
     if is_passing(error):
         log.warning("database_unavailable", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
         raise Unavailable from error

@@ -5,8 +5,9 @@ from typing import Final
 from algoplatform.storage.postgres.batching import Gathering
 from algoplatform.storage.postgres.pool import Database
 
-# The snapshot names the transactions that are not visible: while it is the same, no transaction has ended. Another server,
-# or this one started anew, may come to the same numbers; a standby's snapshot leaves out some transactions that are running.
+# A snapshot lists the transactions in progress: while it is the same, none has ended. The start time is added
+# because another or a restarted server may reach the same numbers; on a standby, snapshots omit some running
+# transactions, so there is no stamp.
 STAMP: Final = (
     "CASE WHEN pg_is_in_recovery() THEN '' ELSE concat(pg_current_snapshot(), ' ', pg_postmaster_start_time()) END"
 )
@@ -14,14 +15,14 @@ _ASKED: Final = f"SELECT {STAMP}"
 
 
 class Stamps:
-    """The state of the database as a text that no later state has again; empty where that cannot be told."""
+    """Stamps of the database state: a later state never has an equal one; empty on a standby."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._gathering = Gathering(self._ask)
 
     async def now(self) -> str:
-        """Return the stamp of a state not older than this call; Unavailable as any statement."""
+        """Return a stamp not older than this call; raise Unavailable like any statement."""
         return await self._gathering.ask(None)
 
     async def _ask(self, asking: list[None]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Transactions: how long they wait for locks, when a write is tried again, and what becomes of one that nobody waits for any more."""
+"""Transactions: lock timeouts, retries of writes, and aborting a stream whose reader is gone."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +12,7 @@ from algoplatform.storage.postgres.pool import Connection
 
 T = TypeVar("T")
 
-# An upload waits for others of its kind, but not for ever.
+# An upload waits for other uploads, but not forever.
 UPLOAD_LOCK_SECONDS: Final = 120
 UPLOAD_LOCK_TIMEOUT: Final = f"{UPLOAD_LOCK_SECONDS}s"
 
@@ -21,7 +21,10 @@ UPLOAD_LOCK_TIMEOUT: Final = f"{UPLOAD_LOCK_SECONDS}s"
 async def transaction(
     connection: Connection, *, dry_run: bool = False, lock_timeout: str | None = None
 ) -> AsyncIterator[None]:
-    """Begin a transaction, or a part of one, that waits this long for a lock unless the operator says otherwise; a dry run is rolled back."""
+    """Run a block in a transaction, or a savepoint within one; a dry run is rolled back.
+
+    `lock_timeout` applies unless the database URL sets one.
+    """
     nested = connection.is_in_transaction()
     begun = connection.transaction()
     await begun.start()
@@ -32,7 +35,7 @@ async def transaction(
             await connection.execute(f"SET LOCAL lock_timeout = '{lock_timeout}'")
         yield
     except BaseException:
-        # A session without an answer to that is dropped, and what went wrong first is told.
+        # A session that cannot roll back is dropped; raise the original error.
         with suppress(OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError):
             await begun.rollback()
         raise
@@ -40,10 +43,10 @@ async def transaction(
 
 
 async def retried(connection: Connection, action: Callable[[], Awaitable[T]]) -> T:
-    """Run one write again when a foreign key shows that the images it saw changed while it ran."""
+    """Run a write, up to three times while a foreign key shows that an image it read has changed."""
     for _ in range(3):
         try:
-            # The session of a pooler has no lock_timeout of ours: that takes a transaction.
+            # Behind a pooler the session lacks our lock_timeout, which then needs a transaction.
             if not connection.pooled and not connection.is_in_transaction():
                 return await action()
             async with transaction(connection):
@@ -55,9 +58,10 @@ async def retried(connection: Connection, action: Callable[[], Awaitable[T]]) ->
 
 @asynccontextmanager
 async def abandonable(connection: Connection) -> AsyncIterator[None]:
-    """Begin a transaction in which a COPY is passed on to somebody who may go away: the connection goes with him.
+    """Run a transaction that streams a COPY to a client; if the block fails, close the connection at once.
 
-    Where that happens at the last of the data, asyncpg cancels a COPY that has ended, and waits for ever to hear of it.
+    If a client disconnects at the end of the data, asyncpg cancels a COPY that has already ended, and waits
+    forever for a response.
     """
     transaction = connection.transaction()
     await transaction.start()

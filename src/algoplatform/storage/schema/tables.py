@@ -1,4 +1,4 @@
-"""The schema, as SQLAlchemy knows it: what `alembic check` holds the database against."""
+"""The schema in SQLAlchemy, to which `alembic check` compares the database."""
 
 from sqlalchemy import (
     BigInteger,
@@ -31,7 +31,7 @@ _TRUE = text("true")
 
 
 def _filter_index(column: str, *, short: bool = True) -> Index:
-    """The index of a filter: a value's images in the order of the answer (storage/search/filter_indexes.py)."""
+    """Return the index of a filter, in result order within a value (storage/search/filter_indexes.py)."""
     others = [text(cut(other, WIDTH)) if other in LONG_COLUMNS else other for other in FILTERS if other != column]
     return Index(
         f"image_{column}_idx" if short else f"image_long_{column}_idx",
@@ -39,13 +39,14 @@ def _filter_index(column: str, *, short: bool = True) -> Index:
         "image_name",
         "image_tag",
         *(others if short else []),
-        # For counting without reading the images.
+        # For counting by an index-only scan.
         postgresql_include=[column] if short else None,
         postgresql_where=text(f"live AND {condition_of(column, short=short)}"),
     )
 
 
-# Triggers keep each state of it before the next, and refuse what would lose one: rows that go, updates within a version.
+# Triggers copy each state to image_revision before the next, and reject what would lose one: deletes, and
+# updates that do not increment the version.
 image = Table(
     "image",
     metadata,
@@ -81,7 +82,7 @@ image = Table(
         postgresql_with={"gin_pending_list_limit": 1024},
         postgresql_where=text("live"),
     ),
-    # For counting without reading whole images; most of an image is its record.
+    # For counting by an index-only scan: most of a row is its record.
     Index(
         "image_text_idx",
         "live",
@@ -102,8 +103,8 @@ image = Table(
     _filter_index("incident_id", short=False),
 )
 
-# Both ends point at (image_id, live) and `live` is always true here: PostgreSQL itself refuses to delete an image that
-# another depends on, and a dependency on a deleted one, whichever transaction comes first.
+# Both foreign keys include `live`, which is always true here. So PostgreSQL itself rejects the deletion of an
+# image with dependents, and a dependency on a deleted image, whichever transaction comes first.
 image_dependency = Table(
     "image_dependency",
     metadata,
@@ -122,7 +123,7 @@ image_dependency = Table(
     Index("image_dependency_dependency_idx", "dependency_id"),
 )
 
-# Every state of an image before its present one; a trigger fills it, another keeps it append-only.
+# All earlier states of each image; one trigger fills the table, another keeps it append-only.
 image_revision = Table(
     "image_revision",
     metadata,
@@ -148,6 +149,6 @@ idempotency_key = Table(
     Column("caller", _BYTEWISE, comment="who was refused"),
     PrimaryKeyConstraint("key", name="idempotency_key_pkey"),
     Index("idempotency_key_created_idx", "created_at"),
-    # For keeping no more than so many refusals of each caller.
+    # For limiting the number of refusals stored per caller.
     Index("idempotency_key_refused_idx", "caller", "created_at", postgresql_where=text("http_status <> 200")),
 )

@@ -1,4 +1,4 @@
-"""The schema's revisions, told without what migrates them: loading that takes longer than the service takes to start."""
+"""The list of schema revisions, without alembic, which takes longer to import than the service to start."""
 
 from typing import Final
 
@@ -6,17 +6,17 @@ import asyncpg
 
 from algoplatform.storage.postgres.pool import Connection
 
-# The scripts of alembic/versions, oldest first; a test holds them together.
+# The scripts in alembic/versions, oldest first; a test compares them.
 REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 HEAD: Final = REVISIONS[-1]
 
 
 class MigrationFailed(Exception):
-    """The schema could not be brought to where it should be."""
+    """The migration failed."""
 
 
 class SchemaUnknown(MigrationFailed):
-    """The database is at a revision that this version does not have, so a newer one has been at work."""
+    """The database has a revision unknown to this version, so a newer version has migrated it."""
 
     def __init__(self, revision: object) -> None:
         super().__init__(
@@ -26,7 +26,7 @@ class SchemaUnknown(MigrationFailed):
 
 
 async def revision(connection: Connection) -> str | None:
-    """Tell which migration the schema is at; None where there is none."""
+    """Return the revision of the schema; None if it has none."""
     try:
         found: str | None = await connection.fetchval(
             "SELECT version_num FROM alembic_version", timeout=connection.prompt

@@ -1,12 +1,12 @@
-"""The indexes that hold the images of one value of a filter together, in the order of the answer.
+"""Indexes on the filter columns, each in result order within a value.
 
-A page of one value is read off such an index at once, whether few images have the value or most. Behind the value and the order,
-an entry holds the other filters' values, long ones by their first characters: images that do not meet those are passed over within
-the index. An index begins with an expression that no condition but its own has: PostgreSQL cannot choose another by mistake,
-however little it knows of the table.
+A page for one value is read from its index directly, whether few or most images have the value. After the
+value and the sort key, an entry holds the values of the other filters, long ones cut to a prefix, so that
+images that do not match those are skipped within the index. The leading column is an expression that occurs
+in no other condition, so PostgreSQL cannot pick another index by mistake, even without statistics.
 
-algoType and useableFlag have few values, so that any two of them may be common and never meet: they share an index, of which
-the nine pairs of values are the keys.
+algoType and useableFlag have few values: any two of them may be common each and never occur together. So they
+share an index, whose keys are the nine pairs of values.
 """
 
 from collections.abc import Sequence
@@ -19,26 +19,26 @@ from algoplatform.domain.search import Conditions, fold_exact
 _ALGO_TYPES: Final = ("0", "1", "2")
 _FLAGS: Final = ("0", "1", "-")
 KIND: Final = "(algo_type || COALESCE(useable_flag, '-'::text))"
-# Characters of a value by which an index holds it.
+# Length in characters of the prefix by which an index holds a value.
 _CUT: Final = 128
-# An entry of a B-tree has room for some 2,700 bytes: longer values, which are rare, have an index of their own.
+# A B-tree entry is limited to about 2,700 bytes: longer values, which are rare, have their own index.
 _SHORT_BYTES: Final = 256
 
-# The rarer a filter's values by the nature of the filter, the further in front it stands.
+# The filters that are by nature most selective come first.
 COLUMNS: Final = ("event_type", "incident_id", "factory", "namespace")
 FILTERS: Final = (*COLUMNS, "algo_type", "useable_flag")
-# Values that may be long are beside another in its index by so many characters.
+# Columns that may be long: the indexes of other filters hold only this many characters of them.
 LONG_COLUMNS: Final = ("incident_id", "factory")
 WIDTH: Final = 16
 
 
 def cut(column: str, width: int = _CUT) -> str:
-    """Give the first characters of a filter's column."""
+    """Return SQL for a prefix of a filter column."""
     return f'"left"({"event_type::text" if column == "event_type" else column}, {width})'
 
 
 def condition_of(column: str, *, short: bool = True) -> str:
-    """Tell which of the live images an index holds."""
+    """Return the condition on the live images that an index contains."""
     if column in LONG_COLUMNS:
         return f"octet_length({column}) {'<=' if short else '>'} {_SHORT_BYTES}"
     return f"{column} IS NOT NULL"
@@ -46,7 +46,7 @@ def condition_of(column: str, *, short: bool = True) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """One of the indexes and what to look up in it: a value's first characters, or pairs of algoType and useableFlag."""
+    """An index and its search keys: the prefix of a value, or pairs of algoType and useableFlag."""
 
     column: str | None
     value: str | Sequence[str]
@@ -54,11 +54,11 @@ class Lead:
     has_others: bool = False
 
     def where_is(self, argument: str) -> str:
-        """Find the images whose value, or of each pair of values the `key`, an argument gives."""
+        """Return the condition for the value in an argument, or for the pair `key`."""
         return f"{self.where} AND {cut(self.column)} = {argument}" if self.column else f"live AND {KIND} = key"
 
     def few(self, argument: str, most: int) -> str:
-        """Count these images, up to `most`."""
+        """Return SQL that counts the matching images, up to `most`."""
         found = f"SELECT FROM image WHERE {self.where_is(argument)} LIMIT {most}"
         if not self.column:
             found = f"SELECT FROM unnest({argument}::text[]) AS key, LATERAL ({found}) AS found LIMIT {most}"
@@ -66,7 +66,7 @@ class Lead:
 
 
 def values_of(conditions: Conditions) -> dict[str, Any]:
-    """Give what the filters ask for, by column."""
+    """Return the values of the filters, by column."""
     values = {
         "event_type": conditions.event_type,
         "incident_id": fold_exact(conditions.incident_id),
@@ -79,7 +79,7 @@ def values_of(conditions: Conditions) -> dict[str, Any]:
 
 
 def leads_of(conditions: Conditions) -> list[Lead]:
-    """Give the indexes by which the images can be found, the likeliest to hold few of them first."""
+    """Return the usable indexes, the most selective first."""
     values = values_of(conditions)
     leads = [_lead(column, str(values[column])) for column in COLUMNS if column in values]
     if not leads and values:

@@ -1,9 +1,9 @@
-"""Which way to send PostgreSQL in search of text.
+"""Chooses the plan of a text search.
 
-Text that few images hold is found through the index of grams; text that many hold, by walking the images in the order
-of the answer until a page is full. PostgreSQL cannot tell them apart by itself, since it multiplies the shares of grams
-that always come together; so a sample of the texts, which its own ANALYZE keeps, is asked. A sample that is out of date
-costs time and never changes an answer.
+Rare text is found through the GIN index of grams, common text by scanning the images in result order until a
+page is full. PostgreSQL cannot estimate which applies, as it multiplies the selectivities of grams that
+always occur together. So we count matches in a sample of the texts, taken from the statistics of ANALYZE. An
+outdated sample costs time and never changes a result.
 """
 
 import asyncio
@@ -19,15 +19,18 @@ _READ: Final = """
     WHERE schemaname = current_schema() AND tablename = 'image' AND attname = 'search'
 """
 _SECONDS: Final = 60
-# Of some 300 texts: below this share the index finds the images sooner than the walk fills a page.
+# Matches among about 300 texts: with fewer, the GIN index finds the images sooner than the scan fills a page.
 _COMMON: Final = 3
-# Each gram more costs a lookup for each image that has the rarest.
+# Each further gram costs a lookup for each image that contains the rarest one.
 _GRAMS: Final = 3
 _CONSIDERED: Final = 32
 
 
 class TextSample:
-    """Some of the searched texts, read again once a minute: up to 300 times 400 characters, with their grams at most 20 MiB."""
+    """A sample of the searched texts, refreshed every 60 s.
+
+    It has up to 300 texts of up to 400 characters, and takes at most 20 MiB with their grams.
+    """
 
     def __init__(self) -> None:
         self._text = ""
@@ -35,23 +38,23 @@ class TextSample:
         self._read_at = float("-inf")
 
     def is_old(self) -> bool:
-        """Tell whether to read it again."""
+        """Return whether the sample is due for a refresh."""
         return time.monotonic() - self._read_at > _SECONDS
 
     async def refresh(self, connection: Connection) -> None:
         """Read the sample."""
         self._read_at = time.monotonic()
         text = "\n\n".join(await connection.fetchval(_READ) or [])
-        # In a thread: there are tens of thousands, and more where texts are long.
+        # In a thread: there are tens of thousands of grams, and more if texts are long.
         counted = await asyncio.to_thread(lambda: Counter(grams(text)))
         self._text, self._grams = text, counted
 
     def choose(self, folded: str) -> list[str]:
-        """Choose the grams by which to look for the text; none where so many images hold it that they are of no use."""
+        """Return the grams to look up in the index; none if the text is too common for that to help."""
         if len(folded) < GRAM:
             return [] if self._text.count(folded) >= _COMMON else [folded]
         rarest = sorted(grams(folded)[:_CONSIDERED], key=self._grams.__getitem__)[:_GRAMS]
-        # No text is more common than its rarest gram.
+        # A text is at most as common as its rarest gram.
         if self._grams[rarest[0]] >= _COMMON and self._text.count(folded) >= _COMMON:
             return []
         return rarest

@@ -14,24 +14,24 @@ from algoplatform.storage.search.filter_indexes import leads_of
 from algoplatform.storage.search.selectivity import TextSample
 from algoplatform.storage.search.where_clause import DENSE, Filter
 
-# Bytes of totals that are kept: some 800.
+# Size in bytes of the cache of totals: about 800 entries.
 _TOTALS: Final = 1024 * 1024
-# Fewer images are read and sorted sooner than found by another way: for a page, and for an answer of any length.
+# Below this many matches, reading and sorting them beats every other plan: for a page, and for a stream.
 _FEW, _FEW_OF_MANY = 500, 10_000
 
-# The record as it goes out: as text the driver would decode it, only for it to be encoded again.
+# As bytes: asyncpg would decode text, only for us to encode it again.
 _BYTES: Final = "convert_to(record, 'UTF8')"
 
-# Delimiter and quote that COPY never meets in compact JSON, so that it hands a record through as it is.
+# Control characters, which compact JSON never contains, so that COPY outputs a record unchanged.
 _NEVER: Final = ("\x1e", "\x1f")
 
-# Whoever reads on at the end of what they have must read in the state that they know, and for as long as they like.
+# One snapshot for the whole stream, which continues after records read before; no time limit.
 _STREAMING: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Records, the stamp of the state that they were read in, and how many there are in all where that was asked."""
+    """Records, the stamp of the snapshot they were read in, and the total number of matches if requested."""
 
     stamp: str
     records: list[bytes]
@@ -39,31 +39,31 @@ class Found:
 
 
 class ImageSearch:
-    """Reads live images by conditions, in the order of name and tag."""
+    """Searches live images, in the order of name and tag."""
 
     def __init__(self) -> None:
         self._sample = TextSample()
         self._totals: BoundedCache[tuple[str, int]] = BoundedCache(_TOTALS)
 
     async def records(self, connection: Connection, conditions: Conditions, most: int) -> Found:
-        """Read the records that meet the conditions, one page or `most`, with the stamp of the same snapshot."""
+        """Return up to `most` records that meet the conditions, or a page, with the stamp of the snapshot."""
         way = await self._way(connection, conditions, _FEW)
         rows = way.rows(_BYTES, min(most, conditions.page_size or most))
         [row] = await connection.fetch(f"SELECT {STAMP}, ARRAY({rows})", *way.arguments, timeout=connection.prompt)
         return Found(row[0], row[1])
 
     async def page(self, connection: Connection, conditions: Conditions) -> Found:
-        """Read one page of the records that meet the conditions, and count them all.
+        """Return one page of the records that meet the conditions, and the total number of matches.
 
-        Counting goes through every match, so a total is kept with the stamp of the state that it was counted in, and counted
-        again unless this statement's own is the same: no transaction has ended since.
+        Counting reads every match, so totals are cached with the stamp of their snapshot. A total is counted
+        again unless this statement has the same stamp, which means that no transaction has ended since.
         """
         assert conditions.page
         way = await self._way(connection, conditions, _FEW)
         size = conditions.page_size or DEFAULT_PAGE_SIZE
         key = f"{way.where} {way.arguments}"
         stamp, total = self._totals.take(key) or ("", 0)
-        # Not fetchrow: to PostgreSQL that is a cursor, for which it does not count in parallel.
+        # Not fetchrow, which uses a cursor: PostgreSQL does not run those in parallel.
         [row] = await connection.fetch(
             f"SELECT {STAMP}, ARRAY({way.rows(_BYTES, size, (conditions.page - 1) * size)}),"
             f" CASE WHEN {STAMP} <> ${len(way.arguments) + 1} OR pg_is_in_recovery() THEN {way.total} END",
@@ -85,21 +85,22 @@ class ImageSearch:
         keyed: bool = False,
         begun: Found | None = None,
     ) -> None:
-        """Pass the records that meet the conditions to `write`, joined by commas and keyed by id where asked, in one snapshot and constant memory.
+        """Stream all records that meet the conditions to `write`, from one snapshot and in constant memory.
 
-        Where the first are known from `begun`, and nothing was committed since, only the others are read.
+        The records are separated by commas, and with `keyed` each follows its id as a key. If nothing was
+        committed since `begun` was read, its records are not read again.
         """
         way = await self._way(connection, conditions, _FEW_OF_MANY)
         separator = b""
 
         async def separated(data: bytes) -> None:
             nonlocal separator
-            # Each record comes behind a comma, of which the first is one too many.
+            # Each record comes with a leading comma; drop the first.
             await write(data if separator else data[1:])
             separator = b","
 
         async with abandonable(connection):
-            # Walking the index gives the first record at once, where a sort would first read them all.
+            # An index scan returns the first record at once, whereas a sort would read all of them first.
             await connection.execute(f"{_STREAMING}; SET LOCAL enable_sort = off" if way.walks else _STREAMING)
             if begun and begun.stamp and begun.stamp == await connection.fetchval(f"SELECT {STAMP}"):
                 await separated(b"".join(b"," + record for record in begun.records))
@@ -114,12 +115,13 @@ class ImageSearch:
             )
 
     async def _way(self, connection: Connection, conditions: Conditions, few: int) -> Filter:
-        """Choose how to find the images: by the index of the filter that the fewest meet, unless another way is better."""
+        """Choose a plan: the index of the most selective filter, unless another one is better."""
         grams = await self._grams(connection, conditions)
         leads = [] if conditions.image_id else leads_of(conditions)
         if not leads:
             return Filter(conditions, grams)
-        # Text is found by walking where it is common beside what algoType and useableFlag want, else in the index of texts.
+        # Text that is common among the images of these algoType and useableFlag is found by scanning in
+        # result order, other text in the text index.
         walk = Filter(conditions) if conditions.search_condition and not grams and not leads[0].column else None
         if not walk and not grams and len(leads) == 1 and few == _FEW:
             return Filter(conditions, (), leads[0])
@@ -146,7 +148,7 @@ def _item(*, keyed: bool) -> str:
 
 
 def _part(conditions: Conditions) -> tuple[int | None, int]:
-    """Tell how many images a page has, if one is asked for, and how many come before it."""
+    """Return the page size, if any, and the number of images before the page."""
     size = conditions.page_size or (DEFAULT_PAGE_SIZE if conditions.page else None)
     return size, (conditions.page - 1) * size if conditions.page and size else 0
 

@@ -1,4 +1,4 @@
-"""Conditions as SQL: a WHERE clause of fixed pieces and its numbered arguments."""
+"""Search conditions as SQL: a WHERE clause made of fixed pieces, with numbered arguments."""
 
 import re
 from collections.abc import Sequence
@@ -10,26 +10,27 @@ from algoplatform.storage.search.filter_indexes import LONG_COLUMNS, WIDTH, Lead
 _QUOTED: Final = str.maketrans({"\\": r"\\", "'": "''"})
 _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
-# An index holds the searched texts that fit into an entry, another finds the others. The latter is an equation because
-# PostgreSQL expects few rows to meet one, where it expects a third of them to meet a comparison.
+# One index holds the texts that fit into an entry, another finds the longer ones. The latter's condition is
+# an equation, because PostgreSQL estimates few rows for one, but a third of the table for an inequality.
 SHORT_TEXT: Final = "octet_length(search) <= 2000"
 LONG_TEXT: Final = "LEAST(octet_length(search), 2001) = 2001"
 
-# Not LIKE: of that, without the text, PostgreSQL expects a handful of images, and sorts them all for a page.
+# Not LIKE: in a generic plan PostgreSQL would estimate a handful of matches, and sort them all for a page.
 _CONTAINS: Final = "strpos(search, $1) > 0"
-# What the index of texts tells of an image.
+# Conditions that the text index can check.
 _IN_TEXT_INDEX: Final = ("live", _CONTAINS, "algo_type = ", "useable_flag = ")
-# Of so many images, so many that meet the conditions let a walk fill its page soon.
+# In a sample of 1,000 images, this many matches mean that a scan in result order fills its page soon.
 _SAMPLED, DENSE = 1000, 10
 _ORDER: Final = "ORDER BY image_name, image_tag"
 _COLUMNS: Final = "image_name, image_tag, image_id, record"
 
 
 class Filter:
-    """The images that meet the conditions, and one way to them; `arguments` are for the $1, $2 ... of its SQL.
+    """The images that meet the conditions, and a plan to find them; `arguments[0]` is $1 of its SQL.
 
-    The ways: by the index of a filter, by the index of texts, by the grams of the text, by the ids, and else by walking all
-    images in their order. Each is written so that PostgreSQL plans it as it is meant, whatever it knows of the table.
+    The plans: the index of a filter, the text index, the index of grams, lookups by id, and otherwise a scan
+    of all images in result order. Each is written so that PostgreSQL plans it as intended, even without
+    statistics.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Filter:
         self.arguments: list[Any] = []
         self._lead = lead
         self._by_text = by_text
-        # What an index finds without an order is put in order afterwards: planned together, PostgreSQL might walk instead.
+        # Unordered index results are sorted in an outer query: planned as one, it could become a scan.
         self._apart = bool(grams or conditions.image_id or by_text)
         self.walks = not lead and not self._apart
         self._pieces = ["live"]
@@ -61,17 +62,17 @@ class Filter:
         self._keys = f"unnest(${len(self.arguments)}::text[]) AS key" if lead and not lead.column else ""
 
     def go_on_after(self, name: str, tag: str) -> None:
-        """Leave out the images up to this one."""
+        """Exclude the images up to this one."""
         self._beyond(">", name, tag)
 
     @property
     def where(self) -> str:
-        """The clause, for good."""
+        """The finished WHERE clause."""
         return " AND ".join(self._pieces)
 
     @property
     def total(self) -> str:
-        """Count the images."""
+        """SQL that counts all matches."""
         if self._lead:
             return f"(SELECT count(*) FROM {self._source('', 'OFFSET 0')})"
         if _CONTAINS in self._pieces and all(piece.startswith(_IN_TEXT_INDEX) for piece in self._pieces):
@@ -80,12 +81,15 @@ class Filter:
 
     @property
     def sampled(self) -> str:
-        """Count the images among some: ids are by chance, so that their index gives any."""
+        """SQL that counts the matches in a sample: ids are random, so the first by id are one."""
         some = f"(SELECT * FROM image ORDER BY image_id LIMIT {_SAMPLED}) AS image"
         return f"(SELECT count(*) FROM {some} WHERE {self.where})"
 
     def rows(self, expression: str, limit: int | None, offset: int = 0) -> str:
-        """Select an expression of the images' columns in the order of name and tag; of those before a place, the last."""
+        """Return SQL that selects an expression of the columns in result order.
+
+        A page before a key has the last rows before it.
+        """
         backward = self._backward and limit
         order = "ORDER BY image_name DESC, image_tag DESC" if backward else _ORDER
         part = f"{order} LIMIT {limit} OFFSET {offset}" if limit else order
@@ -135,5 +139,5 @@ class Filter:
 
 
 def tsquery(grams: Sequence[str]) -> str:
-    """Ask for all of these grams; a shorter one stands for all that begin with it."""
+    """Build a query for all of these grams; one shorter than a gram matches by prefix."""
     return " & ".join(f"'{gram.translate(_QUOTED)}'{':*' if len(gram) < GRAM else ''}" for gram in grams)

@@ -1,1 +1,1 @@
-"""Statements of an upload: whole sets of images."""
+"""Statements of uploads, on whole sets of images."""

@@ -1,8 +1,9 @@
-"""The short way of an upload: into an empty registry a file goes by COPY straight into the table of images.
+"""The fast path of an upload: COPY straight into the image table of an empty registry.
 
-Whatever speaks against it (a fault, a name or id that comes twice, a dependency that is missing, another upload) ends it, and
-the upload begins again on the long way, by the staging table, which can tell what is wrong. What is rolled back PostgreSQL has
-to clean up, in indexes many times the file's size, so it is tried only where there is nothing that a file could conflict with.
+Any conflict rolls it back (a fault, a duplicate name or id, a missing dependency, another upload), and the
+upload is retried through the staging table, which can tell what is wrong. After a rollback PostgreSQL has to
+clean up indexes many times the size of the file, so the fast path is taken only if there is nothing that a
+file could conflict with.
 """
 
 from collections.abc import AsyncIterator
@@ -25,12 +26,12 @@ _SPOOL: Final = 1024 * 1024
 
 
 class NotOnlyNew(Exception):
-    """The file holds something that the short way does not take."""
+    """The file, or another upload, requires the staging table."""
 
 
 @asynccontextmanager
 async def refusing_conflicts() -> AsyncIterator[None]:
-    """Take what PostgreSQL finds in the way as the end of the short way."""
+    """Raise NotOnlyNew for constraint violations and deadlocks."""
     try:
         yield
     except (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError, asyncpg.DeadlockDetectedError):
@@ -38,19 +39,19 @@ async def refusing_conflicts() -> AsyncIterator[None]:
 
 
 async def is_empty(connection: Connection) -> bool:
-    """Tell whether the registry has never had an image."""
+    """Return whether the registry has never had an image."""
     return bool(await connection.fetchval("SELECT NOT EXISTS (SELECT FROM image)"))
 
 
 async def begin(connection: Connection) -> None:
-    """Make sure that the registry is still empty, and that no other upload is at work."""
+    """Check that the registry is still empty and no other upload is running, or raise NotOnlyNew."""
     free = await connection.fetchval(f"SELECT pg_try_advisory_xact_lock({UPLOAD_LOCK})")
     if not free or not await is_empty(connection):
         raise NotOnlyNew
 
 
 async def fill(connection: Connection, caller: Caller, rows: AsyncIterator[StagedRow]) -> None:
-    """Write the images, and then link those that have dependencies, whose ids wait in a file meanwhile."""
+    """Write the images, then link those with dependencies, whose ids are spooled to a file meanwhile."""
     await connection.execute("SET LOCAL statement_timeout = 0")
     with cast("BinaryIO", SpooledTemporaryFile(_SPOOL)) as dependents:
         by = ("upload", caller.subject, caller.request_id)

@@ -1,4 +1,4 @@
-"""What an upload changes, image by image: read from the staging table before it is written."""
+"""Lists the changes an upload would make, image by image, from the staging table."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from algoplatform.storage.upload.staging import REST
 
 _MOST: Final = 1000
 
-# Updates first: they are what somebody wants to look at before it happens. Fields in the order of the record.
+# Updates first, as they are what users check before they import. Fields in the order of the record.
 _CHANGES: Final = f"""
 SELECT image, action, ARRAY(
     SELECT old.key
@@ -29,6 +29,6 @@ FROM (
 
 
 async def find(connection: Connection, on_conflict: OnConflict) -> list[Change]:
-    """Read what writing the staged images will do; images that stay as they are have no change."""
+    """Return the changes that writing the staged images would make; unchanged images have none."""
     rows = await connection.fetch(_CHANGES, on_conflict is OnConflict.SKIP)
     return [Change(row["image"], row["action"], row["fields"]) for row in rows]

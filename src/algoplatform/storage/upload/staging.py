@@ -1,7 +1,7 @@
-"""An upload's place in the database: a temporary table filled by COPY, then checks and writes of whole sets.
+"""The staging of an upload: a temporary table filled by COPY, then checks and writes of whole sets.
 
-All of it runs in one transaction of the caller. Rows are written in the order of name and tag, by one upload at a time,
-so that nothing that writes several rows waits for another that does.
+All of it runs in one transaction of the caller. Only one upload writes at a time, in the order of name and
+tag, so that writers of several rows cannot deadlock.
 """
 
 from collections.abc import AsyncIterator
@@ -19,11 +19,11 @@ from algoplatform.storage.images.single import NOW, columns, names_and_tags
 from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.postgres.transactions import UPLOAD_LOCK_SECONDS
 
-# Held by an upload while it writes, so that two that overlap never wait for each other.
-# Two numbers, which no single one, as that of an Idempotency-Key or of a migration, ever meets.
+# Held by an upload while it writes, so that overlapping uploads cannot deadlock. The two-number form never
+# collides with locks of a single number, which Idempotency-Keys and migrations use.
 UPLOAD_LOCK: Final = "1634494319, 1"
 
-# Where the id ends and the rest of a record's text begins, counted from 1.
+# Position, counted from 1, at which a record's text continues after the id.
 REST: Final = 46
 
 _CREATE: Final = """
@@ -62,7 +62,7 @@ SELECT position, image_name, image_tag, image_name || ':' || image_tag AS refere
 FROM staging JOIN image USING (image_name, image_tag) WHERE live ORDER BY position LIMIT $1
 """
 
-# An id of the file is kept only where it is free: one that another image has, or had, gives way to a new one.
+# An id in the file is kept only if it is free: if another image has or had it, the row gets a new id.
 _MOVE_TAKEN_IDS: Final = """
 UPDATE staging SET image_id = moved.fresh,
        record = overlay(record PLACING replace(moved.fresh::text, '-', '') FROM 13 FOR 32)
@@ -102,7 +102,7 @@ FROM staging LEFT JOIN image
   ON image.image_name = staging.image_name AND image.image_tag = staging.image_tag AND image.live
 """
 
-# A batch at a time: a million ids in one array would be held in memory.
+# In batches: one array of a million ids would have to fit into memory.
 _LINK: Final = """
 SELECT image_link(array_agg(image_id)) FROM (
     SELECT image_id, row_number() OVER () / 1000 AS batch FROM {written}
@@ -114,12 +114,12 @@ StagedRow = tuple[Any, ...]
 
 
 def row(position: int, image: Image, image_id: str) -> StagedRow:
-    """Make the staged form of a record without faults."""
+    """Return the staging row of a valid record."""
     return position, UUID(image_id), *columns(image), render(image, image_id), *names_and_tags(image.dependencies)
 
 
 def faulty_row(position: int, image_id: str | None, said: Readable) -> StagedRow:
-    """Make the staged form of a record with faults, as far as it can be read: others may be like it, and depend on it."""
+    """Return the staging row of an invalid record, as far as readable, to check others against it."""
     identity = said.identity
     name_and_tag = (str(identity.name), str(identity.tag)) if identity else (None, None)
     record = render_json({"dependencyServiceId": str(said.dependencies)}) if said.dependencies else None
@@ -128,15 +128,15 @@ def faulty_row(position: int, image_id: str | None, said: Readable) -> StagedRow
 
 
 async def fill(connection: Connection, rows: AsyncIterator[StagedRow]) -> None:
-    """Make the staging table and stream the rows into it."""
+    """Create the staging table and stream the rows into it."""
     await connection.execute(_CREATE)
     await connection.copy_records_to_table("staging", records=rows)
-    # Nobody else does it for a table that lives as long as a transaction, and a plan for few rows never ends with many.
+    # Autovacuum skips temporary tables, and a plan made for few rows practically never finishes with many.
     await connection.execute("ANALYZE staging")
 
 
 async def faults(connection: Connection, on_conflict: OnConflict, limit: int) -> tuple[list[RecordFault], int]:
-    """Find what only the whole file and the registry together show: the first `limit` of each kind, and how many in all."""
+    """Return the faults between records and with the registry: `limit` of each kind, and the total."""
     found: list[RecordFault] = []
     total = 0
     for rows, faults_of in (
@@ -151,19 +151,19 @@ async def faults(connection: Connection, on_conflict: OnConflict, limit: int) ->
 
 
 async def count(connection: Connection, on_conflict: OnConflict) -> tuple[int, int]:
-    """Count what `write` would create and update, writing nothing."""
+    """Count what `write` would create and update, without writing."""
     found = await connection.fetchrow(_COUNT)
     assert found is not None
     return found["created"], found["updated"] if on_conflict is OnConflict.UPDATE else 0
 
 
 async def lock(connection: Connection) -> None:
-    """Wait until no other upload writes."""
+    """Wait for all other uploads to finish writing."""
     await connection.execute(f"SELECT pg_advisory_xact_lock({UPLOAD_LOCK})", timeout=UPLOAD_LOCK_SECONDS + 1)
 
 
 async def write(connection: Connection, caller: Caller, on_conflict: OnConflict) -> tuple[int, int]:
-    """Write the staged images, when no other upload does: how many were created and how many updated."""
+    """Write the staged images, and return the numbers created and updated; the caller holds `lock`."""
     await connection.execute(_MOVE_TAKEN_IDS)
     clause = _UPDATE_CLAUSE if on_conflict is OnConflict.UPDATE else "DO NOTHING"
     done = await connection.fetchrow(_WRITE.format(on_conflict=clause), caller.subject, caller.request_id)
@@ -172,7 +172,7 @@ async def write(connection: Connection, caller: Caller, on_conflict: OnConflict)
 
 
 async def link(connection: Connection, table: str = "written") -> None:
-    """Link the images of a temporary table; ForeignKeyViolationError where a dependency has vanished since the check."""
+    """Link the images of a temporary table; raise ForeignKeyViolationError if a dependency is gone by now."""
     await connection.execute(_LINK.format(written=table))
 
 
