@@ -1,4 +1,4 @@
-"""The commands: each reads its arguments, calls what does the work, and prints."""
+"""The commands: each parses its arguments, calls a service, and prints."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="输出JSON，供程序读�
 @app.callback(invoke_without_command=True)
 def main(version: Annotated[bool, typer.Option("--version", help="显示版本")] = False) -> None:
     """算法平台的镜像登记处。"""
-    # Only `serve` writes a log; the others say what went wrong in a line of their own.
+    # Only `serve` writes a log; the other commands print a one-line error instead.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     if version:
         console.print(__version__)
@@ -80,7 +80,7 @@ def migrate() -> None:
         settings = _settings()
         if settings.database_url is None:
             raise SettingsError("ALGOPLATFORM_DATABASE_URL未设置；自带的PostgreSQL在serve启动时自动升级")
-        from algoplatform.storage.schema import migrations  # takes long to load, and only this command needs it
+        from algoplatform.storage.schema import migrations  # slow to import, and only needed here
 
         migrations.upgrade(settings.database_url.get_secret_value())
     console.print(f"数据库结构版本：{HEAD}")
@@ -136,7 +136,7 @@ def search(
         _say(f"只列出前{LIMIT}个，请缩小搜索条件")
 
 
-# Of what `check` finds, the rows that are shown and kept in memory.
+# The number of findings of `check` that are kept in memory and shown.
 _SHOWN = 1000
 _DRIFT = {
     "unregistered": "依赖的镜像“{}”未注册",
@@ -226,7 +226,7 @@ def _print_json(value: object) -> None:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Turn what is refused (exit code 1), or cannot be done here and now (2), into something to read."""
+    """Print errors, not tracebacks; exit with 1 if the input is rejected, 2 if the command cannot run."""
     try:
         yield
     except FileRefused as error:
@@ -278,7 +278,7 @@ def _run(url: str | None, use: Any) -> Any:
 
 
 def _settings() -> configuration.Settings:
-    """Read the settings, and say which variables are none of ours; `serve` says so in its log."""
+    """Load the settings and print a warning for ignored variables; `serve` logs them instead."""
     settings = configuration.load()
     for name in configuration.ignored():
         _say(f"忽略{name}：它是Kubernetes为同名Service设置的，不是端口号", "yellow")
@@ -287,7 +287,10 @@ def _settings() -> configuration.Settings:
 
 @contextmanager
 def _whole(file: Path) -> Iterator[BinaryIO]:
-    """Write a file that bears its name only once it is whole; what is no file, as /dev/stdout, is written as it is."""
+    """Write a file atomically, renaming it into place once complete.
+
+    A device such as /dev/stdout is written directly.
+    """
     file = file.resolve()
     if file.exists() and not file.is_file():
         with file.open("wb") as target:
@@ -308,5 +311,5 @@ def _create(part: Path, file: Path) -> BinaryIO:
     try:
         return part.open("xb")
     except OSError as error:
-        # The file that was asked for, not the one beside it, is what tells somebody what is wrong.
+        # Name the file that the user gave rather than the temporary one next to it.
         raise OSError(error.errno, error.strerror, str(file)) from None

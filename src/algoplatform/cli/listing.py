@@ -1,4 +1,4 @@
-"""Lists images, a line each: names are whole, and the terminal's width decides how much else there is room for."""
+"""Lists images, one line each: names are never cut, and the terminal's width selects the other columns."""
 
 import os
 import shutil
@@ -17,14 +17,14 @@ _NARROWEST: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, and the width to which its values may be cut where the terminal is narrow; None where they are useless cut."""
+    """A column, and the width to which it may be cut on a narrow terminal; None if cut values are useless."""
 
     header: str
     field: str
     cut: int | None = None
 
 
-# By worth: the first for which there is no room goes, and later ones that are narrow enough stay.
+# The most useful first: a column that does not fit is left out, later ones that fit are still shown.
 _COLUMNS: Final = (
     Column("算法名称", "algoName", 24),
     Column("厂商", "factory", 16),
@@ -39,14 +39,14 @@ _COLUMNS: Final = (
 
 
 def terminal_width() -> int | None:
-    """Tell the width of the terminal, or what COLUMNS says; None where a program reads."""
+    """Return the width of the terminal, or COLUMNS if set; None if the output is not a terminal."""
     if not os.environ.get("COLUMNS") and not sys.stdout.isatty():
         return None
     return max(shutil.get_terminal_size().columns, _NARROWEST)
 
 
 def lines(records: Sequence[Mapping[str, Any]], width: int | None) -> Iterator[str]:
-    """Lay out the header and a line for each image; a name that is wider than most of the terminal has a line of its own."""
+    """Yield the header and a line per image; a name wider than 5/8 of the terminal has a line of its own."""
     names = [visible(f"{record['imageName']}:{record['imageTag']}") for record in records]
     most = None if width is None else width * 5 // 8
     first = max((cell_len(name) for name in ("镜像", *names) if most is None or cell_len(name) <= most), default=0)
@@ -62,7 +62,7 @@ def lines(records: Sequence[Mapping[str, Any]], width: int | None) -> Iterator[s
 
 
 def _chosen(records: Sequence[Mapping[str, Any]], room: int | None) -> list[tuple[Column, int]]:
-    """Choose the columns that fit into the room beside the names, with their widths."""
+    """Choose the columns that fit into the width beside the names, with their widths."""
     whole = {column: _width(records, column) for column in _COLUMNS}
     if room is None:
         return list(whole.items())
@@ -94,5 +94,5 @@ def _line(texts: Sequence[str], first: int, columns: Sequence[tuple[Column, int]
 
 
 def _fitted(text: str, width: int) -> str:
-    """Pad a text, or cut it, to cells: a Chinese character takes two."""
+    """Pad or cut a text to a width in cells; a Chinese character takes two."""
     return set_cell_size(text, width) if cell_len(text) <= width else f"{set_cell_size(text, width - 1)}…"

@@ -1,4 +1,4 @@
-"""What `serve` does before and around uvicorn: the port, the database, the sample, the words of welcome."""
+"""What `serve` does before and around uvicorn: port, database, sample, welcome message."""
 
 import asyncio
 import errno
@@ -34,13 +34,13 @@ from algoplatform.settings import Settings, ignored, unknown
 from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.schema.versions import HEAD, SchemaUnknown, revision
 
-# A service that was killed leaves the port within a moment, when its workers have noticed.
+# After a kill, the port is free in a moment, once the workers have noticed.
 _PORT_SECONDS = 3
 _BACKLOG = 2048
 
 
 def run(settings: Settings, sample: Path | None) -> None:
-    """Serve until told to stop; an embedded PostgreSQL starts before and stops after."""
+    """Serve until stopped; an embedded PostgreSQL is started before and stopped after."""
     configure_logging(settings.log_level)
     if names := unknown():
         structlog.get_logger().warning("unknown_settings", names=names)
@@ -49,12 +49,12 @@ def run(settings: Settings, sample: Path | None) -> None:
     if answers_any_host(settings):
         structlog.get_logger().warning(
             "any_host_answered",
-            reason="a web page can reach this service under a name of its own where it is forwarded to a loopback"
-            " address, as by kubectl port-forward; ALGOPLATFORM_ALLOWED_HOSTS names the hosts to answer to",
+            reason="open to DNS rebinding if forwarded to a loopback address, for example by kubectl port-forward;"
+            " set ALGOPLATFORM_ALLOWED_HOSTS to the hosts to answer to",
         )
     with ExitStack() as stack:
         stack.enter_context(_terminable())
-        # First of all: a port in use is told before anything is started or written.
+        # First, so that a port in use is reported before anything is started or written.
         listener = stack.enter_context(_listen(settings))
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         if settings.database_url is None:
@@ -71,7 +71,7 @@ def run(settings: Settings, sample: Path | None) -> None:
 
 
 def answers_any_host(settings: Settings) -> bool:
-    """Tell whether callers are trusted whatever name they reach the service by: the guard of loopback is off beyond it."""
+    """Return whether callers are trusted under any Host: none are set, and the check for loopback is off."""
     return settings.auth == "gateway" and not settings.listens_on_loopback and not settings.allowed_hosts
 
 
@@ -98,7 +98,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
 
 
 def application() -> FastAPI:
-    """Build the application where it is served. A worker drains when its supervisor ends, by whatever signal."""
+    """Build the application in the process that serves it; a worker drains when its supervisor dies."""
     supervisor = multiprocessing.parent_process()
     if supervisor is not None and supervisor.pid is not None:
         end_with_parent(supervisor.pid)
@@ -106,10 +106,10 @@ def application() -> FastAPI:
 
 
 class _Workers(Multiprocess):
-    """Workers whose parent, too, lets go of the port when they drain: connections would queue where nobody accepts them."""
+    """A supervisor that closes the port when its workers drain; otherwise new connections would queue."""
 
     def terminate_all(self) -> None:
-        """Tell the workers to finish what they are at."""
+        """Tell the workers to finish their requests and exit."""
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
@@ -117,7 +117,7 @@ class _Workers(Multiprocess):
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the process in good order at any time, and SIGHUP do the same: the exit code is 0."""
+    """Make SIGTERM and SIGHUP end the process cleanly at any time, with exit code 0."""
 
     def leave(number: int, frame: object) -> NoReturn:
         sys.exit(0)
@@ -127,7 +127,7 @@ def _terminable() -> Iterator[None]:
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     signal.signal(signal.SIGTERM, leave)
-    # Under nohup the service is to go on.
+    # Under nohup the service keeps running.
     if before[signal.SIGHUP] is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, hang_up)
     try:
@@ -139,7 +139,7 @@ def _terminable() -> Iterator[None]:
 
 @contextmanager
 def _listen(settings: Settings) -> Iterator[socket.socket]:
-    """Take the port; nobody can connect before everything is ready."""
+    """Bind the port without listening: clients cannot connect until everything is ready."""
     with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _take_port(settings, lambda: listener.bind((settings.host, settings.port)))
@@ -147,7 +147,7 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
 
 
 def _accept(listener: socket.socket, settings: Settings) -> None:
-    """Let clients connect. Until now another service could take the same port: Linux lets one of two listen."""
+    """Listen. Linux allows two services to bind the same port, but only one of them to listen."""
     _take_port(settings, lambda: listener.listen(_BACKLOG))
 
 
@@ -163,7 +163,7 @@ def _take_port(settings: Settings, take: Callable[[], None]) -> None:
 
 
 def _forget_other_servers() -> None:
-    """Drop libpq's variables: an operator's PGSSLMODE or PGHOST is about another server than our own."""
+    """Remove libpq's variables: an operator's PGSSLMODE or PGHOST is not meant for the embedded server."""
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
 
@@ -175,22 +175,22 @@ def _migrate(dsn: str) -> None:
 
     if asyncio.run(current()) != HEAD:
         from algoplatform.storage.schema import (
-            migrations,  # takes long to load, and is needed once for each new version
+            migrations,  # slow to import, and only needed once per version
         )
 
         migrations.upgrade(dsn)
 
 
 async def _prepare(settings: Settings, sample: Path | None) -> None:
-    """Refuse a schema that is older than this version, and fill an empty registry with the sample."""
+    """Refuse an outdated schema, and import the sample if the registry is empty."""
     async with Runtime.open(settings) as runtime:
         try:
             await runtime.require_schema()
         except SchemaUnknown as newer:
-            # So that a roll-out can be undone: a migration only adds (docs/operations.md).
+            # So that a roll-out can be undone: migrations only add (docs/operations.md).
             structlog.get_logger().warning("schema_newer", reason=str(newer))
         except Unavailable:
-            # It may come later; until then /readyz tells.
+            # It may come up later; until then /readyz fails.
             return
         if sample is None or await runtime.count_live():
             return
@@ -200,14 +200,14 @@ async def _prepare(settings: Settings, sample: Path | None) -> None:
 
 
 def _export(settings: Settings) -> None:
-    """Hand the settings on to uvicorn's workers, which read the environment."""
+    """Pass the settings to uvicorn's workers in the environment."""
     assert settings.database_url is not None
     os.environ["ALGOPLATFORM_DATABASE_URL"] = settings.database_url.get_secret_value()
     os.environ["ALGOPLATFORM_WORKERS"] = str(settings.workers)
 
 
 def _allow_connections() -> None:
-    """Take as many connections as the system lets us: the usual 1,024 are soon held by clients that do nothing."""
+    """Raise the file descriptor limit to the maximum: idle clients soon exhaust the usual 1,024."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

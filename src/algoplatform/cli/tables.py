@@ -1,4 +1,4 @@
-"""What the commands print: tables that show what is stored, whatever it is, and stay readable where the terminal is narrow."""
+"""Tables for the commands: any stored text is shown safely, and stays readable on a narrow terminal."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -8,12 +8,12 @@ from rich.text import Text
 
 from algoplatform.domain.errors import FileRefused
 
-# These are short, and useless in pieces.
+# Short columns, whose values are useless when wrapped.
 _WHOLE: Final = frozenset({"字段", "状态码"})
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
-    """Lay out rows; what does not fit into a column goes on in its next line."""
+    """Return a table of the rows; text that does not fit into a column is wrapped."""
     shown = Table(title=title, title_justify="left", show_lines=True)
     for header in headers:
         shown.add_column(header, overflow="fold", no_wrap=header in _WHOLE)
@@ -23,7 +23,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str |
 
 
 def faults_of(error: FileRefused) -> Table:
-    """Lay out what is wrong with a file."""
+    """Return a table of the faults in a file."""
     rows = ((item.image, item.fault.field, item.fault.code, item.fault.message) for item in error.record_faults)
     shown = table(("镜像", "字段", "状态码", "错误"), rows, f"文件中有{error.total}处错误，未写入任何数据")
     more = error.total - len(error.record_faults)
@@ -32,7 +32,7 @@ def faults_of(error: FileRefused) -> Table:
 
 
 def visible(text: str) -> str:
-    """Escape what does not print: nothing that is shown may steer the terminal."""
+    """Escape unprintable characters, so that no text can control the terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

@@ -1,7 +1,8 @@
-"""Files and folders that root shares with the server's user, who may own the folder that they are in.
+"""Safe access to files and folders in a folder that may belong to an unprivileged user.
 
-That user can put a link, a FIFO or a file of its own in any place, at any time. So nothing here is done by a path: each
-step starts from an open folder, follows no link, and checks what it has opened.
+The server's user can put a symbolic link, a FIFO or a file anywhere in its folder, at any time. So root opens
+nothing by path: each step starts at the file descriptor of a folder, follows no link, and checks what it has
+opened.
 """
 
 import errno
@@ -13,7 +14,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, Self
 
-# Linux's, as the embedded server is; elsewhere this module need only be importable.
+# Only Linux has O_PATH and runs the embedded server; elsewhere this module need only be importable.
 _PATH: Final = getattr(os, "O_PATH", 0)
 _PLACE: Final = _PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -24,14 +25,14 @@ _MAX_TEXT: Final = 64 * 1024
 
 
 class Folder:
-    """An open folder: whatever is renamed or linked meanwhile, it stays the same one."""
+    """An open folder: its file descriptor stays valid when its path is renamed or replaced by a link."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
 
     @classmethod
     def at(cls, path: Path) -> "Folder":
-        """Open a folder and make it where it is missing; as root, past links that root made but past no other's."""
+        """Open a folder, creating missing parts of its path; root follows only links that belong to root."""
         place, parts, links = os.open("/", _PLACE), list(reversed(path.parts[1:])), 0
         while parts:
             part = parts.pop()
@@ -50,7 +51,7 @@ class Folder:
 
     @property
     def path(self) -> Path:
-        """A path that leads to this folder and no other, in this process."""
+        """A path to this open folder, valid in this process only."""
         return Path(f"/proc/self/fd/{self.descriptor}")
 
     def __enter__(self) -> Self:
@@ -60,16 +61,16 @@ class Folder:
         os.close(self.descriptor)
 
     def state(self, name: str) -> os.stat_result | None:
-        """Give the state of an entry, a link's own; None where there is no such entry."""
+        """Return the stat of an entry, without following a link; None if there is no such entry."""
         try:
             return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
     def own_file(self, name: str) -> int:
-        """Open a file that only this process's user can open; give its descriptor, for appending.
+        """Open a file with mode 0600 for appending, and return its file descriptor.
 
-        Root replaces a file of another user's, or with another name, which that user may hold open.
+        Root replaces a file that belongs to another user or has a hard link, as that user may hold it open.
         """
         for _ in range(_TRIES):
             descriptor = os.open(name, os.O_RDWR | os.O_APPEND | os.O_CREAT | _FILE, 0o600, dir_fd=self.descriptor)
@@ -81,7 +82,7 @@ class Folder:
         raise OSError(errno.EPERM, f"{name} is another user's")
 
     def own_folder(self, name: str, user: pwd.struct_passwd | None = None) -> "Folder":
-        """Open a folder that only its owner can enter, made where it is missing; as root it is given to a user."""
+        """Open a folder with mode 0700, created if missing; as root, give it to the user."""
         with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=self.descriptor)
         with ExitStack() as stack:
@@ -95,18 +96,18 @@ class Folder:
             return folder
 
     def folder(self, name: str) -> "Folder":
-        """Open a folder in this one."""
+        """Open a subfolder."""
         return Folder(os.open(name, _FOLDER, dir_fd=self.descriptor))
 
     def read(self, name: str) -> str:
-        """Read a short file. A FIFO would keep the reader waiting; it reads as empty."""
+        """Return up to 64 KiB of a text file; "" for anything but a regular file, as a FIFO would block."""
         descriptor = os.open(name, os.O_RDONLY | _FILE, dir_fd=self.descriptor)
         with os.fdopen(descriptor, "rb") as file:
             regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
             return file.read(_MAX_TEXT).decode(errors="replace") if regular else ""
 
     def remove(self, name: str) -> None:
-        """Remove a file, a link or a folder with all that is in it; nothing where there is none."""
+        """Remove a file, a link, or a folder with its contents; no-op if there is none."""
         try:
             os.unlink(name, dir_fd=self.descriptor)
         except FileNotFoundError:
@@ -115,12 +116,12 @@ class Folder:
             shutil.rmtree(name, dir_fd=self.descriptor)
 
     def rename(self, name: str, new: str) -> None:
-        """Give an entry another name."""
+        """Rename an entry."""
         os.rename(name, new, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
 
 
 def _link(place: int, name: str) -> Path | None:
-    """Give where a link leads, None where the entry is none; root refuses to go where another user leads."""
+    """Return the target of a link, None if the entry is not one; root rejects links of other users."""
     try:
         state = os.stat(name, dir_fd=place, follow_symlinks=False)
         if not stat.S_ISLNK(state.st_mode):

@@ -1,4 +1,4 @@
-"""Which user a server runs as, and how a child process ends with its parent."""
+"""The user that the server runs as, and ending child processes together with their parent."""
 
 import ctypes
 import os
@@ -18,7 +18,10 @@ class EmbeddedPostgresError(RuntimeError):
 
 
 def server_user(owner: int) -> pwd.struct_passwd | None:
-    """Choose the user that the server runs as: PostgreSQL refuses to be root, and data of another user than its own."""
+    """Choose the user that the server runs as, None for this process's own.
+
+    PostgreSQL runs neither as root nor on data of another user.
+    """
     if os.geteuid() != 0:
         return None
     with suppress(KeyError):
@@ -33,7 +36,7 @@ def server_user(owner: int) -> pwd.struct_passwd | None:
 
 
 def die_with_parent() -> Callable[[], None]:
-    """Make what a child calls before it executes a program, to get SIGINT when the thread that starts it ends."""
+    """Return a preexec_fn that makes the child receive SIGINT when the thread that started it ends."""
     prctl = ctypes.CDLL(None).prctl
     parent = os.getpid()
 
@@ -46,7 +49,7 @@ def die_with_parent() -> Callable[[], None]:
 
 
 def end_with_parent(parent: int) -> None:
-    """Get SIGTERM when the parent of this process dies, however that happens; at once where it has died already."""
+    """Make this process receive SIGTERM when its parent dies, at once if it already has."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

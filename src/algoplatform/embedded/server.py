@@ -1,8 +1,8 @@
-"""The embedded server: it lives exactly as long as its owner.
+"""The embedded server, whose lifetime is that of its owner.
 
-Layout of the data folder: `lock` (held while an owner lives), `postgres` (PGDATA), `postgres.log`, `run` (the socket; in the
-temporary folder where the path would be too long for one), `programs` (a copy, only where the server's user cannot reach the
-wheel). As root, `postgres` and `run` belong to the server's user, and the rest to root.
+Layout of the data folder: `lock` (held by the owner), `postgres` (PGDATA), `postgres.log`, `run` (the socket;
+in the temporary folder if its path would be too long), `programs` (a copy, only if the server's user cannot
+read the wheel). As root, `postgres` and `run` belong to the server's user, and the rest to root.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ from algoplatform.embedded.programs import Programs
 log = structlog.get_logger()
 
 DATABASE: Final = "algoplatform"
-# Named on both sides: an operator's PGPORT is about another server.
+# Set for server and clients: an operator's PGPORT is meant for another server.
 _PORT: Final = 5432
 _START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 30
-# A unix socket's path has 107 bytes, of which its name takes 15.
+# The path of a Unix socket is limited to 107 bytes; the file name takes 15.
 _MAX_SOCKET_DIR: Final = 107 - 15
 _BUILTIN_LOCALE: Final = 17
-# Everything that asyncpg would otherwise take from an operator's PG variables and ~/.pgpass: they are about other servers.
+# Overrides everything that asyncpg would read from PG* variables and ~/.pgpass, meant for other servers.
 _CONNECTION: Final[dict[str, Any]] = {
     "user": DATABASE,
     "password": "",
@@ -54,7 +54,7 @@ _ENTRIES: Final = ("lock", "postgres", "postgres.log", "run", "programs")
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL server that lives exactly as long as its owner, and is started again if it dies before."""
+    """A PostgreSQL server that runs as long as its owner, and is restarted if it dies earlier."""
 
     def __init__(self, data_dir: Path, bin_dir: Path | None = None, *, fast: bool = False) -> None:
         self._path = data_dir.absolute()
@@ -70,13 +70,13 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """The address of the database, as libpq and asyncpg read it: whole, so that no PG variable is about this server."""
+        """The database URL for libpq and asyncpg: complete, so that no PG* variable changes it."""
         where = f"host={quote(str(self._socket_dir))}&password=&target_session_attrs=any&port={_PORT}"
         return f"postgresql://{DATABASE}@/{DATABASE}?{where}"
 
     @property
     def pid(self) -> int | None:
-        """The postmaster's process id while it runs."""
+        """The process id of the postmaster while it runs."""
         return self._process.pid if self._process else None
 
     def __enter__(self) -> Self:
@@ -105,7 +105,7 @@ class EmbeddedPostgres:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         deadline = time.monotonic() + _STOP_SECONDS
-        # Again and again: the watcher may be about to start another one.
+        # Repeatedly: the watcher may be about to start another postmaster.
         while self._watcher is not None and self._watcher.is_alive() and time.monotonic() < deadline:
             if self._process is not None:
                 self._process.send_signal(signal.SIGINT)
@@ -122,7 +122,7 @@ class EmbeddedPostgres:
             if (state := self._home.state(name)) and stat.S_ISLNK(state.st_mode):
                 raise EmbeddedPostgresError(f"{self._path / name} is a link: remove it, or set ALGOPLATFORM_DATA_DIR")
         if (state := self._home.state("lock")) and state.st_mode & 0o077:
-            # An older version made it so that anybody could open it, and hold it.
+            # Earlier versions created a lock file that any user could open and lock.
             self._home.remove("lock")
         self._lock = self._home.own_file("lock")
         try:
@@ -131,7 +131,7 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError(f"{self._path} is in use by another algoplatform; stop it first") from None
 
     def _make_reachable(self) -> None:
-        """Choose the server's user, and see to it that it can run the programs and write its data."""
+        """Choose the server's user, and make sure that it can run the programs and write its data."""
         state = self._home.state("postgres")
         self._user = server_user(state.st_uid if state else 0)
         self._programs = Programs(self._bin_dir, self._user)
@@ -157,7 +157,7 @@ class EmbeddedPostgres:
             locale = ["--locale=C", "--lc-ctype=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         else:
             locale = ["--locale=C.UTF-8"]
-        # A killed initdb leaves half a folder: it gets its name only when it is whole.
+        # A killed initdb leaves a partial folder, so it is renamed only once complete.
         unfinished = "postgres.new"
         self._home.remove(unfinished)
         with self._home.own_folder(unfinished, self._user):
@@ -181,7 +181,10 @@ class EmbeddedPostgres:
             )
 
     def _watch(self) -> None:
-        """Run the server until told to stop, again and again; its death signal is tied to this thread."""
+        """Run the server, restarting it when it dies, until the owner stops.
+
+        The death signal of the server is tied to this thread.
+        """
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
@@ -220,7 +223,11 @@ class EmbeddedPostgres:
             )
 
     def _stale_pid(self) -> str:
-        """Wait for a server that outlived its owner; name the pid that is not, or no longer, such a server's."""
+        """Wait for a server that outlived its owner; return the stale pid in postmaster.pid, or "0".
+
+        PostgreSQL treats the pid in PG_GRANDPARENT_PID as stale, and starts although another program has that
+        pid now.
+        """
         deadline = time.monotonic() + _STOP_SECONDS
         with self._home.folder("postgres") as data:
             while time.monotonic() < deadline and not self._stopping.is_set():
@@ -229,7 +236,7 @@ class EmbeddedPostgres:
                 except FileNotFoundError:
                     break
                 except (ValueError, OSError):
-                    # No file, or killed between creating and writing it: PostgreSQL would refuse to start for ever.
+                    # Empty, if killed while creating it, or no file: PostgreSQL would never start again.
                     data.remove("postmaster.pid")
                     break
                 if not self._serves_data(pid):
@@ -253,7 +260,7 @@ class EmbeddedPostgres:
         raise EmbeddedPostgresError(f"PostgreSQL does not start; see {self._path / 'postgres.log'}")
 
     def _is_ours(self) -> bool:
-        # One that outlived its owner might answer, too.
+        # A server that outlived its owner could answer too.
         with self._home.folder("postgres") as data:
             return self._process is not None and data.read("postmaster.pid").startswith(f"{self._process.pid}\n")
 
@@ -262,7 +269,7 @@ class EmbeddedPostgres:
             self._query(f"CREATE DATABASE {DATABASE}")
 
     def _query(self, sql: str, *values: str) -> list[Any]:
-        """Run one statement in a thread with a loop of its own: the caller may have one running."""
+        """Run a statement in a thread with its own event loop, as the caller's thread may already run one."""
         result: list[Any] = []
 
         async def run() -> None:

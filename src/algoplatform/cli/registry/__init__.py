@@ -1,1 +1,1 @@
-"""The registries that the command line works on."""
+"""The registries that the commands work on: a database or a service."""

@@ -1,4 +1,4 @@
-"""The two ways in which the command line reaches a registry: its database, with the web's own use cases, or its HTTP address."""
+"""Access to a registry: directly by its database, with the use cases of the service, or by HTTP."""
 
 import asyncio
 import json
@@ -15,16 +15,16 @@ from algoplatform.storage.images import edges
 from algoplatform.storage.images.edges import Drift
 
 Advance = Callable[[int], None]
-# Images that a search gives at most: as many as the service puts on one page.
+# Maximum number of search results: the largest page of the service.
 LIMIT: Final = 1000
 
 
 class Unreachable(Exception):
-    """The service at the address does not answer."""
+    """The service does not answer."""
 
 
 class Registry(Protocol):
-    """What the commands need of a registry."""
+    """The operations that the commands need."""
 
     async def search(self, text: str) -> list[dict[str, Any]]: ...
 
@@ -35,9 +35,9 @@ class Registry(Protocol):
 
 @asynccontextmanager
 async def open_registry(settings: Settings, url: str | None) -> AsyncIterator[Registry]:
-    """Reach the registry at the URL, or else the database of the settings."""
+    """Open the service at the URL, or without one the configured database."""
     if url:
-        from algoplatform.cli.registry.remote import Remote  # takes long to load, and `serve` needs none
+        from algoplatform.cli.registry.remote import Remote  # slow to import, and `serve` does not need it
 
         async with Remote.open(url, settings.token.get_secret_value() if settings.token else "") as remote:
             yield remote
@@ -48,25 +48,25 @@ async def open_registry(settings: Settings, url: str | None) -> AsyncIterator[Re
 
 
 class Local:
-    """A registry by its database."""
+    """A registry accessed through its database."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
     async def search(self, text: str) -> list[dict[str, Any]]:
-        """Find the images that hold the text."""
+        """Return the images that contain the text."""
         found = await self._runtime.searches.find(check_conditions({"searchCondition": text, "pageSize": LIMIT}))
         return [json.loads(record) for record in found.records]
 
     async def export(self, file: BinaryIO) -> None:
-        """Write every image to a file, as _load answers it."""
+        """Write all images to a file, in the format of a `_load` response."""
         file.write(b'{"status":"0","res":{')
         async with self._runtime.database.connection(stream=True) as connection:
             await self._runtime.transfer.export(connection, Conditions(), writer(file))
         file.write('},"msg":"镜像下载成功"}'.encode())
 
     async def drift(self, tell: Callable[[Drift], None]) -> None:
-        """Tell of every edge that differs from the records, which only the database shows."""
+        """Call `tell` with every edge that differs from the records; only the database can show those."""
         async with self._runtime.database.connection() as connection:
             async for found in edges.drift(connection):
                 tell(found)
@@ -82,7 +82,7 @@ class Local:
 
 
 def writer(file: BinaryIO) -> Callable[[bytes], Awaitable[None]]:
-    """Write to a file without keeping the event loop waiting."""
+    """Return a function that writes to the file without blocking the event loop."""
 
     async def write(data: bytes) -> None:
         await asyncio.to_thread(file.write, data)

@@ -1,4 +1,4 @@
-"""A registry that the command line reaches by HTTP."""
+"""A registry accessed by HTTP."""
 
 import io
 import json
@@ -20,20 +20,20 @@ from algoplatform.environment import masked
 from algoplatform.proxies import open_client, proxy_for
 
 _IMAGES: Final = "/algoPlatform/images"
-# A failure in this form has its true HTTP status, whatever the service does for clients that read only the body.
+# In this format errors keep their HTTP status, even if the service answers others with 200.
 _PROBLEM: Final = {"accept": "application/problem+json"}
 _NUMBER: Final = re.compile(r"[0-9]+")
 _TIMEOUT: Final = httpx.Timeout(30, read=120, write=120)
-# A file of a million records is checked for minutes before a byte is answered.
+# The service checks a file of a million records for minutes before it responds.
 _IMPORT_TIMEOUT: Final = httpx.Timeout(30, read=3600, write=120)
-# An answer that is kept in memory: a thousand records, of 64 KiB each.
+# Limit in bytes of a response kept in memory: a thousand records of 64 KiB.
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _LAST_PORT: Final = 65535
 _COUNTS: Final = ("created", "updated", "unchanged", "skipped")
 
 
 class Remote:
-    """A registry by its HTTP address."""
+    """A registry accessed by HTTP."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -41,10 +41,10 @@ class Remote:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str, token: str) -> AsyncIterator[Self]:
-        """Reach the service at the address; Unreachable where it cannot be."""
+        """Open a client for the service; raise Unreachable if it cannot be reached."""
         address = _address(url)
         proxy = proxy_for(address)
-        # Compressed, a few bytes can be as many as memory holds.
+        # No compression: a few bytes could decompress to more than fits into memory.
         headers = {"accept-encoding": "identity"} | ({"authorization": f"Bearer {token}"} if token else {})
         try:
             async with open_client(address, proxy, base_url=address, timeout=_TIMEOUT, headers=headers) as client:
@@ -54,7 +54,7 @@ class Remote:
             raise Unreachable(f"服务无法访问：{_reason(error)}{by}") from error
 
     async def search(self, text: str) -> list[dict[str, Any]]:
-        """Find the images that hold the text."""
+        """Return the images that contain the text."""
         params: dict[str, str | int] = {"searchCondition": text, "pageSize": LIMIT}
         async with self._client.stream("GET", f"{_IMAGES}/_search", params=params) as answer:
             found = await _result(answer)
@@ -64,7 +64,7 @@ class Remote:
         return records
 
     async def export(self, file: BinaryIO) -> None:
-        """Write every image to a file, as _load answers it."""
+        """Write all images to a file, in the format of a `_load` response."""
         async with self._client.stream("POST", f"{_IMAGES}/_load", headers=_PROBLEM) as answer:
             if answer.status_code != httpx.codes.OK or "content-disposition" not in answer.headers:
                 await _result(answer)
@@ -92,21 +92,21 @@ class Remote:
 
 
 class _Watched(io.BufferedReader):
-    """A file that tells how much of it has been read."""
+    """A file that reports the number of bytes read."""
 
     def __init__(self, path: Path, advance: Advance) -> None:
         super().__init__(io.FileIO(path))
         self._advance = advance
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read on."""
+        """Read, and report the size."""
         data = super().read(size)
         self._advance(len(data))
         return data
 
 
 class RemoteError(AlgoplatformError):
-    """What a service at the other end refused, in its own words."""
+    """A refusal of the service, with its code and message."""
 
     def __init__(self, code: Code, message: str) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class RemoteError(AlgoplatformError):
 
 
 def _address(url: str) -> httpx.URL:
-    """Read what was given as --url, also where it is the address of the images; what is no address is not quoted."""
+    """Parse --url, which may also be the URL of the images; an invalid URL is not quoted in the error."""
     try:
         address = httpx.URL(url.strip())
     except (httpx.InvalidURL, UnicodeError):
@@ -127,7 +127,7 @@ def _address(url: str) -> httpx.URL:
 
 
 def _reason(error: Exception) -> str:
-    """Word why a service cannot be reached: by what the system says, where it says something."""
+    """Describe why the service cannot be reached, in the system's words if it has any."""
     if isinstance(error, httpx.ConnectTimeout):
         return "连接超时"
     if isinstance(error, httpx.TimeoutException):
@@ -143,7 +143,8 @@ def _reason(error: Exception) -> str:
 
 
 def _said(error: OSError) -> str:
-    # asyncio puts the address in the place of the system's words; the numbers of others are not the system's.
+    # asyncio's text names the address instead of the cause, so take the system's text for the errno; errors
+    # of SSL and DNS have their own numbers.
     own = isinstance(error, ssl.SSLError | socket.gaierror)
     return (error.strerror if own else os.strerror(error.errno or 0)) or type(error).__name__
 
@@ -158,7 +159,7 @@ def _causes(error: BaseException | None) -> list[BaseException]:
 
 
 async def _result(answer: httpx.Response) -> dict[str, Any]:
-    """Read what a service of ours answers; what it refuses is raised in its own words."""
+    """Return the result of a response; raise a refusal of the service with its own message."""
     if answer.is_redirect:
         raise Unreachable(f"服务无法访问：{_shown(answer.url)}要求转到{_target(answer)}，请直接使用该地址")
     content = await _content(answer)
@@ -169,7 +170,7 @@ async def _result(answer: httpx.Response) -> dict[str, Any]:
         code = Code(body.get("code") or body["status"])
         message = body.get("detail") or body["msg"]
         named = [_record_fault(entry) for entry in body.get("errors", []) if "image" in entry]
-        # The answer lists as many as it has room for, and tells in words how many there are.
+        # The response lists as many faults as fit, and its message contains the total.
         told = _NUMBER.search(message)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _stranger(answer) from None
