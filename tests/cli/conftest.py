@@ -1,4 +1,4 @@
-"""The command line in the test's own process, where coverage and debuggers see it."""
+"""The command line within the test process, where coverage and debuggers see it."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def cli() -> Call:
-    """Call a command in a thread, beside the loop in which a service may be running; keywords are settings."""
+    """Run a command in a thread, so that the loop can run a service; keyword arguments are settings."""
 
     async def call(*arguments: str, **settings: str) -> Result:
         env = {f"ALGOPLATFORM_{name}": value for name, value in settings.items()}
@@ -35,7 +35,7 @@ def cli() -> Call:
 
 @pytest.fixture(params=["database", "url"])
 def reached(request: pytest.FixtureRequest, cli: Call, client: httpx.AsyncClient, database_url: str) -> Call:
-    """Call a command on the registry of `client`: by its database, or by its address and with no database at hand."""
+    """Run a command on the registry of `client`: by its database, or by its URL without the database."""
 
     async def call(*arguments: str, **settings: str) -> Result:
         if request.param == "database":

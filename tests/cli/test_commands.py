@@ -1,4 +1,4 @@
-"""The commands that read: what they print, by the database and by the service's address alike."""
+"""The commands that read print the same by the database and by the service's URL."""
 
 import asyncio
 import json
@@ -22,20 +22,20 @@ MIGRATION_LOCK = 4_715_962_001
 
 
 async def test_version(cli: Call) -> None:
-    """--version tells it and nothing else."""
+    """--version prints the version and nothing else."""
     result = await cli("--version")
     assert (result.exit_code, result.output) == (0, f"{__version__}\n")
 
 
 async def test_no_command(cli: Call) -> None:
-    """Without a command, and for an unknown one, there is help or a hint, and no traceback."""
+    """Without a command there is help, and for an unknown one a hint, and no traceback."""
     assert "import" in (await cli()).output
     unknown = await cli("nonsense")
     assert (unknown.exit_code, "No such command" in unknown.output) == (2, True)
 
 
 async def test_search(reached: Call, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line for each image: its name and, as there is room, what else there is to know of it."""
+    """Each image has a line: its name, and as many other fields as fit."""
     image_id = await register(client, "algo/posterize", factory="易华录", algoName="[bold]抽帧[/x]")
     await register(client, "algo/other")
     for columns in ("", "200"):
@@ -48,7 +48,7 @@ async def test_search(reached: Call, client: httpx.AsyncClient, monkeypatch: pyt
 
 
 async def test_search_finds_nothing(reached: Call) -> None:
-    """Nothing found is told to people, and is an empty list to programs."""
+    """No result is a message for people, and an empty list for programs."""
     result = await reached("search", "none")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "没有找到镜像\n")
     result = await reached("search", "none", "--json")
@@ -56,7 +56,7 @@ async def test_search_finds_nothing(reached: Call) -> None:
 
 
 async def test_search_for_programs(reached: Call, client: httpx.AsyncClient) -> None:
-    """--json gives the records as the service does, whole and in its order."""
+    """--json prints the records as the service returns them, whole and in its order."""
     await register(client, "algo/b", algoDesc="两\n行")
     await register(client, "algo/a", dependencyServiceId="algo/b:1.0")
     result = await reached("search", "--json")
@@ -66,14 +66,14 @@ async def test_search_for_programs(reached: Call, client: httpx.AsyncClient) -> 
 
 
 async def test_search_refused(reached: Call) -> None:
-    """A condition that the service refuses is told in its words, with the code."""
+    """A condition that the service refuses is reported with its message and code."""
     result = await reached("search", "x" * 5000)
     assert (result.exit_code, result.output[:4]) == (1, "202：")
     assert result.output.count("\n") == 1
 
 
 async def test_check(reached: Call, client: httpx.AsyncClient) -> None:
-    """Stored records that break the rules of today are listed, one line each, and the exit code tells."""
+    """Stored records that violate current rules are listed, one line each, and the exit code is 1."""
     await register(client, "algo/a", imagePorts="web:80:32000")
     await register(client, "algo/b", imagePorts="web:80:30001")
     fine = await reached("check")
@@ -101,7 +101,7 @@ _DRIFT = (
 
 
 async def test_check_of_edges(cli: Call, client: httpx.AsyncClient, database_url: str) -> None:
-    """Edges that are missing, that no record names, and dependencies that are registered no more are told; a write mends them."""
+    """Missing and surplus edges and unregistered dependencies are reported; an update repairs the edges."""
     for name in ("a", "c", "gone"):
         await register(client, f"algo/{name}")
     needs = {"b": "algo/a:1.0,algo/b:1.0", "d": "algo/gone:1.0"}
@@ -120,7 +120,7 @@ async def test_check_of_edges(cli: Call, client: httpx.AsyncClient, database_url
 
 
 async def test_check_shows_a_thousand(cli: Call, client: httpx.AsyncClient, database_url: str) -> None:
-    """However much is wrong, the first thousand are shown and the others counted."""
+    """The first 1,000 findings are shown and the rest counted."""
     await register(client)
     images = [minimal(f"algo/b{number}", dependencyServiceId="algo/a:1.0") for number in range(1003)]
     assert (await upload(client, images)).status_code == 200
@@ -132,7 +132,7 @@ async def test_check_shows_a_thousand(cli: Call, client: httpx.AsyncClient, data
 
 
 async def test_openapi_needs_no_database(cli: Call) -> None:
-    """The document is JSON on stdout and names the six operations."""
+    """The document is JSON on stdout and lists the six operations."""
     result = await cli("openapi", DATABASE_URL="postgresql://nobody@192.0.2.1/none")
     assert result.exit_code == 0
     paths = json.loads(result.stdout)["paths"]
@@ -141,7 +141,7 @@ async def test_openapi_needs_no_database(cli: Call) -> None:
 
 
 async def test_settings(cli: Call) -> None:
-    """Every setting with its value, passwords masked."""
+    """Every setting is shown with its value, passwords masked."""
     result = await cli("settings", DATABASE_URL="postgresql://u:hunter2@db/x", NODE_PORT_RANGE="31000-31999")
     assert result.exit_code == 0
     assert "hunter2" not in result.output
@@ -156,7 +156,7 @@ async def test_settings(cli: Call) -> None:
 
 @pytest.mark.parametrize("columns", ["60", "80", "200"])
 async def test_settings_on_terminals(cli: Call, columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a setting is for keeps to the terminal's width."""
+    """The description of a setting is wrapped at the terminal's width."""
     monkeypatch.setenv("COLUMNS", columns)
     purposes = [line for line in (await cli("settings")).output.splitlines() if line.startswith(" ")]
     assert 40 < max(map(len, purposes)) <= int(columns)
@@ -164,7 +164,7 @@ async def test_settings_on_terminals(cli: Call, columns: str, monkeypatch: pytes
 
 @pytest.mark.parametrize("command", [["settings"], ["openapi"], ["search"], ["check"], ["serve"], ["migrate"]])
 async def test_wrong_setting(cli: Call, command: list[str]) -> None:
-    """A wrong setting is one line that names it, whatever the command."""
+    """A wrong setting gives one line that names it, for each command."""
     result = await cli(*command, PORT="http")
     assert result.exit_code == 2
     assert result.output.startswith("ALGOPLATFORM_PORT: ")
@@ -173,7 +173,7 @@ async def test_wrong_setting(cli: Call, command: list[str]) -> None:
 
 @pytest.mark.parametrize("command", [["settings"], ["openapi"], ["search", "--json"], ["check"], ["migrate"]])
 async def test_service_link(cli: Call, database_url: str, command: list[str]) -> None:
-    """A port that Kubernetes set for a Service is ignored, in one line on stderr; the command works."""
+    """A port variable that Kubernetes set for a Service is ignored, with one line on stderr."""
     result = await cli(*command, PORT="tcp://10.96.12.7:8000", DATABASE_URL=database_url)
     assert result.exit_code == 0, result.output
     assert (result.stderr.count("\n"), "忽略ALGOPLATFORM_PORT" in result.stderr) == (1, True)
@@ -181,7 +181,7 @@ async def test_service_link(cli: Call, database_url: str, command: list[str]) ->
 
 
 async def test_migrate(cli: Call, postgres: Postgres) -> None:
-    """A fresh database is brought to the schema of this version, before which nothing else works on it."""
+    """A new database works only after it is migrated to the schema of this version."""
     with postgres.database(migrated=False) as dsn:
         before = await cli("search", DATABASE_URL=dsn)
         assert (before.exit_code, "run `algoplatform migrate`" in before.output) == (2, True)
@@ -192,13 +192,13 @@ async def test_migrate(cli: Call, postgres: Postgres) -> None:
 
 
 async def test_migrate_needs_a_database(cli: Call) -> None:
-    """Without an address there is nothing to migrate, and the reason is told."""
+    """Without a database URL there is nothing to migrate, and the error says so."""
     result = await cli("migrate")
     assert (result.exit_code, "ALGOPLATFORM_DATABASE_URL" in result.output) == (2, True)
 
 
 async def test_newer_schema(cli: Call, postgres: Postgres) -> None:
-    """A database that a newer version has migrated is left alone, with one clear line that does not say to migrate."""
+    """A database migrated by a newer version is refused in one line that does not suggest to migrate."""
     with postgres.database() as dsn:
         execute(dsn, "UPDATE alembic_version SET version_num = 'future'")
         results = [await cli(command, DATABASE_URL=dsn) for command in ("migrate", "search")]
@@ -210,7 +210,7 @@ async def test_newer_schema(cli: Call, postgres: Postgres) -> None:
 
 
 async def test_migrate_outlasts_requests(cli: Call, postgres: Postgres) -> None:
-    """A role's statement_timeout, which is for requests, does not cut a migration that waits or works longer."""
+    """A role's statement_timeout, which is for requests, does not abort a migration that takes longer."""
     with postgres.database(migrated=False) as dsn:
         name = dsn.partition("?")[0].rpartition("/")[2]
         execute(dsn, f"ALTER DATABASE {name} SET statement_timeout = '200ms'")
@@ -225,7 +225,7 @@ async def test_migrate_outlasts_requests(cli: Call, postgres: Postgres) -> None:
 
 
 def test_as_a_module(tmp_path: Path) -> None:
-    """`python -m algoplatform` is the same, in a real process, from any folder."""
+    """`python -m algoplatform` is the same command, in a real process and from any folder."""
     command = [sys.executable, "-m", "algoplatform", "--version"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == f"{__version__}\n"

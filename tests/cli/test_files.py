@@ -1,4 +1,4 @@
-"""`export` and `import`: whole files, whole imports, and a report that can be read."""
+"""`export` writes whole files, `import` is all or nothing, and its report is readable."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def written(path: Path, content: Any) -> str:
 
 
 async def test_export(reached: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """The file is what `_load` answers, byte for byte, and nothing else is left beside it."""
+    """The file is the response of `_load`, byte for byte, and no other file is left next to it."""
     await register(client, "algo/a", algoDesc="中文\n")
     await register(client, "algo/b", dependencyServiceId="algo/a:1.0")
     result = await reached("export", str(tmp_path / "out.json"))
@@ -49,7 +49,7 @@ async def test_export_to_what_is_no_file(reached: Call, client: httpx.AsyncClien
 
 
 async def test_export_through_a_link(reached: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """A link goes on pointing to the file that it points to."""
+    """A symbolic link keeps its target."""
     (tmp_path / "link").symlink_to(tmp_path / "file")
     assert (await reached("export", str(tmp_path / "link"))).exit_code == 0
     assert (tmp_path / "link").is_symlink()
@@ -58,7 +58,7 @@ async def test_export_through_a_link(reached: Call, client: httpx.AsyncClient, t
 
 @pytest.mark.parametrize("path", ["none/out.json", "."])
 async def test_export_nowhere(reached: Call, tmp_path: Path, path: str) -> None:
-    """Where no file can be written, one line says so."""
+    """If no file can be written, one line says so."""
     result = await reached("export", str(tmp_path / path))
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
     assert result.output.startswith(f"{(tmp_path / path).resolve()}：")
@@ -66,7 +66,7 @@ async def test_export_nowhere(reached: Call, tmp_path: Path, path: str) -> None:
 
 
 async def test_export_broken_off(cli: Call, tmp_path: Path) -> None:
-    """An export that fails midway leaves the file of before as it was, and no half one."""
+    """An export that fails midway keeps the previous file, and leaves no partial one."""
     head = b"HTTP/1.1 200 OK\r\ncontent-disposition: attachment\r\ntransfer-encoding: chunked\r\n\r\n"
     file = tmp_path / "out.json"
     for before in ([], ["out.json"]):
@@ -79,7 +79,7 @@ async def test_export_broken_off(cli: Call, tmp_path: Path) -> None:
 
 
 async def test_import(reached: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """A dry run counts and writes nothing; an import counts and writes."""
+    """A dry run only counts; an import counts and writes."""
     await register(client, "algo/a", pvcSize=1)
     file = written(tmp_path / "in.json", [minimal("algo/a"), minimal("algo/b"), minimal("algo/c")])
     dry = await reached("import", file, "--dry-run")
@@ -108,7 +108,7 @@ FAULTY = [
 async def test_import_refused(
     reached: Call, client: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
-    """Every fault of every record in a table, nothing cut off, nothing that steers the terminal, and nothing written."""
+    """All faults of all records are listed, uncut and without control characters, and nothing is written."""
     monkeypatch.setattr(commands.errors, "width", width)
     result = await reached("import", written(tmp_path / "in.json", FAULTY))
     assert (result.exit_code, result.stdout) == (1, "")
@@ -127,7 +127,7 @@ async def test_import_refused(
 
 
 async def test_import_of_many_faults(reached: Call, tmp_path: Path) -> None:
-    """The first thousand faults are listed, and how many there are is told."""
+    """The first 1,000 faults are listed, with the total number."""
     content = [{"imageName": f"algo/a{number}", "imageTag": "1"} for number in range(400)]
     result = await reached("import", written(tmp_path / "in.json", content))
     assert result.exit_code == 1
@@ -137,14 +137,14 @@ async def test_import_of_many_faults(reached: Call, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "{", '{"status":"0"}', "[1"])
 async def test_import_of_no_records(reached: Call, tmp_path: Path, content: str) -> None:
-    """A file that is none is refused in one line."""
+    """A file without records is refused in one line."""
     result = await reached("import", written(tmp_path / "in.json", content))
     assert (result.exit_code, result.stderr.count("\n"), result.stderr[:3]) == (1, 1, "-1：")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xfe{", b"\x00", b"[1]", b"PK\x03\x04", b"[" * 100000])
 async def test_import_of_something_else(reached: Call, tmp_path: Path, content: bytes) -> None:
-    """Whatever a file holds, there is no traceback."""
+    """No content of a file causes a traceback."""
     (tmp_path / "in.json").write_bytes(content)
     result = await reached("import", str(tmp_path / "in.json"))
     assert result.exit_code == 1
@@ -154,22 +154,22 @@ async def test_import_of_something_else(reached: Call, tmp_path: Path, content: 
 
 @pytest.mark.parametrize("command", [["import"], ["serve", "--sample"]])
 async def test_folder_in_the_place_of_a_file(cli: Call, tmp_path: Path, command: list[str]) -> None:
-    """A folder is told as one before anything is opened."""
+    """A folder instead of a file is reported before anything is opened."""
     result = await cli(*command, str(tmp_path))
     told = re.sub(r"[\s│]+", " ", result.output)
     assert (result.exit_code, "is a directory" in told) == (2, True)
 
 
 async def test_import_of_no_file(cli: Call, tmp_path: Path) -> None:
-    """A path that leads nowhere is told before anything is opened."""
+    """A missing file is reported before anything is opened."""
     result = await cli("import", str(tmp_path / "none"))
-    # The message stands in a box, in whose lines a long path leaves little room.
+    # The message is in a box, whose lines wrap a long path.
     told = re.sub(r"[\s│]+", " ", result.output)
     assert (result.exit_code, "does not exist" in told) == (2, True)
 
 
 def test_columns_of_a_real_terminal(database_url: str, tmp_path: Path) -> None:
-    """In a process of its own the report keeps to COLUMNS and goes to stderr."""
+    """In a separate process the report respects COLUMNS and goes to stderr."""
     file = written(tmp_path / "in.json", FAULTY)
     env = {"ALGOPLATFORM_DATABASE_URL": database_url, "COLUMNS": "60", "PATH": os.environ["PATH"]}
     command = [sys.executable, "-m", "algoplatform", "import", file]
@@ -180,7 +180,7 @@ def test_columns_of_a_real_terminal(database_url: str, tmp_path: Path) -> None:
 
 
 async def test_progress(client: httpx.AsyncClient, database_url: str, tmp_path: Path) -> None:
-    """Both ways of importing tell how far they are, to the last byte."""
+    """Both ways of importing report progress to the last byte."""
     path = tmp_path / "in.json"
     written(path, [minimal(f"algo/a{number}", algoDesc="x" * 4000) for number in range(50)])
     for url in (None, str(client.base_url)):

@@ -1,4 +1,4 @@
-"""How images are listed at any width: names whole, the rest by worth."""
+"""Listing images at any width: names whole, other columns by usefulness."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ LONGEST = "harbor.local:5000/sensetime/face_feature:6.3-cuda12"
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_widths(width: int) -> None:
-    """No line is wider than the terminal, every name is there in one piece, and nothing that is shown is cut off."""
+    """No line exceeds the terminal, every name is in one piece, and no text is cut."""
     shown = list(listing.lines(RECORDS, width))
     assert max(map(cell_len, shown)) <= width
     assert [line.split()[0] for line in shown[1:] if not line.startswith(" ")] == NAMES
@@ -37,7 +37,7 @@ def test_widths(width: int) -> None:
 
 
 def test_wider_tells_more() -> None:
-    """What is worth most comes first, and each wider terminal shows what the narrower one does."""
+    """The most useful columns come first, and a wider terminal shows more of them."""
     headers = [next(listing.lines(RECORDS, width)).split() for width in (60, 80, 120, 200)]
     assert headers[0] == ["镜像", "算法名称", "厂商", "类别"]
     assert headers[1] == ["镜像", "算法名称", "厂商", "类别", "可用"]
@@ -47,7 +47,7 @@ def test_wider_tells_more() -> None:
 
 
 def test_name_wider_than_most() -> None:
-    """A name that would leave no room stands on a line of its own; the others stay in their column."""
+    """A name that would leave no room has its own line; the others stay in their column."""
     shown = list(listing.lines(RECORDS, 80))
     [alone] = [number for number, line in enumerate(shown) if line == LONGEST]
     assert shown[alone + 1].split() == ["人脸特征提取", "商汤", "1", "0"]
@@ -55,7 +55,7 @@ def test_name_wider_than_most() -> None:
 
 
 def test_columns_are_aligned() -> None:
-    """Chinese characters, which take two cells, do not shift what comes behind them."""
+    """Chinese characters, which take two cells, do not shift the columns behind them."""
     header, *rows = (line for line in listing.lines(RECORDS, 200))
     at = cell_len(header[: header.index("imageId")])
     ids = [record["imageId"] for record in RECORDS]
@@ -63,7 +63,7 @@ def test_columns_are_aligned() -> None:
 
 
 def test_long_texts_are_cut_last() -> None:
-    """Where one long text would push out a whole column, it is cut, and says so."""
+    """A long text that would displace a whole column is cut and marked so."""
     records = [*RECORDS, {"imageName": "a", "imageTag": "1", "algoName": "长" * 500, "factory": "f" * 500}]
     shown = list(listing.lines(records, 80))
     assert shown[0].split()[:2] == ["镜像", "算法名称"]
@@ -73,7 +73,7 @@ def test_long_texts_are_cut_last() -> None:
 
 
 def test_nothing_steers_the_terminal() -> None:
-    """Line breaks and control characters are shown, not done."""
+    """Line breaks and control characters are escaped."""
     record = {"imageName": "a\x1b[31m", "imageTag": "1", "algoName": "[red]x[/red]\nz"}
     [_, line] = listing.lines([record], None)
     assert line.split() == ["a\\x1b[31m:1", "[red]x[/red]\\nz"]
@@ -89,7 +89,7 @@ TEXT = st.text(max_size=60)
     st.integers(20, 250),
 )
 def test_any_records(records: list[dict[str, str]], width: int) -> None:
-    """Whatever the records hold, only a name may be wider than the terminal."""
+    """With any records, only a name may exceed the terminal's width."""
     names = [visible(f"{record['imageName']}:{record['imageTag']}") for record in records]
     for line in listing.lines(records, width):
         assert cell_len(line) <= width or line in names
@@ -98,7 +98,7 @@ def test_any_records(records: list[dict[str, str]], width: int) -> None:
 
 @pytest.mark.parametrize("width", [60, 200])
 async def test_real_terminal(cli: Call, client: httpx.AsyncClient, width: int) -> None:
-    """On a terminal its own width counts; into a pipe goes everything, whole."""
+    """On a terminal its width applies; into a pipe everything is written uncut."""
     assert (await upload(client, SAMPLE.read_bytes())).status_code == 200
     command = [sys.executable, "-m", "algoplatform", "search", "--url", str(client.base_url)]
     shown = await asyncio.to_thread(_on_terminal, command, width)
@@ -117,7 +117,7 @@ def _on_terminal(command: list[str], width: int) -> list[str]:
     try:
         while part := os.read(mine, 65536):
             output += part
-    except OSError:  # so a terminal ends whose other side is closed
+    except OSError:  # a terminal ends so when the other side is closed
         pass
     os.close(mine)
     assert process.wait(30) == 0

@@ -1,4 +1,4 @@
-"""`serve` as an operator meets it: what it says, what it refuses, how it ends."""
+"""`serve` for operators: its output, its refusals, and how it stops."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def load_of(url: str) -> dict[str, object]:
 
 
 def test_one_worker(database_url: str) -> None:
-    """It says where it is, fills an empty registry with the sample, warns of misspelt settings, and ends with 0."""
+    """It prints its address, imports the sample, warns of misspelt settings, and exits with 0."""
     with served("--sample", str(SAMPLE), DATABASE_URL=database_url, PROT="1") as service:
         assert service.get("/readyz").status_code == 200
         assert service.welcome[1] == f"文档  {service.url}/docs"
@@ -46,7 +46,7 @@ def test_one_worker(database_url: str) -> None:
 
 
 def test_two_workers(database_url: str) -> None:
-    """Figures add up over the workers, whichever answers; nothing is left of them in the end. Service links do no harm."""
+    """Metrics are summed over the workers, none of which is left at the end; service links do no harm."""
     with served("--workers", "2", DATABASE_URL=database_url, PORT="tcp://10.96.12.7:8000") as service:
         service.get("/readyz")
         for _ in range(40):
@@ -80,7 +80,7 @@ def _children(pid: int) -> list[int]:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_drain(database_url: str, workers: str) -> None:
-    """SIGTERM lets the upload that is on its way finish, refuses new connections meanwhile, and ends with 0."""
+    """After SIGTERM a running upload completes, new connections are refused, and the exit code is 0."""
     content = json.dumps([minimal("algo/late")]).encode()
     boundary = b"--b\r\ncontent-disposition: form-data; name=file; filename=f\r\n\r\n"
     body = boundary + content + b"\r\n--b--\r\n"
@@ -116,7 +116,7 @@ async def _refusing(port: int) -> None:
 
 
 def test_database_comes_later(postgres: Postgres) -> None:
-    """Without its database the service serves and says that it is not ready; when it comes, so does the service."""
+    """Without its database the service runs but is not ready; it becomes ready when the database comes up."""
     with postgres.database() as template:
         away = template.replace("?", "x?")
         with served(DATABASE_URL=away, POOL_TIMEOUT="1") as service:
@@ -135,7 +135,7 @@ def test_database_comes_later(postgres: Postgres) -> None:
 
 
 def test_refused_in_a_process(postgres: Postgres) -> None:
-    """A schema that is not current is refused with the command to run, and no traceback."""
+    """An outdated schema is refused with the command to run, and no traceback."""
     with postgres.database(migrated=False) as dsn:
         code, output = refused("--port", "0", DATABASE_URL=dsn)
     assert (code, output.count("\n")) == (2, 1)
@@ -144,7 +144,7 @@ def test_refused_in_a_process(postgres: Postgres) -> None:
 
 
 def test_newer_schema(database_url: str) -> None:
-    """A schema that is newer than the program is no obstacle: it serves, and the log says what it works on."""
+    """With a schema newer than the program it serves, and logs a warning."""
     execute(database_url, "UPDATE alembic_version SET version_num = 'newer'")
     with served("--sample", str(SAMPLE), DATABASE_URL=database_url) as service:
         assert service.get("/readyz").status_code == 200
@@ -155,7 +155,7 @@ def test_newer_schema(database_url: str) -> None:
 
 
 async def test_port_in_use(cli: Call, database_url: str) -> None:
-    """Two cannot listen on one port: the second says so, with nothing begun."""
+    """A second service on a port in use says so, before it starts anything."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         code, output = await asyncio.to_thread(refused, "--port", port, DATABASE_URL=database_url)
@@ -163,7 +163,7 @@ async def test_port_in_use(cli: Call, database_url: str) -> None:
 
 
 async def test_beyond_loopback(cli: Call, database_url: str) -> None:
-    """Listening for everybody needs the word that a gateway stands in front."""
+    """Listening beyond loopback requires the setting for a gateway in front."""
     result = await cli("serve", "--host", "0.0.0.0", DATABASE_URL=database_url)
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
     assert "ALGOPLATFORM_TRUST_GATEWAY=true" in result.output
@@ -179,10 +179,10 @@ async def test_beyond_loopback(cli: Call, database_url: str) -> None:
     ],
 )
 def test_any_host(settings: dict[str, Any], warned: bool, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trusted gateway in front of a service that goes by any name is worth a warning at the start."""
+    """A service behind a trusted gateway without allowed hosts logs a warning at its start."""
 
     class Listened(Exception):
-        """That is far enough."""
+        """Ends the start here."""
 
     def listen(settings: Settings) -> NoReturn:
         raise Listened
@@ -201,7 +201,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch, database_url: str, log: object) 
 
 
 def test_sample_only_into_an_empty_registry(in_process: None, tmp_path: Path) -> None:
-    """A registry that holds anything is left as it is; a faulty sample is refused like any file."""
+    """A registry with any image is left unchanged; a faulty sample is refused like any file."""
     faulty = tmp_path / "faulty.json"
     faulty.write_text('[{"imageName":"algo/a","imageTag":"1"}]')
 
@@ -217,7 +217,7 @@ def test_sample_only_into_an_empty_registry(in_process: None, tmp_path: Path) ->
 def test_serving_in_process(
     in_process: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same from start to SIGTERM in this process: the handler of before is back in the end."""
+    """In this process it runs from start to SIGTERM, and restores the previous signal handler."""
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setenv("ALGOPLATFORM_PROT", "1")
     welcome = serving._welcome
@@ -235,7 +235,7 @@ def test_serving_in_process(
 
 
 def test_begun_in_order(in_process: None) -> None:
-    """The port comes first: where it is taken, not even the database is asked. A database that is away is no obstacle."""
+    """The port is bound first: if it is taken, nothing contacts the database, which may be missing."""
     away = SecretStr("postgresql://u@127.0.0.1:1/x")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = load(port=listener.getsockname()[1], database_url=away)

@@ -1,4 +1,4 @@
-"""The processes of `serve` are one family: whichever is killed, the rest ends or goes on, and the next start succeeds."""
+"""The processes of `serve`: whichever is killed, the rest stops or continues, and the next start succeeds."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from tests.support.process import Service, environment, served
 
 @contextmanager
 def serving(*arguments: str, **settings: str) -> Iterator[tuple[Service, list[int]]]:
-    """Serve until ready; give the service and all of its processes, of which none outlives the test."""
+    """Serve until ready; yield the service and all its pids, none of which survives the test."""
     with served(*arguments, **settings) as service:
         wait_until(lambda: service.get("/readyz").status_code == 200)
         with tracked(service.process.pid) as pids:
@@ -33,7 +33,7 @@ def serving(*arguments: str, **settings: str) -> Iterator[tuple[Service, list[in
 
 
 def is_taken(port: int) -> bool:
-    """Whether anybody listens on a port."""
+    """Return whether a process listens on the port."""
     with socket.socket() as other:
         return other.connect_ex(("127.0.0.1", port)) == 0
 
@@ -52,7 +52,7 @@ def home() -> Iterator[str]:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_variables_of_another_server(home: str, workers: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Migration and workers, too, leave alone what an operator has set for another server."""
+    """Migration and workers ignore PG* variables that an operator has set for another server."""
     for name, value in OF_ANOTHER_SERVER.items():
         monkeypatch.setenv(name, value)
     with serving("--workers", workers, DATA_DIR=home) as (service, _):
@@ -62,7 +62,7 @@ def test_variables_of_another_server(home: str, workers: str, monkeypatch: pytes
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_supervisor_killed(home: str, workers: str) -> None:
-    """kill -9 of the process that was started leaves none of the others, and the next start at once finds port and data free."""
+    """After kill -9 of the parent no other process is left, and a new start has its port and data at once."""
     port, seen = "0", list[int]()
     for number in range(3):
         with serving("--workers", workers, "--port", port, DATA_DIR=home) as (service, pids):
@@ -76,7 +76,7 @@ def test_supervisor_killed(home: str, workers: str) -> None:
 
 
 def test_supervisor_killed_beside_a_database(database_url: str) -> None:
-    """Where the database is another's, the workers end, too, and give the port back."""
+    """With an external database the workers stop as well and free the port."""
     port = "0"
     for _ in range(2):
         with serving("--workers", "2", "--port", port, DATABASE_URL=database_url) as (service, pids):
@@ -87,7 +87,7 @@ def test_supervisor_killed_beside_a_database(database_url: str) -> None:
 
 
 async def test_workers_drain(database_url: str) -> None:
-    """A worker that has lost its supervisor still finishes the upload that is on its way."""
+    """A worker whose supervisor died still completes a running upload."""
     content = json.dumps([minimal("algo/late")]).encode()
     body = b"--b\r\ncontent-disposition: form-data; name=file; filename=f\r\n\r\n" + content + b"\r\n--b--\r\n"
     head = f"POST {IMAGES}/_upload HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n".encode()
@@ -106,7 +106,7 @@ async def test_workers_drain(database_url: str) -> None:
 
 
 def test_supervisor_killed_while_workers_start(database_url: str) -> None:
-    """Workers that are only being started when their supervisor dies do not stay."""
+    """Workers that are starting when their supervisor dies exit too."""
     with served("--workers", "2", DATABASE_URL=database_url) as service:
         wait_until(lambda: sum("spawn_main" in command for command in commands(service.process.pid).values()) == 2)
         with tracked(service.process.pid) as pids:
@@ -116,7 +116,7 @@ def test_supervisor_killed_while_workers_start(database_url: str) -> None:
 
 @pytest.mark.parametrize("victim", ["resource_tracker", "spawn_main", "checkpointer", "walwriter", "bin/postgres"])
 def test_another_one_killed(home: str, victim: str) -> None:
-    """Whichever other process is killed, as by the system when memory is short, the service goes on."""
+    """The service survives the kill of any other process, for example by the OOM killer."""
     with serving("--workers", "2", DATA_DIR=home, LOG_LEVEL="warning") as (service, _):
         pid = next(pid for pid, command in commands(service.process.pid).items() if victim in command)
         os.kill(pid, signal.SIGKILL)
@@ -126,7 +126,7 @@ def test_another_one_killed(home: str, victim: str) -> None:
 
 
 def _registers(url: str, tag: str) -> bool:
-    """Tell whether a register comes through: -503 and a connection that is lost are no answer yet."""
+    """Return whether a register succeeds; -503 and lost connections do not count yet."""
     try:
         answer = httpx.post(f"{url}{IMAGES}/_register", json=minimal(imageTag=tag), timeout=60)
     except httpx.TransportError:
@@ -137,24 +137,24 @@ def _registers(url: str, tag: str) -> bool:
 
 
 def loads(pid: int) -> bool:
-    """Whether the command is still loading its modules."""
+    """Return whether the command is still importing its modules."""
     return "pydantic_core" in Path(f"/proc/{pid}/maps").read_text()
 
 
 def starts_postgres(pid: int) -> bool:
-    """Whether PostgreSQL is being made, or started."""
+    """Return whether PostgreSQL is being initialized or started."""
     return any("postgres" in command for member, command in commands(pid).items() if member != pid)
 
 
 def starts_workers(pid: int) -> bool:
-    """Whether the workers are being started."""
+    """Return whether the workers are being started."""
     return any("spawn_main" in command for command in commands(pid).values())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("stage", [loads, starts_postgres, starts_workers])
 def test_stopped_while_starting(home: str, stage: Callable[[int], bool], number: signal.Signals) -> None:
-    """Ctrl-C (twice, as people press it), a stop or a closed terminal at any stage of the start: no traceback, nothing stays."""
+    """Ctrl-C (twice), SIGTERM or SIGHUP at any stage of the start leave no traceback and no process."""
     command = [sys.executable, "-m", "algoplatform", "serve", "--port", "0", "--workers", "2"]
     settings = environment(DATA_DIR=home, LOG_LEVEL="warning")
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -162,15 +162,15 @@ def test_stopped_while_starting(home: str, stage: Callable[[int], bool], number:
         wait_until(lambda: stage(process.pid))
         with tracked(process.pid) as pids:
             for _ in range(2 if number == signal.SIGINT else 1):
-                # A terminal sends it to all in the foreground.
+                # A terminal sends it to the whole foreground process group.
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, number)
                 time.sleep(0.1)
             if number == signal.SIGHUP and stage is starts_workers:
-                # By then it asks a service of several workers to replace them.
+                # By then SIGHUP asks a service of several workers to replace them.
                 process.terminate()
             _, told = process.communicate(timeout=120)
             wait_until(lambda: gone(pids))
     assert "Traceback" not in told
-    # The number of a signal where it came before anything was there to put in order.
+    # Ended by the signal itself if it came before the handler was set.
     assert process.returncode in (0, 130, -number)

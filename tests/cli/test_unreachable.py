@@ -1,4 +1,4 @@
-"""What is not there, or is something else: exit code 2 or 1, one clear line, never a traceback."""
+"""Missing or foreign services and databases: exit code 2 or 1, one clear line, no traceback."""
 
 import asyncio
 import socket
@@ -39,7 +39,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 async def test_nobody_listens(cli: Call, command: list[str]) -> None:
-    """Neither a service nor a database at the address: exit code 2, one line, no file."""
+    """With neither service nor database at the address: exit code 2, one line, no file."""
     port = free_port()
     for result in (
         await cli(*command, "--url", f"http://127.0.0.1:{port}"),
@@ -69,7 +69,7 @@ NO_ADDRESSES = [
 
 @pytest.mark.parametrize("url", NO_ADDRESSES)
 async def test_no_address(cli: Call, url: str) -> None:
-    """What is no address of a service is told as such."""
+    """An invalid service URL is reported as such."""
     for command in COMMANDS:
         result = await cli(*command, "--url", url)
         assert (result.exit_code, result.output) == (2, "--url须为服务的地址，如http://127.0.0.1:8000\n")
@@ -77,7 +77,7 @@ async def test_no_address(cli: Call, url: str) -> None:
 
 
 def one_line(result: Result) -> str:
-    """Give the one line that a command which cannot do its work prints."""
+    """Return the single line that a failing command prints."""
     assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
     assert "Traceback" not in result.output
     assert "hunter2" not in result.output
@@ -86,7 +86,7 @@ def one_line(result: Result) -> str:
 
 
 async def test_secure_address_of_a_plain_service(cli: Call) -> None:
-    """https:// to a port that speaks HTTP, and http:// to one that speaks TLS, are told as such."""
+    """https:// to an HTTP port and http:// to a TLS port are reported as such."""
     refusing = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
     alert = b"\x15\x03\x01\x00\x02\x02\x46"
     async with at_once(refusing) as plain, at_once(alert) as secure, at_once(b"") as silent:
@@ -99,7 +99,7 @@ async def test_secure_address_of_a_plain_service(cli: Call) -> None:
 
 @asynccontextmanager
 async def at_once(answer: bytes) -> AsyncIterator[str]:
-    """Answer before a request is whole."""
+    """Respond before the request is complete."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(65536)
@@ -117,7 +117,7 @@ async def at_once(answer: bytes) -> AsyncIterator[str]:
 @pytest.mark.parametrize("location", ["https://user:hunter2@id.example/login?back=hunter2", "//["])
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
 async def test_redirect(cli: Call, status: str, location: str) -> None:
-    """A token is not shown to wherever an answer points; it is told where that is."""
+    """A redirect is reported with its target, and does not receive the token."""
     answer = f"HTTP/1.1 {status}\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode()
     async with answering(answer) as url:
         for command in COMMANDS:
@@ -129,7 +129,7 @@ async def test_redirect(cli: Call, status: str, location: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br"])
 async def test_compressed_answer(cli: Call, encoding: str) -> None:
-    """What is compressed, though that was not allowed, is not unpacked."""
+    """A compressed response, which was not allowed, is not decompressed."""
     for more in ("", "\r\ncontent-disposition: attachment"):
         async with answering(page("x", kind=f"application/json\r\ncontent-encoding: {encoding}{more}")) as url:
             for command in COMMANDS:
@@ -138,7 +138,7 @@ async def test_compressed_answer(cli: Call, encoding: str) -> None:
 
 
 async def test_endless_answer(cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that does not end is read no further than an honest one is long."""
+    """An endless response is read only up to the size limit."""
     monkeypatch.setattr(remote, "_MAX_BYTES", 1 << 20)
     async with answering(page(" " * (2 << 20))) as url:
         for command in COMMANDS:
@@ -153,7 +153,7 @@ async def test_endless_answer(cli: Call, monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_proxies_are_not_for_loopback(
     cli: Call, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, proxy: str, exempt: str
 ) -> None:
-    """A service on this machine is reached without a proxy; elsewhere one that cannot be used is told by its variable."""
+    """A local service is reached without a proxy; elsewhere an unusable proxy is named by its variable."""
     for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"):
         monkeypatch.setenv(name, proxy)
     monkeypatch.setenv("NO_PROXY", exempt)
@@ -165,7 +165,7 @@ async def test_proxies_are_not_for_loopback(
 
 
 async def test_proxy_that_is_away(cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy where nobody listens is named by its variable, for it is not the service that is away."""
+    """A proxy that does not listen is named by its variable, as the service itself may be up."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter2@127.0.0.1:{free_port()}")
     for url in ("https://registry.example", "https://user:hunter2@registry.example"):
         line = one_line(await cli("search", "--url", url))
@@ -173,7 +173,7 @@ async def test_proxy_that_is_away(cli: Call, monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_address_of_the_images(cli: Call, client: httpx.AsyncClient) -> None:
-    """The address that `serve` greets with is taken, too."""
+    """The URL that `serve` prints at its start is accepted too."""
     for path in ("/", "/algoPlatform", "/algoPlatform/images", "/algoPlatform/images/", "?a=b#c"):
         result = await cli("search", "--url", f" {str(client.base_url).rstrip('/')}{path} ")
         assert result.exit_code == 0, result.output
@@ -181,7 +181,7 @@ async def test_address_of_the_images(cli: Call, client: httpx.AsyncClient) -> No
 
 @pytest.mark.parametrize("value", ["hunter2\nhunter2", "hunter2 x", "hunter2é", "hunter2\udce9", "Bearer hunter2"])
 async def test_token_that_is_none(cli: Call, value: str) -> None:
-    """A token that no header can hold is told by its setting, and not shown."""
+    """A token that no header can hold is reported by its setting, and not shown."""
     for command in COMMANDS:
         result = await cli(*command, "--url", "http://127.0.0.1:1", TOKEN=value)
         assert one_line(result).startswith("ALGOPLATFORM_TOKEN: ")
@@ -209,7 +209,7 @@ async def test_token_that_is_none(cli: Call, value: str) -> None:
     ],
 )
 async def test_another_service(cli: Call, answer: bytes) -> None:
-    """What answers in no form of ours is not taken for a registry."""
+    """A response in another format is not taken for a registry."""
     async with answering(answer) as url:
         for command in COMMANDS:
             result = await cli(*command, "--url", url)
@@ -220,14 +220,14 @@ async def test_another_service(cli: Call, answer: bytes) -> None:
 
 @pytest.mark.parametrize("content", ["[1]", '[{"imageName":"a"}]', "{", "<h1>", '{"res":[]}', ""])
 async def test_export_of_another_service(cli: Call, content: str) -> None:
-    """A download that holds no images is no list of images to check."""
+    """A download without images is not accepted as a list to check."""
     async with answering(page(content, kind="application/json\r\ncontent-disposition: attachment")) as url:
         result = await cli("check", "--url", url)
     assert (result.exit_code, result.output.count("\n"), result.output[:3]) == (1, 1, "-1："), result.output
 
 
 async def test_the_services_own_refusal(cli: Call) -> None:
-    """A failure that is about no record is told in the service's words."""
+    """A failure without faulty records is reported with the service's message."""
     problem = '{"code":"-503","detail":"服务暂时不可用，请稍后重试","errors":[]}'
     async with answering(page(problem, "503 Service Unavailable", "application/problem+json")) as url:
         for command in COMMANDS:
@@ -237,7 +237,7 @@ async def test_the_services_own_refusal(cli: Call) -> None:
 
 @pytest.mark.parametrize("command", [["search"], ["migrate"]])
 async def test_no_database_there(cli: Call, command: list[str]) -> None:
-    """What is no PostgreSQL, or is not there, is told in one line, whichever command asks."""
+    """A missing or foreign database is reported in one line, for each command."""
     async with at_once(b"HTTP/1.1 400 Bad Request\r\n\r\n") as plain, at_once(b"") as silent:
         for address in (plain.removeprefix("http://"), silent.removeprefix("http://"), f"127.0.0.1:{free_port()}"):
             for query in ("connect_timeout=2&sslmode=disable", "connect_timeout=2"):
@@ -248,7 +248,7 @@ async def test_no_database_there(cli: Call, command: list[str]) -> None:
 
 
 async def test_database_of_another_name(cli: Call, database_url: str) -> None:
-    """A server that knows no such database says so itself, in one line."""
+    """An unknown database name is reported with the server's message, in one line."""
     other = database_url.replace("?", "x?")
     for command in ("search", "migrate"):
         result = await cli(command, DATABASE_URL=other)
@@ -258,7 +258,7 @@ async def test_database_of_another_name(cli: Call, database_url: str) -> None:
 
 @pytest.fixture
 def locked(postgres: Postgres, database_url: str) -> Iterator[str]:
-    """The address of a role that has a password, with another one."""
+    """The URL of a role with a wrong password."""
     hba = Path(ask(database_url, "SHOW hba_file"))
     before = hba.read_text()
     execute(database_url, "CREATE ROLE locked LOGIN PASSWORD 'right'")
@@ -271,7 +271,7 @@ def locked(postgres: Postgres, database_url: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("command", ["search", "migrate"])
 async def test_wrong_password(cli: Call, locked: str, command: str) -> None:
-    """A password that the server refuses is told in the server's line, without the password."""
+    """A wrong password is reported with the server's message, without the password."""
     result = await cli(command, DATABASE_URL=locked)
     assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
     assert "password authentication failed" in result.output
@@ -279,13 +279,13 @@ async def test_wrong_password(cli: Call, locked: str, command: str) -> None:
 
 
 async def test_no_primary(cli: Call, database_url: str) -> None:
-    """Where none of the hosts is what the address asks for, migrating says so in one line."""
+    """If no host has the requested role, `migrate` says so in one line."""
     result = await cli("migrate", DATABASE_URL=f"{database_url}&target_session_attrs=standby")
     assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
 
 
 async def test_damaged_database(cli: Call, postgres: Postgres) -> None:
-    """A database whose tables are not ours is told in PostgreSQL's words."""
+    """A database with other tables is reported with PostgreSQL's message."""
     with postgres.database(migrated=False) as dsn:
         execute(dsn, "CREATE TABLE alembic_version (other text)")
         result = await cli("search", DATABASE_URL=dsn)

@@ -1,4 +1,4 @@
-"""What the tests of storage share."""
+"""Fixtures of the storage tests."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -16,14 +16,14 @@ OLDEST = Path("/usr/lib/postgresql/15/bin")
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """A pool of connections to the test's database."""
+    """A connection pool on the test's database."""
     async with Database.open(database_url, size=4) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def oldest_postgres() -> Iterator[Postgres]:
-    """The oldest PostgreSQL that the service supports, where it is installed."""
+    """The oldest supported PostgreSQL, if installed."""
     if not (OLDEST / "postgres").exists():
         pytest.skip(f"no PostgreSQL 15 in {OLDEST}")
     with tempfile.TemporaryDirectory(prefix="algoplatform-") as folder:
@@ -42,7 +42,7 @@ def enterable() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def home(enterable: Path) -> Path:
-    """A data folder with a table `kept` that holds 1; nobody owns it, and every test leaves it so."""
+    """A data folder with a table `kept` that holds 1; no server owns it, before and after each test."""
     home = enterable / "data"
     with EmbeddedPostgres(home, fast=True) as server:
         execute(server.dsn, "CREATE TABLE kept AS SELECT 1 AS n")
@@ -51,5 +51,5 @@ def home(enterable: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def programs(enterable: Path) -> Path:
-    """PostgreSQL's programs, where the server's user can run them, wherever this checkout is."""
+    """PostgreSQL's programs where the server's user can run them, wherever this checkout is."""
     return wheel_programs(enterable)

@@ -1,4 +1,4 @@
-"""The pool: what of PostgreSQL's failures becomes "try again later", and that nothing is leaked on the way."""
+"""The connection pool: which failures are reported as transient, and that no connection leaks."""
 
 import asyncio
 import random
@@ -38,16 +38,16 @@ async def _connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Reco
 
 @asynccontextmanager
 async def _locked(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Make every statement on images wait until the end."""
+    """Block all statements on images until the end."""
     async with _connected(url) as connection, connection.transaction():
         await connection.execute("LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
         yield connection
 
 
 async def _blocked(connection: "asyncpg.Connection[asyncpg.Record]", count: int = 1) -> list[int]:
-    """Wait until so many backends wait for a lock, and name them."""
+    """Wait until `count` backends wait for a lock, and return their pids."""
     async with asyncio.timeout(60):
-        # Statistics are a snapshot inside of a transaction.
+        # Within a transaction the statistics are a snapshot.
         while len(pids := await connection.fetchval(WAITING) or []) < count:
             await connection.execute("SELECT pg_stat_clear_snapshot()")
             await asyncio.sleep(0.01)
@@ -81,7 +81,7 @@ async def _pool(client: httpx.AsyncClient) -> dict[str, float]:
     ids=["no socket", "no server", "no database", "no primary"],
 )
 async def test_server_gone(database_url: str, change: tuple[str, str]) -> None:
-    """Without a database the process lives, is not ready, and asks for patience."""
+    """Without a database the process stays alive, is not ready, and answers with Retry-After."""
     gone = database_url.replace("%2F", "/").replace(*change)
     assert gone != database_url.replace("%2F", "/")
     async with serving(settings_for(gone)) as client:
@@ -94,7 +94,7 @@ async def test_server_gone(database_url: str, change: tuple[str, str]) -> None:
 @pytest.mark.parametrize("spelling", ["?host=%2Fnowhere&host=", "?host=%2Fnowhere,"], ids=["sqlalchemy", "libpq"])
 @pytest.mark.parametrize("scheme", ["postgresql", "postgresql+asyncpg"])
 async def test_several_hosts(database_url: str, spelling: str, scheme: str) -> None:
-    """Of several hosts, in either spelling, the one that is the primary is found; none of them is forgotten."""
+    """The primary is found among several hosts, in either syntax, whatever its position."""
     url = database_url.replace("?host=", spelling).replace("postgresql", scheme, 1) + "&target_session_attrs=read-write"
     async with serving(settings_for(url)) as client:
         assert await records(client) == []
@@ -104,7 +104,7 @@ async def test_several_hosts(database_url: str, spelling: str, scheme: str) -> N
 
 
 async def test_server_that_says_nothing() -> None:
-    """A server that takes connections and never answers costs no more than the time to get a connection."""
+    """A server that accepts connections but never answers costs no more than the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://someone@127.0.0.1:{silent.getsockname()[1]}/database"
         async with serving(settings_for(url, pool_timeout=0.2)) as client:
@@ -114,7 +114,7 @@ async def test_server_that_says_nothing() -> None:
 
 
 async def test_pool_exhausted(database_url: str) -> None:
-    """Who gets no connection in time is told so; who has one gets an answer, and then there is room again."""
+    """A request that gets no connection in time is rejected as busy; the others succeed."""
     async with serving(settings_for(database_url, pool_size=1, pool_timeout=1)) as client:
         async with _locked(database_url) as holder:
             first = _search(client)
@@ -127,7 +127,7 @@ async def test_pool_exhausted(database_url: str) -> None:
 
 
 async def test_in_turn(database_url: str) -> None:
-    """Who waits for a connection gets one in turn, and newcomers do not pass them by."""
+    """Requests for a connection are served in order; later ones do not overtake."""
     order: list[int] = []
 
     async def use(number: int) -> None:
@@ -144,7 +144,7 @@ async def test_in_turn(database_url: str) -> None:
 
 @pytest.mark.parametrize(("size", "writes", "streams"), [(2, 1, 0), (3, 1, 1), (4, 2, 1), (6, 3, 2), (10, 5, 4)])
 async def test_shares(database_url: str, size: int, writes: int, streams: int, log: Log) -> None:
-    """However many write and stream, a connection is left for reads; who gets none of the share is told so, and the log which."""
+    """Writes and streams leave a connection for reads; a rejected request and the log name the full share."""
     async with Database.open(database_url, size=size, timeout=0.2) as database, AsyncExitStack() as stack:
         for _ in range(writes):
             await stack.enter_async_context(database.connection(write=True))
@@ -160,7 +160,7 @@ async def test_shares(database_url: str, size: int, writes: int, streams: int, l
 
 
 async def test_what_is_idle_is_closed(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections that nobody needs are closed after a while, also when closing one of them has failed."""
+    """Idle connections are closed after a while, even if closing one of them fails."""
     monkeypatch.setattr("algoplatform.storage.postgres.pool._TIDY_SECONDS", 0.1)
     monkeypatch.setattr("algoplatform.storage.postgres.pool._IDLE_SECONDS", 0.1)
     told: list[object] = []
@@ -182,7 +182,7 @@ async def test_what_is_idle_is_closed(database_url: str, monkeypatch: pytest.Mon
 
 
 async def test_of_one_connection_all_is_done(database_url: str) -> None:
-    """A pool of one connection lends it for anything, in turn."""
+    """A pool of one connection serves every use, one after the other."""
     async with Database.open(database_url, size=1) as database:
         for given in ({}, {"write": True}, {"stream": True}, {}):
             async with database.connection(**given) as connection:
@@ -190,7 +190,7 @@ async def test_of_one_connection_all_is_done(database_url: str) -> None:
 
 
 async def test_who_stops_waiting_is_forgotten(database_url: str) -> None:
-    """Who waited in vain leaves nothing behind, however long the connections stay in use."""
+    """A request that timed out in the queue leaves nothing behind, however long connections stay in use."""
 
     async def use() -> None:
         async with database.connection():
@@ -203,7 +203,7 @@ async def test_who_stops_waiting_is_forgotten(database_url: str) -> None:
 
 
 async def test_waiting_for_a_server_that_is_gone() -> None:
-    """Who waits for a connection while those before him get none is told at once too."""
+    """If the server is gone, queued requests fail at once like those before them."""
 
     async def use() -> None:
         async with database.connection():
@@ -217,7 +217,7 @@ async def test_waiting_for_a_server_that_is_gone() -> None:
 
 
 async def test_waiting_for_connections_that_are_lost(database_url: str) -> None:
-    """When all connections in use are lost at once, those who wait get new ones at once."""
+    """If all used connections are lost together, queued requests get new ones at once."""
 
     async def use(seconds: float) -> str:
         async with database.connection() as connection:
@@ -240,7 +240,7 @@ async def test_waiting_for_connections_that_are_lost(database_url: str) -> None:
 
 
 async def test_no_connection_is_lost_on_the_way(database_url: str) -> None:
-    """Whatever becomes of those who use connections and of those who wait, in the end all connections are there to be had."""
+    """However users and waiters end, all connections are available afterwards."""
     chance = random.Random(11)
     outcomes: list[str] = []
 
@@ -257,7 +257,7 @@ async def test_no_connection_is_lost_on_the_way(database_url: str) -> None:
         except (asyncpg.DivisionByZeroError, Unavailable) as error:
             outcomes.append(type(error).__name__)
 
-    # A connection that is lost would be waited for at the end.
+    # A lost connection would be waited for at the end.
     async with asyncio.timeout(240), Database.open(database_url, size=4) as database:
         for _ in range(15):
             kinds = chance.choices(["use", "fail", "lose"], [30, 2, 1], k=40)
@@ -276,7 +276,7 @@ async def test_no_connection_is_lost_on_the_way(database_url: str) -> None:
 
 
 async def test_overload_is_not_absence(database_url: str) -> None:
-    """While all connections are in use the service stays ready and the database up; without a schema it stays not ready."""
+    """With all connections in use, readiness stays as it was, and the database counts as up."""
     async with serving(settings_for(database_url, pool_size=1, pool_timeout=0.2)) as client:
         for revision, ready in ((None, 200), ("0001", 503)):
             if revision:
@@ -293,7 +293,7 @@ async def test_overload_is_not_absence(database_url: str) -> None:
 
 
 async def test_busy_for_too_long(database_url: str) -> None:
-    """Connections that are all in use for longer than a statement may take are those of a server that says nothing."""
+    """If all connections stay in use beyond the statement timeout, the server counts as silent."""
     async with Database.open(database_url, size=1, timeout=0.1, statement_timeout=0.2) as database:
 
         async def refusal() -> type[Exception]:
@@ -312,7 +312,7 @@ async def test_busy_for_too_long(database_url: str) -> None:
 
 
 async def test_statement_that_takes_too_long(database_url: str) -> None:
-    """A statement is given up after its time, and the connection serves on."""
+    """A statement is cancelled at its timeout, and the connection stays usable."""
     async with serving(settings_for(database_url, statement_timeout=0.2, pool_size=1)) as client:
         async with _locked(database_url):
             _assert_unavailable(await client.get(f"{IMAGES}/_search"))
@@ -320,7 +320,7 @@ async def test_statement_that_takes_too_long(database_url: str) -> None:
 
 
 async def test_lock_that_takes_too_long(database_url: str) -> None:
-    """Where the operator sets a lock_timeout, a write that waits too long for a row is asked to come again, and then done."""
+    """With the operator's lock_timeout, a write that waits too long gets -503, and succeeds on retry."""
     async with serving(settings_for(f"{database_url}&lock_timeout=100ms", pool_size=1)) as client:
         body = minimal(imageId=await register(client))
         async with _connected(database_url) as other, other.transaction():
@@ -332,7 +332,7 @@ async def test_lock_that_takes_too_long(database_url: str) -> None:
 
 
 async def test_connection_ended_by_an_administrator(client: httpx.AsyncClient, database_url: str) -> None:
-    """A connection ended mid-statement fails its request; one ended while idle is replaced and nobody notices."""
+    """A connection terminated mid-statement fails its request; an idle one is replaced unnoticed."""
     async with _locked(database_url) as holder:
         search = _search(client)
         for pid in await _blocked(holder):
@@ -348,7 +348,7 @@ async def test_connection_ended_by_an_administrator(client: httpx.AsyncClient, d
 
 
 async def test_too_many_connections(database_url: str) -> None:
-    """A server that takes no more connections is a matter of time."""
+    """A server with too many connections is a transient failure."""
     role = database_url.partition("?")[0].rpartition("/")[2]
     async with _connected(database_url) as admin:
         await admin.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0")
@@ -360,7 +360,7 @@ async def test_too_many_connections(database_url: str) -> None:
 
 
 async def test_faults_of_statements_are_not_passing(database_url: str) -> None:
-    """What trying again would not mend is raised as it is; the connection goes back to the pool."""
+    """Errors that a retry cannot fix are raised unchanged, and the connection returns to the pool."""
     async with Database.open(database_url) as database:
         with pytest.raises(asyncpg.DivisionByZeroError):
             async with database.connection() as connection:
@@ -369,7 +369,7 @@ async def test_faults_of_statements_are_not_passing(database_url: str) -> None:
 
 
 async def test_clients_that_hang_up(database_url: str) -> None:
-    """Requests whose clients went away mid-statement give their connections back."""
+    """Requests whose clients disconnect mid-statement return their connections."""
     async with serving(settings_for(database_url, pool_size=4)) as client:
         async with _locked(database_url) as holder:
             requests = [
@@ -392,7 +392,7 @@ async def test_clients_that_hang_up(database_url: str) -> None:
 
 
 async def test_reader_that_goes_away(client: httpx.AsyncClient, database_url: str) -> None:
-    """Who stops reading a download, even at its last piece, leaves a pool that has its connections."""
+    """A client that stops reading a download, even at its last chunk, leaves the pool complete."""
     await register(client)
 
     async def write(data: bytes) -> None:
@@ -409,7 +409,7 @@ async def test_reader_that_goes_away(client: httpx.AsyncClient, database_url: st
 
 
 async def test_cancelled_mid_transaction(database_url: str) -> None:
-    """A task cancelled mid-statement leaves an idle connection without its transaction."""
+    """A task cancelled mid-statement leaves an idle connection without a transaction."""
     async with Database.open(database_url, size=1) as database, _locked(database_url) as holder:
 
         async def work() -> None:
@@ -433,7 +433,7 @@ async def test_cancelled_mid_transaction(database_url: str) -> None:
 async def test_dependency_deleted_meanwhile(
     client: httpx.AsyncClient, database_url: str, headers: dict[str, str], deleted: bool
 ) -> None:
-    """A register that saw its dependency alive waits for the delete under way, and then tells the truth."""
+    """A register that saw its dependency alive waits for a concurrent delete, and then reports it missing."""
     needed = await register(client, "algo/needed")
     async with _connected(database_url) as other:
         racing = other.transaction()
@@ -449,7 +449,7 @@ async def test_dependency_deleted_meanwhile(
 
 
 async def test_dependent_registered_meanwhile(client: httpx.AsyncClient, database_url: str) -> None:
-    """A delete that saw no dependent waits for the register under way, and then refuses."""
+    """A delete that saw no dependent waits for the concurrent register, and then refuses."""
     needed = await register(client, "algo/needed")
     dependent = await register(client)
     async with _connected(database_url) as other:
@@ -463,7 +463,7 @@ async def test_dependent_registered_meanwhile(client: httpx.AsyncClient, databas
 
 
 async def test_never_the_same_twice(database_url: str) -> None:
-    """A statement that meets a foreign key every time is given up as a matter of time, not of the request."""
+    """A statement that violates a foreign key on each attempt fails as transient, not as a wrong request."""
     attempts = 0
 
     async def action(connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""What a database's address may say: libpq's words, taken where asyncpg can do what they ask for, else refused by name."""
+"""Database URLs: libpq's parameters are accepted if asyncpg supports them, and otherwise rejected by name."""
 
 import socket
 from pathlib import Path
@@ -21,12 +21,12 @@ OURS = {"application_name": "algoplatform"}
 
 
 def _read(url: str) -> tuple[Any, Any]:
-    """Give the addresses and parameters that asyncpg makes of an address of ours."""
+    """Return the hosts and parameters that asyncpg derives from a URL of ours."""
     names = ("dsn", "host", "port", "user", "password", "passfile", "database", "ssl", "service", "servicefile")
     more = ("direct_tls", "server_settings", "target_session_attrs", "krbsrvname", "gsslib")
     options = connect_options(url, OURS)
     options.pop("timeout")
-    read = connect_utils._parse_connect_dsn_and_args  # type: ignore[attr-defined]  # what the stubs leave out
+    read = connect_utils._parse_connect_dsn_and_args  # type: ignore[attr-defined]  # not in the stubs
     addresses, parameters = read(**(dict.fromkeys((*names, *more)) | options))
     return addresses, parameters
 
@@ -50,7 +50,7 @@ WHERE: list[tuple[str, list[Any]]] = [
 
 @pytest.mark.parametrize(("url", "addresses"), WHERE)
 def test_where(url: str, addresses: list[Any]) -> None:
-    """Hosts and ports in every spelling, of one host or several."""
+    """Hosts and ports are parsed in every syntax, one host or several."""
     found, parameters = _read(url)
     assert found == addresses
     assert (parameters.user, parameters.database) == ("u", "x")
@@ -58,7 +58,7 @@ def test_where(url: str, addresses: list[Any]) -> None:
 
 @given(st.text(min_size=1), st.text(), st.text(min_size=1))
 def test_any_text(user: str, password: str, database: str) -> None:
-    """What is percent-encoded comes through as it was, whatever it is."""
+    """Any percent-encoded text is decoded to the original."""
 
     def coded(text: str) -> str:
         return quote(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\0", ""), safe="") or "x"
@@ -71,13 +71,13 @@ def test_any_text(user: str, password: str, database: str) -> None:
 
 
 def test_query_speaks_for_the_rest() -> None:
-    """User, password and database may stand behind the question mark; a plus is a plus."""
+    """User, password and database may be given in the query string, where a plus is a plus."""
     _, parameters = _read("postgresql://db?user=u&password=a+b%26c&dbname=x")
     assert (parameters.user, parameters.password, parameters.database) == ("u", "a+b&c", "x")
 
 
 def test_tls(tmp_path: Path) -> None:
-    """What the address says of TLS is what asyncpg does."""
+    """asyncpg uses the TLS settings of the URL."""
     assert _read("postgresql://u@db/x?sslmode=require")[1].sslmode.name == "require"
     assert _read("postgresql://u@db/x?ssl=true")[1].sslmode.name == "require"
     assert _read("postgresql+asyncpg://u@db/x?ssl=disable")[1].ssl is False
@@ -106,7 +106,7 @@ TAKEN = [
 
 @pytest.mark.parametrize("query", TAKEN)
 async def test_taken(database_url: str, query: str) -> None:
-    """Words of libpq's do no harm where asyncpg does as they say, on the service's connections and on those of migrations."""
+    """Supported libpq parameters work on the service's connections and on those of migrations."""
     url = f"{database_url}&{query}"
     async with Database.open(url) as database, database.connection() as connection:
         assert await connection.fetchval("SELECT 1") == 1
@@ -144,7 +144,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("query", "fault"), REFUSED)
 def test_refused(query: str, fault: str) -> None:
-    """What asyncpg cannot do is refused by its name, before anything is connected, and without a value."""
+    """Unsupported parameters are rejected by name before connecting, and the error quotes no value."""
     with pytest.raises(SettingsError) as caught:
         parse(f"postgresql://u:hunter2@db/x?{query}")
     assert str(caught.value).startswith(f"ALGOPLATFORM_DATABASE_URL: {fault}")
@@ -153,13 +153,13 @@ def test_refused(query: str, fault: str) -> None:
 
 @pytest.mark.parametrize("command", [["search"], ["migrate"], ["serve", "--port", "0"]])
 def test_refused_by_commands(command: list[str]) -> None:
-    """Every command that needs the database says so in one line."""
+    """Every command that needs the database reports a wrong URL in one line."""
     code, output = process.told(*command, DATABASE_URL="postgresql://u:hunter2@192.0.2.1/x?channel_binding=require")
     assert (code, output) == (2, "ALGOPLATFORM_DATABASE_URL: channel_binding must be one of disable, prefer\n")
 
 
 async def test_operators_name(database_url: str) -> None:
-    """PostgreSQL's views show the name that the address gives, or ours; ours is the time that statements may take."""
+    """The URL's application name overrides ours; our statement timeout overrides the URL's."""
     for query, name in (
         ("", "algoplatform"),
         ("&fallback_application_name=spare", "spare"),
@@ -175,13 +175,13 @@ async def test_operators_name(database_url: str) -> None:
 
 
 def test_timeout() -> None:
-    """A connection is waited for no longer than either says."""
+    """The shorter of both connect timeouts applies."""
     for query, seconds in (("", 5), ("connect_timeout=2", 2), ("connect_timeout=9", 5), ("connect_timeout=-1", 5)):
         assert connect_options(f"postgresql://u@db/x?{query}", {}, 5)["timeout"] == seconds
 
 
 def test_socket_options() -> None:
-    """What the address says of a TCP connection is what its socket gets."""
+    """TCP parameters of the URL are set on the socket."""
     address = parse("postgresql://u@db/x?keepalives=1&keepalives_idle=31&keepalives_count=0&tcp_user_timeout=10000")
     with socket.socket() as made:
         for option in address.socket_options:
@@ -216,7 +216,7 @@ VARIABLES = {
 
 
 def test_variables_are_not_about_the_own_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service starts with its own server, whatever the operator's variables say of another one."""
+    """The service starts with its embedded server, whatever PG* variables are set for another one."""
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
     with process.served("--workers", "2", DATA_DIR=str(home)) as service:
@@ -226,7 +226,7 @@ def test_variables_are_not_about_the_own_server(home: Path, monkeypatch: pytest.
 
 
 def test_variables_of_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For a server elsewhere they count, as for any program of PostgreSQL's, where the address says nothing."""
+    """For an external server the PG* variables apply, as with libpq, where the URL has no value."""
     for name, value in {
         "PGSSLMODE": "require",
         "PGTARGETSESSIONATTRS": "read-write",

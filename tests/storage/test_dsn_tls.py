@@ -1,4 +1,4 @@
-"""What an address says of TLS and TCP, on connections to a real server."""
+"""TLS and TCP parameters of a URL, on connections to a real server."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from tests.support.tls import make_certificate, relayed
 
 @pytest.fixture
 async def address(database_url: str, tmp_path: Path) -> AsyncIterator[str]:
-    """The address of the test's database by TCP, where TLS is spoken with the certificate of localhost."""
+    """The URL of the test's database over TCP and TLS, with a certificate for localhost."""
     name = database_url.partition("?")[0].rpartition("/")[2]
     async with relayed(database_url, make_certificate(tmp_path, "localhost")) as port:
         yield f"postgresql://algoplatform@localhost:{port}/{name}"
@@ -22,7 +22,7 @@ async def address(database_url: str, tmp_path: Path) -> AsyncIterator[str]:
 async def _is_encrypted(url: str) -> bool:
     async with Database.open(url) as database, database.connection() as connection:
         assert await connection.fetchval("SELECT 1") == 1
-        return connection._transport.get_extra_info("ssl_object") is not None  # type: ignore[attr-defined]  # no public way
+        return connection._transport.get_extra_info("ssl_object") is not None  # type: ignore[attr-defined]  # no public API
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ async def _is_encrypted(url: str) -> bool:
     ],
 )
 async def test_modes(address: str, tmp_path: Path, query: str, is_encrypted: bool) -> None:
-    """The connection is in TLS as the address asks."""
+    """The connection is encrypted as the URL demands."""
     assert await _is_encrypted(f"{address}?{query.format(tmp_path)}") is is_encrypted
 
 
 async def test_certificate_of_another(address: str, tmp_path: Path) -> None:
-    """A server that is not the one whose certificate is trusted is none."""
+    """A server without the trusted certificate is rejected."""
     other = make_certificate(tmp_path, "other.example")
     for query in (f"sslmode=verify-full&sslrootcert={other}", f"sslmode=verify-ca&sslrootcert={other}"):
         with pytest.raises(Unavailable):
@@ -55,7 +55,7 @@ async def test_certificate_of_another(address: str, tmp_path: Path) -> None:
 
 
 async def test_variables_count_elsewhere(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An operator's certificate is used as every program of PostgreSQL's uses it."""
+    """A certificate from the PG* variables is used, as by libpq."""
     with monkeypatch.context() as patched:
         patched.setenv("PGSSLMODE", "verify-full")
         patched.setenv("PGSSLROOTCERT", str(tmp_path / "localhost.crt"))
@@ -63,7 +63,7 @@ async def test_variables_count_elsewhere(address: str, tmp_path: Path, monkeypat
 
 
 async def test_kernel_options(address: str) -> None:
-    """The kernel looks after the connection as the address says."""
+    """The kernel's keepalive options are those of the URL."""
     url = f"{address}?keepalives=1&keepalives_idle=17&keepalives_interval=3&keepalives_count=2&tcp_user_timeout=5000"
     async with Database.open(url) as database, database.connection() as connection:
         made = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # as above

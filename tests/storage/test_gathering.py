@@ -1,4 +1,4 @@
-"""Serving many at once: who is served with whom, and that each gets his own or learns why not."""
+"""Batching: which calls share a run, and that each gets its own result or error."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from algoplatform.storage.postgres.batching import Gathering
 
 
 class Served:
-    """A service that takes as long as it is told, gives what was asked doubled, and notes who came together."""
+    """A slow service that doubles its inputs and records its batches."""
 
     def __init__(self, *, most: int = 1000, patience: float | None = None) -> None:
         self.gathering = Gathering(self._serve, most=most, patience=patience)
@@ -26,14 +26,14 @@ class Served:
         return [2 * number for number in asked]
 
     async def ask(self, *numbers: int) -> "list[asyncio.Task[int]]":
-        """Let so many ask, and wait until they have."""
+        """Start calls, and wait until all are queued."""
         tasks = [asyncio.create_task(self.gathering.ask(number)) for number in numbers]
         await asyncio.sleep(0.01)
         return tasks
 
 
 async def test_who_comes_meanwhile_is_served_together() -> None:
-    """The first is served alone; all who come before it is over are served next, and each gets his own."""
+    """The first call runs alone; all that arrive meanwhile share the next run, each with its own result."""
     served = Served()
     first, later, last = await served.ask(1), await served.ask(2, 3), await served.ask(4)
     served.go.set()
@@ -42,7 +42,7 @@ async def test_who_comes_meanwhile_is_served_together() -> None:
 
 
 async def test_no_more_than_so_many_at_a_time() -> None:
-    """Who is too many for one service comes with the next, in the order of asking."""
+    """Calls beyond the batch size run in the next batch, in order."""
     served = Served(most=2)
     tasks = [*await served.ask(1), *await served.ask(2, 3, 4)]
     served.go.set()
@@ -51,7 +51,7 @@ async def test_no_more_than_so_many_at_a_time() -> None:
 
 
 async def test_a_failure_is_for_all_of_its_service_only() -> None:
-    """Everyone who was served by what failed is told; who asks afterwards is served."""
+    """A failure is raised by all calls of its batch, and later calls run."""
     served = Served()
     first = await served.ask(1)
     second = await served.ask(2, 3)
@@ -65,7 +65,7 @@ async def test_a_failure_is_for_all_of_its_service_only() -> None:
 
 
 async def test_who_asks_right_after_the_last_is_served() -> None:
-    """There is no moment in which one that is about to end is taken for one that will serve."""
+    """A call that arrives just as a run ends still runs."""
     served = Served()
     served.go.set()
     for number in range(200):
@@ -74,7 +74,7 @@ async def test_who_asks_right_after_the_last_is_served() -> None:
 
 
 async def test_who_goes_away_is_not_served_and_takes_nobody_along() -> None:
-    """A cancelled one is left out while he waits, and changes nothing for the others while he is being served."""
+    """A cancelled call is skipped while queued, and while running does not affect the others."""
     served = Served()
     first, waiting = await served.ask(1), await served.ask(2, 3)
     first[0].cancel()
@@ -85,7 +85,7 @@ async def test_who_goes_away_is_not_served_and_takes_nobody_along() -> None:
 
 
 async def test_everyone_is_told_by_an_exception_of_their_own() -> None:
-    """Tasks that raise one and the same exception would each add their traceback to it."""
+    """Each call raises its own copy of an error, as a shared one would collect all tracebacks."""
     served = Served()
     first, others = await served.ask(1), await served.ask(*range(50))
     served.fails = True
@@ -96,7 +96,7 @@ async def test_everyone_is_told_by_an_exception_of_their_own() -> None:
 
 
 async def test_what_is_done_for_all_is_logged_under_nobodys_name() -> None:
-    """The request that comes first is not the one whose name a shared statement is logged under."""
+    """The log lines of a shared run do not carry the context of its first caller."""
     seen: list[str] = []
 
     async def serve(asked: list[int]) -> list[int]:
@@ -112,7 +112,7 @@ async def test_what_is_done_for_all_is_logged_under_nobodys_name() -> None:
 
 
 async def test_nobody_waits_for_ever_to_be_served() -> None:
-    """Whose patience ends while others are being served gets Busy and nothing is done for him; being served may take longer."""
+    """A call queued beyond its patience raises Busy and does not run; a running one may take longer."""
     served = Served(patience=0.05)
     first, second = await served.ask(1), await served.ask(2)
     with pytest.raises(Busy):

@@ -1,4 +1,4 @@
-"""How answers are kept and dropped: in bounds, by transactions that never wait for each other in a circle."""
+"""Stored responses are limited in number and age, and their transactions cannot deadlock."""
 
 import asyncio
 from datetime import timedelta
@@ -24,7 +24,7 @@ async def _keep(connection: Connection, key: str, answer: Answer = DONE, caller:
 
 
 async def test_refusals_of_a_caller_are_bounded(database: Database, aside: asyncpg.Connection) -> None:
-    """Of each caller the latest thousand refusals are kept; what is done is kept however much it is."""
+    """Of each caller the latest 1,000 refusals are kept; successful responses are not limited."""
     async with database.connection() as connection:
         for number in range(1200):
             await _keep(connection, f"a{number}", REFUSED)
@@ -36,7 +36,7 @@ async def test_refusals_of_a_caller_are_bounded(database: Database, aside: async
 
 
 async def test_old_answers_are_dropped(database: Database, aside: asyncpg.Connection) -> None:
-    """An answer of longer ago is not given, its key is free for another, and others are dropped with it."""
+    """An expired response is not returned, its key can be reused, and other expired ones are deleted."""
     async with database.connection() as connection:
         for number in range(5):
             assert await _keep(connection, f"k{number}")
@@ -48,7 +48,7 @@ async def test_old_answers_are_dropped(database: Database, aside: asyncpg.Connec
 
 
 async def test_old_keys_used_again_at_once(database: Database, aside: asyncpg.Connection) -> None:
-    """Two requests that take over old keys and drop old answers, each the other's too, do not wait in a circle."""
+    """Two requests that reuse expired keys and delete each other's do not deadlock."""
     keys = ["first", "second"]
     for _ in range(40):
         async with database.connection() as connection:
@@ -68,7 +68,7 @@ async def test_old_keys_used_again_at_once(database: Database, aside: asyncpg.Co
 
 
 async def test_an_answer_that_was_not_seen(database: Database, aside: asyncpg.Connection) -> None:
-    """Where a process with other locks has kept an answer meanwhile, this one undoes its write and is told to wait."""
+    """If another process stored a response meanwhile, this write is rolled back, to be retried."""
 
     async def action(connection: Connection) -> Answer:
         await connection.execute("CREATE TABLE undone ()")
@@ -83,7 +83,7 @@ async def test_an_answer_that_was_not_seen(database: Database, aside: asyncpg.Co
 
 
 async def test_locks_of_keys_are_a_digest(database: Database) -> None:
-    """A key is held once; the lock of uploads, and PostgreSQL's own hash of a key, are no numbers of keys."""
+    """A key is locked once; its lock is neither that of uploads nor PostgreSQL's own hash of the key."""
     async with database.connection() as one, database.connection() as other, one.transaction(), other.transaction():
         await one.execute(f"SELECT pg_advisory_xact_lock({UPLOAD_LOCK})")
         for key in ("algoplatform upload", "k", "键"):

@@ -1,4 +1,4 @@
-"""Searching in PostgreSQL: the index of grams misses nothing, and a total that was kept is never an old one."""
+"""Searching in PostgreSQL: the index of grams misses nothing, and a cached total is never outdated."""
 
 import asyncio
 import json
@@ -24,13 +24,13 @@ from tests.support.postgres import Postgres
 
 
 def asked(**conditions: object) -> Conditions:
-    """Read conditions that are right."""
+    """Parse valid conditions."""
     return check_conditions(conditions)
 
 
 @pytest.fixture
 async def runtime(database_url: str) -> AsyncIterator[Runtime]:
-    """The use cases on the test's own database."""
+    """The services on the test's own database."""
     async with Runtime.open(Settings(database_url=SecretStr(database_url))) as opened:
         yield opened
 
@@ -43,7 +43,7 @@ async def add(runtime: Runtime, *names: str, **fields: str) -> None:
 
 
 async def analysed(connection: Connection) -> TextSample:
-    """Let PostgreSQL look at the images, and read its sample of them."""
+    """Analyse the images, and read the sample."""
     await connection.execute("VACUUM ANALYZE image")
     sample = TextSample()
     await sample.refresh(connection)
@@ -58,7 +58,7 @@ PATTERN = st.text(CHARACTERS, min_size=1, max_size=12)
 @settings(max_examples=25)
 @given(texts=st.lists(st.tuples(TEXT, PATTERN, TEXT), min_size=20, max_size=60))
 def test_index_holds_every_gram_of_a_pattern(postgres: Postgres, texts: list[tuple[str, str, str]]) -> None:
-    """The grams by which a pattern is looked for are among those of every text that holds it."""
+    """The grams of a pattern are among those of every text that contains it."""
 
     async def missing() -> list[tuple[str, str]]:
         connection = await asyncpg.connect(postgres.template)
@@ -78,7 +78,7 @@ def test_index_holds_every_gram_of_a_pattern(postgres: Postgres, texts: list[tup
 
 
 async def test_same_answer_either_way(runtime: Runtime) -> None:
-    """What many images hold and what few hold is found all the same, before and after the sample knows of it."""
+    """Common and rare text gives the same results before and after the sample knows it."""
     await add(runtime, *(f"algo/common-{number:03}" for number in range(400)))
     await add(runtime, "algo/rare-one", algoDesc="龘")
     search = ImageSearch()
@@ -94,7 +94,7 @@ async def test_same_answer_either_way(runtime: Runtime) -> None:
 
 
 async def test_sample_tells_common_from_rare(runtime: Runtime) -> None:
-    """Once PostgreSQL has analysed the images, the sample names no grams for what many hold, and the rarest for the rest."""
+    """After ANALYZE the sample gives no grams for common text, and the rarest grams for other text."""
     await add(runtime, *(f"algo/common-{number:03}" for number in range(60)))
     async with runtime.database.connection() as connection:
         sample = await analysed(connection)
@@ -106,7 +106,7 @@ async def test_sample_tells_common_from_rare(runtime: Runtime) -> None:
 
 
 async def test_total_of_texts_of_any_length(runtime: Runtime) -> None:
-    """Texts that fit into the index of texts and those that do not are counted alike, each once."""
+    """Texts that fit into the text index and longer ones are each counted once."""
     noise = random.Random(7)
     lengths = [*range(1920, 2000), 2700, 4096]
     for number, length in enumerate(lengths):
@@ -114,7 +114,7 @@ async def test_total_of_texts_of_any_length(runtime: Runtime) -> None:
             runtime, f"algo/n{number}", algoDesc="".join(noise.choices("abcdefghijklmnopqrstuvwxyz0123", k=length))
         )
     await add(runtime, "algo/multi-byte", algoDesc="龘" * 4096)
-    # PostgreSQL's sample of what is common leaves long texts out.
+    # PostgreSQL's statistics omit long texts.
     await add(runtime, *(f"algo/short-{number}" for number in range(100)))
     search = ImageSearch()
     async with runtime.database.connection() as connection:
@@ -128,7 +128,7 @@ async def test_total_of_texts_of_any_length(runtime: Runtime) -> None:
 
 
 async def test_total_of_common_text_reads_no_images(runtime: Runtime) -> None:
-    """Counting what a common text is found in needs the index of the texts alone."""
+    """Counting the matches of common text is an index-only scan of the text index."""
     await add(runtime, *(f"algo/common-{number:03}" for number in range(100)))
     async with runtime.database.connection() as connection:
         assert (await analysed(connection)).choose("common") == []
@@ -142,7 +142,7 @@ async def test_total_of_common_text_reads_no_images(runtime: Runtime) -> None:
 
 
 async def test_total_is_never_old(runtime: Runtime) -> None:
-    """A total counted before a write is counted again after it, and kept while nothing is written."""
+    """A total is counted again after a write, and cached while nothing is written."""
     search = ImageSearch()
     page = asked(searchCondition="algo", page=1, pageSize=1)
     async with runtime.database.connection() as connection:
@@ -153,7 +153,7 @@ async def test_total_is_never_old(runtime: Runtime) -> None:
 
 
 async def test_total_under_concurrent_writers(runtime: Runtime) -> None:
-    """While writers commit, no page tells fewer images than were acknowledged before it was asked for, nor more than exist."""
+    """With concurrent writers, a total is never below the acknowledged images, nor above all images."""
     search = ImageSearch()
     page = asked(searchCondition="algo", page=1, pageSize=1)
     acknowledged = started = 0
@@ -179,7 +179,7 @@ async def test_total_under_concurrent_writers(runtime: Runtime) -> None:
 
 
 async def test_totals_that_are_kept_are_bounded(runtime: Runtime) -> None:
-    """However many different searches there are, the totals that are kept take a bounded number of bytes."""
+    """The cache of totals is limited in bytes, however many different searches there are."""
     search = ImageSearch()
     async with runtime.database.connection() as connection:
         for number in range(1500):
@@ -190,7 +190,7 @@ async def test_totals_that_are_kept_are_bounded(runtime: Runtime) -> None:
 
 @pytest.mark.parametrize("written", [False, True])
 async def test_what_is_known_is_not_read_again(runtime: Runtime, *, written: bool) -> None:
-    """A long answer goes on after the records that are known, unless something was committed since they were read."""
+    """A stream continues after the records already read, unless something was committed since."""
     await add(runtime, *(f"algo/n{number}" for number in range(5)))
     search = ImageSearch()
     passed: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The schema's history: every step on filled tables, in both directions, on the newest and the oldest PostgreSQL."""
+"""Every migration on filled tables, in both directions, on the newest and the oldest PostgreSQL."""
 
 import asyncio
 import subprocess
@@ -38,7 +38,7 @@ def server(request: pytest.FixtureRequest) -> Postgres:
 
 @pytest.fixture
 def filled(server: Postgres) -> Iterator[str]:
-    """A database in which the service has done everything once."""
+    """A database in which each operation of the service ran once."""
     with server.database() as dsn:
         asyncio.run(_fill(dsn))
         yield dsn
@@ -60,7 +60,7 @@ async def _export(dsn: str) -> bytes:
 
 
 def _content(dsn: str) -> Tables:
-    """Read every row of every table."""
+    """Read all rows of all tables."""
 
     async def read() -> Tables:
         connection = await asyncpg.connect(dsn)
@@ -78,7 +78,7 @@ def _content(dsn: str) -> Tables:
 
 
 def _lost(before: Tables, after: Tables) -> list[str]:
-    """Name the tables whose rows differ in the columns that both have."""
+    """Return the tables whose rows differ in the columns that both have."""
     return [
         name
         for name in before.keys() & after.keys()
@@ -93,7 +93,7 @@ def _lost(before: Tables, after: Tables) -> list[str]:
 
 @pytest.mark.parametrize(("older", "newer"), STEPS)
 def test_step_on_filled_tables(filled: str, older: str, newer: str) -> None:
-    """Each step goes back and forth without touching a row of what both schemas hold."""
+    """Each step up and down keeps all rows that both schemas can hold."""
     migrations.downgrade(filled, newer)
     with_newer = _content(filled)
     migrations.downgrade(filled, older)
@@ -113,7 +113,7 @@ _BEFORE_0004 = """
 
 
 def test_text_is_folded_anew(filled: str) -> None:
-    """What was stored before text was compared as it is now is found as what is stored now, and is no new revision."""
+    """Text stored before it was folded this way is found like new text, and gets no new revision."""
 
     async def found(*queries: dict[str, str]) -> list[int]:
         async with serving(settings_for(filled)) as client:
@@ -129,7 +129,7 @@ def test_text_is_folded_anew(filled: str) -> None:
     queries = ({"searchCondition": "CASED:v2.0"}, {"searchCondition": "ａ线\n二"}, {"incidentId": "é"})
     migrations.downgrade(filled, "0003")
     execute(filled, _BEFORE_0004)
-    # The index by which this version finds an incidentId is younger.
+    # The index by which this version finds an incidentId was added later.
     assert asyncio.run(found(*queries[:2])) == [0, 0]
     assert _content(filled) != now
     migrations.upgrade(filled)
@@ -145,7 +145,7 @@ _DRIFTED = """
 
 
 def test_edges_are_repaired(filled: str) -> None:
-    """Edges that no record names go, and those that are missing come; what is right and every record stay as they were."""
+    """Edges that no record names are deleted and missing ones added; correct ones and all records stay."""
 
     async def fill() -> None:
         async with serving(settings_for(filled)) as client:
@@ -168,7 +168,7 @@ def test_edges_are_repaired(filled: str) -> None:
 
 
 def test_what_is_registered_no_more_stays_unlinked(filled: str) -> None:
-    """A record that names what drift let be deleted does not stop the migration, nor any write that leaves it as it is."""
+    """A record that names an unregistered image stops neither the migration nor writes that keep it."""
     execute(
         filled,
         "DELETE FROM image_dependency",
@@ -206,7 +206,7 @@ LOSSES = (
 
 
 def test_history_is_kept_by_the_database(filled: str) -> None:
-    """No statement loses or rewrites what an image is or was, its owner's mistakes included; what changes it is kept."""
+    """No statement, not even of the owner, loses or rewrites a state of an image; valid changes are kept."""
     execute(filled, "DELETE FROM image_dependency")
     before = _content(filled)
     for statement in LOSSES:
@@ -218,7 +218,7 @@ def test_history_is_kept_by_the_database(filled: str) -> None:
 
 
 def test_oldest_schema_and_back(filled: str) -> None:
-    """The way to the oldest schema and back keeps everything that is registered, to the byte."""
+    """Migrating to the oldest schema and back keeps all registered images, byte for byte."""
     before = asyncio.run(_export(filled))
     assert before.count(b'"imageId"') == 4
     rows = _content(filled)
@@ -226,7 +226,7 @@ def test_oldest_schema_and_back(filled: str) -> None:
     assert rows["image_revision"]
     migrations.downgrade(filled, REVISIONS[0])
     migrations.upgrade(filled)
-    # What each image was before, and who made it what it is, the oldest schema has no place for.
+    # The oldest schema has no place for earlier states and actors.
     del rows["image_revision"]
     for image in rows["image"]:
         del image["operation"], image["actor"], image["request_id"]
@@ -236,7 +236,7 @@ def test_oldest_schema_and_back(filled: str) -> None:
 
 
 def test_nothing_is_left_behind(filled: str) -> None:
-    """The way to nothing leaves nothing: no table, no function, no type."""
+    """Downgrading to nothing leaves no table, function or type."""
     migrations.downgrade(filled, "base")
     left = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname !~ '^alembic_version'"
     assert ask(filled, left) == 0
@@ -246,7 +246,7 @@ def test_nothing_is_left_behind(filled: str) -> None:
 
 
 def test_drift_is_seen(server: Postgres) -> None:
-    """A database that differs from `tables` does not pass for current."""
+    """A database that differs from `tables` is reported."""
     with server.database() as dsn:
         migrations.check(dsn)
         execute(dsn, "ALTER TABLE image ADD COLUMN extra text")
@@ -271,9 +271,9 @@ _SCHEMA = """
 
 
 def test_tables_say_what_the_migrations_made(database_url: str) -> None:
-    """What `alembic check` does not compare is the same too: CHECKs, collations, predicates of indexes, comments."""
+    """What `alembic check` skips is equal too: CHECKs, collations, index predicates, comments."""
     migrated = ask(database_url, _SCHEMA)
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not say
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
     tables = metadata.sorted_tables
     execute(database_url, *(f"DROP TABLE {table.name} CASCADE" for table in reversed(tables)))
     execute(database_url, *(str(CreateTable(table).compile(dialect=dialect)) for table in tables))
@@ -289,14 +289,14 @@ def test_tables_say_what_the_migrations_made(database_url: str) -> None:
 
 
 def test_two_at_once(postgres: Postgres) -> None:
-    """Of two that migrate one database at once, the second waits and finds nothing left to do."""
+    """Of two concurrent migrations of a database, the second waits and finds nothing to do."""
     with postgres.database(migrated=False) as dsn:
         asyncio.run(_migrate_twice(dsn))
         migrations.check(dsn)
 
 
 def test_second_is_patient(postgres: Postgres) -> None:
-    """Who comes second waits for the first beyond the role's lock_timeout, which is meant for requests."""
+    """The second migration waits for the first beyond the role's lock_timeout, which is for requests."""
     with postgres.database(migrated=False) as dsn:
         name = dsn.partition("?")[0].rpartition("/")[2]
         execute(dsn, f"ALTER ROLE algoplatform IN DATABASE {name} SET lock_timeout = '50ms'")
@@ -305,7 +305,7 @@ def test_second_is_patient(postgres: Postgres) -> None:
 
 
 def test_table_in_use(postgres: Postgres) -> None:
-    """A migration does not keep everybody waiting behind itself for a table that is in use: it fails as a whole."""
+    """A migration that cannot lock a table fails as a whole, and does not block other statements for long."""
     with postgres.database() as dsn:
         migrations.downgrade(dsn, REVISIONS[0])
         asyncio.run(_migrate_while_read(dsn))
@@ -341,13 +341,13 @@ async def _migrate_twice(dsn: str, seconds: float = 0) -> None:
 
 
 def test_revisions_are_those_of_the_scripts() -> None:
-    """What the service needs is the last of the scripts, and it knows all of them."""
+    """The service knows all scripts, and requires the last."""
     scripts = ScriptDirectory(str(ROOT / "alembic")).walk_revisions()
     assert [script.revision for script in scripts] == list(reversed(REVISIONS))
 
 
 def test_scripts_of_a_wheel(postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the package brings its scripts along they are used, whatever the folder is called."""
+    """Scripts packaged in the wheel are used, whatever its folder is called."""
     packaged = tmp_path / "100%" / "_alembic"
     packaged.parent.mkdir()
     packaged.symlink_to(ROOT / "alembic")
@@ -359,7 +359,7 @@ def test_scripts_of_a_wheel(postgres: Postgres, tmp_path: Path, monkeypatch: pyt
 
 
 def test_alembic_itself(database_url: str) -> None:
-    """In a checkout alembic's own command works on the database of the settings, and says when there is none."""
+    """In a checkout alembic's own command uses the configured database, and reports if there is none."""
     command = [sys.executable, "-m", "alembic", "check"]
     given = environment(ALGOPLATFORM_DATABASE_URL=database_url)
     run: dict[str, Any] = {"cwd": ROOT, "capture_output": True, "text": True, "check": False}

@@ -1,4 +1,4 @@
-"""The plans of what the service sends: each finds what it needs by an index, however little PostgreSQL knows of the tables."""
+"""Query plans of the service: all lookups use an index, however little PostgreSQL knows of the tables."""
 
 import io
 import json
@@ -25,14 +25,14 @@ from tests.support.postgres import Postgres, execute
 from tests.support.service import settings_for
 
 TABLES = {"image", "image_dependency", "image_revision", "idempotency_key"}
-# Of an upload, whose plans are made anew for the sizes that its tables have then.
+# Parts of upload statements, which are planned for the current sizes of their tables.
 OF_THIS_UPLOAD = ("staging", "row_number()")
-# Stops at the first row that it finds.
+# Stops at the first row.
 IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM image)"
 CALLER = replace(TRUSTED, request_id="request", subject="someone")
 
-# What the statistics may say, and what is there, before the service makes its plans: nothing at all, that every table is empty,
-# and that every table has a row or two.
+# Statistics and rows that exist before the service makes its plans: none at all, all tables empty, one or two
+# rows in each table.
 NEVER_ANALYSED: tuple[str, ...] = ()
 EMPTY = ("VACUUM ANALYZE",)
 SMALL = (
@@ -45,7 +45,7 @@ SMALL = (
 )
 
 Plan = dict[str, Any]
-# A line of the log that goes on is indented.
+# Continuation lines in the log are indented.
 _PLAN = re.compile(r"plan:\n((?:\t.*\n)+)")
 
 
@@ -58,21 +58,21 @@ def server(request: pytest.FixtureRequest) -> Postgres:
 
 @pytest.fixture(params=[NEVER_ANALYSED, EMPTY, SMALL], ids=["never-analysed", "empty", "small"])
 def dsn(server: Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database whose statistics say little."""
+    """A database with little in its statistics."""
     with server.database() as address:
         execute(address, *request.param)
         yield address
 
 
 class _Plans:
-    """The plans that PostgreSQL has executed since then, those of functions and of foreign keys' checks included."""
+    """The plans executed since then, including those in functions and foreign key checks."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self._start = log.stat().st_size
 
     def scans(self) -> Iterator[tuple[str, Plan]]:
-        """Give each node that reads a table or an index, with the text of its statement."""
+        """Yield each node that reads a table or an index, with the text of its statement."""
         with self._log.open("rb") as log:
             log.seek(self._start)
             text = log.read().decode()
@@ -90,7 +90,7 @@ def _nodes(node: Plan) -> Iterator[Plan]:
 
 @asynccontextmanager
 async def explained(dsn: str) -> AsyncIterator[tuple[Runtime, _Plans]]:
-    """Open the use cases on a database whose server logs the plan of all that it executes."""
+    """Open the services on a database whose server logs the plan of every statement."""
     name = dsn.partition("?")[0].rpartition("/")[2]
     told = {"log_min_duration": "0", "log_nested_statements": "on", "log_format": "json"}
     execute(
@@ -104,7 +104,7 @@ async def explained(dsn: str) -> AsyncIterator[tuple[Runtime, _Plans]]:
 
 
 async def write(runtime: Runtime, prefix: str) -> None:
-    """Do every kind of write, successful and refused."""
+    """Run every kind of write, successful and refused."""
 
     async def registered(connection: "Connection | None", name: str, **fields: Any) -> str:
         image_id, _ = await runtime.images.register(connection, CALLER, minimal(f"algo/{prefix}{name}", **fields))
@@ -147,16 +147,16 @@ async def upload(runtime: Runtime, connection: Connection, images: list[dict[str
 
 
 def _grows(text: str, node: Plan) -> bool:
-    """Tell whether a scan reads more the more images there are."""
+    """Return whether a scan reads more rows the more images there are."""
     if node.get("Relation Name", TABLES) not in TABLES and node["Node Type"] != "Bitmap Index Scan":
         return False
     if node["Node Type"] in ("Bitmap Heap Scan", "Function Scan", "CTE Scan", "Subquery Scan", "Values Scan"):
-        return False  # what they read, other nodes find
+        return False  # other nodes find the rows they read
     return node["Node Type"] == "Seq Scan" or "Index Cond" not in node
 
 
 async def test_writes_look_up(dsn: str) -> None:
-    """No write scans a table, nor do the foreign keys' checks, and no plan that is made at the beginning is kept to become one."""
+    """No write or foreign key check scans a table, and no plan cached early turns into a scan."""
     async with explained(dsn) as (runtime, plans):
         for prefix in ("a", "b"):
             await write(runtime, prefix)
@@ -186,7 +186,7 @@ SEARCHES: list[dict[str, Any]] = [
 
 
 async def test_searches_walk_or_look_up(dsn: str) -> None:
-    """No search scans the table of images: it looks up what it can, or walks in the order of the answer."""
+    """No search does a sequential scan: it uses index lookups, or scans in result order."""
     search = ImageSearch()
     async with explained(dsn) as (runtime, plans):
         for query in SEARCHES:

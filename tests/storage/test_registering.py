@@ -1,4 +1,4 @@
-"""Registers that share a transaction: each has its own outcome, and none waits for what is in the way of another."""
+"""Registers that share a transaction have separate outcomes, and do not wait for each other's locks."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def _registration(name: str, needs: str | None = None) -> Registration:
 
 
 async def _together(registrar: Registrar, registrations: Sequence[Registration]) -> list[Written | BaseException]:
-    """Register one, and all others with the statement after it."""
+    """Register one image, and all others in the next batch."""
     first = asyncio.create_task(registrar.insert(_registration("zero")))
     await asyncio.sleep(0)
     given = await _at_once(registrar, registrations)
@@ -49,7 +49,7 @@ def _versions(given: Sequence[Written | BaseException]) -> list[int | None]:
 
 
 async def test_those_at_the_same_time_are_one_statement(database_url: str) -> None:
-    """A hundred registers are two statements, and a hundred images."""
+    """A hundred concurrent registers take two statements."""
     async with counting(database_url) as counter, Database.open(counter.dsn) as database:
         registrar = Registrar(database, 5)
         await registrar.insert(_registration("warm"))
@@ -62,7 +62,7 @@ async def test_those_at_the_same_time_are_one_statement(database_url: str) -> No
 
 
 async def test_each_has_its_own_outcome(database: Database, aside: asyncpg.Connection) -> None:
-    """Dependencies that are missing, a name that is taken before or at the same time: those, and only those, are refused."""
+    """Missing dependencies and taken names are refused, and no other image of the batch."""
     registrar = Registrar(database, 5)
     base, model = _registration("base"), _registration("model")
     await registrar.insert(base)
@@ -93,7 +93,7 @@ async def test_each_has_its_own_outcome(database: Database, aside: asyncpg.Conne
 
 
 async def test_nobody_waits_for_a_name_of_others(database: Database, aside: asyncpg.Connection) -> None:
-    """Who wants a name that another transaction has written waits for it to end; the others are registered meanwhile."""
+    """A register waits for a name that an open transaction has written; the rest of its batch does not."""
     registrar = Registrar(database, 5)
     transaction = aside.transaction()
     await transaction.start()
@@ -109,7 +109,7 @@ async def test_nobody_waits_for_a_name_of_others(database: Database, aside: asyn
 
 
 async def test_who_waited_for_a_name_is_told_that_it_is_taken(database: Database, aside: asyncpg.Connection) -> None:
-    """Where the other transaction commits, its image was first."""
+    """If that transaction commits, the waiting register finds the name taken."""
     registrar = Registrar(database, 5)
     async with aside.transaction():
         await aside.execute(HOLDS_NAME, uuid4())
@@ -122,7 +122,7 @@ async def test_who_waited_for_a_name_is_told_that_it_is_taken(database: Database
 
 
 async def test_who_waits_in_vain_is_in_the_log(database: Database, log: Log) -> None:
-    """A register that is told to come again leaves a line that says why, under its own request."""
+    """A register rejected as busy logs the reason, with its own request id."""
     registrar = Registrar(database, 0.2)
     async with database.connection(write=True), database.connection(write=True):
         first = asyncio.create_task(registrar.insert(_registration("first")))
@@ -137,7 +137,7 @@ async def test_who_waits_in_vain_is_in_the_log(database: Database, log: Log) -> 
 
 
 async def test_a_fault_of_one_is_not_that_of_all(database: Database, aside: asyncpg.Connection) -> None:
-    """What PostgreSQL refuses of one image fails that one: the others are written one by one."""
+    """An image that PostgreSQL rejects fails alone: the rest of its batch is written one by one."""
     await aside.execute("ALTER TABLE image ADD CONSTRAINT no_bad CHECK (image_name <> 'algo/bad')")
     names = ("good", "bad", "better")
     good, bad, better = await _together(Registrar(database, 5), [_registration(name) for name in names])
@@ -146,7 +146,7 @@ async def test_a_fault_of_one_is_not_that_of_all(database: Database, aside: asyn
 
 
 async def test_a_lost_connection_is_told_to_all(database: Database, aside: asyncpg.Connection) -> None:
-    """Nobody knows whether the statement was committed, so nothing is done again; the next register has another connection."""
+    """A lost connection fails the whole batch without a retry, as it may be committed; the next succeeds."""
     registrar = Registrar(database, 5)
     async with aside.transaction():
         await aside.execute("LOCK TABLE image IN ACCESS EXCLUSIVE MODE")

@@ -1,4 +1,4 @@
-"""How PostgreSQL finds what is searched: by the index that is meant, on a table of which it knows nothing."""
+"""Query plans of searches: the intended index is used, even without statistics."""
 
 import json
 import random
@@ -47,7 +47,7 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
 
 
 async def plan(connection: Connection, sql: str, arguments: list[Any]) -> list[dict[str, Any]]:
-    """Give the nodes of a statement's plan for any values."""
+    """Return the nodes of a statement's generic plan."""
     types = ", ".join(f"NULL::{kind.name}" for kind in (await connection.prepare(sql)).get_parameters())
     await connection.execute(f"PREPARE asked AS {sql}")
     try:
@@ -64,7 +64,7 @@ def _nodes(node: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def on_image(nodes: list[dict[str, Any]]) -> set[tuple[str, str | None]]:
-    """Give how the images are read: the kinds of node, and the indexes."""
+    """Return how the images are read: node types and indexes."""
     return {
         (node["Node Type"], node.get("Index Name"))
         for node in nodes
@@ -78,7 +78,7 @@ def on_image(nodes: list[dict[str, Any]]) -> set[tuple[str, str | None]]:
     ids=["never analysed", "empty", "small", "analysed"],
 )
 async def test_a_filter_is_an_index(connection: Connection, before: Sequence[str]) -> None:
-    """A page of one filter or two is read in order off the index of one of them, before there are images and after."""
+    """A page for one filter or two is read in order from an index of one of them, with and without images."""
     for statement in before:
         await connection.execute(statement)
     for conditions in (*ONE, *PAIRS, LONG, {**LONG, **TEXT}, *({**one, **TEXT} for one in ONE)):
@@ -107,7 +107,7 @@ async def test_a_filter_is_an_index(connection: Connection, before: Sequence[str
 async def test_other_ways(
     connection: Connection, conditions: dict[str, Any], grams: list[str], indexes: set[str]
 ) -> None:
-    """What no filter leads to is found by its own index, never by reading the table."""
+    """Searches without such a filter use their own index, and never a sequential scan."""
     asked = check_conditions(conditions)
     way = Filter(asked, grams)
     read = on_image(await plan(connection, way.rows("record", 50), way.arguments))
@@ -116,7 +116,7 @@ async def test_other_ways(
 
 
 async def test_every_way_finds_the_same(connection: Connection, database: Database) -> None:
-    """Whatever is asked, the images and their number are those that a plain reading of the table gives."""
+    """Every search returns the images and the total of a plain scan of the table."""
     await connection.execute(FILL % 1500)
     chance = random.Random(5)
     rows = await connection.fetch(f"SELECT {', '.join(FILTERS)} FROM image")
@@ -171,7 +171,7 @@ async def _compare(connection: Connection, search: ImageSearch, conditions: dict
 
 
 async def test_values_that_begin_alike(database_url: str, database: Database) -> None:
-    """Values of which an index holds only the first characters are told apart."""
+    """Values that share the prefix held in the index are told apart."""
     execute(database_url, FILL % 600)
     search = ImageSearch()
     async with database.connection() as connection:
@@ -181,7 +181,7 @@ async def test_values_that_begin_alike(database_url: str, database: Database) ->
 
 
 def test_every_filter_has_a_lead() -> None:
-    """Each filter alone has an index to lead it."""
+    """Each filter alone has an index."""
     for conditions in ONE:
         [lead] = leads_of(check_conditions(conditions))
         assert lead.column in COLUMNS or {"algoType", "useableFlag"} & set(conditions)

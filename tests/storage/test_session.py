@@ -1,4 +1,4 @@
-"""Deadlines of single operations: what is silent ends in time, what is only slow on our side goes on."""
+"""Deadlines of operations: a silent server ends them in time, slowness on our side does not."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ from algoplatform.storage.postgres.transactions import abandonable, retried, tra
 from tests.support.freezing import Way, freezing
 
 STATEMENT = 0.5
-# Until an operation without an answer ends; the machine may have other things to do.
+# Seconds until an operation without an answer ends, with a margin for a busy machine.
 ENDS = STATEMENT + 1 + 2
 Operation = Callable[[Connection, Way], Awaitable[object]]
 LONG = "SELECT repeat('x', 1000) FROM generate_series(1, 30000)"
@@ -23,7 +23,7 @@ LONG = "SELECT repeat('x', 1000) FROM generate_series(1, 30000)"
 
 @pytest.fixture
 async def way(database_url: str) -> AsyncIterator[Way]:
-    """A way that can go silent."""
+    """A relay that can go silent."""
     async with freezing(database_url) as opened:
         yield opened
 
@@ -98,7 +98,7 @@ async def _silent_close_of_a_statement(connection: Connection, way: Way) -> None
     ids=lambda operation: operation.__name__[1:],
 )
 async def test_silence_ends(way: Way, operation: Operation) -> None:
-    """Whatever runs when a connection goes silent is given up in time, and the next has another connection at once."""
+    """Every operation ends in time when its connection goes silent; the next has a new connection at once."""
     async with pool(way) as database:
         async with database.connection() as connection:
             await connection.fetchval("SELECT 1")
@@ -115,7 +115,7 @@ async def test_silence_ends(way: Way, operation: Operation) -> None:
 
 
 async def test_silence_when_somebody_goes_away(way: Way) -> None:
-    """Who goes away while nothing comes does not wait for what is cancelled, and holds nothing."""
+    """A task cancelled during silence does not wait for its cancel request, and holds nothing."""
     async with pool(way, statement_timeout=60) as database:
 
         async def work() -> None:
@@ -137,11 +137,11 @@ async def test_silence_when_somebody_goes_away(way: Way) -> None:
 
 
 async def test_closing_a_silent_pool(way: Way) -> None:
-    """A pool whose connections are all silent closes in a moment all the same."""
+    """A pool of silent connections closes at once."""
     began = time.monotonic()
     async with pool(way, 3, statement_timeout=60) as database:
         for lease in [database.connection() for _ in range(3)]:
-            # One of them is never given back.
+            # One of them is never released.
             connection = await lease.__aenter__()
             if database.usage()["open"] < 3:
                 await lease.__aexit__(None, None, None)
@@ -151,7 +151,7 @@ async def test_closing_a_silent_pool(way: Way) -> None:
 
 
 async def test_others_that_said_nothing_are_not_trusted(way: Way) -> None:
-    """Once a connection was silent, those that were idle all the time are dropped: nobody has to find out one by one."""
+    """Once a connection was silent, those idle since before are dropped, to spare callers a timeout each."""
     async with pool(way, 4) as database:
         await asyncio.gather(*(_use(database) for _ in range(4)))
         assert database.usage()["open"] == 4
@@ -169,7 +169,7 @@ async def _use(database: Database) -> None:
 
 
 async def test_a_slow_reader_is_waited_for(way: Way) -> None:
-    """The time that a client takes to read what COPY gives is not the server's."""
+    """The time that a client takes to read COPY data does not count against the deadline."""
     read = 0
 
     async def write(data: bytes) -> None:
@@ -185,7 +185,7 @@ async def test_a_slow_reader_is_waited_for(way: Way) -> None:
 
 
 async def test_a_slow_source_is_waited_for(way: Way) -> None:
-    """The time until the next row of a COPY is there is not the server's."""
+    """The time until the next row of a COPY does not count against the deadline."""
 
     async def rows() -> AsyncIterator[tuple[int]]:
         yield (1,)
@@ -199,7 +199,7 @@ async def test_a_slow_source_is_waited_for(way: Way) -> None:
 
 
 async def test_a_statement_out_of_time_is_cancelled(way: Way, aside: asyncpg.Connection) -> None:
-    """What the server does not end by itself it is asked to end; its locks are not left to nobody."""
+    """A statement that the server does not time out itself is cancelled, which frees its locks."""
     async with Database.open(way.dsn, size=1, statement_timeout=STATEMENT) as database:
         with pytest.raises(Unavailable):
             async with database.connection() as connection, transaction(connection):
@@ -212,7 +212,7 @@ async def test_a_statement_out_of_time_is_cancelled(way: Way, aside: asyncpg.Con
 
 @pytest.mark.parametrize("prepared", [True, False], ids=["session", "pooler"])
 async def test_a_lock_is_waited_for_two_seconds(database_url: str, aside: asyncpg.Connection, prepared: bool) -> None:
-    """A single write, by itself or in a transaction, does not wait long for a lock; behind a pooler neither."""
+    """A single write waits 2 s for a lock, within a transaction or not, behind a pooler or not."""
     statement = "DELETE FROM idempotency_key"
     async with Database.open(database_url, prepared_statements=prepared) as database, aside.transaction():
         await aside.execute("LOCK TABLE idempotency_key")
@@ -228,7 +228,7 @@ async def test_a_lock_is_waited_for_two_seconds(database_url: str, aside: asyncp
 
 
 async def test_silence_behind_a_pooler(way: Way) -> None:
-    """Where nothing may be asked of a session, its silence ends all the same."""
+    """Behind a pooler, without any session setting, silence ends as well."""
     async with Database.open(way.dsn, size=1, statement_timeout=STATEMENT, prepared_statements=False) as database:
         for _ in range(2):
             await _use(database)
@@ -242,7 +242,7 @@ async def test_silence_behind_a_pooler(way: Way) -> None:
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])
 async def test_the_kernel_looks_after_connections(way: Way, seconds: float) -> None:
-    """A TCP connection to a machine that is gone ends too, also where statements may take any time."""
+    """A TCP connection to a machine that is gone ends too, even without a statement timeout."""
     async with Database.open(way.dsn, statement_timeout=seconds) as database, database.connection() as connection:
         found = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]
         assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -251,7 +251,7 @@ async def test_the_kernel_looks_after_connections(way: Way, seconds: float) -> N
 
 
 async def test_nothing_is_left_of_deadlines(database_url: str) -> None:
-    """Statements in a row share a timer, none is cut off by the time of one before it, and in the end no timer is left."""
+    """Consecutive statements share a timer, none inherits an earlier deadline, and none is left over."""
     async with Database.open(database_url, statement_timeout=2) as database, database.connection() as connection:
         for _ in range(4):
             await connection.execute("SELECT pg_sleep(1)")

@@ -1,4 +1,4 @@
-"""The stamp of a state: the same while nothing is committed, another after every commit, asked for together."""
+"""Stamps of the database state: equal while nothing is committed, new after every commit, read in batches."""
 
 import asyncio
 from contextlib import suppress
@@ -19,7 +19,7 @@ async def _write(database: Database) -> None:
 
 
 async def test_a_stamp_lasts_until_something_is_committed(database: Database) -> None:
-    """Reading changes nothing; an insert, a delete and a rollback are another state each."""
+    """Reads keep the stamp; an insert, a delete and a rollback each change it."""
     stamps = Stamps(database)
     seen = [await stamps.now()]
     assert await stamps.now() == await stamps.now() == seen[0] != ""
@@ -32,7 +32,7 @@ async def test_a_stamp_lasts_until_something_is_committed(database: Database) ->
 
 
 async def test_a_stamp_is_not_older_than_its_question(database: Database) -> None:
-    """Whoever asks while another's question is on its way is told of what was committed meanwhile."""
+    """A caller that asks while a query is running sees what was committed meanwhile."""
     stamps = Stamps(database)
     for _ in range(50):
         before = await stamps.now()
@@ -43,7 +43,7 @@ async def test_a_stamp_is_not_older_than_its_question(database: Database) -> Non
 
 
 async def test_who_asks_at_once_is_answered_at_once(database_url: str) -> None:
-    """A hundred callers are one question, or two where one was on its way; each gets the answer."""
+    """A hundred concurrent callers share one query, or two if one was running."""
     async with counting(database_url) as counter, Database.open(counter.dsn) as database:
         stamps = Stamps(database)
         expected = await stamps.now()
@@ -55,7 +55,7 @@ async def test_who_asks_at_once_is_answered_at_once(database_url: str) -> None:
 
 
 async def test_who_gives_up_takes_nobody_along(database: Database) -> None:
-    """A caller that is cancelled while it waits leaves the others their answer."""
+    """A cancelled caller does not affect the others."""
     stamps = Stamps(database)
     impatient, patient = asyncio.create_task(stamps.now()), asyncio.create_task(stamps.now())
     await asyncio.sleep(0)
@@ -64,7 +64,7 @@ async def test_who_gives_up_takes_nobody_along(database: Database) -> None:
 
 
 async def test_without_a_database_everyone_is_told(database_url: str) -> None:
-    """Where PostgreSQL cannot be asked, all who wait are told that it will pass, and the next question is put anew."""
+    """Without PostgreSQL all waiting callers raise Unavailable, and the next call queries again."""
     async with Database.open(database_url, size=1, timeout=2) as database:
         stamps = Stamps(database)
         async with database.connection():

@@ -1,4 +1,4 @@
-"""Certificates of an authority of the tests' own."""
+"""Certificates of a test CA."""
 
 import datetime
 import ipaddress
@@ -13,7 +13,7 @@ _DAY = datetime.timedelta(days=1)
 
 
 class Authority:
-    """Signs certificates into a folder, each with its key beside it."""
+    """A CA that issues certificates into a folder, each with its key next to it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -23,7 +23,7 @@ class Authority:
         self.certificate = self._signed("authority", self._key, constraints)
 
     def issue(self, name: str) -> tuple[Path, Path]:
-        """Issue a certificate for a name and this machine's own address; gives it and its key."""
+        """Issue a certificate for a name and 127.0.0.1; return the paths of certificate and key."""
         key = ec.generate_private_key(ec.SECP256R1())
         address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
         certificate, file = self._signed(name, key, address), self._folder / f"{name}.key"

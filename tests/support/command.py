@@ -1,4 +1,4 @@
-"""The `algoplatform` command as an operator starts it: a process of its own."""
+"""The `algoplatform` command in a process of its own, as operators start it."""
 
 import os
 import socket
@@ -12,14 +12,14 @@ import httpx
 
 
 def environment(database_url: str) -> dict[str, str]:
-    """Give a process this database and no other setting of ours."""
+    """Return the environment of a process with this database and no other setting of ours."""
     theirs = {name: value for name, value in os.environ.items() if not name.startswith("ALGOPLATFORM_")}
     return theirs | {"ALGOPLATFORM_DATABASE_URL": database_url}
 
 
 @contextmanager
 def served(program: Path, env: Mapping[str, str], cwd: Path, *arguments: str | Path) -> Iterator[str]:
-    """Run `serve` until it has answered and the test is done; gives its address."""
+    """Run `serve` for the duration of the test, once it answers; yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = [program, "serve", "--port", str(port), *arguments]

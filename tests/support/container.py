@@ -1,4 +1,4 @@
-"""The container image, built by `./dev image` with buildah on a base made of the system's packages, and run as a container is."""
+"""The container image: `./dev image` builds it with buildah, on a base made of system packages."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from typing import Any
 from tests.support.programs import ROOT
 
 NAME = "algoplatform"
-# Like the image that the Dockerfile names: Python by both its names, and a pip that installs for the whole system.
+# Like the base image of the Dockerfile: Python under both names, and a pip that installs system-wide.
 _BASE = """FROM scratch
 ADD base.tar /
 RUN rm -f /usr/lib/python3*/EXTERNALLY-MANAGED && ln -s python3 /usr/bin/python
 """
 _PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
-# All is read-only but /tmp, which is memory: what `docker run --read-only --tmpfs /tmp` gives. The mounts end with the program.
+# Read-only except /tmp, a tmpfs, like `docker run --read-only --tmpfs /tmp`. The mounts end with the program.
 _ENTER = """set -e
 mount --bind "$1" "$1"
 mount -t tmpfs -o mode=1777 tmpfs "$1/tmp"
@@ -35,18 +35,18 @@ exec chroot --userspec="$user" "$root" "$@"
 
 
 class NoBase(Exception):
-    """The system's packages cannot be had."""
+    """The system packages are not available."""
 
 
 class Image:
-    """A built image: its configuration, and its file system, mounted."""
+    """A built image: its configuration, and its mounted file system."""
 
     def __init__(self, root: Path, config: Mapping[str, Any]) -> None:
         self.root = root
         self.config = config
 
     def command(self, *arguments: str, **settings: str) -> list[str]:
-        """Make the command that runs a program of the image as its user, in its environment and on a read-only file system."""
+        """Return the command that runs a program in the image, as its user and on a read-only file system."""
         given = [f"{name}={value}" for name, value in settings.items()]
         entered = ["unshare", "--mount", "sh", "-c", _ENTER, "sh", str(self.root), self.config["User"]]
         return [
@@ -61,13 +61,13 @@ class Image:
         ]
 
     def serve(self, **settings: str) -> list[str]:
-        """Make the command that runs the image as it is."""
+        """Return the command that runs the image as configured."""
         return self.command(*self.config["Entrypoint"], *self.config["Cmd"], **settings)
 
 
 @contextmanager
 def built() -> Iterator[Image]:
-    """Build the image in a storage of its own, which takes about a gigabyte and goes with it."""
+    """Build the image in temporary storage, about 1 GB, which is deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="algoplatform-image-") as name:
         folder = Path(name)
         storage = folder / "storage.conf"
@@ -86,7 +86,7 @@ def built() -> Iterator[Image]:
 
 
 def _only_buildah(folder: Path) -> Path:
-    """Hide other builders, whose daemon is not the test's to use."""
+    """Hide other builders, whose daemons tests must not use."""
     hidden = folder / "hidden"
     hidden.mkdir()
     for other in ("docker", "podman"):
@@ -114,7 +114,7 @@ def _run(command: list[str | Path], environment: Mapping[str, str]) -> str:
 
 
 def can_build() -> bool:
-    """Tell whether this machine has what it takes: root alone may not be enough to mount, as within a container."""
+    """Return whether this machine can build: root may be unable to mount, for example in a container."""
     if os.geteuid() != 0 or not all(map(shutil.which, ("buildah", "mmdebstrap", "unshare"))):
         return False
     mounting = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]

@@ -1,4 +1,4 @@
-"""What goes to PostgreSQL, counted on the wire: statements, and how often somebody waits for an answer."""
+"""Counts statements and round trips to PostgreSQL on the wire."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,24 +6,24 @@ from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 _STATEMENTS = b"EQ"  # Execute of the extended protocol, Query of the simple one
-_HEADER = 5  # a type and a length, which counts itself and not the type
+_HEADER = 5  # a type and a length, which includes itself but not the type
 
 
 class Counter:
-    """Statements and round trips since it was last reset."""
+    """Statements and round trips since the last reset."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         self.reset()
 
     def reset(self) -> None:
-        """Begin to count."""
+        """Start counting at zero."""
         self.statements = 0
         self.round_trips = 0
 
 
 class _Frontend:
-    """Reads what one client says: messages may come in pieces, and the first has no type."""
+    """Parses the messages of one client: they may arrive in pieces, and the first has no type."""
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
@@ -45,7 +45,7 @@ class _Frontend:
 
 @asynccontextmanager
 async def counting(dsn: str) -> AsyncIterator[Counter]:
-    """Stand between a client and the server of `dsn`; its address is the counter's `dsn`."""
+    """Relay connections to the server of `dsn`; clients use the counter's `dsn`."""
     address = urlsplit(dsn)
     path = f"{parse_qs(address.query)['host'][0]}/.s.PGSQL.5432"
 

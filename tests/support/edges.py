@@ -1,4 +1,4 @@
-"""What the edges in the database are beside what the records name."""
+"""Edges in the database compared to the dependencies named in records."""
 
 import asyncpg
 
@@ -20,7 +20,7 @@ _EDGES = """
 
 
 async def drift(aside: asyncpg.Connection) -> tuple[set[Edge], set[Edge]]:
-    """Find the edges that live records name and that are missing, and those that no live record names."""
+    """Return the missing edges that live records name, and the edges that no live record names."""
     named = {
         (image, str(item))
         for image, needs in await aside.fetch(_RECORDS)

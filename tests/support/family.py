@@ -1,4 +1,4 @@
-"""The processes that one process has started, and those that they have."""
+"""A process and its descendants."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def family(pid: int) -> list[int]:
-    """List a process and its descendants, the elder first."""
+    """Return the pids of a process and its descendants, parents first."""
     found = [pid]
     for member in found:
         with suppress(OSError):
@@ -19,7 +19,7 @@ def family(pid: int) -> list[int]:
 
 
 def commands(pid: int) -> dict[int, str]:
-    """Give the command line of each of them."""
+    """Return the command lines of a process and its descendants, by pid."""
     found = {}
     for member in family(pid):
         with suppress(OSError):
@@ -29,7 +29,7 @@ def commands(pid: int) -> dict[int, str]:
 
 @contextmanager
 def tracked(pid: int) -> Iterator[list[int]]:
-    """Give those of a family; where the test fails, none of them stays."""
+    """Yield the pids of a process and its descendants; kill what is left if the test fails."""
     pids = family(pid)
     try:
         yield pids

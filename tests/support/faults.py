@@ -1,4 +1,4 @@
-"""What a grammar says of text."""
+"""Faults that a grammar finds in a text."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from algoplatform.domain.errors import Malformed
 
 
 def faults_of(parse: Callable[[str], object], text: str) -> list[str]:
-    """Every fault that `parse` finds; none when it accepts the text."""
+    """Return all faults that `parse` finds; none if it accepts the text."""
     try:
         parse(text)
     except Malformed as error:

@@ -1,4 +1,4 @@
-"""A way to PostgreSQL that goes silent: nothing is closed, nothing comes through any more."""
+"""A relay to PostgreSQL that can go silent: it closes nothing and forwards nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ _CHUNK = 65536
 
 
 class Way:
-    """Stands between a client and the server; its address is `dsn`."""
+    """A relay between clients and the server; its URL is `dsn`."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
@@ -19,23 +19,23 @@ class Way:
         self._left: float | None = None
 
     def freeze(self, *, also_new: bool = False) -> None:
-        """Let nothing more through on the connections that are open, nor on new ones where asked."""
+        """Stop forwarding on open connections, and with `also_new` on new ones."""
         for line in self._lines:
             line.clear()
         self._takes_new = not also_new
 
     def freeze_after(self, size: int) -> None:
-        """Freeze what is open as soon as so many bytes more have come through, either way."""
+        """Freeze the open connections after this many more bytes in either direction."""
         self._left = size
 
     def thaw(self) -> None:
-        """Let everything through again."""
+        """Resume forwarding."""
         self._takes_new = True
         for line in self._lines:
             line.set()
 
     def line(self) -> asyncio.Event:
-        """Begin a connection."""
+        """Register a connection."""
         self.opened += 1
         line = asyncio.Event()
         if self._takes_new:
@@ -44,7 +44,7 @@ class Way:
         return line
 
     def passed(self, size: int) -> None:
-        """Note what has come through."""
+        """Count forwarded bytes."""
         if self._left is not None:
             self._left -= size
             if self._left <= 0:
@@ -67,7 +67,7 @@ async def _pass(way: Way, line: asyncio.Event, reader: asyncio.StreamReader, wri
 
 @asynccontextmanager
 async def freezing(dsn: str) -> AsyncIterator[Way]:
-    """Open a way to the server of `dsn`, whose socket is in the file system or on this machine's network."""
+    """Run a relay to the server of `dsn`, on a Unix or TCP socket."""
     address = urlsplit(dsn)
     folder = parse_qs(address.query).get("host")
     tasks: set[asyncio.Task[None]] = set()
@@ -94,5 +94,5 @@ async def freezing(dsn: str) -> AsyncIterator[Way]:
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        # The loop closes a socket in its next turn.
+        # The event loop closes the sockets in its next iteration.
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""As much of `kustomize build` as our overlays use, for where it is not installed."""
+"""The parts of `kustomize build` that our overlays use, for machines without it."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -10,7 +10,7 @@ Document = dict[str, Any]
 
 
 def build(folder: Path) -> list[Document]:
-    """Give the documents of an overlay, changed as it says."""
+    """Return the documents of an overlay with its changes applied."""
     overlay = yaml.safe_load((folder / "kustomization.yaml").read_text())
     documents: list[Document] = []
     for resource in overlay.pop("resources"):
@@ -47,7 +47,7 @@ def _find(documents: list[Document], target: Document) -> Document:
 
 
 def _operate(document: Document, operation: Document) -> None:
-    """Apply one operation of a JSON patch; of lists it knows how to append."""
+    """Apply one operation of a JSON patch; lists support only appending."""
     *parents, last = operation["path"].strip("/").split("/")
     place: Any = document
     for parent in parents:
@@ -64,7 +64,7 @@ def _operate(document: Document, operation: Document) -> None:
 
 
 def _merged(old: Any, new: Any) -> Any:
-    """Merge as Kubernetes does: objects by key, lists of named things by name with the new ones first, the rest replaced."""
+    """Merge like Kubernetes: objects by key, named lists by name (new items first); replace all else."""
     if isinstance(old, dict) and isinstance(new, dict):
         return old | {key: _merged(old.get(key), value) for key, value in new.items()}
     if not (_named(old) and _named(new)):

@@ -1,4 +1,4 @@
-"""The log as an operator would read it, out of the service in the test's own process."""
+"""The log of a service within the test process, as operators read it."""
 
 import io
 import json
@@ -14,34 +14,34 @@ from algoplatform.logs import configure_logging
 
 
 class Log:
-    """What has been logged so far."""
+    """The log lines so far."""
 
     def __init__(self) -> None:
         self.stream = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole text."""
         buffer = self.stream.buffer
         assert isinstance(buffer, io.BytesIO)
         return buffer.getvalue().decode()
 
     def lines(self, event: str | None = None) -> list[dict[str, Any]]:
-        """The lines of an event, or all: each must be a JSON object."""
+        """Return the lines of an event, or all; each must be a JSON object."""
         found = [json.loads(line) for line in self.text.splitlines()]
         return [line for line in found if event in (None, line["event"])]
 
 
 @contextmanager
 def logged(level: str = "debug") -> Iterator[Log]:
-    """Log as `serve` does, into memory."""
+    """Log into memory, configured as by `serve`."""
     log = Log()
     root, stderr = logging.getLogger(), sys.stderr
     before = root.handlers[:], root.level
     sys.stderr = log.stream
     try:
         configure_logging(level)
-        # A logger that keeps its first configuration would go on writing here after the test.
+        # Otherwise a logger with a cached configuration would keep writing here after the test.
         structlog.configure(cache_logger_on_first_use=False)
         sys.stderr = stderr
         yield log

@@ -1,4 +1,4 @@
-"""What the checks of manifests look at: documents by kind and name, pods, containers, quantities."""
+"""Parts of manifests for the checks: documents by kind and name, pods, containers, quantities."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _FACTOR = {
 
 
 def amount(quantity: Any) -> float:
-    """Read a quantity; ValueError where it is none."""
+    """Parse a quantity; raise ValueError if it is invalid."""
     match = _QUANTITY.fullmatch(str(quantity))
     if match is None:
         raise ValueError(quantity)
@@ -30,24 +30,24 @@ def amount(quantity: Any) -> float:
 
 
 def pods(documents: list[Document]) -> Iterator[tuple[str, Document]]:
-    """Give each pod template with the name of its owner."""
+    """Yield each pod template with the name of its owner."""
     for document in documents:
         if document["kind"] in ("Deployment", "Job"):
             yield document["metadata"]["name"], document["spec"]["template"]
 
 
 def of(documents: list[Document], *kinds: str) -> list[Document]:
-    """Take the documents of these kinds."""
+    """Return the documents of these kinds."""
     return [document for document in documents if document["kind"] in kinds]
 
 
 def named(documents: list[Document], kind: str, name: str) -> Document | None:
-    """Find a document; None where there is none of that name."""
+    """Return the document with this name; None if there is none."""
     return next((document for document in of(documents, kind) if document["metadata"]["name"] == name), None)
 
 
 def each(documents: list[Document]) -> Iterator[tuple[str, Document, Document]]:
-    """Give each container, where it is, and its pod."""
+    """Yield each container with its location and its pod."""
     for owner, pod in pods(documents):
         for container in pod["spec"]["containers"]:
             yield f"{owner}/{container['name']}", container, pod["spec"]

@@ -1,4 +1,4 @@
-"""What is wrong with a set of Kubernetes manifests though each is valid by itself."""
+"""Checks of Kubernetes manifests for faults between documents that are valid each by itself."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.support.manifest_parts import Document, amount, each, named, of, pods
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
 _SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields} | {SECRETS_DIR}
-# The service drains for 30 seconds after SIGTERM.
+# Seconds for which the service drains after SIGTERM.
 _DRAIN = 30
 _PROBES = {"startupProbe": "/healthz", "readinessProbe": "/readyz", "livenessProbe": "/healthz"}
 _GATEWAY = "ingress-nginx"
@@ -19,7 +19,7 @@ _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
 def findings(documents: list[Document]) -> list[str]:
-    """List everything that is wrong."""
+    """Return all findings."""
     checks = (
         _names,
         _quantities,
@@ -103,7 +103,7 @@ def _sizes(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _environment(documents: list[Document]) -> Iterator[str]:
-    """A variable in another's value must stand before it: else it stays as it is written."""
+    """Report variables that refer to a later one: Kubernetes leaves such references as they are."""
     for where, container, _ in each(documents):
         before: set[str] = set()
         for entry in container.get("env", []):
@@ -222,7 +222,7 @@ def _network(documents: list[Document]) -> Iterator[str]:
 
 
 def _policed(documents: list[Document]) -> Iterator[str]:
-    """Each pod falls under a policy, and no policy lets everybody in, nor all of a namespace."""
+    """Report pods without a policy, and policies that admit everything or a whole namespace."""
     policies = of(documents, "NetworkPolicy")
     for owner, pod in pods(documents):
         labels = pod["metadata"]["labels"].items()
@@ -236,7 +236,7 @@ def _policed(documents: list[Document]) -> Iterator[str]:
 
 
 def _callers(documents: list[Document]) -> Iterator[str]:
-    """A service that believes its callers needs an ingress that authenticates them, and no other way in."""
+    """Report a service that trusts its callers without an authenticating ingress as the only access."""
     settings = next(document["data"] for document in of(documents, "ConfigMap"))
     if settings["ALGOPLATFORM_AUTH"] != "gateway":
         return

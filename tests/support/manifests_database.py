@@ -1,4 +1,4 @@
-"""What is wrong with what manifests say of the database: CloudNativePG's own kinds, their Secrets, the way to them."""
+"""Checks of the database in manifests: CloudNativePG's kinds, their Secrets, the connections to it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,13 +8,13 @@ from algoplatform.settings import PREFIX
 from tests.support.manifest_parts import Document, each, named, of
 
 _URL = PREFIX + "DATABASE_URL"
-# The Secret that whoever installs `small` makes.
+# The Secret that the administrator creates to install `small`.
 _OWN_SECRET = ("algoplatform-database", {"url"})
-# What the operator puts into the Secret of the database's owner.
+# Keys that the operator writes to the Secret of the database owner.
 _APP_KEYS = {"username", "user", "password", "dbname", "host", "port", "uri", "jdbc-uri", "pgpass"}
 _ANY: dict[str, Any] = {}
 _STORAGE = {"size": _ANY, "storageClass": _ANY}
-# As much of CloudNativePG's own kinds as we use: nothing else knows them here. What is `_ANY` holds anything.
+# The parts of CloudNativePG's kinds that we use, as no other tool here knows them. `_ANY` allows anything.
 _KEYS: dict[str, dict[str, Any]] = {
     "Cluster": {
         "instances": _ANY,
@@ -51,7 +51,7 @@ _KEYS: dict[str, dict[str, Any]] = {
 
 
 def keys(documents: list[Document]) -> Iterator[str]:
-    """Tell the keys that the operator does not know: it would pass over them."""
+    """Report keys that the operator does not know, as it would ignore them."""
     for document in of(documents, *_KEYS):
         yield from (
             f"{document['kind']}: {path} is no key" for path in _unknown(document["spec"], _KEYS[document["kind"]])
@@ -67,7 +67,7 @@ def _unknown(given: Document, known: Document, at: str = "spec") -> Iterator[str
 
 
 def secrets(documents: list[Document]) -> Iterator[str]:
-    """Each Secret is one that is made: by the operator where it has a Cluster, else by hand."""
+    """Report Secrets that nothing creates: the operator if there is a Cluster, else the administrator."""
     clusters = [cluster["metadata"]["name"] for cluster in of(documents, "Cluster")]
     made = {f"{name}-app": _APP_KEYS for name in clusters} or dict([_OWN_SECRET])
     for where, container, pod in each(documents):
@@ -81,7 +81,7 @@ def secrets(documents: list[Document]) -> Iterator[str]:
 
 
 def database(documents: list[Document]) -> Iterator[str]:
-    """Tell a pooler that cannot work, and an address that leads nowhere."""
+    """Report a pooler that cannot work, and a database URL that leads nowhere."""
     poolers = {pooler["metadata"]["name"]: pooler["spec"] for pooler in of(documents, "Pooler")}
     for name, spec in poolers.items():
         if spec["pgbouncer"]["poolMode"] != "transaction":

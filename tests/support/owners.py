@@ -13,7 +13,8 @@ from typing import Any
 
 import asyncpg
 
-# What an operator may have set for clients of another server; each alone would keep a client from ours.
+# Variables that an operator may set for another server; each alone would break connections to the embedded
+# one.
 OF_ANOTHER_SERVER = {
     "PGPORT": "1",
     "PGHOST": "elsewhere.invalid",
@@ -46,7 +47,7 @@ with EmbeddedPostgres(Path(home), Path(programs) if programs else None, fast=Tru
 
 
 def ask(dsn: str, query: str) -> Any:
-    """Read one value, in an event loop of its own."""
+    """Return one value, read in a separate event loop."""
 
     async def run() -> Any:
         connection = await asyncpg.connect(dsn)
@@ -60,7 +61,7 @@ def ask(dsn: str, query: str) -> Any:
 
 
 def ask_when_up(dsn: str, query: str, seconds: float = 120) -> Any:
-    """Read one value that is not null, of a server that may still be recovering, or whose clients may still be coming."""
+    """Return one value once it is not null; the server may still be recovering, or its clients connecting."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -74,7 +75,7 @@ def ask_when_up(dsn: str, query: str, seconds: float = 120) -> Any:
 
 
 def environment(**given: str) -> dict[str, str]:
-    """Give what a process started by a test sees: nothing that the machine says of PostgreSQL or of the service."""
+    """Return an environment without any variables of PostgreSQL or the service, except those given."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("ALGOPLATFORM_", "PG"))}
     return ours | given
 
@@ -83,8 +84,8 @@ def environment(**given: str) -> dict[str, str]:
 def owning(
     home: Path, programs: Path | str = "", uid: str = "", **popen: Any
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Let another process own a data folder: the process, and the address of its database."""
-    # It takes the user's id only once everything is imported: that user may not be able to reach this Python.
+    """Start a process that owns a data folder; yield it and its database URL."""
+    # It changes its user id only after the imports: that user may be unable to read this Python.
     command = [sys.executable, "-c", _OWN, str(home), str(programs), uid]
     owner = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **{"env": environment(), **popen}
@@ -98,12 +99,12 @@ def owning(
 
 
 def postmaster(home: Path) -> int:
-    """Give the process id of the server that runs on a data folder."""
+    """Return the pid of the server on a data folder."""
     return int((home / "postgres" / "postmaster.pid").read_text().split("\n", 1)[0])
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that nobody has buried yet does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -111,7 +112,7 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
-    """Wait for something to become true."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -1,4 +1,4 @@
-"""Servers of a test's own, in its event loop: when the test is done, nothing of them is left in it."""
+"""Servers within the test's event loop, which leave nothing in it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,7 +9,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def peer(serve: Serve) -> AsyncIterator[int]:
-    """Let `serve` have each connection to a free port of this machine; it is cancelled where it is not done in the end."""
+    """Run `serve` for each connection to a free local port, and cancel what is left at the end."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def have(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -17,7 +17,7 @@ async def peer(serve: Serve) -> AsyncIterator[int]:
         assert task is not None
         tasks.add(task)
         try:
-            # asyncio would report a cancelled task as a failure, and a client that hangs up, too.
+            # asyncio would log a cancelled task, or a client that disconnects, as a failure.
             with suppress(asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
                 await serve(reader, writer)
         finally:

@@ -1,4 +1,4 @@
-"""One PostgreSQL for the whole run, and a database for each test that costs next to nothing."""
+"""One PostgreSQL for the whole run, with a cheap database for each test."""
 
 import asyncio
 import tempfile
@@ -15,7 +15,7 @@ from algoplatform.storage.schema import migrations
 
 
 def execute(dsn: str, *statements: str) -> None:
-    """Run statements, each by itself, in an event loop of their own."""
+    """Run statements one by one, in a separate event loop."""
 
     async def run() -> None:
         connection = await asyncpg.connect(dsn)
@@ -38,19 +38,19 @@ class Postgres:
         migrations.upgrade(self.template)
 
     def create(self, template: str | None = None) -> str:
-        """Create a database and give its address."""
+        """Create a database and return its URL."""
         name = f"t{uuid.uuid4().hex}"
         source = f"TEMPLATE {template} STRATEGY file_copy" if template else ""
         execute(self._admin, f"CREATE DATABASE {name} {source}")
         return self._admin.replace("/algoplatform?", f"/{name}?")
 
     def drop(self, dsn: str) -> None:
-        """Drop a database, whoever is connected."""
+        """Drop a database, terminating its connections."""
         execute(self._admin, f"DROP DATABASE {_name(dsn)} WITH (FORCE)")
 
     @contextmanager
     def database(self, *, migrated: bool = True) -> Iterator[str]:
-        """Lend a fresh database."""
+        """Yield a new database."""
         dsn = self.create(_name(self.template) if migrated else None)
         try:
             yield dsn
@@ -60,7 +60,7 @@ class Postgres:
 
 @contextmanager
 def running(programs: Path | None = None) -> Iterator[Postgres]:
-    """Run a server for as long as the tests do; what it writes may be lost, so it need not wait for the disk."""
+    """Run a server for the duration of the tests, without fsync as its data is disposable."""
     with tempfile.TemporaryDirectory(prefix="algoplatform-tests-") as folder:
         Path(folder).chmod(0o755)
         with EmbeddedPostgres(Path(folder), programs, fast=True) as server:

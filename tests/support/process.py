@@ -1,4 +1,4 @@
-"""`algoplatform serve` as an operator starts it: a process of its own."""
+"""`algoplatform serve` in a process of its own, as operators start it."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _SECONDS = 120
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Give a process's environment: ours, but with these settings only."""
+    """Return this process's environment with only these settings."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("ALGOPLATFORM_")}
     return ours | {f"ALGOPLATFORM_{name}": value for name, value in settings.items()}
 
@@ -35,16 +35,16 @@ class Service:
 
     @property
     def stderr(self) -> str:
-        """All that was written to stderr so far."""
+        """The text on stderr so far."""
         return os.pread(self._stderr.fileno(), 1 << 24, 0).decode()
 
     def log(self, event: str) -> list[dict[str, Any]]:
-        """The log lines of an event."""
+        """Return the log lines of an event."""
         lines = [json.loads(line) for line in self.stderr.splitlines()]
         return [line for line in lines if line["event"] == event]
 
     def get(self, path: str) -> httpx.Response:
-        """Ask on a connection of its own, waiting for the service to listen."""
+        """Send a GET on a new connection, waiting until the service listens."""
         deadline = time.monotonic() + _SECONDS
         while True:
             try:
@@ -55,14 +55,14 @@ class Service:
                 time.sleep(0.02)
 
     def stop(self) -> int:
-        """Ask it to end, and give its exit code."""
+        """Stop the service and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(_SECONDS)
 
 
 @contextmanager
 def served(*arguments: str, **settings: str) -> Iterator[Service]:
-    """Serve on a free port until the test is done."""
+    """Serve on a free port for the duration of the test."""
     command = [sys.executable, "-m", "algoplatform", "serve", "--port", "0", *arguments]
     with tempfile.TemporaryFile("w+") as stderr:
         process = subprocess.Popen(
@@ -77,12 +77,12 @@ def served(*arguments: str, **settings: str) -> Iterator[Service]:
 
 
 def refused(*arguments: str, **settings: str) -> tuple[int, str]:
-    """Run a `serve` that should not come up; give its exit code and what it says."""
+    """Run a `serve` that must not start; return its exit code and output."""
     return told("serve", *arguments, **settings)
 
 
 def told(*arguments: str, **settings: str) -> tuple[int, str]:
-    """Run a command; give its exit code and what it says."""
+    """Run a command; return its exit code and output."""
     command = [sys.executable, "-m", "algoplatform", *arguments]
     done = subprocess.run(command, env=environment(**settings), capture_output=True, encoding="utf-8", timeout=_SECONDS)
     return done.returncode, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The service as its users start it: a process of its own with several workers."""
+"""The service in a process of its own with several workers, as in production."""
 
 import asyncio
 import os
@@ -22,41 +22,41 @@ _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Service:
-    """A running service: its address and the process that was started."""
+    """A running service: its URL and the started process."""
 
     url: str
     pid: int
 
     def client(self) -> httpx.AsyncClient:
-        """Give a client that opens as many connections as it is asked to."""
+        """Return a client without a connection limit."""
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         return httpx.AsyncClient(base_url=self.url, timeout=600, limits=limits)
 
     def pids(self) -> list[int]:
-        """List the processes that serve: the one started and its workers."""
+        """Return the pids of the started process and its workers."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return [self.pid, *map(int, children)]
 
     def reset_peak(self) -> None:
-        """Let the peak of resident memory begin anew from what is resident now."""
+        """Reset the peak of resident memory to the current value."""
         for pid in self.pids():
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
     def peak(self) -> int:
-        """Tell the peak of resident memory since then, in bytes, of all processes together."""
+        """Return the peak of resident memory since then, in bytes, summed over all processes."""
         status = (Path(f"/proc/{pid}/status").read_text() for pid in self.pids())
         return sum(int(found[1]) * 1024 for found in map(_PEAK.search, status) if found)
 
 
 def free_port() -> int:
-    """Find a port on which nobody listens."""
+    """Return a port on which no process listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 @asynccontextmanager
 async def service(database_url: str, workers: int = 1) -> AsyncIterator[Service]:
-    """Run `algoplatform serve` on a database until the test is done; it must stop by itself when told to."""
+    """Run `algoplatform serve` on a database for the duration of the test; it must stop when asked."""
     port = free_port()
     command = [sys.executable, "-m", "algoplatform", "serve", "--port", str(port), "--workers", str(workers)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ALGOPLATFORM_", "COV_"))}
@@ -68,7 +68,7 @@ async def service(database_url: str, workers: int = 1) -> AsyncIterator[Service]
             await _wait_until_ready(running, process)
             yield running
             process.send_signal(signal.SIGTERM)
-            # Without workers uvicorn stops in order and then ends by the signal that told it to.
+            # Without workers uvicorn shuts down cleanly and then raises the signal again.
             assert await asyncio.to_thread(process.wait, 120) in (0, -signal.SIGTERM)
         except BaseException:
             log.seek(0)

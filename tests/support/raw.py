@@ -1,4 +1,4 @@
-"""Requests as no well-behaved client sends them."""
+"""Raw requests that no well-behaved client sends."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import httpx
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, as read off the wire."""
+    """A response as read from the wire."""
 
     status: int
     headers: dict[str, str]
@@ -20,7 +20,7 @@ class Answer:
 
     @property
     def envelope(self) -> dict[str, Any]:
-        """The body as JSON."""
+        """Return the body as JSON."""
         value: dict[str, Any] = json.loads(self.body)
         return value
 
@@ -33,7 +33,7 @@ class Connection:
         self.writer = writer
 
     async def send(self, *pieces: bytes, pause: float = 0) -> None:
-        """Write, with pauses in between, until the other end has had enough."""
+        """Write pieces, pausing for `pause` seconds in between, until done or the other end closes."""
         for piece in pieces:
             try:
                 self.writer.write(piece)
@@ -43,14 +43,14 @@ class Connection:
             await asyncio.sleep(pause)
 
     async def answer(self) -> Answer:
-        """Read one answer of known length."""
+        """Read one response of known length."""
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         body = await self.reader.readexactly(int(headers["content-length"]))
         return Answer(int(head[0].split()[1]), headers, body)
 
     async def closed(self, within: float = 60) -> bool:
-        """Tell whether the other end closes, without another byte."""
+        """Return whether the other end closes before it sends a byte; TimeoutError after `within` seconds."""
         async with asyncio.timeout(within):
             try:
                 return await self.reader.read(1) == b""
@@ -69,6 +69,6 @@ async def connected(client: httpx.AsyncClient) -> AsyncIterator[Connection]:
 
 
 def post(path: str, *headers: str) -> bytes:
-    """Make the head of a POST of JSON."""
+    """Return the head of a POST with a JSON body."""
     lines = (f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", *headers)
     return ("\r\n".join(lines) + "\r\n\r\n").encode()

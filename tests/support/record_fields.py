@@ -1,4 +1,4 @@
-"""The fields of a record as the API document's input table lists them, by the type that contract and document give them."""
+"""The fields of a record in the API document's input table, by type according to contract and document."""
 
 import re
 
@@ -8,7 +8,7 @@ _TABLE_ROW = re.compile(r"^\|\s+\d+\s+\|\s+(\w+)\s+\|[^|]+\|\s+(string|int)\s+\|
 
 
 def input_table() -> dict[str, tuple[str, bool]]:
-    """Read the table of `_update`, which begins with the imageId: each field's type and whether it is required."""
+    """Parse the table of `_update`, which starts with imageId: type of each field, and whether required."""
     section = DOCUMENT.read_text("utf-8").partition("## 3. ")[2].partition("## 4. ")[0]
     rows = _TABLE_ROW.findall(section)
     return {name.replace("imageports", "imagePorts"): (kind, need == "R") for name, kind, need in rows}
@@ -20,7 +20,7 @@ OPTIONAL = [name for name, (_, required) in INPUT_TABLE.items() if not required]
 INTEGERS = [name for name, (kind, _) in INPUT_TABLE.items() if kind == "int"]
 STRINGS = [name for name, (kind, _) in INPUT_TABLE.items() if kind == "string" and name != "imageId"]
 CHOICES = ["algoType", "useableFlag"]
-# deleteFlag stands in the answers only, and last in the order of faults.
+# deleteFlag occurs only in responses, and is last in the order of faults.
 ALL = [*INPUT_TABLE, "deleteFlag"]
 
 CODES = {
@@ -39,5 +39,5 @@ CODES = {
 
 
 def code_of(field: str) -> str:
-    """The status of a fault in this field, by the table of the contract."""
+    """Return the status code of a fault in this field, according to the contract."""
     return CODES.get(field, "202")

@@ -1,4 +1,4 @@
-"""The real service on a real socket, in the test's own event loop so that coverage and debuggers see it."""
+"""The real service on a real socket, in the test's event loop so that coverage and debuggers see it."""
 
 import asyncio
 import socket
@@ -16,19 +16,19 @@ from algoplatform.api.app import create_app
 from algoplatform.api.server.protocol import server_options
 from algoplatform.settings import Settings
 
-# As uvicorn calls it; its own type of it asks for more than Starlette's gives.
+# As uvicorn calls it; uvicorn's own type is stricter than Starlette's.
 App = Callable[[Any, Any, Any], Awaitable[None]]
 Proxy = Callable[[App], App]
 
 
 def settings_for(database_url: str, **given: Any) -> Settings:
-    """Make settings for a test's own database."""
+    """Return settings for a test's own database."""
     return Settings(database_url=SecretStr(database_url), **given)
 
 
 @asynccontextmanager
 async def serving(settings: Settings, proxy: Proxy | None = None) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve until the test is done with the client, behind a `proxy` if one is given."""
+    """Serve for the duration of the test, behind a `proxy` if given; yield a client."""
     app = create_app(settings)
     async with (
         listening(proxy(app) if proxy else app, lifespan="on", **server_options(settings)) as port,
@@ -39,8 +39,8 @@ async def serving(settings: Settings, proxy: Proxy | None = None) -> AsyncIterat
 
 @asynccontextmanager
 async def listening(app: App, **options: Any) -> AsyncIterator[int]:
-    """Serve any application on a free port, as uvicorn's options say."""
-    # Named as TCP, for asyncio sends without delay only then: else each answer waits 40 ms for the client's ACK.
+    """Serve an application on a free port, with uvicorn's options; yield the port."""
+    # IPPROTO_TCP makes asyncio set TCP_NODELAY: otherwise each response waits 40 ms for the client's ACK.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -61,7 +61,7 @@ async def listening(app: App, **options: Any) -> AsyncIterator[int]:
 
 @contextmanager
 def serving_in_background(settings: Settings, proxy: Proxy | None = None) -> Iterator[str]:
-    """Serve from a thread of its own, for clients that block; gives the service's address."""
+    """Serve in a thread, for clients that block; yield the URL."""
     ready: Future[str] = Future()
     done = threading.Event()
 

@@ -1,4 +1,4 @@
-"""A server that is not ours: it answers whatever it is told to, and hangs up."""
+"""A foreign server, which sends a given response and closes the connection."""
 
 import asyncio
 import re
@@ -10,7 +10,7 @@ from tests.support.peers import peer
 
 @asynccontextmanager
 async def answering(answer: bytes) -> AsyncIterator[str]:
-    """Answer every request with these bytes, and give the address."""
+    """Answer every request with these bytes; yield the URL."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -25,7 +25,7 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
 
 
 def page(body: str, status: str = "200 OK", kind: str = "application/json") -> bytes:
-    """Make an HTTP answer."""
+    """Return an HTTP response."""
     content = body.encode()
     head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(content)}\r\nconnection: close\r\n\r\n"
     return head.encode() + content

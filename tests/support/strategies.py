@@ -1,4 +1,4 @@
-"""Random value objects, small enough that a record made of them stays within every length limit."""
+"""Random value objects, small enough for records made of them to stay within all length limits."""
 
 from typing import Any
 
@@ -17,15 +17,15 @@ ALNUM = LOWER_ALNUM + "ABXYZ"
 
 
 def printable(forbidden: str = "") -> SearchStrategy[str]:
-    """One character that a record may hold."""
+    """One character that a record may contain."""
     return st.characters(exclude_categories=["Cc", "Cs"], exclude_characters=forbidden)
 
 
 def image_names() -> SearchStrategy[ImageName]:
-    """Names of images, with and without a registry host and a namespace."""
+    """Image names, with and without a registry host and a namespace."""
     run = st.text(LOWER_ALNUM, min_size=1, max_size=6)
     separator = st.sampled_from([".", "_", "__", "-", "--", "---"])
-    # A first component with a dot would be read as a host, and `x_y.z` is none.
+    # A first component with a dot would be parsed as a host, and `x_y.z` is not a valid one.
     first = st.tuples(run, st.sampled_from(["_", "__", "-"]), run).map("".join) | run
     component = st.tuples(run, separator, run).map("".join) | run
     path = st.builds(lambda head, rest: "/".join([head, *rest]), first, st.lists(component, max_size=3))
@@ -40,12 +40,12 @@ def image_names() -> SearchStrategy[ImageName]:
 
 
 def image_tags() -> SearchStrategy[ImageTag]:
-    """Tags of images."""
+    """Image tags."""
     return st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True).map(ImageTag)
 
 
 def references() -> SearchStrategy[ImageReference]:
-    """Images by name and tag."""
+    """Image references."""
     return st.builds(ImageReference, image_names(), image_tags())
 
 
@@ -55,7 +55,7 @@ def dependencies() -> SearchStrategy[Dependencies]:
 
 
 def image_ports(node_ports: range = NODE_PORTS) -> SearchStrategy[ImagePorts]:
-    """Lists of ports, none of whose names and node ports repeats."""
+    """Lists of ports with unique names and node ports."""
     name = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
     container = st.integers(CONTAINER_PORTS.start, CONTAINER_PORTS.stop - 1)
     node = st.none() | st.integers(node_ports.start, node_ports.stop - 1)
@@ -69,24 +69,24 @@ def image_ports(node_ports: range = NODE_PORTS) -> SearchStrategy[ImagePorts]:
 
 
 def absolute_paths() -> SearchStrategy[AbsolutePath]:
-    """Single paths, which may hold commas and colons."""
+    """Single paths, which may contain commas and colons."""
     return _paths(forbidden="/").map(AbsolutePath)
 
 
 def path_lists() -> SearchStrategy[PathList]:
-    """Lists of paths that name different places."""
+    """Lists of different paths."""
     return st.lists(_paths(), min_size=1, max_size=5, unique_by=_place).map(tuple).map(PathList)
 
 
 def path_pairs() -> SearchStrategy[PathPairs]:
-    """Lists of pairs whose targets are different places."""
+    """Lists of pairs with different targets."""
     pair = st.builds(PathPair, _paths(), _paths())
     pairs = st.lists(pair, min_size=1, max_size=4, unique_by=lambda item: _place(item.target))
     return pairs.map(tuple).map(PathPairs)
 
 
 def environments() -> SearchStrategy[Environment]:
-    """Lists of variables, rich in commas and backslashes; only the last value may end in a backslash."""
+    """Lists of variables with many commas and backslashes; only the last value may end in a backslash."""
     key = st.from_regex(r"[-._a-zA-Z][-._a-zA-Z0-9]{0,15}", fullmatch=True).filter(
         lambda text: text != "." and not text.startswith("..")
     )
@@ -110,7 +110,7 @@ def shell_words() -> SearchStrategy[ShellWords]:
 
 
 def _paths(forbidden: str = "/,:") -> SearchStrategy[str]:
-    # Full-width separators are characters of a path in some places only.
+    # Full-width separators are allowed in some paths only.
     segment = st.text(printable(forbidden + "，：；、"), max_size=8).filter(lambda text: text != "..")
     path = st.lists(segment, min_size=1, max_size=4).map(lambda segments: "/" + "/".join(segments))
     return path.map(str.rstrip).filter(lambda text: ".." not in text.split("/"))
@@ -125,13 +125,13 @@ def _only_last_ends_in_backslash(items: list[EnvironmentVariable]) -> list[Envir
 
 
 def lines(extra: str = "") -> SearchStrategy[str]:
-    """Text of a record that is not blank; `extra` names control characters that its field allows."""
+    """Non-blank text of a record; `extra` lists control characters that its field allows."""
     character = printable() | st.sampled_from(extra) if extra else printable()
     return st.text(character, min_size=1, max_size=20).filter(lambda text: bool(text.strip()))
 
 
 def image_records() -> SearchStrategy[dict[str, Any]]:
-    """Whole records as a client may send them: what is required, and any of the rest."""
+    """Whole records as a client may send them: the required fields, and any of the others."""
     number = st.integers(0, 2**31 - 1) | st.sampled_from([0, 2**31 - 1])
     required = {
         "imageName": image_names().map(str),

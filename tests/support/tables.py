@@ -1,10 +1,10 @@
-"""Tables on a terminal, read back."""
+"""Reads tables printed on a terminal."""
 
 import re
 
 
 def cells(output: str) -> list[list[str]]:
-    """Put the cells of a table together again, which the terminal's width has folded."""
+    """Return the cells of a table, joining the lines into which they were wrapped."""
     found: list[list[str]] = []
     fresh = True
     for line in output.splitlines():

@@ -1,4 +1,4 @@
-"""PostgreSQL over TLS: a relay that speaks it in front of a server's Unix socket, and certificates for it."""
+"""PostgreSQL over TLS: a relay that terminates TLS in front of a Unix socket, and its certificates."""
 
 import asyncio
 import datetime
@@ -21,7 +21,7 @@ _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 
 def make_certificate(folder: Path, host: str) -> Path:
-    """Write a certificate that signs itself, and its key beside it."""
+    """Write a self-signed certificate and its key, in one file each."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.datetime.now(datetime.UTC)
@@ -41,7 +41,7 @@ def make_certificate(folder: Path, host: str) -> Path:
 
 @asynccontextmanager
 async def relayed(dsn: str, certificate: Path) -> AsyncIterator[int]:
-    """Relay a port to the Unix socket of an address, in TLS where the client asks for it, in plain otherwise."""
+    """Relay a port to the Unix socket of a URL, over TLS if the client requests it."""
     where = parse_qs(dsn.partition("?")[2])
     path = f"{where['host'][0]}/.s.PGSQL.{where['port'][0]}"
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

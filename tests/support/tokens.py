@@ -1,4 +1,4 @@
-"""Tokens as an identity provider makes them, the keys they are signed with, and a place to fetch those from."""
+"""Tokens of an identity provider, their signing keys, and a server for the keys."""
 
 import asyncio
 import json
@@ -22,33 +22,33 @@ SETTINGS: dict[str, Any] = {"auth": "token", "token_audience": AUDIENCE, "token_
 
 @cache
 def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
-    """Make the RSA key of the tests."""
+    """Return the RSA key of the tests."""
     return rsa.generate_private_key(65537, bits)
 
 
 @cache
 def ec_key(name: str) -> ec.EllipticCurvePrivateKey:
-    """Make a P-256 key; each name has its own."""
+    """Return a P-256 key, one per name."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
-    """Give the public key in PEM."""
+    """Return the public key in PEM."""
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def jwk(kid: str, **more: Any) -> dict[str, Any]:
-    """Give the public P-256 key of this name as a JWK."""
+    """Return the public P-256 key of this name as a JWK."""
     return {**json.loads(ECAlgorithm.to_jwk(ec_key(kid).public_key())), "kid": kid, "use": "sig", **more}
 
 
 def rsa_jwk(kid: str) -> dict[str, Any]:
-    """Give the public RSA key as a JWK."""
+    """Return the public RSA key as a JWK."""
     return {**json.loads(RSAAlgorithm.to_jwk(rsa_key().public_key())), "kid": kid, "use": "sig"}
 
 
 def claims(**given: Any) -> dict[str, Any]:
-    """Make the claims of a platform administrator; None leaves a claim out."""
+    """Return the claims of a platform administrator; None omits a claim."""
     standard = {"sub": "alice", "aud": AUDIENCE, "iss": ISSUER, "exp": int(time.time()) + 300, "authority": 1}
     return {name: value for name, value in (standard | given).items() if value is not None}
 
@@ -59,12 +59,12 @@ def token(kid: str = "first", headers: dict[str, Any] | None = None, **given: An
 
 
 def bearer(text: str | None = None, **given: Any) -> dict[str, str]:
-    """Make the header that shows a token."""
+    """Return the Authorization header with a token."""
     return {"authorization": f"Bearer {token(**given) if text is None else text}"}
 
 
 class KeyServer:
-    """Where keys are fetched from; counts, and is slow, broken or changed as a test wants."""
+    """A key server that counts requests, and can be slow, broken or changed."""
 
     def __init__(self) -> None:
         self.keys: list[dict[str, Any]] = [jwk("first")]
@@ -90,7 +90,7 @@ class KeyServer:
 
 @asynccontextmanager
 async def key_server() -> AsyncIterator[KeyServer]:
-    """Serve keys on a free port."""
+    """Run a key server on a free port."""
     served = KeyServer()
     async with peer(served.answer) as port:
         served.url = f"http://127.0.0.1:{port}/jwks"

@@ -1,4 +1,4 @@
-"""A tour through every operation, for what stands below or in front of the service and must change nothing."""
+"""A tour of all operations, to check that another layer changes nothing."""
 
 import json
 
@@ -8,7 +8,7 @@ from tests.support.images import IMAGES, delete, minimal, records, register, upl
 
 
 async def tour(client: httpx.AsyncClient) -> None:
-    """Register, read, search, update, delete, upload and load once each, with a refusal among them."""
+    """Register, read, search, update, delete, upload and load once each, including a refusal."""
     base = await register(client, "algo/base", algoDesc="底座")
     image = await register(client, "algo/a", dependencyServiceId="algo/base:1.0", imagePorts="web:80:30080")
     taken = await client.post(f"{IMAGES}/_register", json=minimal("algo/a"))
