@@ -1,4 +1,4 @@
-"""The application: routes, pages, handlers and the layers around them."""
+"""The application: routes, pages, exception handlers and middleware."""
 
 import gc
 from collections.abc import AsyncIterator
@@ -27,19 +27,19 @@ from algoplatform.logs import configure_logging
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings, load
 
-# Bytes of bodies that are on their way at most, per worker.
+# Bytes of request bodies in flight, at most, per worker.
 _BODIES = 16 * 1024 * 1024
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Build the FastAPI application; it opens the runtime when it starts and closes it when it ends."""
+    """Build the FastAPI application; its lifespan opens and closes the runtime."""
     verifier = authentication.verifier(settings)
     always_200 = settings.http_status == "always-200"
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with Runtime.open(settings) as runtime, verifier.keys if verifier else nullcontext():
-            # What is there by now stays: the collector need not go through it again and again.
+            # What exists by now stays: freeze it, so that no collection scans it again.
             gc.collect()
             gc.freeze()
             with metrics.publishing(runtime.database.usage):
@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # Asked for on every request, and figures there are already.
+        # Costs something on every request, and we have metrics and logs already.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         openapi_tags=[{"name": "镜像管理", "description": "镜像的操作 · the operations on images"}],
     )
@@ -66,10 +66,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Gate, settings=settings)
     app.state.figures = health.Figures()
     app.state.uploads, app.state.exports = Slots(settings.max_uploads), Slots(settings.max_exports)
-    # As many bytes on disk as those who import may hold; in memory as many as the rest of a worker takes.
+    # Uploads share a budget of bytes on disk; all other bodies share a budget of bytes in memory.
     app.state.files = Intake(settings.max_uploads * settings.max_upload_bytes)
     app.state.bodies = Intake(max(_BODIES, 4 * settings.max_body_bytes))
-    # Not as a parameter, which is on its way out, nor as the server's: that would ask every ingress to cut the path off.
+    # Not passed as a parameter, which is deprecated, nor as uvicorn's option, which would require every
+    # ingress to strip the path.
     app.root_path = settings.root_path
     if settings.root_path:
         app.add_middleware(_WithRootPath)
@@ -83,17 +84,20 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 class _Application(DocumentedAPI):
-    """FastAPI without its layers outside of ours, each of which costs every request: Observability does what they are for."""
+    """FastAPI without Starlette's outermost middleware, which costs time on every request.
+
+    Observability takes over what that middleware does.
+    """
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Begin with the outermost layer of ours."""
+        """Return the stack from our outermost middleware inward."""
         stack: Any = super().build_middleware_stack()
         while not isinstance(stack, Observability):
             stack = stack.app
         return stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request to that layer at once."""
+        """Pass an HTTP request straight to that middleware."""
         if self.middleware_stack is None or scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
@@ -104,13 +108,13 @@ class _Application(DocumentedAPI):
 
 
 class _WithRootPath:
-    """Put back the path that an ingress has cut off: what is mounted is found only by whole paths."""
+    """Restores a path prefix that an ingress has stripped, as mounts match only on full paths."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its whole path."""
+        """Pass a request on with its full path."""
         root = scope.get("root_path", "")
         if scope["type"] == "http" and not f"{scope['path']}/".startswith(f"{root}/"):
             scope["path"] = root + scope["path"]
@@ -118,7 +122,7 @@ class _WithRootPath:
 
 
 def app_from_environment() -> FastAPI:
-    """Build the application in a worker process, which knows only its environment."""
+    """Build the application in a worker process, which gets its settings from the environment only."""
     settings = load()
     configure_logging(settings.log_level)
     return create_app(settings)

@@ -1,4 +1,4 @@
-"""What several operations of the OpenAPI document share: schemas, headers, parameters, refusals in both forms."""
+"""Components shared in the OpenAPI document: schemas, headers, parameters, errors in both formats."""
 
 from typing import Any, Final
 
@@ -30,28 +30,28 @@ _REF: Final = "#/components/schemas/{model}"
 
 
 def schema(name: str) -> Schema:
-    """Point to a schema."""
+    """Return a reference to a schema."""
     return {"$ref": _REF.format(model=name)}
 
 
 def header(name: str) -> Schema:
-    """Point to a header."""
+    """Return a reference to a header."""
     return {"$ref": f"#/components/headers/{name}"}
 
 
 def parameter(name: str) -> Schema:
-    """Point to a parameter."""
+    """Return a reference to a parameter."""
     return {"$ref": f"#/components/parameters/{name}"}
 
 
 def refusals(*names: str) -> dict[str, Schema]:
-    """Point to shared refusals, by their HTTP status."""
+    """Return references to shared error responses, by HTTP status."""
     every = (*names, "InternalError", "Unavailable")
     return {_STATUSES[name]: {"$ref": f"#/components/responses/{name}"} for name in every}
 
 
 def refusal(description: str, *errors: AlgoplatformError, retry: bool = False) -> Schema:
-    """Describe a refusal by what the service really answers to these errors."""
+    """Describe an error response, with what the service returns for these errors as examples."""
     forms = {
         JSON: {"schema": schema("Failure"), "examples": _shown(errors, problem=False)},
         PROBLEM: {"schema": schema("Problem"), "examples": _shown(errors, problem=True)},
@@ -79,7 +79,7 @@ def _models(described: dict[type[BaseModel], str]) -> dict[str, Schema]:
 
 
 def _plain(value: Any) -> Any:
-    # Pydantic titles every property with its own name and gives it null as default: noise on the pages.
+    # Pydantic titles every property with its name and adds null defaults: noise on the pages.
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items() if not _is_noise(key, item)}
     return [_plain(item) for item in value] if isinstance(value, list) else value
@@ -90,7 +90,7 @@ def _is_noise(key: str, item: Any) -> bool:
 
 
 def _inputs(image: Schema) -> dict[str, Schema]:
-    """Describe what register and update take: the same fields, but for the id."""
+    """Describe the input of register and update: the same fields, except for the id."""
     properties = image["properties"] | {
         "imageports": image["properties"]["imagePorts"] | {"description": "imagePorts的别名"}
     }
@@ -119,7 +119,7 @@ def _parameter(name: str, place: str, description: str, described: Schema, **mor
 
 
 def _query(conditions: Schema) -> dict[str, Schema]:
-    """Describe the conditions as query parameters, where there are no types: every number is digits."""
+    """Describe the conditions as query parameters; these are untyped, so a number is a string of digits."""
     found = {}
     for name, property_ in conditions["properties"].items():
         kinds = [kind for kind in property_.get("anyOf", [property_]) if kind.get("type") != "null"]
@@ -127,7 +127,7 @@ def _query(conditions: Schema) -> dict[str, Schema]:
     return found
 
 
-# Typed clients send every field of a shared class: one that is unknown is ignored where it is empty.
+# Typed clients send every field of a shared class: an unknown field is ignored if it is empty.
 _UNKNOWN: Final = {
     "additionalProperties": {
         "anyOf": [{"type": "null"}, {"type": "string", "pattern": "^\\s*$"}],

@@ -1,4 +1,4 @@
-"""The examples of the API document, which the pages show as they stand there."""
+"""The API document's examples, shown unchanged on the pages."""
 
 from typing import Any, Final
 

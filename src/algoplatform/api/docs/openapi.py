@@ -1,4 +1,4 @@
-"""What the OpenAPI pages say of each operation: Chinese for readers, the document's own examples, both forms of failure."""
+"""The operations in the OpenAPI document: Chinese texts, the API document's examples, both error formats."""
 
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ _INTRODUCTION: Final = """算法平台的镜像登记处：登记、查询、更
 错误一次全部返回：`status`是第一处错误的状态码，`msg`以`；`连接全部错误。
 
 """
-# Folded: operations come first on the page. Markdown inside of HTML needs the empty lines around it.
+# Folded, so that operations come first. Markdown within HTML needs the blank lines.
 _STATUS_TABLE: Final = """<details>
 <summary>状态码表</summary>
 
@@ -43,12 +43,12 @@ _ORDER: Final = ("_register", "_search", "_update", "_delete", "_load", "_upload
 
 
 class DocumentedAPI(FastAPI):
-    """FastAPI, with the parts of the document that it does not know of."""
+    """FastAPI plus the parts of the OpenAPI document that it does not generate."""
 
     def openapi(self) -> dict[str, Any]:
-        """Give the OpenAPI document."""
+        """Return the OpenAPI document."""
         document = super().openapi()
-        # FastAPI drops every null, also from examples, of which they are a part.
+        # FastAPI drops every null, even in examples that need it.
         for operations in document["paths"].values():
             for operation in operations.values():
                 operation |= _DETAILS.get(operation["operationId"], {})
@@ -58,13 +58,13 @@ class DocumentedAPI(FastAPI):
 
 
 def _place(path: tuple[str, Any]) -> int:
-    """Order paths as the interface's own document does; further ones follow in the order of their routes."""
+    """Order paths as the API document does; additional ones follow in route order."""
     operation = path[0].rpartition("/")[2]
     return _ORDER.index(operation) if operation in _ORDER else len(_ORDER)
 
 
 def introduction() -> str:
-    """Describe the interface in a few lines, with the status table folded below."""
+    """Return the introduction, with the status table folded."""
     rows = [f"| {code} | {_http(code)} | {TITLES.get(code, '成功')} |" for code in Code]
     return _INTRODUCTION + _STATUS_TABLE.format(rows="\n".join(rows))
 
@@ -77,7 +77,7 @@ _DETAILS: Final[dict[str, Schema]] = {}
 
 
 def success(res: Schema, message: str, *shown: Any, headers: dict[str, str] | None = None) -> Schema:
-    """Describe an answer of success, by its res, its msg and an example of its res."""
+    """Describe a success response: the schema and an example of `res`, and `msg`."""
     envelope = {
         "type": "object",
         "properties": {"status": {"const": "0"}, "res": res, "msg": {"const": message}},
@@ -94,7 +94,7 @@ def success(res: Schema, message: str, *shown: Any, headers: dict[str, str] | No
 
 
 def body(described: Schema, example: Any, *, required: bool = True) -> Schema:
-    """Describe a JSON body by its schema and an example."""
+    """Describe a JSON body by schema and example."""
     return {"required": required, "content": {JSON: {"schema": described, "example": example}}}
 
 
@@ -106,7 +106,7 @@ def operation(
     *parameters: Schema,
     body: Schema | None = None,
 ) -> dict[str, Any]:
-    """Describe an operation for its route."""
+    """Describe an operation, as arguments of its route."""
     extra: Schema = {"responses": dict(sorted(responses.items())), "parameters": [*parameters, parameter("RequestId")]}
     if body:
         extra["requestBody"] = body
@@ -136,7 +136,7 @@ _RUNNING: Final = "相同Idempotency-Key的请求正在处理（-409，按Retry-
 
 
 def conflict(description: str, *errors: Refused | ImageInUse) -> dict[str, Schema]:
-    """Describe what stands against a write."""
+    """Describe the conflicts of a write (409)."""
     described = f"{description}，或{_RUNNING}" if errors else _RUNNING
     return {"409": refusal(described, *errors, RequestRunning(), retry=True)}
 

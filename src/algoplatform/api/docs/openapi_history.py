@@ -1,4 +1,4 @@
-"""What the OpenAPI pages say of an image's past."""
+"""The history operations in the OpenAPI document."""
 
 from typing import Any, Final
 

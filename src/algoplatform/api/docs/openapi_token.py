@@ -1,4 +1,4 @@
-"""What the OpenAPI document says more where ALGOPLATFORM_AUTH=token."""
+"""Additions to the OpenAPI document for ALGOPLATFORM_AUTH=token."""
 
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ _COMPONENTS: Final = {
 
 
 def declare_token(app: FastAPI) -> None:
-    """Say of every operation that it needs a token, and what it answers without."""
+    """Declare for every operation that it requires a token, and its response without one."""
     plain = app.openapi
 
     def with_token() -> dict[str, Any]:
@@ -43,6 +43,6 @@ def declare_token(app: FastAPI) -> None:
 
 
 def _with_refusals(responses: dict[str, Any]) -> dict[str, Any]:
-    # A new one: what is given here may be every application's.
+    # A copy, as the argument may be shared between applications.
     unauthenticated = {"401": {"$ref": "#/components/responses/Unauthenticated"}}
     return dict(sorted({**refusals("Forbidden"), **unauthenticated, **responses}.items()))

@@ -1,4 +1,4 @@
-"""The OpenAPI pages, for networks without internet: everything they load comes from the service itself."""
+"""The OpenAPI pages, for networks without internet: the service itself serves everything they load."""
 
 from importlib.resources import files
 from typing import Final
@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-# Both libraries style elements in place, and ReDoc searches in a worker made of a blob.
+# Both libraries set inline styles, and ReDoc searches in a worker made from a blob.
 _POLICY: Final = "; ".join(
     (
         "default-src 'self'",
@@ -46,7 +46,7 @@ _STYLE: Final = '<link rel="stylesheet" href="docs/assets/swagger-ui.css">'
 
 
 def mount_pages(app: FastAPI) -> None:
-    """Add /docs (Swagger UI), /redoc, what they load, and a way to them from /."""
+    """Add /docs (Swagger UI), /redoc and their assets, and redirect / to /docs."""
     swagger = _PAGE.format(
         title="算法平台 · 接口文档", style=_STYLE, library="swagger-ui-bundle.js", start="swagger.js"
     )

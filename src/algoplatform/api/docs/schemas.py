@@ -1,4 +1,4 @@
-"""The bodies and answers that are not a record: read here, and published as the OpenAPI document's schemas."""
+"""Bodies and responses other than records: parsed here, and published as schemas of the OpenAPI document."""
 
 from functools import partial
 from typing import Annotated, Any, Final, Literal
@@ -16,7 +16,7 @@ from algoplatform.domain.uploads import OnConflict
 _DELETION_FIELDS: Final = ("imageId", "userResult")
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 MAX_AUTHORITY: Final = fields.MAX_INTEGER
-# A page of revisions is put together in memory, each with the record before and after it.
+# A page of revisions is built in memory, each with the record before and after it.
 MAX_REVISIONS: Final = 100
 
 
@@ -57,7 +57,7 @@ class Change(BaseModel):
 
 
 class Counts(BaseModel):
-    """What an upload did."""
+    """The result of an upload."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -81,7 +81,7 @@ class Restoration(BaseModel):
 
 
 class Failure(BaseModel):
-    """The document's envelope around a failure."""
+    """The API document's envelope of an error."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -118,7 +118,7 @@ class Problem(BaseModel):
 
 
 def check_deletion(data: Any) -> tuple[str, Caller]:
-    """Read what to delete and who asks; Refused with every fault."""
+    """Return the id to delete and the caller; raise Refused with every fault."""
     if not isinstance(data, dict):
         raise BadRequest("请求体须为JSON对象", malformed=False)
     faults: list[Fault] = []
@@ -136,7 +136,7 @@ def check_deletion(data: Any) -> tuple[str, Caller]:
             namespace = _read(user, "namespace", "userResult.namespace", fields.check_text, faults)
         unknown, more = unknown_faults(user, ("authority", "namespace"), "userResult.")
         faults += unknown
-    # A typed client may send a shared class: fields of a record count as unknown only where they hold something.
+    # Typed clients may send a shared class: fields of a record count as unknown only if they are not empty.
     unknown, others = unknown_faults(data, _DELETION_FIELDS)
     faults += unknown
     if faults:
@@ -145,7 +145,7 @@ def check_deletion(data: Any) -> tuple[str, Caller]:
 
 
 def check_upload_options(query: dict[str, str]) -> tuple[OnConflict, bool, bool]:
-    """Read onConflict, dryRun and changes."""
+    """Return onConflict, dryRun and changes; raise Refused with every fault."""
     query = {name: value for name, value in query.items() if not is_blank(value)}
     faults, more = unknown_faults(query, ("onConflict", "dryRun", "changes"))
     conflict = query.get("onConflict", OnConflict.UPDATE)
@@ -164,7 +164,7 @@ def check_upload_options(query: dict[str, str]) -> tuple[OnConflict, bool, bool]
 
 
 def check_paging(query: dict[str, str]) -> tuple[int, int]:
-    """Read page and pageSize of a history."""
+    """Return page and pageSize of a history; raise Refused with every fault."""
     faults: list[Fault] = []
     said: dict[str, Any] = {"page": 1, "pageSize": DEFAULT_PAGE_SIZE}
     said |= {name: value for name, value in query.items() if not is_blank(value)}
@@ -177,7 +177,7 @@ def check_paging(query: dict[str, str]) -> tuple[int, int]:
 
 
 def check_restoration(data: Any) -> int | None:
-    """Read the version to go back to; None where the image is only to be undeleted."""
+    """Return the version to restore; None if the image is only to be undeleted."""
     if not isinstance(data, dict):
         raise BadRequest("请求体须为JSON对象", malformed=False)
     faults: list[Fault] = []
@@ -190,7 +190,7 @@ def check_restoration(data: Any) -> int | None:
 
 
 def record_schema(inputs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Describe a record as it is answered, its 29 keys always all present, by what is said of the input's fields."""
+    """Describe a record in a response, with all 29 keys, by the descriptions of the input fields."""
     return {
         "type": "object",
         "title": "Record",

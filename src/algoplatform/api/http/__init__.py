@@ -1,1 +1,1 @@
-"""Reading requests and writing answers."""
+"""Read requests and write responses."""

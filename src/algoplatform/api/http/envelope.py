@@ -1,4 +1,4 @@
-"""The two forms of an answer: the document's envelope and, for failures where the client asks for it, RFC 9457."""
+"""The two response formats: the API document's envelope and, on request, RFC 9457 for errors."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -21,9 +21,9 @@ from algoplatform.domain.faults import Code, Fault
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 
-# An answer is at most 256 KiB; what frames the faults needs little of that.
+# A response is at most 256 KiB; the rest is room for what surrounds the faults.
 _ROOM: Final = 240 * 1024
-# Where in a request's state the status is that an answer had before it was made 200.
+# Key in a request's state: the original status of a response that goes out as 200.
 OWN_STATUS: Final = "own_status"
 _RETRY_SECONDS: Final = "1"
 _CHALLENGE: Final = 'Bearer realm="algoplatform"'
@@ -74,20 +74,23 @@ TITLES: Final = {
 
 
 def http_status(code: Code) -> int:
-    """Tell the HTTP status that says the same as a code of the table."""
+    """Return the HTTP status for a code of the status table."""
     return HTTP_STATUS.get(code, 422)
 
 
 def success(message: str, res: bytes = b"null", headers: dict[str, str] | None = None) -> Answer:
-    """Answer in the envelope; `res` is JSON text already, in UTF-8."""
+    """Return a success envelope; `res` is serialized JSON in UTF-8."""
     body = b'{"status":"0","res":%b,"msg":"%b"}' % (res, message.encode())
     return Answer(200, body, {"content-type": JSON, **(headers or {})})
 
 
 def success_of_many(message: str, items: list[bytes], total: int | None = None) -> Answer:
-    """Answer with a list, which is used up, and with the total where it is a page; the items are JSON text already."""
+    """Return a success envelope around a list of serialized JSON items, with `total` if it is a page.
+
+    The list `items` is modified.
+    """
     end = b']%b},"msg":"%b"}' % (b"" if total is None else b',"total":%d' % total, message.encode())
-    # With the frame in the first and the last, joining them is all the copying there is.
+    # Adding head and tail to the first and last item lets one join copy everything once.
     items = items or [b""]
     items[0] = b'{"status":"0","res":{"data":[' + items[0]
     items[-1] += end
@@ -95,7 +98,7 @@ def success_of_many(message: str, items: list[bytes], total: int | None = None) 
 
 
 def failure(error: AlgoplatformError, *, problem: bool) -> Answer:
-    """Answer a refusal in the form that the client asked for."""
+    """Return an error in the format that the client asked for."""
     status = http_status(error.code)
     if isinstance(error, BodyTooSlow):
         status = 408
@@ -111,14 +114,14 @@ def failure(error: AlgoplatformError, *, problem: bool) -> Answer:
 
 
 def to_response(answer: Answer, *, always_200: bool) -> Response:
-    """Send an answer; `always_200` leaves the status to the body, for clients that read nothing else."""
+    """Make a response of an answer; `always_200` sends status 200, for clients that read the body only."""
     if always_200 and answer.http_status != 200 and answer.headers.get("content-type") == JSON:
         return _SentAs200(answer, 200)
     return _Sent(answer, answer.http_status)
 
 
 class _Sent(Response):
-    """What goes out as it is; Starlette's own would look for headers that an answer always has."""
+    """A response with its headers as given; Starlette's would look for headers that are always set."""
 
     def __init__(self, answer: Answer, status: int) -> None:
         self.status_code = status
@@ -128,20 +131,20 @@ class _Sent(Response):
         self.raw_headers.append((b"content-length", b"%d" % len(answer.body)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the response."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body})
 
 
 class _SentAs200(_Sent):
-    """What goes out with another status than its own, which is left for the log and the figures."""
+    """A response sent as 200; its original status is kept for log and metrics."""
 
     def __init__(self, answer: Answer, status: int) -> None:
         super().__init__(answer, status)
         self._own_status = answer.http_status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Leave its own status, and send it."""
+        """Store the original status, then send the response."""
         scope["state"][OWN_STATUS] = self._own_status
         await super().__call__(scope, receive, send)
 
@@ -188,7 +191,7 @@ def _listed(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _fitting(items: Sequence[Any], shown: Any) -> int:
-    """Count how many of the items an answer has room for."""
+    """Return how many of the items fit into a response."""
     used = 0
     for number, item in enumerate(items):
         used += len(orjson.dumps(shown(item))) + 3

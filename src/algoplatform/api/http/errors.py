@@ -1,4 +1,4 @@
-"""The one place where refusals, of ours and of the framework, become answers."""
+"""The one place where exceptions, ours and the framework's, become HTTP responses."""
 
 from http import HTTPStatus
 from typing import Final
@@ -24,7 +24,7 @@ _MESSAGES = {
 
 
 class FrameworkError(AlgoplatformError):
-    """Something that the framework refuses before a route is reached."""
+    """An error that the framework raises before a route is reached."""
 
     def __init__(self, code: Code, message: str) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ INTERNAL: Final = FrameworkError(Code.INTERNAL, "服务内部错误，请凭X-Re
 
 
 def install_handlers(app: FastAPI, *, always_200: bool) -> None:
-    """Answer every exception that is an answer; the rest is for the outermost layer."""
+    """Register handlers for domain and framework errors; all others reach the outermost middleware."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, AlgoplatformError)
@@ -56,17 +56,17 @@ def install_handlers(app: FastAPI, *, always_200: bool) -> None:
 
 
 def answer_to(scope: Scope, error: AlgoplatformError, *, always_200: bool) -> Response:
-    """Word a refusal, or an error of ours, outside of any route."""
+    """Make a response for an error that occurs outside of a route."""
     return to_response(failure(error, problem=wants_problem(Request(scope))), always_200=always_200)
 
 
 async def refuse(error: AlgoplatformError, scope: Scope, receive: Receive, send: Send, *, always_200: bool) -> None:
-    """Answer a refusal before any route is reached."""
+    """Send an error response before a route is reached."""
     await answer_to(scope, error, always_200=always_200)(scope, receive, send)
 
 
 def _allowed(request: Request) -> str:
-    # The framework names the methods of the first route of this path, and none for a static file.
+    # The framework lists only the methods of the first route with this path, and none for a static file.
     def is_allowed(method: str) -> bool:
         scope = {**request.scope, "method": method}
         return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)

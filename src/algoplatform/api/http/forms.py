@@ -1,4 +1,4 @@
-"""The file of a multipart form (RFC 7578): the part that is named `file`, whatever file name it has or lacks."""
+"""Multipart forms (RFC 7578): the file is the part named `file`, with or without a file name."""
 
 import time
 from tempfile import SpooledTemporaryFile
@@ -13,16 +13,19 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _NAME: Final = b"file"
-# Parts of a form, and bytes of the file that stay in memory.
+# Parts of a form at most; bytes of the file that are kept in memory before it goes to disk.
 _MOST_PARTS: Final = 64
 _IN_MEMORY: Final = 64 * 1024
-# Bytes that are parsed without a pause.
+# Bytes that are parsed without releasing the GIL.
 _SLICE: Final = 8 * 1024
 _BROKEN: Final = "表单格式错误，须为含一个文件字段file的multipart/form-data"
 
 
 class FileForm:
-    """Takes a form piece by piece and keeps the file only, on disk where it is large; it blocks, and so belongs in a thread."""
+    """Parses a form piece by piece and keeps only the file, on disk if it is large.
+
+    Its calls block, so they belong in a thread.
+    """
 
     def __init__(self, content_type: str) -> None:
         boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
@@ -33,22 +36,23 @@ class FileForm:
         self._part = 0
         self._header = self._value = b""
         self._is_file = False
-        # The part that gave the file its bytes; a part of that name that nobody filled in has none.
+        # The part that supplied the file's bytes; an empty part of the same name (an input left blank) does
+        # not count.
         self._owner: int | None = None
         self._is_named = self._is_whole = False
 
     def write(self, piece: bytes) -> None:
-        """Take the next piece; BadRequest where it is no form."""
+        """Parse the next piece; raise BadRequest if the form is malformed."""
         try:
             for start in range(0, len(piece), _SLICE):
                 self._parser.write(piece[start : start + _SLICE])
-                # Let the event loop have the interpreter: what looks like a boundary takes long to find out.
+                # Release the GIL for the event loop: near-matches of the boundary are slow to parse.
                 time.sleep(0)
         except FormParserError:
             raise BadRequest(_BROKEN) from None
 
     def take(self) -> BinaryIO:
-        """Give the file, which the caller closes; BadRequest where the form lacks it, or its own end."""
+        """Return the file, which the caller closes; raise BadRequest if file or form end is missing."""
         if not self._is_whole:
             raise BadRequest(_BROKEN)
         if not self._is_named:
@@ -57,7 +61,7 @@ class FileForm:
         return self._file
 
     def close(self) -> None:
-        """Throw away what there is."""
+        """Discard the file."""
         self._file.close()
 
     def _callbacks(self) -> "MultipartCallbacks":

@@ -1,4 +1,4 @@
-"""Bodies on their way in take a bounded number of bytes together: where that is used up, the slowest senders give way."""
+"""Request bodies in flight share a budget of bytes: when it is used up, the slowest senders are rejected."""
 
 import asyncio
 from collections import deque
@@ -8,12 +8,12 @@ from typing import Final
 
 from algoplatform.domain.errors import TooManyRequests
 
-# Seconds over which it is judged how fast a client sends.
+# Seconds over which a client's rate is measured.
 _WINDOW: Final = 5.0
 
 
 class Intake:
-    """A number of bytes that all bodies of one kind share, in one worker."""
+    """A budget of bytes that all bodies of one kind share, per worker."""
 
     def __init__(self, limit: int, window: float = _WINDOW) -> None:
         self._limit = limit
@@ -23,7 +23,7 @@ class Intake:
 
     @contextmanager
     def reception(self) -> Iterator["Reception"]:
-        """Hold what one body takes until it is no more needed."""
+        """Account for one body until the block ends."""
         reception = Reception(self, self._window)
         try:
             yield reception
@@ -32,7 +32,7 @@ class Intake:
 
     @asynccontextmanager
     async def receiving(self, reception: "Reception") -> AsyncIterator[None]:
-        """Receive a body; TooManyRequests as soon as its bytes are needed for those who send faster."""
+        """Receive a body; raise TooManyRequests as soon as faster senders need its bytes."""
         try:
             async with asyncio.timeout(None) as reception.end:
                 self._coming.add(reception)
@@ -43,7 +43,7 @@ class Intake:
             self._coming.discard(reception)
 
     def take(self, reception: "Reception", size: int) -> None:
-        """Count bytes that have come; TooManyRequests where there is no room for them."""
+        """Count received bytes; raise TooManyRequests if they exceed the budget."""
         if not reception.given_way:
             reception.grow(size)
             self._held += size
@@ -53,7 +53,7 @@ class Intake:
             raise TooManyRequests
 
     def _make_room(self) -> None:
-        # A little more than is needed, so that it lasts.
+        # Free a little more than needed, so that the next piece does not have to do it again.
         enough = self._limit - self._limit // 16
         for reception in sorted(self._coming, key=Reception.worth):
             if self._held <= enough:
@@ -68,7 +68,7 @@ class Intake:
 
 
 class Reception:
-    """One body: how much has come, and how fast of late."""
+    """One body: the bytes received and the recent rate."""
 
     __slots__ = ("_intake", "_last", "_marks", "_window", "end", "given_way", "size")
 
@@ -82,25 +82,25 @@ class Reception:
         self.end: asyncio.Timeout | None = None
 
     def take(self, size: int) -> None:
-        """Count bytes that have come; TooManyRequests where there is no room for them."""
+        """Count received bytes; raise TooManyRequests if they exceed the budget."""
         self._intake.take(self, size)
 
     def grow(self, size: int) -> None:
-        """Note bytes that have come."""
+        """Add received bytes to size and rate."""
         self.size += size
         self._last = _now()
         if self._last - self._marks[-1][0] >= self._window:
             self._marks.append((self._last, self.size))
 
     def worth(self) -> tuple[float, int]:
-        """Rank by how soon the client could send again what it holds, then by how little that is."""
+        """Rank bodies by how fast the client could resend them, slowest first; then by size, largest first."""
         now = _now()
         began, before = self._marks[0]
         rate = (self.size - before) / max(now - began, 1) if now - self._last < self._window else 0
         return rate / max(self.size, 1), -self.size
 
     def give_way(self) -> None:
-        """End the wait for more."""
+        """Reject this body and stop waiting for more of it."""
         self.given_way = True
         if self.end is not None:
             self.end.reschedule(_now())

@@ -1,4 +1,4 @@
-"""Figures for Prometheus; with several workers they are kept in files and added up when asked for."""
+"""Prometheus metrics; several workers keep them in files, which are summed up on each scrape."""
 
 import asyncio
 import atexit
@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 _LABELS: Final = ("method", "route", "status")
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 _MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
-# How old the pool's figures of the workers that are not asked may be.
+# Maximum age, in seconds, of the pool gauges of those workers that do not serve the scrape.
 _PUBLISHED_SECONDS: Final = 1
 _USES: Final = {
     "open": "connections to PostgreSQL that are open, over all workers",
@@ -42,7 +42,7 @@ def _family() -> tuple[CollectorRegistry, Histogram]:
 
 @cache
 def _pool() -> dict[str, Gauge]:
-    # Summed over the workers that live.
+    # Summed over live workers.
     return {
         use: Gauge(f"algoplatform_pool_connections_{use}", text, registry=_family()[0], multiprocess_mode="livesum")
         for use, text in _USES.items()
@@ -50,14 +50,14 @@ def _pool() -> dict[str, Gauge]:
 
 
 def publish(usage: Mapping[str, int]) -> None:
-    """Note how this worker's pool is used."""
+    """Set this worker's pool gauges."""
     for use, gauge in _pool().items():
         gauge.set(usage[use])
 
 
 @contextmanager
 def publishing(usage: Callable[[], Mapping[str, int]]) -> Iterator[None]:
-    """Note that every second, where another worker may be the one that is asked."""
+    """Publish the pool gauges every second with several workers: any of them may serve the scrape."""
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle | None = None
 
@@ -75,27 +75,27 @@ def publishing(usage: Callable[[], Mapping[str, int]]) -> Iterator[None]:
             timer.cancel()
 
 
-# Without a bound: its keys are our routes, the known methods and HTTP's status codes.
+# Unbounded, but small: the keys are our routes, the known methods and the HTTP status codes.
 @cache
 def observer(method: str, route: str, status: int) -> Callable[[float], None]:
-    """Give what counts a request by the seconds that it took."""
+    """Return a function that counts a request by its duration in seconds."""
     return _family()[1].labels(method, route, str(status)).observe
 
 
 class _Gauges(Collector):
-    """Values that are read when Prometheus asks."""
+    """Gauges whose values are read at scrape time."""
 
     def __init__(self, values: Mapping[str, float]) -> None:
         self._values = values
 
     def collect(self) -> Iterable[Metric]:
-        """Give each value as a gauge."""
+        """Yield each value as a gauge."""
         for name, value in self._values.items():
             yield GaugeMetricFamily(name, name.removeprefix("algoplatform_").replace("_", " "), value)
 
 
 def prepare_multiprocess() -> Path:
-    """Give the workers that are about to start one folder for their figures, which goes with this process."""
+    """Create the workers' folder for metrics before they start; it is removed when this process exits."""
     folder = Path(tempfile.mkdtemp(prefix="algoplatform-metrics-"))
     os.environ[_MULTIPROCESS] = str(folder)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -103,14 +103,14 @@ def prepare_multiprocess() -> Path:
 
 
 def render(gauges: Mapping[str, float]) -> bytes:
-    """Write all figures, and these gauges, in Prometheus's text format."""
+    """Return all metrics, and these gauges, in Prometheus's text format."""
     own = CollectorRegistry()
     own.register(_Gauges(gauges))
     registry = _family()[0]
     if _MULTIPROCESS in os.environ:
         _forget_the_dead(Path(os.environ[_MULTIPROCESS]))
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library is untyped here
     return generate_latest(registry) + generate_latest(own)
 
 

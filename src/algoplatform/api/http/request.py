@@ -1,4 +1,4 @@
-"""What is read off a request before a use case sees it: bodies, headers, the form of answer that is wanted."""
+"""Parse requests before a use case runs: bodies, conditional headers, content negotiation."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ from algoplatform.api.http.forms import FileForm
 from algoplatform.api.http.intake import Intake, Reception
 from algoplatform.domain.errors import BadRequest, BodyTooLarge, MediaTypeRefused
 
-# RFC 9110, 8.8.3, and "*" among them; a list may have empty elements. Nothing is tried twice, however long it is.
+# Entity tags of RFC 9110, 8.8.3, or "*"; a list may have empty elements. Possessive, so nothing backtracks.
 _ENTITY_TAG: Final = re.compile(r'\*|(?:W/)?"[!#-~\x80-\xff]*+"')
 _ENTITY_TAGS: Final = re.compile(rf"(?:[ \t]*+(?:{_ENTITY_TAG.pattern})?+[ \t]*+(?:,|$))*+")
 _VERSION: Final = re.compile(r'(?:W/)?"([1-9][0-9]{0,17})"')
@@ -24,16 +24,16 @@ _QUALITY: Final = re.compile(r"(?:^|;)\s*[qQ]=([01](?:\.[0-9]{0,3})?)\s*(?:$|;)"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _QUOTED_KEY: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 NO_HTTP: Final = "不是有效的HTTP请求"
-# In a request's state: its body cannot be read on.
+# Key in a request's state: the rest of the body cannot be parsed.
 MALFORMED: Final = "malformed"
-# The server ends, and can wait for the rest of a body no longer.
+# Key in a request's state: the server shuts down and no longer waits for the rest of the body.
 ENDING: Final = "ending"
-# Headers that say how a body is coded, and the coding that each may name.
+# Headers that name a body's coding, and the only coding that each may name.
 _CODINGS: Final = {"content-encoding": "identity", "transfer-encoding": "chunked"}
 
 
 def wants_problem(request: Request) -> bool:
-    """Tell whether the client asks for RFC 9457: by its name, and no less than for plain JSON."""
+    """Return whether the client prefers RFC 9457: named in Accept, at least at JSON's quality."""
     accept = ",".join(request.headers.getlist("accept"))
     if "problem+json" not in accept.lower():
         return False
@@ -45,7 +45,7 @@ def wants_problem(request: Request) -> bool:
 
 
 def parse_query(query: bytes) -> dict[str, str]:
-    """Read a query string; a parameter that comes twice is refused."""
+    """Parse a query string; raise BadRequest for a repeated parameter."""
     given = _pairs(query)
     parameters = dict(given)
     if len(parameters) != len(given):
@@ -54,7 +54,7 @@ def parse_query(query: bytes) -> dict[str, str]:
 
 
 def parse_query_with(query: bytes, repeatable: str) -> dict[str, Any]:
-    """Read a query string in which one parameter may come several times: those are a list."""
+    """Parse a query string in which one parameter may be repeated; repeated values become a list."""
     given = _pairs(query)
     several = [value for name, value in given if name == repeatable]
     parameters: dict[str, Any] = {name: value for name, value in given if name != repeatable}
@@ -70,12 +70,12 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
         given = parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         raise BadRequest("查询参数不是UTF-8编码") from None
-    # Programs add such parameters lest an answer come from a cache: `_=1732500000`.
+    # Clients add such parameters to bypass caches: `_=1732500000`.
     return [(name, value) for name, value in given if not name.startswith("_")]
 
 
 async def read_json_text(request: Request, limit: int) -> bytes:
-    """Read a body that must be JSON, unparsed; empty where there is no body at all."""
+    """Return a JSON body as unparsed bytes; empty if the request has no body."""
     content = await read_body(request, limit)
     if not content:
         return content
@@ -86,22 +86,22 @@ async def read_json_text(request: Request, limit: int) -> bytes:
 
 
 def path_of(scope: Scope) -> str:
-    """Give a request's path below the path that an ingress serves the service under."""
+    """Return a request's path without the prefix under which an ingress serves the service."""
     path: str = scope["path"]
     root = scope.get("root_path")
     return path.removeprefix(root) if root else path
 
 
 def has_body(scope: Scope) -> bool:
-    """Tell whether a body comes with the request."""
-    for name, value in scope["headers"]:  # noqa: SIM110 - a generator costs more than all the rest of it
+    """Return whether the request has a body."""
+    for name, value in scope["headers"]:  # noqa: SIM110 - a generator costs more than the whole loop
         if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
             return True
     return False
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Read a body of at most `limit` bytes."""
+    """Return a body of at most `limit` bytes."""
     if not has_body(request.scope):
         return b""
     _check_body(request, limit)
@@ -111,7 +111,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     if not more:
         return piece
     intake: Intake = request.app.state.bodies
-    # Not a list: pieces may be of one byte each.
+    # Not a list: pieces may be one byte each.
     content = bytearray(piece)
     with intake.reception() as reception:
         async with intake.receiving(reception):
@@ -123,7 +123,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 async def read_file(request: Request, limit: int, intake: Intake, reception: Reception) -> BinaryIO:
-    """Read the file of a multipart form: it is kept on disk where it is large; the caller closes it."""
+    """Return the file of a multipart form, which the caller closes; a large file is kept on disk."""
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
         raise MediaTypeRefused("请求体须为表单：Content-Type须为multipart/form-data，文件字段名为file")
@@ -142,9 +142,9 @@ async def read_file(request: Request, limit: int, intake: Intake, reception: Rec
 
 
 def if_match(request: Request) -> list[int] | None:
-    """Read the versions that If-Match allows, None where any will do; BadRequest where it is no list of entity tags.
+    """Return the versions that If-Match allows, None if any; raise BadRequest if no list of entity tags.
 
-    A weak tag is taken for the strong one: proxies that compress answers weaken what is ours, and a version is exact.
+    A weak tag counts as strong: proxies that compress responses weaken our tags, and a version is exact.
     """
     tags = _entity_tags(request, "if-match")
     if tags is None or "*" in tags:
@@ -155,13 +155,13 @@ def if_match(request: Request) -> list[int] | None:
 
 
 def is_known(request: Request, tag: str) -> bool:
-    """Tell whether If-None-Match names this tag, weakly or not, or any; what is no list of tags names none."""
+    """Return whether If-None-Match has this tag, weak or strong, or "*"; an invalid list has none."""
     tags = _entity_tags(request, "if-none-match") or ()
     return "*" in tags or tag in tags or f"W/{tag}" in tags
 
 
 def _entity_tags(request: Request, name: str) -> list[str] | None:
-    """Read the list of a condition, which may come on several lines; empty where it is no list, None where there is none."""
+    """Return the entity tags of all lines of a header: empty if invalid, None if it is absent."""
     lines = request.headers.getlist(name)
     if not lines:
         return None
@@ -170,10 +170,10 @@ def _entity_tags(request: Request, name: str) -> list[str] | None:
 
 
 def idempotency_key(request: Request, subject: str | None) -> str | None:
-    """Read the Idempotency-Key header; a key is its subject's own, or one could fetch another's answer with it."""
+    """Return the Idempotency-Key, scoped to its subject: no client can fetch another's response."""
     key = request.headers.get("idempotency-key")
     if key is not None and (quoted := _QUOTED_KEY.fullmatch(key)):
-        # As the draft of the IETF has it: a string of structured fields.
+        # The IETF draft defines the key as a structured-field string.
         key = re.sub(r"\\(.)", r"\1", quoted[1])
     if key is not None and not _KEY.fullmatch(key):
         raise BadRequest("Idempotency-Key须为1至255个可见ASCII字符", malformed=False)
@@ -181,7 +181,7 @@ def idempotency_key(request: Request, subject: str | None) -> str | None:
 
 
 def _check_body(request: Request, limit: int) -> None:
-    """Refuse a body by what its headers say of it."""
+    """Reject a body whose headers name an unsupported coding or a length beyond the limit."""
     for header, plain in _CODINGS.items():
         given = ",".join(request.headers.getlist(header)).lower()
         if any(coding.strip() not in ("", plain) for coding in given.split(",")):
@@ -192,7 +192,7 @@ def _check_body(request: Request, limit: int) -> None:
 
 
 async def _piece(request: Request) -> tuple[bytes, bool]:
-    """Receive the next piece of a body, and whether there is more."""
+    """Return the next piece of a body, and whether more follows."""
     message = await request.receive()
     if message["type"] != "http.request":
         raise BadRequest("请求体不完整")

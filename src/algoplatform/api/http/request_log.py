@@ -1,11 +1,12 @@
-"""The line that each request leaves in the log, and the ids of requests."""
+"""The log line of each request, and request ids."""
 
 from itertools import count
 from os import urandom
 from typing import Any, Final
 
 UNMATCHED: Final = "unmatched"
-# A random number for the process, then a count: asking the kernel for each id costs as much as the rest of a log line.
+# A random prefix per process plus a counter: asking the kernel for each id
+# costs as much as the rest of the line.
 _PROCESS: Final = urandom(12).hex().encode()
 _numbers: Final = count()
 
@@ -13,7 +14,7 @@ _numbers: Final = count()
 def log_request(
     log: Any, method: str, route: str, status: int, seconds: float, client: tuple[str, int] | None, **more: Any
 ) -> None:
-    """Write the line that every request has in the log."""
+    """Write the log line of one request."""
     log.info(
         "request",
         method=method,
@@ -26,5 +27,5 @@ def log_request(
 
 
 def new_request_id() -> bytes:
-    """Make a request id that no other request of any process has."""
+    """Return a request id that is unique across processes."""
     return b"%b%08x" % (_PROCESS, next(_numbers) & 0xFFFFFFFF)

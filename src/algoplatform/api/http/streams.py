@@ -1,4 +1,4 @@
-"""Answers of any length in constant memory: records pass from COPY to the client as they come."""
+"""Streamed responses in constant memory: records go from COPY to the client as they arrive."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,14 +12,17 @@ from algoplatform.api.http.envelope import OWN_STATUS
 
 
 class BrokenOff(Exception):
-    """An answer that had begun could not be finished; what happened is in the log."""
+    """A response failed after it had started; the cause is in the log."""
 
 
 Write = Callable[[bytes], Awaitable[None]]
 
 
 class StreamedRecords(Response):
-    """An envelope around records that `copy` writes; it starts with the first of them, so that a failure before it is still an answer."""
+    """An envelope around the records that `copy` writes.
+
+    It starts with the first record, so that a failure before it still gets an error response.
+    """
 
     def __init__(self, copy: Callable[[Write], Awaitable[None]], head: str, tail: str, headers: dict[str, str]) -> None:
         self._copy = copy
@@ -28,13 +31,13 @@ class StreamedRecords(Response):
         self.status_code = 200
         self.background = None
         self.init_headers({"content-type": "application/json", **headers})
-        # The length is not known beforehand.
+        # The length is not known in advance.
         self.raw_headers = [item for item in self.raw_headers if item[0] != b"content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the head with the first records, then the rest as it comes, then the tail."""
+        """Send the head with the first records, then the rest as it arrives, then the tail."""
         started = False
-        # Where nobody is left to read, the rest need not come out of the database.
+        # When the client has disconnected, stop reading from the database.
         gone = asyncio.ensure_future(_disconnect(receive))
 
         async def write(data: bytes) -> None:
@@ -56,7 +59,7 @@ class StreamedRecords(Response):
         except Exception as error:
             if not started:
                 raise
-            # For the log and the figures: the client has had a 200, and learns it from the connection.
+            # For log and metrics: the client has received a 200 and sees only that the connection breaks.
             scope["state"][OWN_STATUS] = 500
             raise BrokenOff from error
         finally:
@@ -66,7 +69,7 @@ class StreamedRecords(Response):
 
 @asynccontextmanager
 async def while_connected(request: Request) -> AsyncIterator[None]:
-    """Run a block that takes long, after the body was read: it is cancelled, as by a timeout, when the client goes away."""
+    """Cancel a long block when the client disconnects; the body must have been read."""
 
     async def watch() -> None:
         await _disconnect(request.receive)

@@ -1,1 +1,1 @@
-"""Pure ASGI layers around the routes."""
+"""Pure ASGI middleware around the routes."""

@@ -1,4 +1,7 @@
-"""Who asks: read off a request's token before anything else of it, by ALGOPLATFORM_AUTH=token; else whoever stands in front vouches."""
+"""Authentication: a token, checked before the body is read, or the headers of a trusted gateway.
+
+`ALGOPLATFORM_AUTH=token` selects the token.
+"""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -20,7 +23,7 @@ _ACTOR: Final = 255
 
 
 class Authentication:
-    """Pure ASGI: lets only valid tokens through to what is guarded, unknown paths below it included."""
+    """Pure ASGI middleware: requires a valid token below /algoPlatform, even for unknown paths."""
 
     def __init__(self, app: ASGIApp, verifier: "Verifier", *, always_200: bool) -> None:
         self._app = app
@@ -28,7 +31,7 @@ class Authentication:
         self._always_200 = always_200
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Establish the caller, or answer -401 before a byte of the body is read."""
+        """Authenticate the caller, or respond with -401 before any byte of the body is read."""
         if scope["type"] == "http" and GUARDED in scope["path"]:
             given = [value for name, value in scope["headers"] if name == b"authorization"]
             try:
@@ -42,7 +45,7 @@ class Authentication:
 
 
 def caller_of(request: Request) -> Caller:
-    """Give who asks; a route that was reached past the check has none, and refuses."""
+    """Return the caller; raise Unauthenticated if the request bypassed the middleware."""
     state = request.scope.setdefault("state", {})
     caller = state.get("caller")
     if caller is None:
@@ -52,7 +55,7 @@ def caller_of(request: Request) -> Caller:
 
 
 def _vouched(request: Request) -> Caller:
-    """Take from the gateway's headers who asks and, where they are set, what that caller may do."""
+    """Read the caller from the gateway's headers and, if these are configured, the caller's permissions."""
     settings: Settings = request.scope["state"]["runtime"].settings
     if settings.auth != "gateway":
         raise Unauthenticated("未认证", token_given=False)
@@ -76,10 +79,10 @@ def _authority(request: Request, header: str) -> int | None:
 
 
 def _text(request: Request, header: str) -> str | None:
-    """Read a header that the gateway sets; BadRequest where another caller's could be taken for it."""
+    """Return a header that the gateway sets; raise BadRequest if a client could have supplied it."""
     given = request.headers.getlist(header) if header else []
     if len(given) > 1:
-        # One of them is the client's own, and nobody knows which.
+        # One of them is the client's own, and there is no way to tell which.
         raise BadRequest(f"请求头{header}重复", malformed=False)
     try:
         text = given[0].strip(" \t").encode("latin-1").decode() if given else ""
@@ -91,10 +94,10 @@ def _text(request: Request, header: str) -> str | None:
 
 
 def verifier(settings: Settings) -> "Verifier | None":
-    """Make the verifier that the settings ask for, if any; SettingsError where they do not suffice."""
+    """Return the verifier, None unless tokens are used; raise SettingsError if settings are missing."""
     if settings.auth != "token":
         return None
-    # What it needs takes long to import: a service behind a gateway starts without.
+    # Slow to import, and not needed behind a gateway.
     from algoplatform.auth.tokens import make_verifier
 
     return make_verifier(settings)

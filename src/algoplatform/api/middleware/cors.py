@@ -1,4 +1,4 @@
-"""Which pages of other origins may call from a browser, and what their preflights are told."""
+"""CORS: the origins whose pages may call from a browser, and the response to preflights."""
 
 from collections.abc import Collection
 
@@ -15,7 +15,7 @@ from algoplatform.domain.errors import BadRequest
 
 
 class CrossOrigin(CORSMiddleware):
-    """Starlette's, inside the gate and around the layer that asks for tokens, which no preflight brings."""
+    """CORSMiddleware inside the gate and outside of authentication, as preflights carry no token."""
 
     def __init__(self, app: ASGIApp, origins: Collection[str], *, always_200: bool) -> None:
         super().__init__(
@@ -35,11 +35,11 @@ class CrossOrigin(CORSMiddleware):
         self._always_200 = always_200
 
     def is_allowed_origin(self, origin: str) -> bool:
-        """Tell whether pages of this origin may call, however it is written."""
+        """Return whether an origin is allowed, with or without its default port."""
         return super().is_allowed_origin(plain_origin(origin))
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """Answer a preflight; a refusal has the form of all others."""
+        """Respond to a preflight; an error has the same format as all others."""
         response = super().preflight_response(request_headers)
         if response.status_code == 200:
             return response

@@ -1,4 +1,4 @@
-"""Hosts and origins as browsers and proxies write them: a scheme's default port may stand there or not."""
+"""Compare hosts and origins as browsers and proxies write them, with or without the scheme's default port."""
 
 import re
 from collections.abc import Collection
@@ -10,27 +10,30 @@ _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 def plain_origin(origin: str) -> str:
-    """Write an origin as browsers do, without the port that its scheme implies."""
+    """Normalize an origin as browsers do: without its scheme's default port."""
     scheme, separator, host = origin.partition("://")
     return scheme + separator + _without_default(host, scheme)
 
 
 def is_same_origin(origin: str, host: str) -> bool:
-    """Tell whether a plain origin names this host; behind a proxy that ends TLS its scheme is not ours."""
+    """Return whether a normalized origin names this host; behind TLS termination the schemes differ."""
     scheme, _, address = origin.partition("://")
     return address == _without_default(host.lower(), scheme)
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a Host names this machine."""
+    """Return whether a Host is a loopback address."""
     return _LOOPBACK.fullmatch(host.lower()) is not None
 
 
 def is_known(host: str, known: Collection[str]) -> bool:
-    """Tell whether a Host is one of these, which may begin with "*." and end with a port; without one, any port will do."""
+    """Return whether a Host matches an allowed one.
+
+    An allowed host may begin with "*." and end with a port; without a port, any port matches.
+    """
     host = host.lower()
     name = _PORT.sub("", host)
-    # Browsers leave out a port that their scheme implies.
+    # Browsers omit the default port of a scheme.
     written = {name, host} if host != name else {name, *(name + port for port in _DEFAULT_PORTS.values())}
     return any(item in written or (item[:2] == "*." and _ends(written, item[1:])) for item in known)
 

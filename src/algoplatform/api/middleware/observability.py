@@ -1,4 +1,4 @@
-"""The outermost layer: a request id, a line in the log and a figure for each request, an answer to what nobody foresaw."""
+"""The outermost middleware: request id, log line, metrics, and a response to unhandled exceptions."""
 
 import asyncio
 import logging
@@ -23,10 +23,10 @@ from algoplatform.logs import REQUEST_ID, kind, places
 _HEADER: Final = b"x-request-id"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# nginx's number for a client that went away before it had an answer.
+# nginx's status for a client that disconnected before the response.
 _GONE: Final = 499
 
-# What caches may do (RFC 9111): ask each time whether what an ETag names still holds, and keep nothing else.
+# Cache rules (RFC 9111): revalidate what has an ETag, store nothing else.
 _TOLD: Final = ((b"vary", b"Accept"),)
 _WITH_TAG: Final = ((b"cache-control", b"no-cache"), *_TOLD)
 _WITHOUT_TAG: Final = ((b"cache-control", b"no-store"), *_TOLD)
@@ -37,7 +37,7 @@ Failed = Callable[[Scope, AlgoplatformError], ASGIApp]
 
 
 class Observability:
-    """Pure ASGI, around everything but Starlette's own last resort."""
+    """Pure ASGI middleware around everything but the server."""
 
     def __init__(self, app: ASGIApp, failed: Failed) -> None:
         self._app = app
@@ -46,7 +46,7 @@ class Observability:
         self._tells = self._log.is_enabled_for(logging.INFO)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and tell what became of it."""
+        """Pass a request on, then log and measure it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -67,7 +67,8 @@ class Observability:
             nonlocal broken
             if started:
                 broken = True
-                # Only breaking it off tells the client that what it has is not whole; a bare exception, as it is printed.
+                # Only a broken connection tells the client that the response is incomplete. `from None`:
+                # uvicorn prints the exception, and its cause may quote a request's values.
                 raise BrokenOff from None
             await self._failed(scope, error)(scope, receive, _closing(identified) if close else identified)
 
@@ -78,13 +79,13 @@ class Observability:
         try:
             await self._app(scope, receive, identified)
         except ClientDisconnect:
-            # Nobody is left to read an answer.
+            # The client is gone; no response can be sent.
             status = _GONE
         except asyncio.CancelledError:
-            # The server cancels what its drain has no more time for, and ends soon after.
+            # The drain's time is up: the server cancels the remaining requests and exits soon after.
             await fail(Unavailable(), close=True)
         except Exception as error:
-            # The message may quote a request's values: the type and the places are enough to find the fault.
+            # The message may quote a request's values: type and location suffice to find the error.
             self._log.error("unhandled_error", error=kind(error), where=places(error))
             await fail(INTERNAL)
         finally:
@@ -94,7 +95,7 @@ class Observability:
     def _tell(self, scope: Scope, status: int, seconds: float, *, broken: bool) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = getattr(scope.get("route"), "path", None) or UNMATCHED
-        # What was broken off has had a good status, and is a failure all the same.
+        # A broken response was sent with a success status, yet counts as a failure.
         metrics.observer(method, route, 500 if broken else status)(seconds)
         if self._tells:
             more = {"broken": True} if broken else {}
@@ -109,7 +110,7 @@ def _request_id(scope: Scope) -> bytes:
 
 
 def _closing(send: Send) -> Send:
-    """End the connection with the answer."""
+    """Add `Connection: close` to the response."""
 
     async def closing(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -120,7 +121,7 @@ def _closing(send: Send) -> Send:
 
 
 def _for_caches(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
-    """Say what caches may do with an answer; the pages, which are everybody's, say it themselves."""
+    """Return the cache headers of a response; the pages, which are public, set their own."""
     if path_of(scope).startswith(_PAGES):
         return ()
     told = _WITHOUT_TAG

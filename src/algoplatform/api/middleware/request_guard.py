@@ -1,4 +1,4 @@
-"""Checks before routing: a readable path, an allowed Host, no writes by pages of other sites, a deadline for the body."""
+"""Checks before routing: a valid path, an allowed Host, no cross-site writes, a deadline for the body."""
 
 import asyncio
 import math
@@ -22,12 +22,13 @@ from algoplatform.domain.errors import (
 )
 from algoplatform.settings import Settings
 
-# Probes and scrapers address a pod by its number.
+# Probes and scrapers use a pod's IP address as Host.
 _ANY_HOST: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-# Bytes per second that earn a body more time.
+# Received bytes that extend a body's deadline by one second.
 _RATE: Final = 64 * 1024
-# Of a body that nobody reads: bytes and seconds that an answer waits for its end, seconds that it is read after the answer.
+# For a body that the route does not read: bytes and seconds that the response waits for its end, and seconds
+# for which it is still read after the response.
 _AWAITED: Final = 1024 * 1024
 _WAIT: Final = 0.5
 _LINGER: Final = 2
@@ -35,7 +36,7 @@ _UNKNOWN_HOST: Final = "请求头Host不是本服务的地址"
 
 
 class Gate:
-    """Pure ASGI, inside the layer that watches and around the one that knows callers."""
+    """Pure ASGI middleware, inside observability and outside of CORS and authentication."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -45,7 +46,7 @@ class Gate:
         self._origins = frozenset(map(plain_origin, settings.cors_origins))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass the request on with its body watched, or refuse it."""
+        """Pass the request on with a deadline for its body, or reject it."""
         if scope["type"] == "http":
             error = None
             if has_body(scope):
@@ -64,17 +65,18 @@ class Gate:
         return None if scope["method"] in _SAFE else self._refusal_of_page(scope)
 
     def _refusal_of_page(self, scope: Scope) -> AlgoplatformError | None:
-        """Refuse what a page of another origin made a browser send; what is no browser says nothing of pages."""
+        """Reject a write that a browser sends for another origin's page; other clients set no such header."""
         headers = dict(scope["headers"])
         site = headers.get(b"sec-fetch-site", b"")
         origin = plain_origin(headers.get(b"origin", b"").decode("latin-1").lower())
         if (not site and not origin) or origin in self._origins:
             return None
         host = headers.get(b"host", b"").decode("latin-1")
-        # Browsers say where a request comes from only by TLS; by plain HTTP the origin's address has to be ours.
+        # Browsers send Sec-Fetch-Site only over TLS; over plain HTTP the Origin has to match our Host.
         if site not in (b"same-origin", b"none") and (site or not is_same_origin(origin, host)):
             return Forbidden("不接受来自其他网站页面的写请求")
-        # A page whose name its owner has made lead to this machine is no foreign one to the browser.
+        # DNS rebinding: the browser takes a page as same-origin if its owner lets the page's name resolve to
+        # this machine.
         return BadRequest(_UNKNOWN_HOST) if self._is_local and not is_loopback(host) else None
 
     def _is_known(self, scope: Scope) -> bool:
@@ -91,14 +93,14 @@ def _is_utf8(raw_path: bytes) -> bool:
 
 
 class Slots:
-    """How many may do at once what holds a connection, a thread or the disk for long."""
+    """Limits concurrent operations that hold a connection, a thread or disk space for long."""
 
     def __init__(self, limit: int) -> None:
         self._free = limit
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Take a slot; TooManyRequests where there is none."""
+        """Hold a slot during the block; raise TooManyRequests if none is free."""
         if not self._free:
             raise TooManyRequests
         self._free -= 1
@@ -109,7 +111,7 @@ class Slots:
 
 
 class _Body:
-    """A body on its way in; what the route leaves unread is read here, or else the connection closes with the answer."""
+    """An incoming body; what the route leaves unread is drained, or the response closes the connection."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, settings: Settings) -> None:
         self._headers = scope["headers"]
@@ -124,11 +126,14 @@ class _Body:
 
     @property
     def fault(self) -> AlgoplatformError | None:
-        """What is wrong with the body's own form, as far as it has come."""
+        """The framing error of the body, if one has been found so far."""
         return BadRequest(NO_HTTP) if MALFORMED in self._state else None
 
     async def receive(self) -> Message:
-        """Wait for the next part; BodyTooSlow where it does not come in time, BadRequest where it cannot be told apart."""
+        """Return the next message of the body.
+
+        Raises BodyTooSlow after the deadline, BadRequest for broken framing, Unavailable at shutdown.
+        """
         if self._ended:
             return await self._receive()
         try:
@@ -139,7 +144,7 @@ class _Body:
         if self.fault:
             raise self.fault
         if ENDING in self._state and not self._is_told:
-            # Once: the answer to that, too, waits a little for the body's end.
+            # Only once, as the error response in turn drains the body for a short time.
             self._is_told = True
             raise Unavailable
         self._received += len(message.get("body", b""))
@@ -147,9 +152,9 @@ class _Body:
         return message
 
     async def send(self, message: Message) -> None:
-        """Answer once the body has been read, or is not worth waiting for: then the answer ends the connection."""
+        """Respond after draining the body; if that takes too long, the response closes the connection."""
         if message["type"] == "http.response.start" and not self._ended:
-            # Who expects to be told to go on has not sent it, and need not.
+            # A client that waits for "100 Continue" has not sent the body, and need not.
             if (b"expect", b"100-continue") not in self._headers:
                 await self._drain(_WAIT, _AWAITED)
             self._given_up = not self._ended
@@ -157,7 +162,8 @@ class _Body:
                 message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
         elif self._given_up and not message.get("more_body"):
             await self._send({**message, "more_body": True})
-            # To close on a client that is still writing would take the answer from it.
+            # Closing while the client still writes would reset the connection, and the client would lose the
+            # response.
             await self._drain(_LINGER, math.inf)
             message = {"type": "http.response.body"}
         await self._send(message)

@@ -1,6 +1,6 @@
-"""The short way to the operations: by their whole path, past the framework's routing, which costs more than most of them.
+"""A fast path to the operations: exact paths bypass FastAPI's routing, which costs more than most operations.
 
-Each stands among FastAPI's routes too, which document it, and which take the requests that no whole path matches.
+Each operation is a FastAPI route as well, for the OpenAPI document and for paths that do not match exactly.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,7 +20,7 @@ _Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Shortcut:
-    """Pure ASGI, the innermost layer."""
+    """Pure ASGI middleware, the innermost."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute], *, always_200: bool) -> None:
         self._app = app
@@ -33,7 +33,7 @@ class Shortcut:
         self._always_200 = always_200
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the operation, and word what it refuses."""
+        """Call the operation, and turn a domain error into a response."""
         route = self._routes.get((scope["method"], path_of(scope))) if scope["type"] == "http" else None
         if route is None:
             await self._app(scope, receive, send)

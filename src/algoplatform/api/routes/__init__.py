@@ -1,1 +1,1 @@
-"""The routes: read the request, call the use case, word the answer."""
+"""The routes: parse the request, call the use case, format the response."""

@@ -1,4 +1,4 @@
-"""What the routes share: the runtime for who may read, the write that happens once, the answer."""
+"""Shared by the routes: the runtime after authentication, idempotent writes, the response."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,8 @@ from algoplatform.storage.postgres.pool import Connection
 PREFIX: Final = "/algoPlatform/images"
 TAGS: Final = ["镜像管理"]
 
-# Of a refusal that is kept for a repeat: bytes up to which it is kept whole; else characters of its message, and entries.
+# Idempotency records keep an error of up to so many bytes whole; of a larger one, so many characters of its
+# message and so many entries.
 _BRIEF: Final = 4096
 _SHOWN: Final = 500
 _ENTRIES: Final = 5
@@ -31,7 +32,7 @@ _CUT: Final = "……（重复的请求，只给出开头部分）"
 
 
 class _ImageId(StringConvertor):
-    """An image's id in a path; the operations, which begin with "_", are none."""
+    """An image id in a path; operations begin with "_" and do not match."""
 
     regex = "[^/_][^/]*"
 
@@ -40,7 +41,7 @@ register_url_convertor("imageId", _ImageId())
 
 
 def runtime_of(request: Request) -> Runtime:
-    """Give the runtime to one who may read; what he may write the use cases decide."""
+    """Return the runtime to an authenticated caller; the use cases check permission to write."""
     runtime: Runtime = request.scope["state"]["runtime"]
     if runtime.settings.auth != "gateway":
         caller_of(request)
@@ -48,7 +49,7 @@ def runtime_of(request: Request) -> Runtime:
 
 
 def image_id_of(request: Request) -> str:
-    """Read the image's id off the path; ImageNotFound where it can be none."""
+    """Return the image id in the path; raise ImageNotFound if it is malformed."""
     asked: str = request.path_params["imageId"]
     try:
         return check_id(asked)
@@ -57,7 +58,7 @@ def image_id_of(request: Request) -> str:
 
 
 def answered(request: Request, answer: Answer) -> Response:
-    """Send an answer in the form that the settings ask for."""
+    """Make a response with the status that the settings ask for."""
     runtime: Runtime = request.scope["state"]["runtime"]
     return to_response(answer, always_200=runtime.settings.http_status == "always-200")
 
@@ -69,9 +70,9 @@ async def written(
     *,
     apart: Callable[[], Awaitable[Answer]] | None = None,
 ) -> Response:
-    """Do a write, once where the client gives an Idempotency-Key; `content` is what a repeat must equal.
+    """Run a write, at most once if the client sends an Idempotency-Key; a repeat must have equal `content`.
 
-    Without a key it is done `apart`, where there is another way for what needs no connection of its own.
+    Without a key, `apart` runs instead if given: it needs no connection of its own.
     """
     runtime = runtime_of(request)
     key = idempotency_key(request, caller_of(request).subject)
@@ -81,7 +82,7 @@ async def written(
         async with runtime.database.connection(write=True) as connection:
             answer = await action(connection)
         return answered(request, answer)
-    # Whoever may write nothing makes nothing be written, no kept refusal either.
+    # A caller without permission to write must not cause any write, not even of a stored error.
     runtime.transfer.admit(caller_of(request))
     problem = wants_problem(request)
 
@@ -104,7 +105,7 @@ async def written(
 
 
 def _briefly_kept(answer: Answer) -> Answer:
-    """Let a repeat of a long refusal be answered with the beginning of it: it may have told of thousands of faults."""
+    """Shorten a long error for repeats, as it may list thousands of faults."""
     if len(answer.body) > _BRIEF:
         said = orjson.loads(answer.body)
         if "msg" in said:

@@ -1,4 +1,4 @@
-"""What operators and their probes ask: does the process live, can it serve, how does it do."""
+"""Endpoints for operators and probes: liveness, readiness, metrics."""
 
 import asyncio
 from typing import Final
@@ -12,7 +12,7 @@ from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.runtime import Runtime
 from algoplatform.storage.postgres.batching import Gathering
 
-# Between two pages of figures, however many ask for one: to write a page keeps all others waiting for some milliseconds.
+# Minimum seconds between two renderings of the metrics: each blocks the event loop for some milliseconds.
 _PAGE_SECONDS: Final = 0.05
 
 router = APIRouter(include_in_schema=False)
@@ -21,14 +21,14 @@ router = APIRouter(include_in_schema=False)
 @router.head("/healthz")
 @router.get("/healthz")
 async def healthz() -> Response:
-    """Tell that the process answers."""
+    """Return 200 while the process responds."""
     return JSONResponse({"status": "ok"})
 
 
 @router.head("/readyz")
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Tell whether the database is reachable and its schema the one that this version needs."""
+    """Return 200 if the database is reachable and has the schema that this version needs, else 503."""
     runtime: Runtime = request.state.runtime
     problem = await runtime.readiness()
     if problem:
@@ -39,21 +39,21 @@ async def readyz(request: Request) -> Response:
 @router.head("/metrics")
 @router.get("/metrics")
 async def metrics_page(request: Request) -> Response:
-    """Give Prometheus its figures; those of the database are left out while it cannot be asked."""
+    """Return the Prometheus metrics; the database's are omitted while it is unreachable."""
     figures: Figures = request.app.state.figures
     page = await figures.page(request.state.runtime)
     return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 class Figures:
-    """Pages of figures, each written for all who ask before it is begun."""
+    """Renders metrics; concurrent scrapes share one rendering, begun after all of them arrived."""
 
     def __init__(self) -> None:
         self._pages = Gathering(self._written)
         self._last = float("-inf")
 
     async def page(self, runtime: Runtime) -> bytes:
-        """Give a page that is not older than this call."""
+        """Return metrics rendered after this call."""
         return await self._pages.ask(runtime)
 
     async def _written(self, asking: list[Runtime]) -> list[bytes]:

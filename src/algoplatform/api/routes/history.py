@@ -1,4 +1,4 @@
-"""The routes of an image's past: what it has been, and the way back."""
+"""Routes of an image's history: its revisions, and restoring one."""
 
 from datetime import UTC
 from typing import Any
@@ -52,7 +52,7 @@ async def restore(request: Request) -> Response:
 
 
 def _shown(revision: Revision) -> bytes:
-    # The records are JSON text already, and pass through.
+    # The records are serialized JSON and are embedded unparsed.
     made_at = revision.made_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     head = orjson.dumps(
         {

@@ -1,4 +1,4 @@
-"""The routes of images: read the request, call the use case, word the answer."""
+"""Routes of images: parse the request, call the use case, format the response."""
 
 import asyncio
 import hashlib
@@ -30,7 +30,7 @@ from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.search.statements import Found
 
 _CHUNK: Final = 64 * 1024
-# Bytes of a query string that is kept with what it says.
+# Longest query string, in bytes, whose parsed conditions are cached.
 _REMEMBERED: Final = 512
 
 router = APIRouter(prefix=PREFIX, tags=[*TAGS])
@@ -88,7 +88,7 @@ async def upload(request: Request) -> Response:
     intake: Intake = request.app.state.files
     with intake.reception() as reception:
         file = await read_file(request, runtime.settings.max_upload_bytes, intake, reception)
-        # Not before the file is there, or clients that send slowly would keep others from importing theirs.
+        # The slot is taken only once the file has arrived: otherwise slow senders would block other uploads.
         with file, request.app.state.uploads.taken():
             return await _import(request, file, *options)
 
@@ -171,9 +171,9 @@ async def _required(request: Request, runtime: Runtime) -> tuple[bytes, Any]:
 
 
 async def _conditions(request: Request, runtime: Runtime) -> tuple[Conditions, str]:
-    """Read the conditions, and the key that stands for them."""
+    """Return the search conditions and their cache key."""
     query: bytes = request.scope["query_string"]
-    # What a body overrides must still be right: a fault is told, never passed over.
+    # Check the query string even where the body overrides it, so that no fault goes unreported.
     asked = _asked_before(query) if len(query) <= _REMEMBERED else _asked(query)
     content = await read_json_text(request, runtime.settings.max_body_bytes)
     if not content:
@@ -195,7 +195,8 @@ def _parsed(query: bytes) -> dict[str, Any]:
     return parse_query_with(query, "imageId")
 
 
-# Programs ask the same again and again: a tenth of the time of a small search. Each takes 5 KiB at most, all of them 5 MiB.
+# Programs repeat their queries: parsing takes a tenth of a small search. An entry takes at most 5 KiB, all of
+# them 5 MiB.
 _asked_before: Final = lru_cache(1024)(_asked)
 
 

@@ -1,4 +1,4 @@
-"""What uvicorn leaves open on a connection: how long a head may be, how long it may take, how long a client may not read."""
+"""Limits that uvicorn lacks on a connection: size and duration of a head, and clients that do not read."""
 
 import asyncio
 from collections import deque
@@ -17,24 +17,25 @@ from algoplatform.api.server.transport import ANY_LENGTH, HoldingFlow, JoiningTr
 from algoplatform.domain.faults import Code
 from algoplatform.settings import Settings
 
-# The ingress keeps connections for 60 s; the service must outlast it, or it closes one that a request is on its way on.
+# Seconds. The ingress keeps connections for 60 s; the service must outlast it, or it would close a connection
+# on which a request is just arriving.
 _KEEP_ALIVE: Final = 75
 _DRAIN: Final = 30
-# Seconds before the end of the drain at which a body that is still on its way is given up: time to answer, and to be heard.
+# Seconds before the drain ends at which an unfinished body is rejected: time to send the response.
 _FAREWELL: Final = 4
-# A client that takes less than this in the time to send has stopped reading.
+# Bytes: a client that reads less than this within the send timeout has stopped reading.
 _PROGRESS: Final = 16 * 1024
-# Bytes that are parsed at a time: of requests sent ahead, so much is unpacked into memory.
+# Bytes that are parsed at a time: bounds the memory for pipelined requests.
 _SLICE: Final = 4096
-# Seconds that a connection may parse before others have their turn: a piece of tiny chunks takes long.
+# Seconds that a connection may parse before it yields to others: tiny chunks are slow to parse.
 _TURN: Final = 0.001
 _MOST_HEADERS: Final = 256
-# Where what comes behind a body goes: it is no header, and kept nowhere.
+# Discards the trailers of a chunked body, which are not merged into the headers.
 _TRAILERS: Final = cast("list[tuple[bytes, bytes]]", deque[tuple[bytes, bytes]](maxlen=0))
 
 
 def server_options(settings: Settings) -> dict[str, Any]:
-    """Give uvicorn's options, the same for a service of one process, of several, and in the tests."""
+    """Return uvicorn's options, the same for one process, several workers and the tests."""
     return {
         "http": partial(
             BoundedProtocol,
@@ -47,7 +48,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "access_log": False,
         "log_config": None,
         "server_header": False,
-        # uvicorn would believe every proxy on this machine.
+        # uvicorn trusts every proxy on this machine by default.
         "proxy_headers": bool(settings.trusted_proxies),
         "forwarded_allow_ips": sorted(settings.trusted_proxies),
         "timeout_keep_alive": _KEEP_ALIVE,
@@ -56,7 +57,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection; what is refused here is no request yet, and is answered in the envelope all the same."""
+    """One connection; what it rejects is no request yet, but gets an envelope all the same."""
 
     def __init__(
         self,
@@ -80,13 +81,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._drain_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class has it
-        """Expect a request."""
+        """Start the timer for the first head."""
         super().connection_made(transport)
         self.flow = self._flow = HoldingFlow(transport, self._go_on)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers, and what was held."""
+        """Cancel the timers and drop buffered bytes."""
         super().connection_lost(exc)
         self._flow.take()
         self._forget_head_timer()
@@ -95,7 +96,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._drain_timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Read on, but not ahead of the requests that are being answered: what was sent ahead waits as it came."""
+        """Parse incoming bytes; pipelined requests wait unparsed until the current response is complete."""
         if self._is_answering() or self._flow.is_holding:
             self._flow.hold(data)
             return
@@ -116,7 +117,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self.transport.is_closing():
                 return
             if self._is_answering() or self.flow.read_paused:
-                # uvicorn reads on when there is room for it.
+                # uvicorn resumes reading when its buffer has room.
                 self._flow.hold(data[start:])
                 return
             if self.loop.time() > until:
@@ -126,13 +127,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._feed(data[start : start + _SLICE])
 
     def _go_on(self) -> None:
-        """Read what was held, where there is something and nothing is being answered."""
+        """Parse buffered bytes, unless a response is in progress."""
         if not self._is_answering() and not self.transport.is_closing() and (held := self._flow.take()):
             self._flow.resume_reading()
             self.data_received(held)
 
     def shutdown(self) -> None:
-        """Finish what is under way; a body that goes on and on is given up before the server gives up all."""
+        """Drain; an unfinished body is rejected before the server cancels everything."""
         super().shutdown()
         self._drain_timer = self.loop.call_later(_DRAIN - _FAREWELL, self._end_body)
 
@@ -142,19 +143,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def _is_answering(self) -> bool:
-        """Tell whether the latest request is all there, and its answer is not."""
+        """Return whether the latest request has arrived in full and its response is incomplete."""
         return self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
 
     def _prepared(self, data: bytes) -> bytes | None:
-        """Put a piece of a head into a form that the parser reads; None where it is no HTTP."""
+        """Preprocess a piece of a head for the parser; None if it is not HTTP."""
         if b"pgrade:" in data or b"PGRADE:" in data:
             data = without_upgrade(data)
-        # Where in a head a piece begins is known only of a request that began with a piece.
+        # The piece's position within a head is known only if the request began at the start of a piece.
         has_begun = isinstance(self.headers, list)
         return self._line.read(data) if self._line.is_open or not has_begun else data
 
     def _feed(self, data: bytes) -> None:
-        """Parse a piece, and bound a head, or what comes around the parts of a body, that goes on and on."""
+        """Parse a piece; limit the size of a head, and of chunk headers and trailers around a body's data."""
         self._fed += len(data)
         self._piece = len(data)
         super().data_received(data)
@@ -166,9 +167,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._expect_head()
 
     def on_headers_complete(self) -> None:
-        """Start the request, unless its head says too much or too little, or ends what can be read as HTTP."""
+        """Start the request, unless its head breaks a limit or asks for another protocol."""
         if self.parser.should_upgrade():
-            # The parser would take the body for another protocol, and then, in the next piece, for a request.
+            # The parser would treat the body as another protocol and then, in the next piece, as a request.
             raise ValueError("no other protocol is spoken")
         is_old = self.parser.get_http_version() == "1.0"
         self._check_head(is_old=is_old)
@@ -180,15 +181,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._forget_head_timer()
         self.headers = _TRAILERS
         if is_old:
-            # Chunks came with HTTP/1.1.
+            # Chunked encoding requires HTTP/1.1.
             self.cycle.chunked_encoding = False
             self.cycle.expected_content_length = ANY_LENGTH
-        # To HEAD there is no body that the head could go with.
+        # A response to HEAD has no body to join with its head.
         if self.scope["method"] != "HEAD":
             self.cycle.transport = cast(asyncio.Transport, JoiningTransport(self.transport, self.cycle))
 
     def _check_head(self, *, is_old: bool) -> None:
-        # Behind an earlier request of the same piece, a head has been fed without being counted.
+        # The head of a pipelined request in the same piece was parsed without being counted.
         if self._fed + self._piece > self._max_head:
             length = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if length > self._max_head:
@@ -204,29 +205,29 @@ class BoundedProtocol(HttpToolsProtocol):
         raise ValueError(message)
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body; what comes after it counts anew."""
+        """Take a part of the body, and count anew the bytes that follow it."""
         self._fed = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Expect another request; uvicorn's own timer bounds the pause before it."""
+        """Expect the next request; uvicorn's keep-alive timer bounds the pause before it."""
         super().on_message_complete()
         self._in_head = True
         self._fed = 0
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP."""
+        """Reject what is not HTTP."""
         if not self.transport.is_closing():
             self._refuse(400, NO_HTTP)
 
     def pause_writing(self) -> None:
-        """Give the client time to read."""
+        """Start the send timer: the write buffer is full."""
         super().pause_writing()
         self._forget_send_timer()
         self._watch(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """Go on: the client reads."""
+        """Cancel the send timer: the client has read."""
         super().resume_writing()
         self._forget_send_timer()
 
@@ -252,11 +253,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, message: str) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
-            # Another request's answer is on its way: it ends the connection.
+            # The response to an earlier request is in progress: close the connection after it.
             self.cycle.keep_alive = False
             self.flow.pause_reading()
             if not self._in_head:
-                # Or it is this body's own request, which is told where the body is waited for.
+                # If the error is in this request's own body, wake the route that waits for it.
                 self.scope["state"][MALFORMED] = True
                 self.cycle.message_event.set()
             return

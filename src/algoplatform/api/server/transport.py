@@ -1,4 +1,4 @@
-"""How bytes go out and come in on a connection: a head with its body, and no more ahead than is being answered."""
+"""Transport and flow control: a head is sent together with its body, and pipelined bytes are held back."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
 class AnyLength(int):
-    """A length that every body has: the connection's end ends it."""
+    """A Content-Length that matches every body: the end of the connection delimits it."""
 
     def __lt__(self, other: int) -> bool:
         return False
@@ -30,7 +30,7 @@ ANY_LENGTH: Final = AnyLength()
 
 
 class JoiningTransport:
-    """What one answer is written to: its head goes out with the first of its body, by one system call instead of two."""
+    """The transport of one response: head and first part of the body go out in one system call, not two."""
 
     __slots__ = ("_cycle", "_head", "_started", "_transport", "is_closing")
 
@@ -42,7 +42,7 @@ class JoiningTransport:
         self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
-        """Keep the head until the body comes; what comes before, "100 Continue", is none."""
+        """Hold back the head until the body comes; "100 Continue" is sent at once."""
         if self._head:
             self._transport.writelines((self._head, data))
             self._head = b""
@@ -53,7 +53,7 @@ class JoiningTransport:
             self._started = True
 
     def close(self) -> None:
-        """Send what there is, and close the connection; a body that only this end would end must not look whole."""
+        """Flush and close; reset instead if the end of the connection would delimit an incomplete body."""
         if self._cycle.expected_content_length is ANY_LENGTH and not self._cycle.response_complete:
             _reset(self._transport)
             return
@@ -63,13 +63,13 @@ class JoiningTransport:
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """End a connection so that the other end notices: closing alone would say that all was sent."""
+    """Reset a connection (RST), so that the client notices: a normal close would end the body as whole."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 
 class HoldingFlow(FlowControl):
-    """Reads no further while bytes that have come too early are held back; to read on is to go on with those first."""
+    """Pauses reading while pipelined bytes are held; resuming handles those first."""
 
     def __init__(self, transport: asyncio.Transport, go_on: Callable[[], None]) -> None:
         super().__init__(transport)
@@ -78,21 +78,21 @@ class HoldingFlow(FlowControl):
 
     @property
     def is_holding(self) -> bool:
-        """Tell whether bytes wait for their turn."""
+        """Return whether bytes are held."""
         return bool(self._held)
 
     def hold(self, data: bytes) -> None:
-        """Keep bytes for later; no more are read meanwhile."""
+        """Buffer bytes for later, and pause reading."""
         self._held += data
         self.pause_reading()
 
     def take(self) -> bytes:
-        """Give back what was held."""
+        """Remove and return the held bytes."""
         held, self._held = self._held, b""
         return held
 
     def resume_reading(self) -> None:
-        """Go on, in a turn of its own."""
+        """Schedule the held bytes on the event loop or, if there are none, resume reading."""
         if self._held:
             asyncio.get_running_loop().call_soon(self._go_on)
         elif self.read_paused:

@@ -1,4 +1,4 @@
-// ReDoc shows its maker's sign from a CDN, which is out of reach here: it is told at once that there is none.
+// ReDoc loads its maker's logo from a CDN, which is unreachable here: fail such images at once.
 const { get, set } = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, "src");
 const { setAttribute } = Element.prototype;
 function elsewhere(image, address) {

@@ -1,4 +1,4 @@
-// Relative addresses: the page works under any path that an ingress gives it.
+// Relative URLs, so that the page works under any path prefix of an ingress.
 SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#page",
