@@ -1,1 +1,1 @@
-"""How fast the service is beside what PostgreSQL and HTTP allow: `./dev bench`."""
+"""Performance of the service against what PostgreSQL and HTTP allow: `./dev bench`."""

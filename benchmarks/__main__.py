@@ -1,4 +1,4 @@
-"""`./dev bench [NAME ...] [--quick] [--json FILE]`: measure, print one table, keep the figures."""
+"""`./dev bench [NAME ...] [--quick] [--json FILE]`: measure, print a table, save the figures."""
 
 import argparse
 import time
@@ -15,7 +15,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def measure(plan: Plan, names: Sequence[str], folder: Path | None = None) -> Iterator[Result]:
-    """Run the benchmarks, all where none is named, on one PostgreSQL."""
+    """Run the named benchmarks, or all, on one PostgreSQL."""
     with Session.open(plan, folder) as session:
         for name in names or BENCHMARKS:
             began = time.perf_counter()
@@ -24,7 +24,7 @@ def measure(plan: Plan, names: Sequence[str], folder: Path | None = None) -> Ite
 
 
 def main() -> None:
-    """Read the arguments, measure and report; what ends the measuring early leaves what there is to report."""
+    """Parse the arguments, measure and report; an interrupted run reports what it has."""
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("names", metavar="NAME", nargs="*", help=f"of {', '.join(BENCHMARKS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="three minutes: at most 50,000 images, short rounds")

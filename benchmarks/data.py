@@ -1,6 +1,6 @@
-"""Records as a platform would register them: seeded, any number, written in constant memory.
+"""Realistic records: seeded, any number of them, written in constant memory.
 
-What is common and what is rare in them is by design, so that a search has a known number of answers: `PATTERNS`.
+Frequent and rare contents are placed by design, so that a search has a known number of matches: `patterns`.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 SEED: Final = 20261124
-RARE: Final = 20  # images of each rare kind, however many images there are
+RARE: Final = 20  # images of each rare kind, in a registry of any size
 
 _TASKS: Final = (
     *(("helmet", "安全帽检测"), ("smoke", "烟火识别"), ("plate", "车牌识别"), ("crowd", "人群密度估计")),
@@ -57,11 +57,11 @@ _BATCHES: Final = "甲乙丙丁戊己庚辛壬癸"
 _RARE_CITIES: Final = ("亳州", "衢江", "克拉玛依")
 _RARE_MODEL: Final = "RTDETR-x6"
 
-THIRD: Final = "实时"  # what a third of all images is found by
+THIRD: Final = "实时"  # matches a third of all images
 
 
 def reference(index: int) -> tuple[str, str]:
-    """Name and tag of an image, from nothing but its place."""
+    """Return name and tag of the image with this index."""
     task = _TASKS[index % len(_TASKS)][0]
     namespace = _NAMESPACES[index // 24 % len(_NAMESPACES)]
     return (
@@ -71,22 +71,25 @@ def reference(index: int) -> tuple[str, str]:
 
 
 def image_id(index: int) -> str:
-    """The id of an image, from nothing but its place."""
+    """Return the id of the image with this index."""
     return hashlib.md5(f"image {index}".encode(), usedforsecurity=False).hexdigest()
 
 
 def counted(rows: int) -> dict[int, str]:
-    """What finds one image, one of 200 and one of ten: 1, 50 and 1,000 of 10,000."""
+    """Return search texts by number of matches: one image, one in 200, one in ten.
+
+    That is 1, 50 and 1,000 of 10,000.
+    """
     return {1: f"_{rows * 2 // 3:05x}", rows // 200: "第042组", rows // 10: "丙批次"}
 
 
 def single(rows: int) -> list[str]:
-    """What finds one image each, for every image."""
+    """Return, for every image, a search text that matches only this image."""
     return [f"_{index:05x}" for index in range(rows)]
 
 
 def patterns(rows: int) -> dict[str, str]:
-    """What to search for where few images of many are to be found, by the kind of pattern."""
+    """Return search texts with few matches among many images, by kind of pattern."""
     middle = rows // 2
     return {
         "1 character": "亳",
@@ -99,7 +102,7 @@ def patterns(rows: int) -> dict[str, str]:
 
 
 def filters() -> dict[str, dict[str, str]]:
-    """What to filter by: what many images have, and what none has, alone, in pairs and beside a rare text."""
+    """Return filters: frequent values and absent ones, alone, in pairs and combined with a rare text."""
     common = {
         **{"namespace": "algo", "factory": _VENDORS[0], "eventType": "3005"},
         **{"incidentId": "4", "useableFlag": "0", "algoType": "1"},
@@ -114,14 +117,14 @@ def filters() -> dict[str, dict[str, str]]:
 
 
 def records(rows: int, seed: int = SEED) -> Iterator[dict[str, Any]]:
-    """Make the records one after the other."""
+    """Generate the records."""
     random = Random(seed)
     for index in range(rows):
         yield _record(index, rows, random)
 
 
 def registrations(count: int, known: int, mark: str) -> Iterator[dict[str, Any]]:
-    """Make bodies for _register with `mark` in their names; they depend on the first `known` images."""
+    """Generate bodies for _register with `mark` in their names; they depend on the first `known` images."""
     random = Random(SEED + 1)
     for index in range(count):
         body = _record(index, known, random)
@@ -130,13 +133,13 @@ def registrations(count: int, known: int, mark: str) -> Iterator[dict[str, Any]]
 
 
 def base(number: int) -> dict[str, Any]:
-    """Make the body of an image without dependencies, for others to depend on."""
+    """Return the body of an image without dependencies, for others to depend on."""
     name = f"bench/base_{number}"
     return {"imageName": name, "imageTag": "1.0", "factory": _VENDORS[0], "algoName": _TASKS[0][1], "algoType": "1"}
 
 
 def updates(count: int, rows: int, mark: str) -> Iterator[dict[str, Any]]:
-    """Make bodies for _update, with `mark` in what they change, of images spread over all."""
+    """Generate bodies for _update with `mark` in the changed field, spread over the registry."""
     random = Random(SEED + 2)
     for index in range(0, rows, max(1, rows // count)):
         body = _record(index, rows, random)
@@ -145,7 +148,7 @@ def updates(count: int, rows: int, mark: str) -> Iterator[dict[str, Any]]:
 
 
 def write_file(path: Path, rows: int) -> Path:
-    """Write the file that _load would give and _upload takes; one that is there already is kept."""
+    """Write a file in the format of _load and _upload, unless it exists."""
     if path.exists():
         return path
     unfinished = path.with_suffix(".part")
@@ -206,7 +209,7 @@ def _description(index: int, rows: int, algo_name: str) -> str:
 
 
 def _dependencies(index: int, rows: int) -> str | None:
-    """None, one or two other images each; those of low places are much depended on."""
+    """Return zero, one or two other images as dependencies; low indexes have many dependents."""
     candidates = {index // 5 % rows, (index * 7 + 1) % rows} - {index}
     wanted = sorted(candidates)[: index % 3]
     return ",".join(":".join(reference(item)) for item in wanted) or None

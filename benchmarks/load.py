@@ -1,4 +1,4 @@
-"""Load on a port: from wrk where there is one, else from a client of our own on uvloop."""
+"""Load generator: wrk if installed, else a client of our own on uvloop."""
 
 import asyncio
 import itertools
@@ -25,7 +25,7 @@ _runs = itertools.count(int(time.time()) % 100_000_000 * 1000)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run of load saw: answers that were no success are `wrong`; seconds at percentiles."""
+    """The result of a run: `wrong` counts responses other than 200; percentiles of the latency in seconds."""
 
     requests: int
     seconds: float
@@ -36,18 +36,21 @@ class Outcome:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Responses per second."""
         return self.requests / self.seconds
 
 
 def write_requests(path: Path, lines: Sequence[str]) -> Path:
-    """Write what a run sends in turn: a path, or a path, a tab and a body in which MARK becomes unique."""
+    """Write a run's requests, one a line: a path, or path, tab and body; MARK in a body becomes unique."""
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
 
 
 def run(port: int, requests: Path, seconds: float, connections: int = CONNECTIONS) -> Outcome:
-    """Send the requests for so long on so many connections, each as soon as it has its answer; WrongAnswer where one failed."""
+    """Send the requests for `seconds`; each connection sends the next one as soon as it has its response.
+
+    Raises WrongAnswer if any request failed.
+    """
     number = f"{next(_runs):x}y"
     if shutil.which("wrk") and seconds >= 1:
         command = [
@@ -71,7 +74,7 @@ def run(port: int, requests: Path, seconds: float, connections: int = CONNECTION
 
 
 class _Connection(asyncio.Protocol):
-    """Asks again as soon as it is answered; answers have a Content-Length."""
+    """Sends the next request as soon as the response is complete; responses have a Content-Length."""
 
     def __init__(self, next_request: Callable[[], bytes]) -> None:
         self._next = next_request
@@ -126,12 +129,15 @@ async def _drive(port: int, connections: int, seconds: float, lines: Sequence[st
 
 
 def percentile(ascending: Sequence[float], share: float) -> float:
-    """The value below which this share of the values lies."""
+    """Return the value below which this share of the sorted values lies."""
     return ascending[min(len(ascending) - 1, int(len(ascending) * share))] if ascending else 0.0
 
 
 def main() -> None:
-    """Be the client in a process of its own: port, connections, seconds, requests, run, and MARK for wrk."""
+    """Run the client in a process of its own.
+
+    Arguments: port, connections, seconds, requests, run, and MARK, which only wrk uses.
+    """
     port, connections, seconds, requests, run, _ = sys.argv[1:]
     lines = Path(requests).read_text("utf-8").splitlines()
     outcome = uvloop.run(_drive(int(port), int(connections), float(seconds), lines, run))

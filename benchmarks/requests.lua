@@ -1,5 +1,5 @@
--- What wrk sends: lines of a file in turn, each a path (GET) or a path, a tab and a body (POST).
--- Every mark in a body becomes a number that no other request of any run has. For one thread.
+-- Requests for wrk, read from a file in turn: a path (GET), or path, tab and body (POST).
+-- Each mark in a body becomes a number that is unique across requests and runs. For one thread only.
 function init(args)
   requests, turn = {}, 0
   run, mark = args[2], args[3]

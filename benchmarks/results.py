@@ -1,4 +1,4 @@
-"""What a benchmark found, and how it is shown: a table for people, JSON for programs."""
+"""Results of benchmarks: a table for people, JSON for programs."""
 
 import json
 import os
@@ -18,14 +18,14 @@ _NOTHING: Final = "-"
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What must hold of a ratio, or of the figure itself where there is nothing to compare with."""
+    """A bound on the ratio or, without a floor, on the figure itself."""
 
     bound: Bound
     value: float
     of: Literal["ratio", "figure"] = "ratio"
 
     def met(self, value: float) -> bool:
-        """Tell whether a value is good enough."""
+        """Return whether a value is within the bound."""
         return value >= self.value if self.bound == "at least" else value <= self.value
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One line of the table; `spread` are the ratios of the rounds."""
+    """One line of the table; `spread` holds the ratio of each round."""
 
     name: str
     unit: str
@@ -47,7 +47,7 @@ class Result:
 
     @property
     def met(self) -> bool | None:
-        """Tell whether the goal is met; None where there is none."""
+        """Return whether the goal is met; None without a goal."""
         value = self.figure if self.goal and self.goal.of == "figure" else self.ratio
         return None if self.goal is None or value is None else self.goal.met(value)
 
@@ -55,14 +55,14 @@ class Result:
 def compared(
     name: str, unit: str, figures: Sequence[float], floors: Sequence[float], goal: Goal | None, note: str = ""
 ) -> Result:
-    """Compare what the rounds gave: medians of both, and the median of the ratios round by round."""
+    """Compare two series: the medians of both, and the median of the ratios of each round."""
     ratios = tuple(figure / floor for figure, floor in zip(figures, floors, strict=True))
     middle = statistics.median
     return Result(name, unit, middle(figures), middle(floors), middle(ratios), goal, note, ratios)
 
 
 def table(results: Sequence[Result]) -> Table:
-    """Lay the results out."""
+    """Return the results as a table."""
     shown = Table(title="algoplatform beside its floors")
     for heading in ("work", "figure", "floor", "ratio", "goal", "met", "note"):
         shown.add_column(heading, justify="left" if heading in ("work", "note") else "right", overflow="fold")
@@ -81,12 +81,12 @@ def table(results: Sequence[Result]) -> Table:
 
 
 def show(results: Sequence[Result]) -> None:
-    """Print the table, as wide as it needs to be where nobody's terminal is in the way."""
+    """Print the table, at full width unless a terminal limits it."""
     Console(width=None if os.isatty(1) else 180).print(table(results))
 
 
 def write_json(path: Path, results: Sequence[Result], plan: dict[str, Any]) -> None:
-    """Keep everything, the rounds included."""
+    """Write all results to a file, with the ratios of each round."""
     rows = [asdict(result) | {"met": result.met} for result in results]
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine(), "plan": plan, "results": rows}
@@ -94,7 +94,7 @@ def write_json(path: Path, results: Sequence[Result], plan: dict[str, Any]) -> N
 
 
 def machine() -> dict[str, str | int]:
-    """Tell on what this was measured."""
+    """Describe the machine of this run."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {

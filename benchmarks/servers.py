@@ -1,4 +1,4 @@
-"""What is measured, each in processes of its own: PostgreSQL, the service, the floors."""
+"""The servers under test, each in processes of its own: PostgreSQL, the service, the floors."""
 
 import os
 import random
@@ -26,7 +26,7 @@ _PERIOD = 0.02
 
 
 class Postgres:
-    """A PostgreSQL that waits for the disk as in production (unless `fast`), and databases on it."""
+    """A PostgreSQL with fsync as in production (unless `fast`), and its databases."""
 
     def __init__(self, server: EmbeddedPostgres) -> None:
         self._server = server
@@ -35,18 +35,21 @@ class Postgres:
     @classmethod
     @contextmanager
     def running(cls, folder: Path, *, fast: bool) -> Iterator["Postgres"]:
-        """Start it in a folder that its user can enter."""
+        """Start PostgreSQL in a folder that its user can enter."""
         with EmbeddedPostgres(folder, fast=fast) as server:
             yield cls(server)
 
     @property
     def pid(self) -> int:
-        """The postmaster's process id."""
+        """Process id of the postmaster."""
         assert self._server.pid is not None
         return self._server.pid
 
     def create(self, template: str | None = None, *, analysed: bool = True) -> str:
-        """Create a database, migrated, or as a copy of another that nobody is connected to, analysed or not; give its address."""
+        """Create a database and return its DSN: migrated, or a copy of a template without connections.
+
+        With `analysed=False`, autovacuum never analyses its tables.
+        """
         self._databases += 1
         name = f"benchmark{self._databases}"
         source = f"TEMPLATE {_name(template)} STRATEGY file_copy" if template else ""
@@ -58,7 +61,7 @@ class Postgres:
             sql(
                 dsn, *(f"ALTER TABLE {table} SET (autovacuum_enabled = off)" for table in ("image", "image_dependency"))
             )
-        # The floors connect to it without the service's code, and shall have the same plans.
+        # The floors connect without the service's code and must get the same plans.
         for setting, value in planner_settings(dsn).items():
             sql(dsn, f"ALTER DATABASE {name} SET {setting} = '{value}'")
         return dsn
@@ -70,7 +73,7 @@ class Postgres:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A process that answers on a port of loopback; `seconds` is from its start to its first answer."""
+    """A server process on a loopback port; `seconds` is the time from its start to its first response."""
 
     port: int
     pid: int
@@ -93,7 +96,7 @@ def service(dsn: str, workers: int = 1) -> Iterator[Server]:
 
 @contextmanager
 def held(server: Server, share: float) -> Iterator[None]:
-    """Let each of a server's processes run for a share of the time only, as a limit of processor time does."""
+    """Throttle each process of a server to a share of the time, as a CPU limit does."""
     over = threading.Event()
     pids = [server.pid, *_children(server.pid)] if share < 1 else []
     holding = [threading.Thread(target=_hold, args=(pid, share, over)) for pid in pids]
@@ -108,7 +111,7 @@ def held(server: Server, share: float) -> Iterator[None]:
 
 
 def _hold(pid: int, share: float, over: threading.Event) -> None:
-    # Not in step: those of two workers shall meet, and not always.
+    # A random period, so that the workers' pauses overlap sometimes, not always or never.
     period = _PERIOD * random.uniform(0.9, 1.1)
     while not over.wait(period * share):
         os.kill(pid, signal.SIGSTOP)
@@ -145,7 +148,7 @@ def _running(command: Sequence[str], settings: dict[str, str], port: int) -> Ite
 
 
 def _await_answer(process: "subprocess.Popen[bytes]", port: int) -> None:
-    """Wait for the first answer of any kind."""
+    """Wait for the first response, whatever its status."""
     while process.poll() is None:
         try:
             with wire.Client(port, timeout=10) as client:
@@ -170,23 +173,23 @@ def _name(dsn: str) -> str:
 
 
 def reset_peak(pid: int) -> float:
-    """Begin to measure how much memory a process takes at most; MiB that it has now."""
+    """Reset a process's peak of memory; return the MiB in use."""
     Path(f"/proc/{pid}/clear_refs").write_text(_RESET_PEAK)
     return _mebibytes(pid, "status", "VmRSS")
 
 
 def peak(pid: int) -> float:
-    """The most memory in MiB since `reset_peak`."""
+    """Return the peak of memory in MiB since `reset_peak`."""
     return _mebibytes(pid, "status", "VmHWM")
 
 
 def cpu_seconds(pid: int) -> float:
-    """The processor time that a process and its children have used so far."""
+    """Return the CPU seconds of a process and its descendants so far."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
-    # Its own, and of the children that ended: those of PostgreSQL do at any time.
+    # Includes children that have exited, as PostgreSQL's do at any time.
     ticks = sum(map(int, fields[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK") + sum(map(cpu_seconds, _children(pid)))
 
@@ -199,12 +202,12 @@ def _children(pid: int) -> list[int]:
 
 
 def memory(pid: int) -> float:
-    """MiB that a process and its children hold; what they share counts once."""
+    """Return the MiB in use by a process and its descendants; shared memory counts once."""
     return _mebibytes(pid, "smaps_rollup", "Pss") + sum(map(memory, _children(pid)))
 
 
 def idle_seconds() -> float:
-    """The time that the machine's processors have been idle so far, all added up."""
+    """Return the idle seconds of all CPUs so far, added up."""
     return int(Path("/proc/stat").read_text().split()[4]) / os.sysconf("SC_CLK_TCK")
 
 

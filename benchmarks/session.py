@@ -1,4 +1,4 @@
-"""What the benchmarks of one run share: the plan, the PostgreSQL, and registries that are filled once."""
+"""State shared by the benchmarks of one run: the plan, PostgreSQL, and registries that are filled once."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ from benchmarks.servers import Postgres, Server
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many images, how many rounds, and how long each lasts; `fast` does not wait for the disk."""
+    """Numbers of images and rounds, and the seconds of each round; `fast` turns off fsync."""
 
     small: int = 10_000
     middle: int = 100_000
@@ -32,7 +32,7 @@ QUICK = Plan(middle=10_000, large=50_000, fresh=2_500, seconds=1, samples=50)
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What an upload took: seconds, and MiB that the service's process grew by."""
+    """The cost of an upload: seconds, and the growth of the service's process in MiB."""
 
     seconds: float
     growth: float
@@ -51,7 +51,7 @@ class Session:
     @classmethod
     @contextmanager
     def open(cls, plan: Plan, parent: Path | None = None) -> Iterator["Session"]:
-        """Start PostgreSQL in a temporary folder, and leave nothing behind."""
+        """Start PostgreSQL in a temporary folder, which is removed at the end."""
         with TemporaryDirectory(prefix="algoplatform-bench-", dir=parent) as name:
             folder = Path(name)
             folder.chmod(0o755)
@@ -59,11 +59,11 @@ class Session:
                 yield cls(plan, folder, postgres)
 
     def file(self, rows: int) -> Path:
-        """A file of so many records."""
+        """Return a file with this many records."""
         return data.write_file(self.folder / f"{rows}.json", rows)
 
     def registry(self, rows: int) -> str:
-        """A database of so many images, which the service itself has imported; for reading, or to be copied."""
+        """Return a database with this many images, imported by the service; to be read or copied only."""
         if rows not in self._registries:
             say(f"loading {rows:,} images")
             dsn = self.postgres.create()
@@ -74,11 +74,11 @@ class Session:
         return self._registries[rows]
 
     def copied(self, rows: int) -> str:
-        """A registry of its own for what writes."""
+        """Return a copy of a registry, for benchmarks that write."""
         return self.postgres.create(template=self.registry(rows))
 
     def turns(self, work: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
-        """Let all take turns, each round in another order; what each gave in every round."""
+        """Run all, in a different order each round; return the results of each by round."""
         found: dict[str, list[float]] = {name: [] for name in work}
         names = list(work)
         for number in range(self.plan.rounds):
@@ -88,7 +88,7 @@ class Session:
 
 
 def upload(service: Server, file: Path) -> Upload:
-    """Import a file over HTTP."""
+    """Upload a file over HTTP."""
     before = servers.reset_peak(service.pid)
     began = time.perf_counter()
     with wire.Client(service.port) as client:
@@ -97,10 +97,10 @@ def upload(service: Server, file: Path) -> Upload:
 
 
 def settle(dsn: str) -> None:
-    """Bring a database into the state of one that has been in use for a while."""
+    """Vacuum and analyse a database, so that it resembles one in use."""
     sql(dsn, "VACUUM (ANALYZE)", "CHECKPOINT")
 
 
 def say(text: str) -> None:
-    """Tell whoever waits what is going on."""
+    """Print progress."""
     sys.stderr.write(f"  {text}\n")

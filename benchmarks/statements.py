@@ -1,7 +1,7 @@
-"""The one place where the benchmarks take what the service does from its source, so that floors always do the same.
+"""The one place where the benchmarks extract the service's work from its source, so that floors always match.
 
-A statement is taken by calling the repository with a connection that only notes what it is asked; what the repository
-asks for to choose its statement is answered by the real one.
+A statement is captured by calling the repository with a connection that records instead of executing; queries
+by which the repository chooses its statement run on the real connection.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ _PLANNING: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL with its arguments $1, $2 ..., and the settings that it runs under."""
+    """SQL with arguments $1, $2 ..., and the statements that set it up."""
 
     sql: str
     arguments: tuple[Any, ...]
     before: tuple[str, ...] = ()
 
     def inlined(self, stand_ins: dict[str, str] | None = None) -> str:
-        """Put the arguments into the text; within strings each key of `stand_ins` gives way to an SQL expression."""
+        """Inline the arguments as literals; in these, keys of `stand_ins` become SQL expressions."""
         text = self.sql
         for number in range(len(self.arguments), 0, -1):
             text = text.replace(f"${number}", _literal(self.arguments[number - 1], stand_ins or {}))
@@ -48,7 +48,7 @@ class _CaptureError(Exception):
 
 
 class _Transaction:
-    """Begins and ends nothing."""
+    """A transaction that does nothing."""
 
     async def start(self) -> None: ...
 
@@ -58,7 +58,7 @@ class _Transaction:
 
 
 class _Recorder:
-    """Stands for a connection."""
+    """A connection that records the statement instead of executing it."""
 
     def __init__(self, connection: Connection) -> None:
         self.fetchval = connection.fetchval
@@ -80,29 +80,29 @@ class _Recorder:
 
 
 async def search(connection: Connection, query: dict[str, Any]) -> Statement:
-    """The statement of a search for all matches."""
+    """Return the statement of a search for all matches."""
     conditions = check_conditions(query)
     return await _capture(lambda noted: ImageSearch().records(noted, conditions, MAX_PAGE_SIZE + 1), connection)
 
 
 async def export(connection: Connection) -> Statement:
-    """The rows that an export of everything copies out."""
+    """Return the query that an export of everything copies out."""
     return await _capture(lambda noted: ImageSearch().copy(noted, Conditions(), _ignore, keyed=True), connection)
 
 
 async def registration(connection: Connection, body: dict[str, Any], image_id: str) -> Statement:
-    """The statement of a register."""
+    """Return the statement of a registration."""
     registration = Registration(CALLER, checked_registration(body), UUID(image_id))
     return await _capture(lambda noted: insert(noted, [registration]), connection)
 
 
 async def change(connection: Connection, body: dict[str, Any]) -> Statement:
-    """The statement of an update."""
+    """Return the statement of an update."""
     return await _capture(lambda noted: update(noted, body), connection)
 
 
 def planner_settings(dsn: str) -> dict[str, str]:
-    """What the service tells PostgreSQL about planning when it connects."""
+    """Return the planner settings that the service sets when it connects."""
 
     async def ask() -> dict[str, str]:
         async with Database.open(dsn) as database, database.connection() as connection:
@@ -115,7 +115,7 @@ async def _ignore(data: bytes) -> None: ...
 
 
 def taken(dsn: str, *makers: Callable[[Connection], Awaitable[Statement]]) -> list[Statement]:
-    """Take statements where no loop is running."""
+    """Capture statements, outside of an event loop."""
 
     async def take() -> list[Statement]:
         async with Database.open(dsn) as database, database.connection() as connection:
@@ -132,13 +132,13 @@ def checked_registration(body: Any) -> Image:
 
 
 async def register(connection: Connection, body: Any) -> bool:
-    """Validate and insert with the service's own statement, and nothing around it."""
+    """Validate and insert with the service's own statement, and nothing else."""
     [written] = await insert(connection, [Registration(CALLER, checked_registration(body), uuid4())])
     return written.version is not None
 
 
 async def update(connection: Connection, body: Any) -> bool:
-    """Validate and update with the service's own statement, and nothing around it."""
+    """Validate and update with the service's own statement, and nothing else."""
     checked = check_update(body, RULES)
     assert checked.image is not None, body
     written = await single.update(connection, CALLER, checked.image, checked.present, None, [])
@@ -163,7 +163,7 @@ def _literal(value: Any, stand_ins: dict[str, str]) -> str:
     if isinstance(value, list | tuple | frozenset):
         kind = "integer[]" if all(isinstance(item, int) for item in value) and value else "text[]"
         return f"ARRAY[{','.join(_literal(item, stand_ins) for item in value)}]::{kind}"
-    # pgbench would take what follows a colon for a variable.
+    # pgbench would expand a colon and what follows it as a variable.
     escaped = str(value).replace("\\", "\\\\").replace("'", "''").replace(":", "\\003A")
     text = f"U&'{escaped}'::text"
     for old, new in stand_ins.items():

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on a bare socket: what a measurement needs of it, at next to no cost of its own."""
+"""Minimal HTTP/1.1 on a bare socket: all that a measurement needs, at next to no cost."""
 
 import socket
 from collections.abc import Iterator
@@ -14,23 +14,23 @@ _BOUNDARY: Final = "algoplatform-benchmark"
 
 
 class WrongAnswer(RuntimeError):
-    """What was to be measured did not happen; the message is the start of the answer."""
+    """The response is not the expected one; the message is its beginning."""
 
 
 def get(path: str, **query: str | int) -> bytes:
-    """Make a GET request."""
+    """Return a GET request."""
     target = f"{path}?{urlencode(query)}" if query else path
     return f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def post(path: str, body: bytes) -> bytes:
-    """Make a POST request of JSON."""
+    """Return a POST request with a JSON body."""
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
 
 
 class Client:
-    """One connection, kept alive."""
+    """One keep-alive connection."""
 
     def __init__(self, port: int, timeout: float = 600) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout)
@@ -45,16 +45,19 @@ class Client:
         self._socket.close()
 
     def ask(self, request: bytes) -> bytes:
-        """Send a request and give the body of the answer; WrongAnswer unless it is a success."""
+        """Send a request and return the response's body; raise WrongAnswer unless it succeeded."""
         return b"".join(self.stream(request))
 
     def stream(self, request: bytes) -> Iterator[bytes]:
-        """Send a request and give the body as it comes in, chunk sizes and all; WrongAnswer unless it is a success."""
+        """Send a request and yield the raw body as it arrives, chunk sizes included.
+
+        Raises WrongAnswer unless the response is a success.
+        """
         self._socket.sendall(request)
         return self._answer()
 
     def upload(self, path: str, file: Path) -> bytes:
-        """Send a file as a form, past this process's memory."""
+        """Upload a file as a form, without reading it into memory."""
         disposition = 'Content-Disposition: form-data; name="file"; filename="image_list.json"'
         head = f"--{_BOUNDARY}\r\n{disposition}\r\nContent-Type: application/json\r\n\r\n".encode()
         tail = f"\r\n--{_BOUNDARY}--\r\n".encode()

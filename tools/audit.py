@@ -1,7 +1,8 @@
-"""`./dev audit`: known vulnerabilities and licences of every locked package, and a bill of materials of what ships.
+"""`./dev audit`: known vulnerabilities and licences of all locked packages, and an SBOM of the service.
 
-A scanner that reaches no advisories finds nothing either. So a package known to be vulnerable is scanned along with ours:
-only where that one is found, and no package was passed over, is "nothing known" said. Exit code 1 is a finding, 3 "not audited".
+A scanner that cannot reach the advisories finds nothing, too. Therefore a package that is known to be
+vulnerable, the canary, is scanned with ours: a clean result counts only if the canary is found and no package
+is skipped. Exit code 1 means findings, 3 means not audited.
 """
 
 import json
@@ -20,7 +21,7 @@ NOT_AUDITED: Final = 3
 CANARY: Final = ("jinja2", "2.4.1")
 
 _PERMISSIVE: Final = frozenset({"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "PSF-2.0"})
-# What packages say that know no SPDX.
+# SPDX expressions for the names that packages use instead.
 _NAMES: Final = {
     "Apache": "Apache-2.0",
     "Apache 2.0": "Apache-2.0",
@@ -35,29 +36,32 @@ _NAMES: Final = {
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "PSFL": "PSF-2.0",
 }
-# The MPL asks for the source of its own files, which is where the package is had from; ours stay ours.
+# The MPL requires the source of its own files, which the package's index provides; our code is not affected.
 ALLOWED: Final = dict.fromkeys(("certifi", "fqdn", "hypothesis", "orjson", "pathspec"), "MPL-2.0")
 
 Package = tuple[str, str]
 
 
 class NotAudited(Exception):
-    """The scan is no evidence of anything; the message says why."""
+    """The scan proves nothing; the message says why."""
 
 
 def normal(name: str) -> str:
-    """Spell a package's name as indexes do."""
+    """Normalize a package name as indexes do."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def pins(locks: Iterable[str]) -> set[Package]:
-    """Take every package out of lock files, for whatever platform it is meant."""
+    """Return all packages in lock files, for any platform."""
     found = (re.findall(r"^([\w.-]+)(?:\[[\w.,-]+\])?==([^\s;\\]+)", text, re.MULTILINE) for text in locks)
     return {(normal(name), version) for pairs in found for name, version in pairs}
 
 
 def vulnerabilities(report: Mapping[str, Any], packages: set[Package]) -> list[str]:
-    """Tell what is known against the packages; NotAudited where the report does not cover them all, and the canary."""
+    """Return the known vulnerabilities.
+
+    Raises NotAudited if the report lacks a package or finds nothing in the canary.
+    """
     scanned = {
         (normal(item["name"]), item["version"]): item["vulns"] for item in report["dependencies"] if "vulns" in item
     }
@@ -74,7 +78,7 @@ def vulnerabilities(report: Mapping[str, Any], packages: set[Package]) -> list[s
 
 
 def scan(packages: set[Package], program: Iterable[str] = (sys.executable, "-m", "pip_audit")) -> dict[str, Any]:
-    """Ask for advisories on the packages and the canary; a file may hold one version of a package only."""
+    """Scan the packages and the canary; each requirements file may hold only one version of a package."""
     files: list[dict[str, str]] = [{}]
     for name, version in [CANARY, *sorted(packages)]:
         if all(name in file for file in files):
@@ -96,7 +100,7 @@ def scan(packages: set[Package], program: Iterable[str] = (sys.executable, "-m",
 
 
 def licence(package: Distribution) -> str:
-    """Give a package's licences as SPDX names them: its expression, else its own words, else its classifiers."""
+    """Return a package's licence as SPDX: its expression, else its licence field, else its classifiers."""
     about = package.metadata
     expression, words = ("".join(about.get_all(field) or ()).strip() for field in ("License-Expression", "License"))
     listed = [item.rpartition(" :: ")[2] for item in about.get_all("Classifier") or () if item.startswith("License ::")]
@@ -108,19 +112,19 @@ def licence(package: Distribution) -> str:
 
 
 def is_allowed(name: str, stated: str) -> bool:
-    """Tell licences that ask for nothing but a notice, and those that were looked at for this package."""
+    """Return whether a licence requires no more than a notice, or was reviewed for this package."""
     return set(re.split(r" AND | OR |[()]", stated)) - {""} <= _PERMISSIVE | {ALLOWED.get(name, "MIT")}
 
 
 def licences(packages: set[Package], folders: list[str]) -> list[tuple[str, str, bool]]:
-    """List what is installed of the packages, with its licences and whether they will do."""
+    """Return name, licence and acceptance of those packages that are installed."""
     installed = {normal(item.name): licence(item) for item in distributions(path=folders)}
     names = sorted({name for name, _ in packages} & installed.keys())
     return [(name, installed[name], is_allowed(name, installed[name])) for name in names]
 
 
 def bill_of_materials(target: Path) -> None:
-    """Write a CycloneDX document of what the service needs at run time."""
+    """Write a CycloneDX SBOM of the run-time dependencies."""
     target.parent.mkdir(exist_ok=True)
     inputs = [str(ROOT / "requirements.lock"), "--pyproject", str(ROOT / "pyproject.toml")]
     command = [
@@ -137,7 +141,7 @@ def bill_of_materials(target: Path) -> None:
 
 
 def main() -> int:
-    """Print what was found; the exit code says it too."""
+    """Print the findings; return the exit code."""
     packages = pins(path.read_text() for path in ROOT.glob("requirements*.lock"))
     listed = licences(packages, sys.path)
     for name, stated, allowed in listed:

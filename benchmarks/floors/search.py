@@ -1,4 +1,4 @@
-"""Search: the service's statement, its rows joined and sent. Which statement a query string asks for is found once."""
+"""Search: the service's statement, its rows joined and sent. Statements are cached by query string."""
 
 from typing import Any
 from urllib.parse import parse_qsl

@@ -1,4 +1,4 @@
-"""The benchmarks, by the name that `./dev bench` takes."""
+"""The benchmarks by their names in `./dev bench`."""
 
 from collections.abc import Callable
 

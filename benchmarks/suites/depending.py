@@ -1,4 +1,4 @@
-"""Registers of images with dependencies: into an empty registry that PostgreSQL knows nothing of, and all on one image."""
+"""Registers with dependencies: in an empty, unanalysed registry, and all on one image."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +12,7 @@ from benchmarks.results import Goal, Result, compared
 from benchmarks.servers import Server
 from benchmarks.session import Session, settle
 
-# So many that two workers get their share, and that registers share statements.
+# Enough to keep two workers busy, and for registrations to share statements.
 _CONNECTIONS: Final = 16
 _WORKERS: Final = (1, 2)
 _BASES: Final = 50
@@ -22,7 +22,7 @@ _UNHINDERED: Final = Goal("at least", 0.8)
 
 
 def fresh(session: Session) -> list[Result]:
-    """The fourth so many registers against the first, in a registry that was empty and is never analysed."""
+    """Compare the last with the first of four series of registers in a registry that is never analysed."""
     return [_fresh(session, workers) for workers in _WORKERS]
 
 
@@ -43,7 +43,7 @@ def _fresh(session: Session, workers: int) -> Result:
 
 
 def _quarter(session: Session, service: Server, requests: Path) -> float:
-    """Register at least so many more images; answers a second."""
+    """Register at least `plan.fresh` more images; return responses per second."""
     done, seconds = 0, 0.0
     while done < session.plan.fresh:
         outcome = load.run(service.port, requests, session.plan.seconds, _CONNECTIONS)
@@ -52,7 +52,7 @@ def _quarter(session: Session, service: Server, requests: Path) -> float:
 
 
 def shared(session: Session) -> list[Result]:
-    """Registers that all depend on one image, against those that depend on many."""
+    """Compare registers that all depend on one image with registers that depend on many."""
     return [_shared(session, workers) for workers in _WORKERS]
 
 
@@ -71,7 +71,7 @@ def _shared(session: Session, workers: int) -> Result:
 
 
 def _requests(session: Session, name: str, bases: Sequence[dict[str, Any]]) -> Path:
-    """Let each of many bodies depend on one of the images."""
+    """Write requests whose dependencies are taken in turn from `bases`."""
     lines = []
     for number, body in enumerate(data.registrations(_BODIES, 1, load.MARK)):
         base = bases[number % len(bases)]

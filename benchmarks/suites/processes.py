@@ -1,4 +1,4 @@
-"""What is true of the service's processes: how a second worker helps, and how soon it answers."""
+"""Processes of the service: the gain from a second worker, memory, and start-up time."""
 
 import os
 import time
@@ -11,15 +11,15 @@ from benchmarks.servers import Server
 from benchmarks.session import Session
 from benchmarks.suites.searching import Anew, processor_time
 
-_CONNECTIONS = 32  # so many that both workers get their share
+_CONNECTIONS = 32  # enough for both workers
 _GOAL = Goal("at least", 1.6)
-# What Django REST framework, the least of the three that others would build on, was found to take for the same work.
+# MiB that Django REST framework took for the same work, the least of three frameworks compared.
 _LESS_MEMORY = Goal("at most", 293, "figure")
 
 
 def workers(session: Session) -> list[Result]:
-    """Searches a second of two workers against one: as they are, and with processors to spare."""
-    # Each asks in turn by itself, so that neither meets what the other has asked.
+    """Searches per second of two workers against one: with all CPUs, and with CPU to spare."""
+    # Each has a series of its own, so that neither hits caches that the other has filled.
     pattern = data.counted(session.plan.small)[1]
     of_two, of_one = Anew(session, pattern), Anew(session, pattern)
     dsn = session.registry(session.plan.small)
@@ -50,7 +50,7 @@ def _two_against_one(
 
 
 def start(session: Session) -> list[Result]:
-    """Seconds from the start of the process to its first answer, with the database ready."""
+    """Seconds from the start of the process to its first response; the database runs already."""
     dsn = session.registry(session.plan.small)
 
     def service() -> float:

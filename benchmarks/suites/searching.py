@@ -1,4 +1,4 @@
-"""Search: beside its floors, and as the registry grows."""
+"""Search: against its floors, and as the registry grows."""
 
 import json
 import time
@@ -16,13 +16,13 @@ from benchmarks.session import Session
 SEARCH = f"{wire.IMAGES}/_search"
 _AT_LEAST = (0.70, 0.80, 0.95)
 _PAGE = 50
-# Every image comes after such a place, and no answer that is kept is one to another place.
+# A cursor before every image; a response in the cache is never valid for another cursor.
 _START = "0"
 _places = count()
 
 
 def search(session: Session) -> list[Result]:
-    """Requests a second of searches with 1, 50 and 1,000 matches, of the service, a bare ASGI and pgbench."""
+    """Requests per second of searches with 1, 50 and 1,000 matches: the service, a bare ASGI and pgbench."""
     rows = session.plan.small
     dsn = session.registry(rows)
     results = []
@@ -37,7 +37,7 @@ def search(session: Session) -> list[Result]:
 def _search(
     session: Session, dsn: str, service: Server, floor: Server, pattern: str, name: str, goal: float
 ) -> list[Result]:
-    """Ask for one pattern again and again, and in so many ways that no answer is kept until it is asked for again."""
+    """Repeat one search, once with cache hits and once with variations that always miss the cache."""
     again = load.write_requests(session.folder / "search.txt", [path_of(pattern)])
     anew = Anew(session, pattern)
     [statement] = statements.taken(dsn, lambda connection: statements.search(connection, {"searchCondition": pattern}))
@@ -59,12 +59,15 @@ def _search(
 
 
 def path_of(pattern: str) -> str:
-    """Ask for a pattern."""
+    """Return the path of a search for a pattern."""
     return wire.get(SEARCH, searchCondition=pattern).split()[1].decode()
 
 
 class Anew:
-    """Asks for as many records in so many ways that no answer is kept until it is asked for again, by two workers neither."""
+    """Repeats a search in so many variations that each is evicted from the cache before it recurs.
+
+    That holds for the caches of two workers as well.
+    """
 
     def __init__(self, session: Session, pattern: str) -> None:
         single = data.single(session.plan.small)
@@ -73,7 +76,7 @@ class Anew:
         self._session = session
 
     def run(self, port: int, connections: int = load.CONNECTIONS) -> load.Outcome:
-        """Go on asking where the last run ended."""
+        """Continue with the variation after that of the last run."""
         requests = load.write_requests(self._session.folder / "anew.txt", self._ways)
         outcome = load.run(port, requests, self._session.plan.seconds, connections)
         at = outcome.requests % len(self._ways)
@@ -81,8 +84,8 @@ class Anew:
         return outcome
 
 
-class processor_time:  # noqa: N801 - it is used as the function that it makes
-    """Notes what the service and PostgreSQL spend on a request, round by round."""
+class processor_time:  # noqa: N801 - used as a function
+    """Measures the CPU time per request of the service and of PostgreSQL, over all rounds."""
 
     def __init__(self, session: Session, service: Server) -> None:
         self._pids = {"service": service.pid, "PostgreSQL": session.postgres.pid}
@@ -90,7 +93,7 @@ class processor_time:  # noqa: N801 - it is used as the function that it makes
         self._requests = 0
 
     def __call__(self, work: Callable[[], load.Outcome]) -> Callable[[], float]:
-        """Wrap a run of load: its rate."""
+        """Wrap a run of load; the wrapper returns its rate."""
 
         def measured() -> float:
             before = {name: servers.cpu_seconds(pid) for name, pid in self._pids.items()}
@@ -103,13 +106,13 @@ class processor_time:  # noqa: N801 - it is used as the function that it makes
         return measured
 
     def note(self) -> str:
-        """Tell the processor time of a request."""
+        """Return the CPU time per request as text."""
         each = {name: seconds / max(1, self._requests) * 1e6 for name, seconds in self._spent.items()}
         return "CPU a request: " + ", ".join(f"{name} {microseconds:,.0f} µs" for name, microseconds in each.items())
 
 
 def search_large(session: Session) -> list[Result]:
-    """The latency of rare patterns in a large registry against a small one, and of a pattern that is everywhere."""
+    """Latency of rare patterns in a large registry against a small one, and of a frequent pattern."""
     small, large = session.plan.small, session.plan.large
     with (
         servers.service(session.registry(large)) as in_large,
@@ -126,7 +129,7 @@ def search_large(session: Session) -> list[Result]:
 
 
 def search_filters(session: Session) -> list[Result]:
-    """The latency of pages by each filter in a large registry against a small one: alone, in pairs, and with text."""
+    """Latency of filtered pages, large registry against small: single filters, pairs, and with text."""
     small, large = session.plan.small, session.plan.large
     with (
         servers.service(session.registry(large)) as in_large,
@@ -168,7 +171,7 @@ def _ask(client: wire.Client, pattern: str) -> float:
 
 
 def _timed(client: wire.Client, **conditions: str | int) -> float:
-    """Seconds that a search takes which no answer is kept to."""
+    """Return the seconds of a search that cannot hit the cache."""
     request = wire.get(SEARCH, **conditions, after=f"{_START}:{next(_places)}")
     began = time.perf_counter()
     client.ask(request)
@@ -176,12 +179,12 @@ def _timed(client: wire.Client, **conditions: str | int) -> float:
 
 
 def _common(session: Session, dsn: str, client: wire.Client) -> list[Result]:
-    """Ask for pages of a pattern that a third matches: while nothing is written, and each after a write."""
+    """Measure pages of a pattern that matches a third: with no write in between, and after each write."""
     rows = session.plan.large
     kept = sorted(_page(client, rows) for _ in range(session.plan.samples))
     counted = []
     for _ in range(max(5, session.plan.samples // 5)):
-        sql(dsn, "SELECT pg_current_xact_id()")  # a transaction like that of a write: what was counted before is void
+        sql(dsn, "SELECT pg_current_xact_id()")  # uses a transaction id like a write: the cached count is stale
         counted.append(_page(client, rows))
     counted.sort()
     name = f"page of {_PAGE} of a third of {rows:,}, with total, p95"
@@ -197,7 +200,7 @@ def _latency(name: str, times: list[float], most: float) -> Result:
 
 
 def _page(client: wire.Client, rows: int) -> float:
-    """Seconds that a page and its total take."""
+    """Return the seconds of a page and its total."""
     began = time.perf_counter()
     answer = client.ask(wire.get(SEARCH, searchCondition=data.THIRD, page=1, pageSize=_PAGE))
     seconds = time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""Export and import: beside COPY of the same rows, and what they do to the process and to others meanwhile."""
+"""Export and import: against COPY of the same rows; memory, and the latency of other requests meanwhile."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ _PAUSE = 0.01
 
 
 def load(session: Session) -> list[Result]:
-    """Megabytes a second of an export of everything; its first byte; what it takes of memory."""
+    """Export of everything: MB per second, time to the first byte, growth of memory."""
     rows = session.plan.large
     dsn = session.registry(rows)
     [export] = statements.taken(dsn, statements.export)
@@ -48,7 +48,7 @@ def load(session: Session) -> list[Result]:
 
 
 def _download(service: Server, size: float) -> tuple[float, float]:
-    """Seconds to the first byte and to the last of an export."""
+    """Return the seconds to the first and to the last byte of an export."""
     began = time.perf_counter()
     first, received, last = 0.0, 0, b""
     with wire.Client(service.port) as client:
@@ -62,14 +62,14 @@ def _download(service: Server, size: float) -> tuple[float, float]:
 
 
 def upload(session: Session) -> list[Result]:
-    """Seconds of an import into an empty registry beside COPY into a table with the same indexes."""
+    """Seconds of an import into an empty registry, against COPY into a table with the same indexes."""
     rows, large = session.plan.middle, session.plan.large
     dsn, floor_dsn = session.postgres.create(), session.postgres.create()
     file, copied = session.file(rows), session.folder / "rows.copy"
     sql(floor_dsn, "CREATE TABLE image_floor (LIKE image INCLUDING ALL)")
 
     def empty(database: str, table: str) -> None:
-        # A replica's session may also empty what is append-only.
+        # Role replica disables triggers, so that append-only tables can be truncated.
         sql(database, "SET session_replication_role = replica", f"TRUNCATE {table} CASCADE", "CHECKPOINT")
 
     def served() -> float:
@@ -116,7 +116,7 @@ def upload(session: Session) -> list[Result]:
 
 @contextmanager
 def _others(service: Server) -> Iterator[list[float]]:
-    """Ask something small a hundred times a second meanwhile: the milliseconds that each answer took."""
+    """Search 100 times a second during the block; yields the list of latencies in milliseconds."""
     times: list[float] = []
     over = threading.Event()
 

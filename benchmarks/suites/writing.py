@@ -1,4 +1,4 @@
-"""Register and update: beside a bare ASGI with the same validation and statement, and pgbench with the statement."""
+"""Register and update: against a bare ASGI with the same validation and statement, and against pgbench."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -17,11 +17,11 @@ _BODIES: Final = 500
 _MORE: Final = 32
 _SCRIPTS: Final = 50
 _GOAL: Final = Goal("at least", 0.75)
-# Ten times what Django REST framework, the fastest of the three that others would build on, was found to do on such a machine.
+# Ten times the rate of Django REST framework, the fastest of three frameworks compared on such a machine.
 _TENFOLD: Final = Goal("at least", 3610, "figure")
 _ID: Final = "0123456789abcdef0123456789abcdef"
 
-# pgbench's way to what no other transaction has: a number, and an id made of it.
+# Unique values in pgbench: a random number, and an id derived from it.
 _NUMBER: Final = "\\set number random(1, 9000000000000000)\n"
 _UNIQUE: Final = {_ID: "md5(:number::text)", load.MARK: ":number::text"}
 
@@ -31,7 +31,7 @@ Make = Callable[[int], Iterator[Body]]
 
 
 def register(session: Session) -> list[Result]:
-    """Registers a second; every third image has no dependency, the others one or two."""
+    """Registers per second; every third image has no dependency, the others one or two."""
     known = session.plan.small
     return _writes(
         session,
@@ -43,13 +43,13 @@ def register(session: Session) -> list[Result]:
 
 
 def update(session: Session) -> list[Result]:
-    """Updates a second, spread over many images."""
+    """Updates per second, spread over many images."""
     rows = session.plan.small
     return _writes(session, "update", lambda count: data.updates(count, rows, load.MARK), statements.change)
 
 
 def _writes(session: Session, name: str, make: Make, take: Take, goal_of_more: Goal | None = None) -> list[Result]:
-    """Let the service, the floor and pgbench write to registries of their own."""
+    """Measure the service, the floor and pgbench, each on a registry of its own."""
     seconds = session.plan.seconds
     lines = [f"{wire.IMAGES}/_{name}\t{orjson.dumps(body).decode()}" for body in make(_BODIES)]
     requests = load.write_requests(session.folder / f"{name}.txt", lines)
