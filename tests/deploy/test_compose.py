@@ -1,4 +1,4 @@
-"""The compose file: one host, hardened, with settings that there are and an order of start that holds."""
+"""The compose file: single host, hardened, with existing settings and a correct start order."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ def _read() -> Document:
 
 
 def findings(compose: Document) -> list[str]:
-    """List everything that is wrong."""
+    """Return all findings."""
     checks = (_hardening, _references, _roles, _order, _exposure)
     return [found for check in checks for found in check(compose)]
 
@@ -72,7 +72,7 @@ def _references(compose: Document) -> Iterator[str]:
 
 
 def _roles(compose: Document) -> Iterator[str]:
-    """The server's superuser is nobody that the service could be, and has a password of his own."""
+    """Check that the superuser's role and password differ from those of the service."""
     server = compose["services"]["postgres"]
     given = server["environment"]
     if (
@@ -108,7 +108,7 @@ def _exposure(compose: Document) -> Iterator[str]:
 
 
 def test_sound() -> None:
-    """Nothing is wrong with the file that is shipped."""
+    """The shipped file has no findings."""
     assert findings(_read()) == []
 
 
@@ -144,14 +144,14 @@ SPOILT: dict[str, Callable[[Document], Any]] = {
 
 @pytest.mark.parametrize("finding", SPOILT)
 def test_found(finding: str) -> None:
-    """Each thing that may be wrong is found where it is."""
+    """Each defect is found."""
     compose = deepcopy(_read())
     SPOILT[finding](compose)
     assert any(finding in found for found in findings(compose)), findings(compose)
 
 
 def test_settings_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service itself takes every value, and may listen with them; its version is this one."""
+    """The service accepts all values and may listen with them; the image version is the current one."""
     service = _read()["services"]["algoplatform"]
     for name, value in service["environment"].items():
         monkeypatch.setenv(name, value)
@@ -164,7 +164,7 @@ def test_settings_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("host", "http"), [("localhost", 200), ("127.0.0.1", 200), ("evil.example", 400)])
 async def test_rebinding(database_url: str, monkeypatch: pytest.MonkeyPatch, host: str, http: int) -> None:
-    """With the file's settings, no page whose name leads to this machine reaches the service, be it to read or to write."""
+    """With the file's settings, DNS rebinding reaches the service neither for reads nor for writes."""
     for name, value in _read()["services"]["algoplatform"]["environment"].items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv(SECRETS_DIR)
@@ -176,7 +176,7 @@ async def test_rebinding(database_url: str, monkeypatch: pytest.MonkeyPatch, hos
 
 
 def test_secrets_stay_here() -> None:
-    """What the file's first lines make is neither committed nor sent to the builder of the image."""
+    """The secrets that the file's first lines create are neither committed nor sent to the image build."""
     folders = {Path(source["file"]).parent for source in _read()["secrets"].values()}
     assert folders == {Path("secrets")}
     assert "deploy/secrets/" in (ROOT / ".gitignore").read_text().split()
@@ -184,7 +184,7 @@ def test_secrets_stay_here() -> None:
 
 
 def test_first_lines(tmp_path: Path) -> None:
-    """The commands at the top make every secret, and an address with the password of the service's role."""
+    """The commands at the top create every secret, and a DSN with the password of the service's role."""
     head = (ROOT / "deploy/compose.yaml").read_text().partition("docker compose up")[0]
     commands = "\n".join(line.removeprefix("#   ") for line in head.splitlines() if line.startswith("#   "))
     commands = commands.replace("openssl rand -hex 24", "head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \\n'")
@@ -197,7 +197,7 @@ def test_first_lines(tmp_path: Path) -> None:
 
 @pytest.fixture
 def owner(postgres: Postgres, tmp_path: Path) -> Iterator[str]:
-    """Run the script as the image does, but for another name and place; gives the address that the service would get."""
+    """Run the init script as the image does, with another name and path; yields the service's DSN."""
     name = "owner"
     text = (ROOT / "deploy/postgres/owner.sh").read_text()
     assert "/run/secrets/password" in text
@@ -215,7 +215,7 @@ def owner(postgres: Postgres, tmp_path: Path) -> Iterator[str]:
 
 
 async def test_role(owner: str) -> None:
-    """The role is no superuser, and all that the service does works with it; nobody else enters its database."""
+    """The role is no superuser, yet suffices for every operation; no other may enter its database."""
     await asyncio.to_thread(migrations.upgrade, owner)
     assert ask(owner, "SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = user") is False
     entering = "SELECT has_database_privilege('pg_monitor', current_database(), 'CONNECT')"

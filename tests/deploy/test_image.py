@@ -1,4 +1,4 @@
-"""The container image itself: built from the Dockerfile, and run as the deployments run it."""
+"""The container image: built from the Dockerfile and run as the deployments run it."""
 
 import signal
 import subprocess
@@ -27,7 +27,7 @@ USER = 10001
 
 @pytest.fixture
 def image() -> Iterator[Image]:
-    """The image, built anew."""
+    """Build the image."""
     try:
         with built() as made:
             yield made
@@ -37,9 +37,9 @@ def image() -> Iterator[Image]:
 
 @pytest.fixture
 def database() -> Iterator[str]:
-    """The address of an empty database on a port of this machine."""
+    """DSN of an empty database on a TCP port."""
     with tempfile.TemporaryDirectory(prefix="algoplatform-image-") as name:
-        # The server's user has to get at its programs.
+        # The server's user needs access to its programs.
         Path(name).chmod(0o755)
         server = Server(wheel_programs(Path(name)), Path(name) / "data")
         server.create()
@@ -53,7 +53,7 @@ def database() -> Iterator[str]:
 
 @contextmanager
 def running(command: list[str], log: Path) -> Iterator[int]:
-    """Run a container until the test is done with it; it has to end well when it is told to. Gives its process."""
+    """Run a container during the block and yield its pid; on SIGTERM it has to exit cleanly."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
@@ -66,12 +66,12 @@ def running(command: list[str], log: Path) -> Iterator[int]:
 
 
 def done(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    """Run a container to its end."""
+    """Run a container to completion."""
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def until_healthy(address: str, pid: int, log: Path) -> None:
-    """Wait for `/healthz`."""
+    """Wait until `/healthz` responds."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
         try:
@@ -84,20 +84,23 @@ def until_healthy(address: str, pid: int, log: Path) -> None:
 
 
 def identities(pid: int) -> set[int]:
-    """Name every user that a process is: real, effective, saved, of files."""
+    """Return all user ids of a process: real, effective, saved, file system."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("Uid:")]
     return set(map(int, line.split()[1:]))
 
 
 def test_image(image: Image, database: str, tmp_path: Path) -> None:
-    """It holds what it needs, refuses to listen to strangers, and serves; one test, as each would build it anew on a worker of its own."""
+    """The image holds only what it needs, does not listen openly by default, and serves.
+
+    One test, as separate ones would each build the image on a worker of their own.
+    """
     _holds_no_more(image)
     _refuses_strangers(image)
     _serves(image, database, tmp_path)
 
 
 def _holds_no_more(image: Image) -> None:
-    """It holds this version, can write to /tmp alone, and nothing of how it was built."""
+    """It holds this version, only /tmp is writable, and nothing is left of the build."""
     assert done(image.command("algoplatform", "--version")).stdout.strip() == __version__
     mounts = [line.split() for line in done(image.command("cat", "/proc/self/mounts")).stdout.splitlines()]
     writable = {where for _, where, _, how, *_ in mounts if "ro" not in how.split(",")}
@@ -113,14 +116,14 @@ def _holds_no_more(image: Image) -> None:
 
 
 def _refuses_strangers(image: Image) -> None:
-    """As it is, it does not listen: nothing has said yet that a gateway stands in front."""
+    """By default it refuses to listen, as nothing has declared a gateway yet."""
     database = "postgresql://algoplatform@127.0.0.1:1/algoplatform"
     started = done(image.serve(ALGOPLATFORM_DATABASE_URL=database))
     assert (started.returncode, "ALGOPLATFORM_TRUST_GATEWAY" in started.stderr) == (2, True), started.stderr
 
 
 def _serves(image: Image, database: str, tmp_path: Path) -> None:
-    """As user 10001 it migrates, serves, registers, finds, passes its own health check, and ends when told to."""
+    """As user 10001 it migrates, serves, registers, searches, is healthy and stops on SIGTERM."""
     port = str(free_port())
     settings = {"ALGOPLATFORM_DATABASE_URL": database, "ALGOPLATFORM_PORT": port}
     settings |= {"ALGOPLATFORM_TRUST_GATEWAY": "true", "ALGOPLATFORM_WORKERS": "2"}

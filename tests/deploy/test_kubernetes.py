@@ -1,4 +1,4 @@
-"""The Kubernetes manifests: valid, consistent, hardened, and about settings that there are."""
+"""The Kubernetes manifests: valid, consistent, hardened, and with existing settings."""
 
 import shutil
 import subprocess
@@ -29,19 +29,19 @@ def _built(overlay: str) -> list[Document]:
 
 
 def built(overlay: str) -> list[Document]:
-    """Build an overlay into documents of the caller's own."""
+    """Build an overlay; the documents are fresh copies."""
     return deepcopy(_built(overlay))
 
 
 def one(documents: list[Document], kind: str) -> Any:
-    """Take the one document of a kind."""
+    """Return the only document of a kind."""
     [found] = [document for document in documents if document["kind"] == kind]
     return found
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_valid(overlay: str) -> None:
-    """Each manifest is what the cluster's API knows, field by field."""
+    """Each manifest matches the cluster API's schema, field by field."""
     for document in built(overlay):
         if document["kind"] not in CUSTOM:
             kubernetes_validate.validate(document, "1.30", strict=True)
@@ -49,14 +49,14 @@ def test_valid(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_consistent(overlay: str) -> None:
-    """The manifests fit each other, the service and its settings."""
+    """The manifests are consistent with each other, the service and its settings."""
     assert findings(built(overlay)) == []
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_built_as_kustomize_does(overlay: str) -> None:
-    """What these tests look at is what kustomize itself makes."""
+    """The documents under test equal those that kustomize builds."""
     made = subprocess.run(["kubectl", "kustomize", KUBERNETES / "overlays" / overlay], capture_output=True, check=True)
 
     def key(document: Document) -> tuple[str, str]:
@@ -176,7 +176,7 @@ SPOILT: dict[str, Callable[[list[Document]], Any]] = {
 
 @pytest.mark.parametrize("finding", SPOILT)
 def test_found(finding: str) -> None:
-    """Each thing that may be wrong is found where it is."""
+    """Each defect is found."""
     documents = built("ha")
     SPOILT[finding](documents)
     assert any(finding in found for found in findings(documents)), findings(documents)
@@ -184,7 +184,7 @@ def test_found(finding: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_gateway(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what the ConfigMap says of the other mode, the ingress authenticates, and nobody else gets in."""
+    """With the gateway mode that the ConfigMap describes, the ingress authenticates; nothing bypasses it."""
     documents = built(overlay)
     given = {"ALGOPLATFORM_AUTH": "gateway", "ALGOPLATFORM_TRUST_GATEWAY": "true"}
     annotation = "nginx.ingress.kubernetes.io/auth-url"
@@ -204,7 +204,7 @@ def test_gateway(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_settings_are_accepted(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service itself takes every value of the ConfigMap, and may listen with them."""
+    """The service accepts every value of the ConfigMap, and may listen with them."""
     for name, value in one(built(overlay), "ConfigMap")["data"].items():
         monkeypatch.setenv(name, value)
     settings = Settings()
@@ -217,7 +217,7 @@ def test_settings_are_accepted(overlay: str, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_room_for_uploads(overlay: str) -> None:
-    """The ingress lets an upload of the greatest size through, and it has a place to wait."""
+    """The ingress passes uploads of the maximum size, and has space to buffer them."""
     documents = built(overlay)
     annotations = one(documents, "Ingress")["metadata"]["annotations"]
     passed = amount(annotations["nginx.ingress.kubernetes.io/proxy-body-size"].upper() + "i")
@@ -229,7 +229,7 @@ def test_room_for_uploads(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_pages_pass(overlay: str) -> None:
-    """The ingress lets through what the service has for its users, and nothing of what it has for the cluster."""
+    """The ingress passes what is for users, and nothing that is for the cluster."""
     rules = one(built(overlay), "Ingress")["spec"]["rules"]
     paths = [(path["path"], path["pathType"]) for rule in rules for path in rule["http"]["paths"]]
 
@@ -242,19 +242,19 @@ def test_pages_pass(overlay: str) -> None:
 
 
 def test_poolers_of_others_pass() -> None:
-    """A PostgreSQL of one's own may have a PgBouncer before it, on the port that this usually has."""
+    """An external PostgreSQL may run behind PgBouncer on its usual port."""
     ports = one(built("small"), "NetworkPolicy")["spec"]["egress"][1]["ports"]
     assert [port["port"] for port in ports] == [5432, 443, 6432]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_one_worker_a_pod(overlay: str) -> None:
-    """What a pod tells of its pool is all of it: one worker answers for itself only."""
+    """A pod's pool metrics are complete: with one worker there is no other to ask."""
     assert one(built(overlay), "ConfigMap")["data"]["ALGOPLATFORM_WORKERS"] == "1"
 
 
 def test_connections_fit() -> None:
-    """All poolers together open fewer connections than the server has, and take as many as all replicas may open."""
+    """All poolers together stay below the server's connections, and accept as many as all replicas open."""
     documents = built("ha")
     pooler, cluster = one(documents, "Pooler")["spec"], one(documents, "Cluster")["spec"]
     parameters, data = pooler["pgbouncer"]["parameters"], one(documents, "ConfigMap")["data"]
@@ -266,14 +266,14 @@ def test_connections_fit() -> None:
 
 
 def test_synchronous() -> None:
-    """Of three instances two have a write before it is acknowledged."""
+    """Two of three instances hold a write before it is acknowledged."""
     cluster = one(built("ha"), "Cluster")["spec"]
     assert cluster["instances"] == 3
     assert cluster["postgresql"]["synchronous"] == {"method": "any", "number": 1, "dataDurability": "required"}
 
 
 def test_no_secret_inside() -> None:
-    """Secrets are named, never held; the version deployed is this one."""
+    """Secrets are referenced, never included; the deployed version is the current one."""
     for overlay in OVERLAYS:
         assert all(document["kind"] != "Secret" for document in built(overlay))
         for _, pod in pods(built(overlay)):

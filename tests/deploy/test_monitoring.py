@@ -1,4 +1,4 @@
-"""Alerts and dashboard: they ask for figures that the service has, and the alerts go off when they should."""
+"""Alerts and dashboard: they use existing metrics, and the alerts fire when they should."""
 
 import json
 import re
@@ -16,18 +16,18 @@ from tests.support.programs import ROOT, needs
 RULES = ROOT / "deploy/prometheus/rules.yaml"
 SCRAPE = ROOT / "deploy/prometheus/scrape.yaml"
 DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
-# Prometheus's own, and kube-state-metrics'.
+# Metrics of Prometheus itself and of kube-state-metrics.
 FOREIGN = {"up", "kube_pod_container_status_restarts_total"}
 _METRIC = re.compile(r"\b(up|(?:algoplatform|kube)[a-z0-9_:]*)\b(?=\s*[{\[)=<>+-]|\s*$|,)")
 
 
 def rules() -> list[dict[str, Any]]:
-    """Read the rules of every group."""
+    """Return the rules of all groups."""
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
 def expressions() -> list[str]:
-    """Take every expression of the rules and the dashboard."""
+    """Return all expressions of the rules and the dashboard."""
     dashboard = json.loads(DASHBOARD.read_text())
     targets = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     queries = [item["query"] for item in dashboard["templating"]["list"] if item["type"] == "query"]
@@ -35,12 +35,12 @@ def expressions() -> list[str]:
 
 
 def used(expression: str) -> set[str]:
-    """Name the metrics of an expression; what stands in quotes is none."""
+    """Return the metrics in an expression; quoted text is no metric."""
     return set(_METRIC.findall(re.sub(r'"[^"]*"', '""', expression)))
 
 
 async def test_every_metric_exists(client: httpx.AsyncClient) -> None:
-    """Each metric and label asked for is one of the service's, or of those that Prometheus always has."""
+    """Each metric and label is one of the service's, or one that Prometheus always provides."""
     await register(client)
     page = (await client.get("/metrics")).text
     given = set(re.findall(r"^([a-z_:]+)", page, re.MULTILINE)) | FOREIGN
@@ -54,7 +54,7 @@ async def test_every_metric_exists(client: httpx.AsyncClient) -> None:
 
 
 def test_alerts_are_explained() -> None:
-    """Each alert says how bad it is, what has happened and what to do; the panels do not lie on each other."""
+    """Each alert states severity, what happened and what to do; dashboard panels do not overlap."""
     for rule in rules():
         if "alert" in rule:
             assert rule["labels"]["severity"] in ("critical", "warning")
@@ -75,7 +75,8 @@ SERIES = {
     "AlgoplatformErrors": {
         'algoplatform_http_request_duration_seconds_count{route="/x",status="200"}': "0+900x30",
         'algoplatform_http_request_duration_seconds_count{route="/x",status="503"}': "0+100x30",
-        # Probes are no callers: those that are answered do not make errors rare, those that are not are none.
+        # Probes must not count: their successes do not dilute the error
+        # rate, and their failures are no errors.
         'algoplatform_http_request_duration_seconds_count{route="/healthz",status="200"}': "0+90000x30",
         'algoplatform_http_request_duration_seconds_count{route="/readyz",status="503"}': "0+0x30",
     },
@@ -96,7 +97,7 @@ SERIES = {
 
 
 def healthy(alert: str) -> dict[str, str]:
-    """Make the same series as they are where all is well."""
+    """Return the alert's series with healthy values."""
     values = {
         "AlgoplatformDown": ["1x30"],
         "AlgoplatformErrors": ["0+1000x30", "0+1x30", "0+0x30", "0+90000x30"],
@@ -109,7 +110,7 @@ def healthy(alert: str) -> dict[str, str]:
 
 @needs("promtool")
 def test_alerts_go_off(tmp_path: Path) -> None:
-    """Prometheus itself raises each alert on figures that call for it, and not on healthy ones."""
+    """Prometheus fires each alert on faulty series, and not on healthy ones."""
     alerts = [rule["alert"] for rule in rules() if "alert" in rule]
     assert set(alerts) == set(SERIES)
     shutil.copy(RULES, tmp_path / "rules.yaml")
@@ -136,7 +137,7 @@ def test_alerts_go_off(tmp_path: Path) -> None:
 
 
 def test_probes_are_no_callers() -> None:
-    """Whatever counts requests leaves out probes and Prometheus, or looks at operations only."""
+    """Every expression that counts requests excludes probes and scrapes, or selects operations only."""
     for expression in expressions():
         for labels in re.findall(r"algoplatform_http_request_duration_seconds_\w+(\{[^}]*\})?", expression):
             assert "/(healthz|readyz|metrics)" in labels or 'route=~".*/_(upload|load)"' in labels, expression
@@ -144,10 +145,10 @@ def test_probes_are_no_callers() -> None:
 
 @needs("promtool")
 def test_scraped(tmp_path: Path) -> None:
-    """Prometheus can read how it is to find the service: by the name that the rules look for, and the pods' own annotations."""
+    """Prometheus accepts the scrape configuration: the rules' job name, the pods' own annotations."""
     [job] = yaml.safe_load(SCRAPE.read_text())["scrape_configs"]
     assert job["kubernetes_sd_configs"] == [{"role": "pod"}]
-    # Debian's promtool knows nothing of Kubernetes.
+    # Debian's promtool is built without Kubernetes discovery.
     known = {name: value for name, value in job.items() if name != "kubernetes_sd_configs"}
     file = tmp_path / "scrape.yaml"
     file.write_text(yaml.safe_dump({"scrape_configs": [known | {"static_configs": [{"targets": ["127.0.0.1:8000"]}]}]}))
@@ -164,7 +165,7 @@ def test_scraped(tmp_path: Path) -> None:
 
 @needs("promtool")
 def test_queries_parse(tmp_path: Path) -> None:
-    """Prometheus can read every query, with what Grafana puts in for its variables."""
+    """Prometheus parses every query, with Grafana's variables substituted."""
     queries = [
         query.replace("$__rate_interval", "5m").replace("$job", ".*")
         for query in expressions()

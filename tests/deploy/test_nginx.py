@@ -1,4 +1,4 @@
-"""The service behind a real nginx with the configuration that is shipped."""
+"""The service behind a real nginx with the shipped configuration."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ TOKEN = {"authorization": "Bearer good"}
 
 
 def identity_noting(asked: list[bytes]) -> App:
-    """Note each path that the identity service is asked about; a reader may not register."""
+    """An identity service that records each path it is asked about; a reader may not register."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         headers = dict(scope["headers"])
@@ -36,7 +36,7 @@ def identity_noting(asked: list[bytes]) -> App:
 
 
 async def identity(scope: Any, receive: Any, send: Any) -> None:
-    """Know one token, and whose it is; forbid what it is not for; believe nothing else."""
+    """Accept one token and name its user; forbid what that user may not do; reject all other tokens."""
     headers = dict(scope["headers"])
     known = headers.get(b"authorization") == b"Bearer good" and b"x-user" not in headers
     status = 204 if known else 401
@@ -52,7 +52,7 @@ async def identity(scope: Any, receive: Any, send: Any) -> None:
 
 
 def without_gateway(text: str) -> str:
-    """Leave out what is marked "gateway": lines, and blocks to their ends."""
+    """Remove lines and blocks marked "gateway"."""
     kept, inside = [], ""
     for line in text.splitlines():
         indentation = line[: len(line) - len(line.lstrip())]
@@ -69,7 +69,7 @@ def without_gateway(text: str) -> str:
 async def nginx(
     folder: Path, upstream: int, root: str = "", *, gateway: bool = True, asked: list[bytes] | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Run nginx in front of a port, and give a client of it that the identity service knows."""
+    """Run nginx in front of a port; return a client with a valid token."""
     async with listening(identity if asked is None else identity_noting(asked)) as known:
         port = free_port()
         text = (ROOT / "deploy/nginx/nginx.conf").read_text()
@@ -85,7 +85,7 @@ async def nginx(
             assert ours in text
             text = text.replace(ours, theirs)
         (folder / "nginx.conf").write_text(text)
-        # Its workers, too, have to get at the test's own folder.
+        # nginx's workers need access to the test's folder, too.
         globals_ = f"daemon off; pid {folder}/pid; error_log stderr;" + ("user root;" if os.geteuid() == 0 else "")
         command: list[str | Path] = ["nginx", "-p", folder, "-c", folder / "nginx.conf", "-g", globals_]
         with running(command, port, folder / "log"):
@@ -106,7 +106,7 @@ async def fronted(
 
 @pytest.mark.parametrize("root", ["", "/registry"])
 async def test_every_operation(database_url: str, tmp_path: Path, root: str) -> None:
-    """Every operation passes, a search by the body of a GET among them; under a path, too."""
+    """Every operation passes, including a GET search with a body, with and without a path prefix."""
     async with fronted(database_url, tmp_path, root) as client:
         await tour(client)
         answer = await client.post(f"{IMAGES}/_register", json=minimal("algo/located"))
@@ -115,8 +115,9 @@ async def test_every_operation(database_url: str, tmp_path: Path, root: str) -> 
 
 
 async def test_large_bodies(database_url: str, tmp_path: Path) -> None:
-    """An upload well over nginx's own limit passes; what is too large is refused in the envelope, by one or the other."""
-    # The service waits for an announced body before it refuses it, so that a client that is still writing sees the answer.
+    """Uploads above nginx's default limit pass; larger ones get an envelope from nginx or the service."""
+    # The service waits for an announced body before it rejects it, so that a client
+    # that still writes can read the response.
     async with fronted(database_url, tmp_path, body_timeout=1) as client:
         many = [minimal(f"algo/n{number}", algoDesc="图" * 1300) for number in range(1500)]
         uploaded = await upload(client, many)
@@ -136,7 +137,7 @@ async def test_large_bodies(database_url: str, tmp_path: Path) -> None:
 
 
 async def declared(port: int, operation: str, size: int) -> tuple[str, str]:
-    """Announce a body and send nothing of it; give the answer."""
+    """Announce a body without sending any of it; return the response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     kind = "multipart/form-data; boundary=x" if operation == "_upload" else "application/json"
     writer.write(
@@ -150,7 +151,7 @@ async def declared(port: int, operation: str, size: int) -> tuple[str, str]:
 
 
 async def test_request_id(database_url: str, tmp_path: Path) -> None:
-    """A client's id comes back; one that is none is replaced; an answer has one."""
+    """A valid request id of the client is returned, an invalid one replaced; every response has one."""
     async with fronted(database_url, tmp_path) as client:
         for sent, kept in (("trace-1.A", True), ("no id", False)):
             answer = await client.get(f"{IMAGES}/_search", headers={"x-request-id": sent})
@@ -159,7 +160,7 @@ async def test_request_id(database_url: str, tmp_path: Path) -> None:
 
 
 async def test_who_may(database_url: str, tmp_path: Path) -> None:
-    """Whom the identity service does not know gets no answer but 401, whom it forbids 403, each in the envelope."""
+    """Unknown tokens get 401, forbidden requests 403, both in the envelope."""
     async with fronted(database_url, tmp_path) as client:
         await register(client)
         refused = await client.get(f"{IMAGES}/_search", headers={"authorization": "Bearer bad"})
@@ -192,7 +193,7 @@ SPELLINGS = (
 
 @pytest.mark.parametrize("path", SPELLINGS)
 async def test_rules_hold_for_every_spelling(database_url: str, tmp_path: Path, path: str) -> None:
-    """What the identity service forbids on a path it forbids however the path is spelt."""
+    """A path that the identity service forbids is forbidden in every spelling."""
     asked: list[bytes] = []
     async with fronted(database_url, tmp_path, asked=asked) as client:
         port = client.base_url.port or 0
@@ -205,7 +206,7 @@ async def test_rules_hold_for_every_spelling(database_url: str, tmp_path: Path, 
 
 @pytest.mark.parametrize("path", ["/x%0d%0aAuthorization:%20Bearer%20good", "/x%0aX-User:%20m", "/x%7F", "/%1f"])
 async def test_no_header_in_a_path(database_url: str, tmp_path: Path, path: str) -> None:
-    """A path that decodes to a line break or another control character ends at nginx, in the envelope."""
+    """nginx rejects a path that decodes to a line break or control character, in the envelope."""
     asked: list[bytes] = []
     async with fronted(database_url, tmp_path, asked=asked) as client:
         answer = await raw(client.base_url.port or 0, f"GET {path} HTTP/1.1", "", "authorization: Bearer bad")
@@ -216,7 +217,7 @@ async def test_no_header_in_a_path(database_url: str, tmp_path: Path, path: str)
 
 
 async def raw(port: int, line: str, body: str, *headers: str) -> str:
-    """Send a request line as it is, and give all of the answer."""
+    """Send a request line unmodified; return the complete response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     fields = [f"content-length: {len(body.encode())}", "content-type: application/json", "connection: close", *headers]
     known = [] if any(field.startswith("authorization") for field in fields) else ["authorization: Bearer good"]
@@ -227,7 +228,7 @@ async def raw(port: int, line: str, body: str, *headers: str) -> str:
 
 
 async def test_actor(database_url: str, tmp_path: Path) -> None:
-    """The history names whom the identity service knows, whatever the client says of itself."""
+    """The history names the authenticated user, whatever headers the client sends."""
     async with fronted(database_url, tmp_path, actor_header="X-User") as client:
         answer = await client.post(f"{IMAGES}/_register", json=minimal(), headers={"x-user": "mallory"})
         history = await client.get(f"{answer.headers['location']}/history", headers={"x-user": "mallory"})
@@ -235,14 +236,14 @@ async def test_actor(database_url: str, tmp_path: Path) -> None:
 
 
 async def test_service_away(tmp_path: Path) -> None:
-    """While no replica can be reached the answer is the envelope's -503, to be tried again."""
+    """While no replica is reachable, the response is -503 in the envelope, with Retry-After."""
     async with nginx(tmp_path, free_port()) as client:
         answer = await client.get(f"{IMAGES}/_search")
         assert (answer.status_code, answer.json()["status"], answer.headers["retry-after"]) == (503, "-503", "1")
 
 
 def recorder(go: asyncio.Event, seen: dict[str, str]) -> App:
-    """Note the headers of a request, answer the half of it, and the rest when told to."""
+    """Record a request's headers; send half of the response, and the rest on a signal."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.update({name.decode(): value.decode() for name, value in scope["headers"]})
@@ -255,7 +256,7 @@ def recorder(go: asyncio.Event, seen: dict[str, str]) -> App:
 
 
 async def test_streamed(tmp_path: Path) -> None:
-    """The first records of a load are at the client before the last have left the service."""
+    """The client receives the first records of _load before the service has sent the last."""
     go, seen = asyncio.Event(), dict[str, str]()
     async with (
         listening(recorder(go, seen)) as upstream,
@@ -269,7 +270,7 @@ async def test_streamed(tmp_path: Path) -> None:
 
 
 async def test_headers(tmp_path: Path) -> None:
-    """What a client claims of itself does not reach the service, nor does its token."""
+    """Identity headers that a client sets do not reach the service, nor does its token."""
     go, seen = asyncio.Event(), dict[str, str]()
     go.set()
     claims = {"x-forwarded-for": "10.0.0.1", "x-forwarded-proto": "https", "forwarded": "for=10.0.0.1", "x-user": "m"}
@@ -286,7 +287,7 @@ async def test_headers(tmp_path: Path) -> None:
 
 
 async def test_without_gateway(tmp_path: Path) -> None:
-    """Without what is marked so, nobody is asked who calls, and the token reaches the service."""
+    """Without the marked lines nginx does not authenticate, and the token reaches the service."""
     go, seen = asyncio.Event(), dict[str, str]()
     go.set()
     async with listening(recorder(go, seen)) as upstream, nginx(tmp_path, upstream, gateway=False) as client:

@@ -1,4 +1,4 @@
-"""The few lines of nginx that docs/deployment.md shows, run as they stand: client certificates in front of the service."""
+"""The nginx snippet of docs/deployment.md, run unmodified: client certificates in front of the service."""
 
 import os
 import ssl
@@ -16,7 +16,7 @@ pytestmark = needs("nginx")
 
 
 def configuration(folder: Path, authority: Authority, port: int, upstream: int) -> str:
-    """Put the documented server into a whole configuration, with this test's ports and files."""
+    """Embed the documented server in a complete configuration, with this test's ports and files."""
     [server] = [block.text for block in blocks((ROOT / "docs/deployment.md").read_text()) if block.language == "nginx"]
     certificate, key = authority.issue("server")
     for documented, ours in {
@@ -36,7 +36,7 @@ def configuration(folder: Path, authority: Authority, port: int, upstream: int) 
 
 
 async def test_documented_server(database_url: str, tmp_path: Path) -> None:
-    """Only the platform's certificates get through; the history names theirs, and browsers' pages of the same origin may write."""
+    """Only the platform's certificates pass; the history names their subject; same-origin pages may write."""
     authority, port = Authority(tmp_path), free_port()
     settings = settings_for(database_url, actor_header="X-User")
     async with serving(settings) as direct:

@@ -1,4 +1,4 @@
-"""The service through a real PgBouncer that hands out transactions."""
+"""The service through a real PgBouncer in transaction mode."""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ pytestmark = needs("pgbouncer")
 
 
 def folder_of(database_url: str) -> Path:
-    """Take the folder of the server's socket from its address."""
+    """Return the folder of the server's socket from its DSN."""
     return Path(parse_qs(urlsplit(database_url).query)["host"][0])
 
 
 def configured(database_url: str, port: int, folder: Path) -> str:
-    """Take the file that is shipped, with this test's places and a pool so small that clients must share sessions."""
+    """Return the shipped file with this test's paths and a pool so small that clients share sessions."""
     socket = folder_of(database_url)
     (folder / "users").write_text('"algoplatform" ""\n')
     replaced = {
@@ -44,7 +44,7 @@ def configured(database_url: str, port: int, folder: Path) -> str:
 
 @pytest.fixture
 def pooled_url(postgres: Postgres, database_url: str, tmp_path: Path) -> Iterator[str]:
-    """The address of the test's database through PgBouncer."""
+    """DSN of the test's database through PgBouncer."""
     port = free_port()
     folder = folder_of(database_url).parent / f"pgbouncer-{port}"
     folder.mkdir(mode=0o755)
@@ -55,13 +55,13 @@ def pooled_url(postgres: Postgres, database_url: str, tmp_path: Path) -> Iterato
 
 
 async def test_every_operation(pooled_url: str) -> None:
-    """With the documented setting every operation works, uploads and repeats under a key among them."""
+    """With the documented setting every operation works, including uploads and idempotent repeats."""
     async with serving(settings_for(pooled_url, prepared_statements=False)) as client:
         await tour(client)
 
 
 async def test_many_clients_on_two_sessions(pooled_url: str) -> None:
-    """Requests that differ run side by side and none gets the statement of another."""
+    """Different requests run concurrently, and none gets another's prepared statement."""
     async with serving(settings_for(pooled_url, prepared_statements=False, pool_size=20)) as client:
 
         async def one(number: int) -> None:
@@ -78,7 +78,7 @@ async def test_many_clients_on_two_sessions(pooled_url: str) -> None:
 
 
 async def test_statement_timeout_of_the_role(database_url: str, pooled_url: str) -> None:
-    """The time limit that PgBouncer refuses as a setting of the session reaches it as the role's."""
+    """The statement timeout, which PgBouncer rejects at session start, applies as the role's setting."""
     name = database_url.partition("?")[0].rpartition("/")[2]
     execute(database_url, f"ALTER ROLE algoplatform IN DATABASE {name} SET statement_timeout = '60s'")
     async with Database.open(pooled_url, prepared_statements=False) as database, database.connection() as connection:
@@ -86,7 +86,7 @@ async def test_statement_timeout_of_the_role(database_url: str, pooled_url: str)
 
 
 async def test_without_the_setting(pooled_url: str) -> None:
-    """What PgBouncer refuses is a database that is not there: the service starts and says that it is not ready."""
+    """PgBouncer's rejection counts as an unreachable database: the service starts and reports not ready."""
     async with serving(settings_for(pooled_url)) as client:
         answer: httpx.Response = await client.get("/readyz")
         assert (answer.status_code, answer.json()["reason"]) == (503, "database unreachable")

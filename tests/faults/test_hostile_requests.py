@@ -1,4 +1,4 @@
-"""One client that sends what costs most: others are answered as ever, and the process does not grow."""
+"""One client sends the most expensive requests: others are served as usual, and memory does not grow."""
 
 import asyncio
 import re
@@ -23,24 +23,24 @@ SEARCH = f"GET {IMAGES}/_search?page=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
 
 def request(method: str, target: str, *headers: str, body: bytes = b"") -> bytes:
-    """Write a request."""
+    """Return a request."""
     length = (f"Content-Length: {len(body)}",) if body else ()
     return "\r\n".join((f"{method} {target} HTTP/1.1", "Host: x", *headers, *length, "", "")).encode() + body
 
 
 def update(*headers: str) -> bytes:
-    """Write a request that is refused once its headers have been looked at."""
+    """Return an update that is rejected after its headers are checked."""
     return request("POST", f"{IMAGES}/_update", "Content-Type: application/json", *headers, body=b"{}")
 
 
 def upload(body: bytes) -> bytes:
-    """Write an upload."""
+    """Return an upload."""
     return request("POST", f"{IMAGES}/_upload", "Content-Type: multipart/form-data; boundary=b", body=body)
 
 
 PART = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
 CHUNKED = request("POST", f"{IMAGES}/_register", "Content-Type: application/json", "Transfer-Encoding: chunked")
-# What fills a connection, and is repeated until it has sent its share.
+# Data that fills a connection, repeated until the connection has sent its share.
 HOSTILE = {
     "requests sent ahead": HEALTH,
     "searches sent ahead": SEARCH,
@@ -63,7 +63,7 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def service(postgres: Postgres) -> Iterator[Service]:
-    """One worker that is asked for nothing else."""
+    """A service with one worker and no other clients."""
     with postgres.database() as dsn, served(DATABASE_URL=dsn, LOG_LEVEL="error") as service:
         service.get("/readyz")
         yield service
@@ -72,19 +72,19 @@ def service(postgres: Postgres) -> Iterator[Service]:
 
 
 def memory(service: Service, name: str) -> int:
-    """Tell what the process has resident, or had at most, in bytes."""
+    """Return current (VmRSS) or peak (VmHWM) memory of the process in bytes."""
     found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{service.process.pid}/status").read_text())
     assert found
     return int(found[1]) * 1024
 
 
 def forget_peak(service: Service) -> None:
-    """Let the most that the process had begin anew."""
+    """Reset the process's peak of memory."""
     Path(f"/proc/{service.process.pid}/clear_refs").write_text("5")
 
 
 async def flood(port: int, data: bytes, size: int) -> None:
-    """Send so much of it, or until the service has had enough, and read whatever comes back."""
+    """Send `size` bytes of it, or until the service closes the connection; read all responses."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
     async def read() -> None:
@@ -96,7 +96,7 @@ async def flood(port: int, data: bytes, size: int) -> None:
         for _ in range(max(1, size // len(data))):
             writer.write(data)
             await writer.drain()
-        # A last request shows that all before it have been answered.
+        # A last request proves that all before it have been answered.
         writer.write(request("GET", "/healthz", "Connection: close"))
         await asyncio.wait([reading], timeout=60)
     writer.transport.abort()
@@ -105,7 +105,7 @@ async def flood(port: int, data: bytes, size: int) -> None:
 
 
 async def probe(port: int, times: list[float], stop: asyncio.Event) -> None:
-    """Ask as a kubelet does, only more often."""
+    """Probe like a kubelet, but more often."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while not stop.is_set():
         began = time.monotonic()
@@ -117,7 +117,7 @@ async def probe(port: int, times: list[float], stop: asyncio.Event) -> None:
 
 
 async def watched(service: Service, act: Callable[[int], Awaitable[None]]) -> tuple[float, int]:
-    """Do it on each of the connections; give the probe's p99 in seconds and the growth of memory in bytes."""
+    """Act on each connection; return the probes' p99 in seconds and the growth of memory in bytes."""
     port = int(service.url.rpartition(":")[2])
     forget_peak(service)
     before, times, stop = memory(service, "VmRSS"), list[float](), asyncio.Event()
@@ -130,17 +130,17 @@ async def watched(service: Service, act: Callable[[int], Awaitable[None]]) -> tu
 
 @pytest.mark.parametrize("what", HOSTILE)
 async def test_costly_requests(service: Service, report: Report, scale: Scale, what: str) -> None:
-    """Twelve connections of it: a probe waits less than 100 ms, and the process grows by less than 64 MiB."""
+    """Twelve such connections: probes wait less than 100 ms, and memory grows by less than 64 MiB."""
     size = scale(MIB // 16, MIB)
     p99, growth = await watched(service, lambda port: flood(port, HOSTILE[what], size))
     _tell(report, what, CONNECTIONS, size, p99, growth)
     assert growth < 64 * MIB
-    # A machine that runs the short form may have other things to do.
+    # Other work may slow down a machine that runs the short form.
     assert p99 < scale(2000, 100) / 1000
 
 
 async def test_bodies_that_stay(service: Service, report: Report) -> None:
-    """Hundreds of bodies that lack their last byte hold what all bodies may hold, and what a connection needs."""
+    """Hundreds of bodies without their last byte use the body budget and connection overhead only."""
     count = 240
     body = request("POST", f"{IMAGES}/_register", "Content-Type: application/json", body=b" " * MIB)[:-1]
 

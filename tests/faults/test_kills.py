@@ -1,4 +1,4 @@
-"""kill -9 of one part after the other, while clients write: what was acknowledged is there, whole, and once."""
+"""kill -9 of each component under writes: acknowledged writes survive, complete and only once."""
 
 import asyncio
 import os
@@ -26,14 +26,14 @@ BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'algoplatf
 
 @pytest.fixture(scope="module")
 def server(programs: Path, folder: Path) -> Iterator[Server]:
-    """A server that is not the service's own."""
+    """A PostgreSQL server outside of the service."""
     with servers.running(programs, folder, "single") as (server,):
         yield server
 
 
 @pytest.fixture(scope="module")
 def service(server: Server) -> Iterator[Service]:
-    """Two workers on that server."""
+    """A service with two workers on that server."""
     with served("--workers", "2", DATABASE_URL=server.dsn(), LOG_LEVEL="warning") as service:
         yield service
         assert service.stop() == 0
@@ -41,16 +41,16 @@ def service(server: Server) -> Iterator[Service]:
 
 @pytest.fixture
 def pair(programs: Path, folder: Path) -> Iterator[list[Server]]:
-    """A primary, and what is to follow it."""
+    """A primary, and a server that will become its standby."""
     with servers.running(programs, folder, "first", "second") as pair:
         yield pair
 
 
 @asynccontextmanager
 async def judged(report: Report, victim: str, cycles: int, service: Service, dsn: str) -> AsyncIterator[Writers]:
-    """Write during a scenario; nothing acknowledged may be missing after it."""
+    """Write during a scenario; afterwards no acknowledged write may be missing."""
     await asyncio.to_thread(service.get, "/readyz")
-    # A machine that runs the short form may have other things to do.
+    # Other work may slow down a machine that runs the short form.
     writers = Writers(service.url, load=50 if is_full() else 10)
     async with writers.at_work():
         await writers.loaded()
@@ -74,14 +74,14 @@ async def judged(report: Report, victim: str, cycles: int, service: Service, dsn
 
 
 async def cycle(writers: Writers, cycles: int, kill: Callable[[], Awaitable[None]]) -> None:
-    """Kill under load, again and again, each time when the load is back."""
+    """Kill repeatedly under load, each time once the load is back."""
     for _ in range(cycles):
         await kill()
         await writers.loaded(since=time.monotonic())
 
 
 def workers(service: Service) -> list[int]:
-    """The processes that serve, the oldest first."""
+    """Return the worker processes, oldest first."""
     pid = service.process.pid
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in children if "spawn_main" in _command(child)]
@@ -91,24 +91,24 @@ def _command(pid: str) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_text()
     except FileNotFoundError:
-        # It has been buried meanwhile.
+        # The process has been reaped meanwhile.
         return ""
 
 
 def at_work(service: Service) -> list[int]:
-    """Those of them that have answered a request: they have written figures."""
+    """Return the workers that have answered a request: these have written metrics."""
     figures = Path(tempfile.gettempdir())
     return [pid for pid in workers(service) if any(figures.glob(f"algoplatform-metrics-*/histogram_{pid}.db"))]
 
 
 async def test_worker(service: Service, server: Server, report: Report, scale: Scale) -> None:
-    """A worker that dies takes only its own requests with it, and another takes its place."""
+    """A killed worker loses only its own requests, and is replaced."""
     cycles = scale(2, 25)
 
     async def kill() -> None:
         victim = workers(service)[0]
         os.kill(victim, signal.SIGKILL)
-        # The new one is to be at work before its elder is killed.
+        # The replacement has to serve before the older worker is killed.
         async with asyncio.timeout(300):
             while is_alive(victim) or len(at_work(service)) < 2:
                 await asyncio.to_thread(service.get, "/healthz")
@@ -118,7 +118,7 @@ async def test_worker(service: Service, server: Server, report: Report, scale: S
 
 
 async def test_backend(service: Service, server: Server, report: Report, scale: Scale) -> None:
-    """PostgreSQL restarts all its backends when one dies; the service waits for it."""
+    """When one backend dies, PostgreSQL restarts all; the service waits for it."""
     cycles = scale(2, 25)
 
     async def kill() -> None:
@@ -129,7 +129,7 @@ async def test_backend(service: Service, server: Server, report: Report, scale: 
 
 
 async def test_postmaster(service: Service, server: Server, report: Report, scale: Scale) -> None:
-    """A server that is killed and started again has all that it acknowledged."""
+    """After a kill and a restart, the server has everything that it acknowledged."""
     cycles = scale(1, 20)
 
     async def kill() -> None:
@@ -141,7 +141,7 @@ async def test_postmaster(service: Service, server: Server, report: Report, scal
 
 
 async def test_embedded_postmaster(folder: Path, report: Report, scale: Scale) -> None:
-    """The service starts its own PostgreSQL again."""
+    """The service restarts its embedded PostgreSQL."""
     cycles = scale(2, 15)
     home = folder / "embedded"
     with served(DATA_DIR=str(home), LOG_LEVEL="warning") as service:
@@ -161,7 +161,7 @@ async def test_embedded_postmaster(folder: Path, report: Report, scale: Scale) -
 
 @pytest.mark.parametrize("own", [False, True], ids=["beside a database", "with one of its own"])
 async def test_supervisor(server: Server, folder: Path, report: Report, scale: Scale, own: bool) -> None:
-    """The process that was started is killed and started again at once: its workers, and its PostgreSQL, have made way."""
+    """The main process is killed and restarted at once: its workers and its PostgreSQL have exited."""
     cycles, home = scale(1, 15), folder / "supervised"
     dsn = f"postgresql://{NAME}@/{NAME}?host={home / 'run'}&port=5432" if own else server.dsn()
     database = {"DATA_DIR": str(home)} if own else {"DATABASE_URL": dsn}
@@ -181,7 +181,7 @@ async def test_supervisor(server: Server, folder: Path, report: Report, scale: S
 
 
 async def test_failover(pair: list[Server], report: Report, scale: Scale) -> None:
-    """Whoever is the primary dies with all its processes, and its synchronous standby is promoted."""
+    """The primary dies with all its processes, and its synchronous standby is promoted."""
     cycles = scale(1, 15)
     hosts = "&".join(f"host=127.0.0.1:{server.port}" for server in pair)
     url = f"postgresql://{NAME}@/{NAME}?{hosts}&target_session_attrs=read-write"
@@ -201,10 +201,10 @@ async def test_failover(pair: list[Server], report: Report, scale: Scale) -> Non
 
 
 async def follow(primary: Server, standby: Server) -> None:
-    """Make a standby out of nothing, and the primary acknowledge nothing that it does not have."""
+    """Create a standby from scratch, and make the primary wait for it on every commit."""
     await asyncio.to_thread(standby.copy, primary)
     await asyncio.to_thread(standby.start)
-    # When it is promoted it is alone.
+    # Once promoted, it has no standby of its own.
     await standby.execute("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
     await primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
     await primary.until("SELECT sync_state = 'sync' FROM pg_stat_replication")

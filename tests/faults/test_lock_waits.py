@@ -1,4 +1,4 @@
-"""Writes that wait for a lock that others hold: they are told to come again, and everyone else hardly notices."""
+"""Writes that wait for locks held by others: they get -503, and others are hardly delayed."""
 
 import asyncio
 import json
@@ -20,22 +20,23 @@ from tests.support.process import Service, served
 pytestmark = pytest.mark.slow
 POOL = 6
 UPLOADED = 60_000 if is_full() else 20_000
-# The machine that runs the short form may have other things to do.
+# Other work may slow down a machine that runs the short form.
 P99_SECONDS = 0.1 if is_full() else 2
-# A register waits five seconds at most to be written with others, for their connection, and for one of its own; then two for the lock.
+# Seconds. A register waits at most 5 s each for a batch, the batch's connection
+# and its own one, then 2 s for the lock.
 WRITE_SECONDS = 18 if is_full() else 30
 
 
 @pytest.fixture(scope="module")
 def url(postgres: Postgres) -> Iterator[str]:
-    """A database."""
+    """DSN of a database."""
     with postgres.database() as dsn:
         yield dsn
 
 
 @pytest.fixture(scope="module")
 def service(url: str) -> Iterator[Service]:
-    """One worker with few connections."""
+    """A service with one worker and few connections."""
     with served(DATABASE_URL=url, POOL_SIZE=str(POOL), LOG_LEVEL="error", BODY_TIMEOUT="300") as service:
         service.get("/readyz")
         yield service
@@ -44,14 +45,14 @@ def service(url: str) -> Iterator[Service]:
 
 @pytest.fixture
 async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with as many connections as it needs."""
+    """A client without a limit of connections."""
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=service.url, timeout=300, limits=limits) as client:
         yield client
 
 
 async def searched(client: httpx.AsyncClient, until: "asyncio.Future[Any]") -> list[float]:
-    """Search for something new all the time until something has ended; give the times in order."""
+    """Run distinct searches until something has ended; return their times in ascending order."""
     times: list[float] = []
     while not until.done():
         began = time.monotonic()
@@ -63,7 +64,7 @@ async def searched(client: httpx.AsyncClient, until: "asyncio.Future[Any]") -> l
 
 
 async def timed(times: list[float], request: Awaitable[httpx.Response]) -> httpx.Response:
-    """Wait for an answer and note how long that took."""
+    """Await a response and record its time."""
     began = time.monotonic()
     answer = await request
     times.append(time.monotonic() - began)
@@ -73,7 +74,7 @@ async def timed(times: list[float], request: Awaitable[httpx.Response]) -> httpx
 
 @asynccontextmanager
 async def holding(url: str, *statements: str) -> AsyncIterator[None]:
-    """Hold the locks that these take."""
+    """Hold the locks that these statements take."""
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction():
@@ -85,7 +86,7 @@ async def holding(url: str, *statements: str) -> AsyncIterator[None]:
 
 
 def put(report: Report, held_by: str, answers: Counter[int], slowest: float, searches: list[float]) -> float:
-    """Put a row, and give the searches' p99."""
+    """Add a row to the report; return the searches' p99."""
     p99 = searches[int(len(searches) * 0.99)]
     report.row(
         "Locks that others hold",
@@ -100,7 +101,7 @@ def put(report: Report, held_by: str, answers: Counter[int], slowest: float, sea
 
 
 async def test_lock_of_a_transaction(client: httpx.AsyncClient, url: str, report: Report) -> None:
-    """Twenty-four writes that wait for locks of a plain transaction are -503 in time, each kind of them."""
+    """Twenty-four writes that wait for another transaction's locks get -503 in time, whatever their kind."""
     images = []
     for number in range(6):
         answer = await client.post(f"{IMAGES}/_register", json=minimal(f"algo/held{number}"))
@@ -133,7 +134,7 @@ async def test_lock_of_a_transaction(client: httpx.AsyncClient, url: str, report
 
 
 async def written(url: str, uploading: "asyncio.Task[Any]") -> None:
-    """Wait until an upload has written some of its rows, and others to come."""
+    """Wait until an upload has written some rows but not all."""
     connection = await asyncpg.connect(url)
     try:
         while not await connection.fetchval("SELECT max(tuples_processed) > 500 FROM pg_stat_progress_copy"):
@@ -144,7 +145,7 @@ async def written(url: str, uploading: "asyncio.Task[Any]") -> None:
 
 
 async def test_lock_of_an_upload(client: httpx.AsyncClient, url: str, report: Report) -> None:
-    """Registers of names that an upload has just written wait a while and are then refused or told to come again."""
+    """Registers of names that an upload has just written wait, then get a conflict or -503."""
     records = [minimal(f"algo/up{number:05}", algoDesc="描述" * 100) for number in range(UPLOADED)]
     file = {"file": ("f", json.dumps(records, ensure_ascii=False).encode())}
     times: list[float] = []

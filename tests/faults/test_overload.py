@@ -1,4 +1,4 @@
-"""More than the service can do at once, and clients that do not behave: the others hardly notice, and nothing stays behind."""
+"""Overload and misbehaving clients: others are hardly affected, and nothing leaks."""
 
 import asyncio
 import re
@@ -27,14 +27,14 @@ HEAD = b"POST /algoPlatform/images/_register HTTP/1.1\r\nhost: x\r\ncontent-type
 
 @pytest.fixture(scope="module")
 def url(postgres: Postgres) -> Iterator[str]:
-    """A database."""
+    """DSN of a database."""
     with postgres.database() as dsn:
         yield dsn
 
 
 @pytest.fixture(scope="module")
 def service(url: str) -> Iterator[Service]:
-    """One worker with few connections; in the short form it has little patience with what comes slowly."""
+    """A service with one worker and few connections; short timeouts for slow clients in the short form."""
     patience = {"POOL_TIMEOUT": "0.5"} | ({} if is_full() else {"HEADER_TIMEOUT": "4", "BODY_TIMEOUT": "4"})
     with served(DATABASE_URL=url, POOL_SIZE=str(POOL), LOG_LEVEL="error", **patience) as service:
         service.get("/readyz")
@@ -44,19 +44,19 @@ def service(url: str) -> Iterator[Service]:
 
 
 def client_of(service: Service, **given: Any) -> httpx.AsyncClient:
-    """A client that opens as many connections as it is asked to."""
+    """A client without a limit of connections."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     return httpx.AsyncClient(base_url=service.url, timeout=240, limits=limits, **given)
 
 
 async def pool(client: httpx.AsyncClient) -> dict[str, float]:
-    """Read the pool's figures."""
+    """Return the pool's metrics."""
     found = re.findall(r"^algoplatform_pool_connections_(\w+)\S* (\S+)$", (await client.get("/metrics")).text, re.M)
     return {name: float(value) for name, value in found}
 
 
 async def all_idle(client: httpx.AsyncClient) -> int:
-    """Wait until the pool has all its connections back; count those that it does not get."""
+    """Wait until all of the pool's connections are idle; return how many never come back."""
     for _ in range(200):
         figures = await pool(client)
         if figures["open"] == figures["idle"]:
@@ -66,7 +66,7 @@ async def all_idle(client: httpx.AsyncClient) -> int:
 
 
 def requests(client: httpx.AsyncClient, mark: str) -> list[Coroutine[Any, Any, httpx.Response]]:
-    """One of each operation."""
+    """Return one request of each operation."""
     image_id = "0" * 32
     return [
         client.get(f"{IMAGES}/_search"),
@@ -84,7 +84,7 @@ def requests(client: httpx.AsyncClient, mark: str) -> list[Coroutine[Any, Any, h
 
 @asynccontextmanager
 async def locked(url: str) -> AsyncIterator[None]:
-    """Make every statement on images wait."""
+    """Block all statements on images."""
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction():
@@ -95,7 +95,7 @@ async def locked(url: str) -> AsyncIterator[None]:
 
 
 async def timed(times: list[float], request: Awaitable[httpx.Response]) -> httpx.Response:
-    """Wait for an answer and note how long that took."""
+    """Await a response and record its time."""
     began = time.monotonic()
     answer = await request
     times.append(time.monotonic() - began)
@@ -103,7 +103,7 @@ async def timed(times: list[float], request: Awaitable[httpx.Response]) -> httpx
 
 
 async def test_pool_exhausted(service: Service, url: str, report: Report, scale: Scale) -> None:
-    """Ten times as many requests as connections, none of which comes free: -503 with Retry-After; the process lives, and is ready."""
+    """Ten times as many blocked requests as connections: -503 with Retry-After, and the process is ready."""
     rounds, answers, healthy = scale(2, 20), Counter[int](), list[float]()
     async with client_of(service) as client:
         for number in range(rounds):
@@ -113,7 +113,8 @@ async def test_pool_exhausted(service: Service, url: str, report: Report, scale:
                     for group in range(POOL)
                     for request in requests(client, f"e{number}-{group}")
                 ]
-                # Who has a connection is answered in the end, the others after the half second that they may wait for one.
+                # The requests with a connection are answered in the end, all others after the
+                # half second that they may wait for one.
                 while sum(task.done() for task in waiting) < len(waiting) - POOL:
                     assert (await timed(healthy, client.get("/healthz"))).status_code == 200
                     await asyncio.sleep(0.02)
@@ -142,7 +143,7 @@ async def test_pool_exhausted(service: Service, url: str, report: Report, scale:
 
 
 async def behave(client: httpx.AsyncClient, mark: str, times: list[float], stop: asyncio.Event) -> Counter[int]:
-    """Search, register and read, without a pause to speak of."""
+    """Search, register and read continuously, almost without pause."""
     seen: Counter[int] = Counter()
     turn = 0
     while not stop.is_set():
@@ -158,7 +159,7 @@ async def behave(client: httpx.AsyncClient, mark: str, times: list[float], stop:
 
 
 async def hang_up(port: int, number: int) -> None:
-    """Go away within the head, within the body, or while the answer is being made; two hundred of them in a second."""
+    """Disconnect within the head, within the body or during the response; two hundred times a second."""
     await asyncio.sleep(number / 200)
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     parts = [
@@ -174,7 +175,7 @@ async def hang_up(port: int, number: int) -> None:
 
 
 async def drip(port: int, number: int) -> None:
-    """Send a byte a second, of a head or of a body, until the service has had enough."""
+    """Send a byte a second, of a head or a body, until the service closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = HEAD + b"content-length: 1000\r\n\r\n"
     if number % 2:
@@ -191,7 +192,7 @@ async def drip(port: int, number: int) -> None:
 
 
 def open_files(service: Service) -> int:
-    """Count what the service has open."""
+    """Return the number of the service's open files."""
     return len(list(Path(f"/proc/{service.process.pid}/fd").iterdir()))
 
 
@@ -204,7 +205,7 @@ async def test_clients_that_do_not_behave(
     how: str,
     act: Callable[[int, int], Awaitable[None]],
 ) -> None:
-    """Whatever a thousand of them do, the others are answered within a second and no connection is lost."""
+    """Whatever a thousand of them do, others are answered within a second; no connection leaks."""
     count, times, stop = scale(300, 1000), list[float](), asyncio.Event()
     port = httpx.URL(service.url).port or 0
     async with client_of(service) as client:
@@ -216,7 +217,7 @@ async def test_clients_that_do_not_behave(
         stop.set()
         seen = sum(await asyncio.gather(*others), Counter[int]())
         leaked = await all_idle(client)
-        # What the pool has opened meanwhile may stay.
+        # Connections that the pool has opened meanwhile may stay.
         kept = open_files(service) - before - POOL
     slowest = sorted(times)[int(len(times) * 0.99)]
     report.row(
@@ -231,5 +232,5 @@ async def test_clients_that_do_not_behave(
     )
     assert set(seen) == {200}
     assert (leaked, max(0, kept)) == (0, 0)
-    # A machine that runs the short form may have other things to do.
+    # Other work may slow down a machine that runs the short form.
     assert slowest < scale(10, 1)

@@ -1,4 +1,4 @@
-"""The report itself: what is measured ends up in the document, in its place and nowhere else."""
+"""The report: results end up in their place of the document, and change nothing else."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ from tests.support.markdown import ROOT, rows
 
 
 def test_tables_are_put_in_their_place(tmp_path: Path) -> None:
-    """New tables replace the old ones, as often as one likes, and leave the words around them."""
+    """New tables replace the old ones, any number of times, and leave the text around them unchanged."""
     document = Path(shutil.copy(ROOT / "docs" / "reliability.md", tmp_path))
     before = document.read_text("utf-8")
     report = Report()
@@ -22,5 +22,5 @@ def test_tables_are_put_in_their_place(tmp_path: Path) -> None:
 
 
 def test_nothing_to_report() -> None:
-    """Where nothing ran there is nothing to say."""
+    """If nothing ran, the report is empty."""
     assert Report().markdown() == ""

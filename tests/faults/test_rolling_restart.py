@@ -1,4 +1,4 @@
-"""Two services behind nginx, restarted one after the other under load: nobody notices."""
+"""Two services behind nginx, restarted one after the other under load: clients see no failure."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, needs("nginx")]
 
 
 class Front:
-    """nginx with the configuration that is shipped, without its gateway, and with two services behind it."""
+    """nginx with the shipped configuration, without its gateway part, in front of two services."""
 
     def __init__(self, folder: Path, ports: list[int]) -> None:
         self.port = free_port()
@@ -34,13 +34,13 @@ class Front:
 
     @property
     def command(self) -> list[str | Path]:
-        """How it is started."""
+        """The command that starts nginx."""
         user = "user root;" if os.geteuid() == 0 else ""
         options = f"daemon off; pid {self.folder}/pid; error_log stderr; {user}"
         return ["nginx", "-p", self.folder, "-c", self.configuration, "-g", options]
 
     async def without(self, port: int | None) -> None:
-        """Send no more requests to one service, and wait until it has answered those that it has."""
+        """Take one service out of rotation, and wait until it has answered its current requests."""
         master = int((self.folder / "pid").read_text())
         old = _children(master)
         self._leave_out(port)
@@ -81,7 +81,7 @@ class Pair:
         self._services = {port: self._start(port) for port in ports}
 
     def restart(self, port: int) -> None:
-        """Stop one as its operator does, and start it again."""
+        """Stop a service as an operator does, and start it again."""
         assert self._services[port].stop() == 0
         self._services[port] = self._start(port)
 
@@ -93,7 +93,7 @@ class Pair:
 
 
 async def use(url: str, number: int, stop: asyncio.Event) -> Counter[str]:
-    """Search and register through nginx, each on a connection of its own, and count what came of it."""
+    """Search and register through nginx, each on a new connection; return the counted results."""
     seen: Counter[str] = Counter()
     limits = httpx.Limits(max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
@@ -113,7 +113,7 @@ async def use(url: str, number: int, stop: asyncio.Event) -> Counter[str]:
 
 @pytest.fixture
 def front(tmp_path: Path) -> Iterator[tuple[Front, list[int]]]:
-    """nginx, and the ports at which it expects the services."""
+    """nginx, and the ports of its upstreams."""
     ports = [free_port(), free_port()]
     front = Front(tmp_path, ports)
     with running(front.command, front.port, tmp_path / "log"):
@@ -123,7 +123,7 @@ def front(tmp_path: Path) -> Iterator[tuple[Front, list[int]]]:
 async def test_rolling_restart(
     front: tuple[Front, list[int]], database_url: str, report: Report, scale: Callable[[int, int], int]
 ) -> None:
-    """Taken out of nginx, restarted and put back, one after the other: no request fails."""
+    """Each service in turn is taken out of nginx, restarted and put back: no request fails."""
     nginx, ports = front
     rounds, stop = scale(1, 10), asyncio.Event()
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL that go silent without being closed: every answer comes in time, and the next request is served."""
+"""PostgreSQL connections fall silent without closing: responses come in time, and repeats succeed."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from tests.support.process import Service, served
 
 pytestmark = pytest.mark.slow
 STATEMENT = 4.0 if is_full() else 1.0
-# The machine that runs the short form may have other things to do.
+# Other work may slow down a machine that runs the short form.
 IN_TIME = STATEMENT + (1 if is_full() else 4)
 Request = Callable[[httpx.AsyncClient, str, str], Coroutine[Any, Any, httpx.Response]]
 
@@ -43,7 +43,7 @@ OPERATIONS: dict[str, Request] = {
 
 @pytest.fixture
 async def way(postgres: Postgres) -> AsyncIterator[Way]:
-    """A way to a database that can go silent."""
+    """A proxy to a database that can drop all traffic."""
     with postgres.database() as dsn:
         async with freezing(dsn) as opened:
             yield opened
@@ -51,10 +51,10 @@ async def way(postgres: Postgres) -> AsyncIterator[Way]:
 
 @pytest.fixture
 async def service(way: Way) -> AsyncIterator[Service]:
-    """One worker, which reaches the database by that way."""
+    """A service with one worker that connects through this proxy."""
     settings = {"POOL_SIZE": "6", "POOL_TIMEOUT": "1", "STATEMENT_TIMEOUT": str(STATEMENT), "LOG_LEVEL": "warning"}
     process = served(DATABASE_URL=way.dsn, **settings)
-    # It reaches the database through this loop.
+    # The proxy runs on this event loop, which must not block.
     running = await asyncio.to_thread(process.__enter__)
     try:
         await asyncio.to_thread(running.get, "/readyz")
@@ -65,19 +65,19 @@ async def service(way: Way) -> AsyncIterator[Service]:
 
 
 async def timed(request: Awaitable[httpx.Response]) -> tuple[float, httpx.Response]:
-    """Wait for an answer, and tell how long that took."""
+    """Await a response; return its time in seconds and the response."""
     began = time.monotonic()
     answer = await request
     return time.monotonic() - began, answer
 
 
 async def silenced(client: httpx.AsyncClient, way: Way, name: str, image: str) -> tuple[float, float]:
-    """Let the connections go silent under an operation; give the seconds to its answer, and to that of the same one after it."""
+    """Silence the connections during an operation; return the seconds of its response and of a repeat's."""
     request, mark = OPERATIONS[name], name.replace(" ", "-")
     assert (await request(client, image, f"{mark}0")).status_code == 200
     way.freeze()
     first, answer = await timed(request(client, image, f"{mark}1"))
-    # What is asked of the registry fails, figures of the process there are all the same.
+    # Operations on the registry fail; the process's metrics are available all the same.
     assert answer.status_code == (200 if name == "metrics" else 503), name
     if name not in ("metrics", "readyz"):
         assert (answer.json()["status"], bool(answer.headers["retry-after"])) == ("-503", True)
@@ -87,7 +87,7 @@ async def silenced(client: httpx.AsyncClient, way: Way, name: str, image: str) -
 
 
 async def test_silent_connections(service: Service, way: Way, report: Report) -> None:
-    """Each operation whose connection is silent is answered in time, and repeated well at once."""
+    """Each operation on a silent connection is answered in time, and succeeds when repeated at once."""
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         answer = await client.post(f"{IMAGES}/_register", json=minimal("algo/kept"))
         image = answer.headers["location"].rpartition("/")[2]
@@ -108,7 +108,7 @@ async def test_silent_connections(service: Service, way: Way, report: Report) ->
 
 
 async def test_silent_in_the_middle(service: Service, way: Way, report: Report) -> None:
-    """A download and an upload that stop half way end too: one is broken off, the other is -503; both are then done whole."""
+    """A stalled download is broken off, a stalled upload gets -503; both succeed when repeated."""
     records = [minimal(f"algo/n{number}", algoDesc="描述" * 500) for number in range(3000)]
     file = {"file": ("f", json.dumps(records, ensure_ascii=False).encode())}
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
@@ -132,12 +132,12 @@ async def test_silent_in_the_middle(service: Service, way: Way, report: Report) 
         slowest_answer_s=max(up, down),
         slowest_next_answer_s="-",
     )
-    # Until the silence begins work is done.
+    # Before the silence begins, some work is done.
     assert max(up, down) < IN_TIME + 3
 
 
 async def test_silent_network(service: Service, way: Way, report: Report) -> None:
-    """Where nothing comes through any more, not on new connections either, all are told in time; then the service ends in time."""
+    """In a total outage, for new connections too, all requests fail and the service stops in time."""
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         image = (
             (await client.post(f"{IMAGES}/_register", json=minimal("algo/kept"))).headers["location"].rpartition("/")[2]
@@ -154,7 +154,7 @@ async def test_silent_network(service: Service, way: Way, report: Report) -> Non
                 )
             )
             slowest = max(seconds for seconds, _ in answers)
-            # Some wait their turn first.
+            # Some requests first wait in a queue.
             assert slowest < IN_TIME + 2
             assert {answer.status_code for _, answer in answers} <= {200, 503}
             way.thaw()

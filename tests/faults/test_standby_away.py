@@ -1,4 +1,4 @@
-"""No standby of those that PostgreSQL waits for: writes are answered in time all the same, and none is done twice."""
+"""No synchronous standby is available: writes are answered in time all the same, and none is done twice."""
 
 import asyncio
 import time
@@ -29,15 +29,15 @@ def primary(programs: Path, folder: Path) -> Iterator[Server]:
 
 
 async def wait_for(primary: Server, standbys: str) -> None:
-    """Let commits wait for standbys of these names; where there are none they wait for ever."""
+    """Make commits wait for standbys with these names; without such standbys they wait forever."""
     await primary.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{standbys}'", "SELECT pg_reload_conf()")
     await primary.until(f"SELECT current_setting('synchronous_standby_names') = '{standbys}'")
-    # The checkpointer tells the sessions whether there is anything to wait for.
+    # The checkpointer tells the sessions whether they have to wait for standbys.
     await asyncio.sleep(0.5)
 
 
 def writes(client: httpx.AsyncClient, a: str, b: str, c: str) -> list[Awaitable[httpx.Response]]:
-    """Make one of each write, those that can be told apart afterwards under a key too."""
+    """Return one request of each write; those whose effect is checked later also with a key."""
     return [
         client.post(f"{IMAGES}/_register", json=minimal("algo/plain")),
         client.post(f"{IMAGES}/_register", json=KEYED, headers={"idempotency-key": "k"}),
@@ -49,14 +49,14 @@ def writes(client: httpx.AsyncClient, a: str, b: str, c: str) -> list[Awaitable[
 
 
 async def timed(request: Awaitable[httpx.Response]) -> tuple[float, httpx.Response]:
-    """Wait for an answer, and tell how long that took."""
+    """Await a response; return its time in seconds and the response."""
     began = time.monotonic()
     answer = await request
     return time.monotonic() - began, answer
 
 
 async def searched(client: httpx.AsyncClient, until: "asyncio.Future[Any]") -> float:
-    """Search until something has ended; give the slowest."""
+    """Search until something has ended; return the longest time in seconds."""
     slowest = 0.0
     while not until.done():
         seconds, answer = await timed(client.get(f"{IMAGES}/_search"))
@@ -67,7 +67,7 @@ async def searched(client: httpx.AsyncClient, until: "asyncio.Future[Any]") -> f
 
 
 async def test_writes_are_answered(primary: Server, report: Report, scale: Callable[[int, int], int]) -> None:
-    """Every write is -503 soon after its time, searches go on, a repeat waits like any write, and then finds one row."""
+    """Writes get -503 soon after their timeout while searches continue; a repeat waits, then finds one row."""
     async with serving(settings_for(primary.dsn(), statement_timeout=SECONDS, pool_size=6)) as client:
         ids = [await register(client, f"algo/{name}") for name in "abc"]
         await delete(client, ids[2])
@@ -78,7 +78,7 @@ async def test_writes_are_answered(primary: Server, report: Report, scale: Calla
         slowest = max(seconds for seconds, _ in answers)
         assert {(answer.status_code, answer.json()["status"]) for _, answer in answers} == {(503, "-503")}
         assert all(answer.headers["retry-after"] for _, answer in answers)
-        # Only the primary has the answer that was kept.
+        # Only the primary has the stored response.
         repeated = await client.post(f"{IMAGES}/_register", json=KEYED, headers={"idempotency-key": "k"})
         assert repeated.json()["status"] == "-503"
         await wait_for(primary, "")

@@ -1,4 +1,4 @@
-"""Clients that write without a pause, remember what was acknowledged, and hold the database to it in the end."""
+"""Clients that write continuously; finally the database is checked against what was acknowledged."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ _STATES = """
 
 @dataclass
 class Verdict:
-    """What became of the writes."""
+    """The outcome of the writes."""
 
     acknowledged: int
     lost: list[str]
@@ -37,7 +37,7 @@ class Verdict:
 
 @dataclass
 class Writers:
-    """Each write carries a mark of its own in algoDesc, by which all states of all images are searched in the end."""
+    """Clients whose writes each have a unique mark in algoDesc; at the end all revisions are searched for it."""
 
     url: str
     load: int
@@ -47,13 +47,13 @@ class Writers:
     uploads: dict[str, bool] = field(default_factory=dict)
     retried: int = 0
     wrong: list[str] = field(default_factory=list)
-    # Scenarios may follow each other on one database.
+    # Several scenarios may run on one database.
     _name: str = field(default_factory=lambda: uuid4().hex[:8])
     _stopping: bool = False
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
-        """Write until the scenario is over and every register has its answer."""
+        """Write during the block, then wait for the responses to all registers."""
         tasks = [asyncio.create_task(task) for task in self._tasks()]
         try:
             yield
@@ -70,12 +70,12 @@ class Writers:
                 await asyncio.sleep(0.02)
 
     def longest_gap(self, since: float) -> float:
-        """Tell the longest time, in seconds, in which no write was acknowledged."""
+        """Return the longest period, in seconds, without an acknowledged write."""
         times = self.acknowledged[max(0, bisect(self.acknowledged, since) - 1) :]
         return max((after - before for before, after in pairwise(times)), default=0.0)
 
     async def judge(self, dsn: str) -> Verdict:
-        """Hold what the database has against what was acknowledged."""
+        """Compare the database with the acknowledged writes."""
         connection = await asyncpg.connect(**connect_options(dsn, {}))
         try:
             states = Counter({row["mark"]: row["states"] for row in await connection.fetch(_STATES)})
@@ -90,7 +90,7 @@ class Writers:
         )
 
     def since(self, moment: float) -> int:
-        """Count the writes acknowledged since a moment."""
+        """Return the number of writes acknowledged since a time."""
         return len(self.acknowledged) - bisect(self.acknowledged, moment)
 
     def _tasks(self) -> list[Coroutine[Any, Any, None]]:
@@ -106,7 +106,7 @@ class Writers:
                 await register(client, f"{self._name}-{writer}-{number}")
 
     async def _register_together(self, client: httpx.AsyncClient, mark: str) -> None:
-        """Register without a key, which those who do at the same time do in one statement; what is not answered is let be."""
+        """Register without a key, so that concurrent registers share a statement; no retry on failure."""
         answer = await self._post(client, "_register", json=minimal(f"algo/{mark}", algoDesc=mark))
         if answer is not None and answer.status_code == 200:
             self.registers.add(mark)
@@ -132,7 +132,7 @@ class Writers:
                 self.updates.add(mark)
 
     async def _upload(self) -> None:
-        """Upload files of new images, and each a second time with every image changed; what is not answered is let be."""
+        """Upload files of new images, then each again with all images changed; no retry on failure."""
         async with self._client() as client:
             number = 0
             while not self._stopping:
@@ -156,7 +156,7 @@ class Writers:
             await asyncio.sleep(0.02)
 
     async def _post(self, client: httpx.AsyncClient, operation: str, **given: Any) -> httpx.Response | None:
-        """Send a write; None where no answer came. Whoever answers may refuse it only for a while."""
+        """Send a write; return None without a response. Any error in a response must be temporary."""
         try:
             answer = await client.post(f"{IMAGES}/{operation}", **given)
         except httpx.TransportError:
