@@ -1,4 +1,4 @@
-"""What every test can ask for."""
+"""Fixtures for all tests."""
 
 import gc
 import logging
@@ -14,17 +14,17 @@ from tests.support.logs import Log, logged
 from tests.support.postgres import Postgres
 from tests.support.service import serving, settings_for
 
-# How long an example takes tells of the machine and of coverage, not of what is tested.
+# The duration of an example depends on the machine and on coverage, not on the code under test.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 
-# asyncpg leaves this future behind when a connection is given up in the middle of its TLS handshake.
+# asyncpg leaves this future behind when a connection is abandoned during its TLS handshake.
 _LEFT_BY_ASYNCPG = "ConnectionError: unexpected connection_lost() call"
 
 
 class _Unobserved(logging.Handler):
-    """What asyncio reports of tasks, futures and callbacks whose exception nobody has taken."""
+    """Collects asyncio's reports of tasks, futures and callbacks whose exception was never retrieved."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -37,14 +37,14 @@ class _Unobserved(logging.Handler):
             self.reports.append(report)
 
     def fail(self) -> None:
-        """Fail for each that was kept."""
+        """Fail if there are reports."""
         reports, self.reports = self.reports, []
         assert not reports, "\n".join(reports)
 
 
 @pytest.fixture(scope="session")
 def unobserved() -> Iterator[_Unobserved]:
-    """What asyncio reports, up to the end: a task tells only when it is collected."""
+    """Collect asyncio's reports to the end: a task's exception is reported only on garbage collection."""
     handler = _Unobserved()
     logging.getLogger("asyncio").addHandler(handler)
     yield handler
@@ -68,14 +68,14 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def database_url(postgres: Postgres) -> Iterator[str]:
-    """A database of the test's own, migrated and empty."""
+    """DSN of the test's own database, migrated and empty."""
     with postgres.database() as dsn:
         yield dsn
 
 
 @pytest.fixture
 async def aside(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to that database past the service."""
+    """A connection to that database that bypasses the service."""
     connection = await asyncpg.connect(database_url)
     yield connection
     await connection.close()
@@ -90,7 +90,7 @@ async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def other_client(postgres: Postgres) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a second service, on a second database."""
+    """A client of a second service on a second database."""
     with postgres.database() as dsn:
         async with serving(settings_for(dsn)) as served:
             yield served

@@ -1,4 +1,4 @@
-"""`./dev audit`: what it takes for evidence, and which licences it lets pass."""
+"""`./dev audit`: what counts as evidence, and which licences are allowed."""
 
 import sys
 from email.message import Message
@@ -23,19 +23,19 @@ EXTENSIONS = {"name": "typing-extensions", "version": "4.1", "vulns": []}
 
 
 def report(*items: dict[str, Any]) -> dict[str, Any]:
-    """Report as pip-audit does."""
+    """Return a report in pip-audit's format."""
     return {"dependencies": list(items), "fixes": []}
 
 
 def test_pins() -> None:
-    """Every package of a lock is taken, whatever platform it is for; our locks are read whole."""
+    """Every package of a lock is read, for any platform; our locks are read completely."""
     assert audit.pins([LOCK, LOCK]) == PACKAGES
     for path in ROOT.glob("requirements*.lock"):
         assert len(audit.pins([path.read_text()])) == path.read_text().count("==") - path.read_text().count(" == ")
 
 
 def test_findings() -> None:
-    """What is known against a package is told, the canary itself is not."""
+    """Vulnerabilities of a package are returned, the canary's are not."""
     alembic = {"name": "alembic", "version": "1.2", "vulns": [KNOWN]}
     found = audit.vulnerabilities(report(CANARY, alembic, EXTENSIONS), PACKAGES)
     assert found == ["alembic 1.2: PYSEC-1, fixed in 1.3"]
@@ -54,20 +54,20 @@ def test_findings() -> None:
     ],
 )
 def test_no_evidence(items: list[dict[str, Any]], reason: str) -> None:
-    """A scan that misses what it must find, or passes over a package, says nothing of the others."""
+    """A scan that misses the canary or skips a package proves nothing about the others."""
     with pytest.raises(audit.NotAudited, match=reason):
         audit.vulnerabilities(report(*items), PACKAGES)
 
 
 def scanner(folder: Path, script: str) -> list[str]:
-    """Make a program that stands in for pip-audit."""
+    """Create a program that stands in for pip-audit."""
     program = folder / "scanner.py"
     program.write_text(f"import json, pathlib, sys\n{script}\n")
     return [sys.executable, str(program)]
 
 
 def test_scan(tmp_path: Path) -> None:
-    """The scanner is given each package and the canary, two versions of one package in two files."""
+    """The scanner gets each package and the canary, two versions of one package in two files."""
     script = """
 files = [pathlib.Path(sys.argv[n + 1]).read_text().split() for n, word in enumerate(sys.argv) if word == "-r"]
 print(json.dumps({"dependencies": files}))
@@ -79,7 +79,7 @@ sys.exit(1)
 
 @pytest.mark.parametrize(("script", "said"), [("sys.exit('no route to host')", "no route to host"), ("", "nothing")])
 def test_scan_failed(tmp_path: Path, script: str, said: str) -> None:
-    """A scanner that gives no report has audited nothing; its last words are passed on."""
+    """A scanner without a report has audited nothing; its last line is passed on."""
     with pytest.raises(audit.NotAudited, match=said):
         audit.scan(PACKAGES, scanner(tmp_path, script))
 
@@ -99,7 +99,7 @@ def test_exit_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Sound, vulnerable and not audited are told apart by the exit code, and in words."""
+    """Clean, vulnerable and not audited differ in the exit code and in the output."""
     monkeypatch.setattr(audit, "pins", lambda locks: {("typing-extensions", "4.1")})
     monkeypatch.setattr(audit, "scan", lambda packages: given)
     monkeypatch.setattr(audit, "bill_of_materials", lambda target: None)
@@ -118,14 +118,14 @@ class Stated(Distribution):
 
     @property
     def metadata(self) -> Any:
-        """The fields."""
+        """Return the metadata fields."""
         return self.about
 
     def read_text(self, filename: str) -> None:
-        """Have no files."""
+        """Return no file."""
 
     def locate_file(self, path: Any) -> Any:
-        """Have no files."""
+        """Return no file."""
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ class Stated(Distribution):
     ],
 )
 def test_licences(fields: dict[str, str | list[str]], stated: str, allowed: bool) -> None:
-    """A licence that is unknown or asks for more than a notice is refused, unless it was looked at for that package."""
+    """An unknown licence, or one that requires more than a notice, is rejected unless it was reviewed."""
     found = audit.licence(Stated(**fields))
     assert found.startswith(stated)
     assert audit.is_allowed("somepackage", found) is allowed
@@ -153,7 +153,7 @@ def test_licences(fields: dict[str, str | list[str]], stated: str, allowed: bool
 
 
 def test_our_licences() -> None:
-    """Everything installed that the service is built of and worked on with has a licence that will do."""
+    """Every installed dependency, at run time and for development, has an allowed licence."""
     listed = audit.licences(audit.pins([(ROOT / "requirements-dev.lock").read_text()]), sys.path)
     assert len(listed) > 50
     assert [(name, stated) for name, stated, allowed in listed if not allowed] == []

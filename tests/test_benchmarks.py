@@ -1,4 +1,4 @@
-"""The benchmarks still run, and an operation still asks the database as little as it should."""
+"""The benchmarks run, and an operation needs no more statements than it should."""
 
 import asyncio
 import json
@@ -24,21 +24,21 @@ TINY = Plan(small=400, middle=400, large=400, fresh=20, rounds=1, seconds=0.1, s
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
-    """One small run of benchmarks."""
+    """A small run of benchmarks."""
     with Session.open(TINY) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_smoke(name: str, session: Session) -> None:
-    """Every benchmark runs to its end and has figures to show."""
+    """Every benchmark completes and returns figures."""
     found = BENCHMARKS[name](session)
     assert found
     assert all(result.figure > 0 or result.unit == "MiB" for result in found)
 
 
 def test_results_are_shown_and_kept(tmp_path: Path) -> None:
-    """The ratio is the median of the rounds' own, and tells whether the goal is met."""
+    """The ratio is the median of the rounds' ratios, and decides whether the goal is met."""
     kept = tmp_path / "results" / "run.json"
     met = compared("search", "/s", [80, 50, 90], [100, 100, 100], Goal("at least", 0.8))
     missed = compared("upload", "s", [3], [1], Goal("at most", 2), "note")
@@ -51,7 +51,7 @@ def test_results_are_shown_and_kept(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="needs wrk")
 async def test_load_from_wrk(client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """wrk sends each body once, its mark made unique, and reports what was refused."""
+    """wrk sends each body once with a unique mark, and reports rejected requests."""
     port = client.base_url.port
     assert port is not None
     line = f"{IMAGES}/_register\t{json.dumps(minimal(f'algo/{load.MARK}'))}"
@@ -65,7 +65,7 @@ async def test_load_from_wrk(client: httpx.AsyncClient, tmp_path: Path) -> None:
 
 
 async def test_records_are_valid(client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """The service takes what the generator makes, and finds as many as the generator promises."""
+    """The service accepts the generated records, and finds as many as the generator promises."""
     answer = await upload(client, data.write_file(tmp_path / "records.json", 400).read_bytes())
     assert answer.json()["res"]["created"] == 400
     kinds = data.patterns(400)
@@ -78,14 +78,14 @@ async def test_records_are_valid(client: httpx.AsyncClient, tmp_path: Path) -> N
 
 @pytest.fixture
 async def counter(database_url: str) -> AsyncIterator[Counter]:
-    """A count of what goes to the test's database."""
+    """A counter of statements on the test's database."""
     async with counting(database_url) as counted:
         yield counted
 
 
 @pytest.fixture
 async def counted_client(counter: Counter) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service with one connection to the database, so that what is prepared once stays prepared."""
+    """A client of a service with one database connection, so that prepared statements stay prepared."""
     async with serving(settings_for(counter.dsn, pool_size=1)) as served:
         yield served
 
@@ -120,7 +120,7 @@ async def _delete(client: httpx.AsyncClient, image_id: str, number: int) -> http
 async def test_one_statement_one_round_trip(
     operation: Any, counted_client: httpx.AsyncClient, counter: Counter
 ) -> None:
-    """Each operation on an image asks PostgreSQL once and waits once."""
+    """Each operation on an image takes one statement and one round trip."""
     images = [await register(counted_client, f"algo/old{number}") for number in range(2)]
     assert (await operation(counted_client, images[0], 0)).status_code == 200
     counter.reset()
@@ -129,7 +129,7 @@ async def test_one_statement_one_round_trip(
 
 
 async def test_the_counter_counts(counted_client: httpx.AsyncClient, counter: Counter) -> None:
-    """An operation that has to do more is seen to do more."""
+    """The counter notices an operation that needs more."""
     counter.reset()
     answer = await counted_client.post(f"{IMAGES}/_register", json=minimal(), headers={"Idempotency-Key": "a-key"})
     assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""`./dev` where something is missing: one clear line, on whatever Python it meets."""
+"""`./dev` with something missing: one clear line, on any version of Python."""
 
 import ast
 import configparser
@@ -19,14 +19,14 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout with what `dev` reads, and nothing installed."""
+    """A checkout with the files that `dev` reads, and nothing installed."""
     for name in ("dev", "pyproject.toml", *(lock.name for lock in ROOT.glob("requirements*.lock"))):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
 
 def run(*command: str | Path, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run with nothing in the environment but HOME and PATH."""
+    """Run with only HOME and PATH in the environment."""
     env = {"HOME": os.environ.get("HOME", "/"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     return subprocess.run(
         list(map(str, command)), env=env | environment, capture_output=True, text=True, timeout=timeout
@@ -35,7 +35,7 @@ def run(*command: str | Path, timeout: float = 300, **environment: str) -> subpr
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"]])
 def test_usage(checkout: Path, arguments: list[str]) -> None:
-    """An unknown command, or none, gets the list of them, and nothing is installed for it."""
+    """An unknown or missing command gets the usage, and nothing is installed."""
     done = run(checkout / "dev", *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("usage: ./dev COMMAND")
@@ -43,7 +43,7 @@ def test_usage(checkout: Path, arguments: list[str]) -> None:
 
 
 def test_old_python(checkout: Path) -> None:
-    """A Python that is too old is told its version and the one that is needed, whatever the command."""
+    """An old Python gets its own version and the required one, whatever the command."""
     simulated = f"""
 import runpy, sys
 sys.version_info, sys.version = (3, 9, 2), "3.9.2 (default)"
@@ -56,12 +56,12 @@ runpy.run_path({str(checkout / "dev")!r}, run_name="__main__")
 
 
 def test_old_python_can_read_it() -> None:
-    """What tells an old Python so must be written in words that it knows."""
+    """The code that reports this must be valid in an old Python."""
     ast.parse((ROOT / "dev").read_text("utf-8"), feature_version=(3, 6))
 
 
 def test_no_venv_module(checkout: Path, tmp_path: Path) -> None:
-    """Where Debian has left out ensurepip, the package to install is named, and no half .venv stays."""
+    """Where Debian lacks ensurepip, the package to install is named, and no partial .venv remains."""
     stub = tmp_path / "stub"
     stub.mkdir()
     half = "import os, sys; os.makedirs(sys.argv[1] + '/bin'); sys.exit('ensurepip is not available')"
@@ -76,7 +76,7 @@ def test_no_venv_module(checkout: Path, tmp_path: Path) -> None:
 
 
 def test_run_hands_on_its_arguments(checkout: Path, tmp_path: Path) -> None:
-    """`./dev run` is `serve` with the sample, from any folder; an install that is current is not repeated."""
+    """`./dev run` is `serve` with the sample, from any folder; a current installation is not repeated."""
     programs = checkout / ".venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "pip").touch()
@@ -95,7 +95,7 @@ def test_run_hands_on_its_arguments(checkout: Path, tmp_path: Path) -> None:
 
 
 def program(folder: Path, name: str, script: str) -> None:
-    """Put a program into a checkout's .venv."""
+    """Create a program in a checkout's .venv."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / name).chmod(0o755)
@@ -103,7 +103,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 @pytest.fixture
 def tested(checkout: Path) -> Path:
-    """A checkout whose tests print dots, wait for a file `go`, and end; its programs do nothing but print."""
+    """A checkout whose tests print dots, wait for a file `go`, and end; its programs only print."""
     programs = checkout / ".venv" / "bin"
     for name in ("pip", "python", "ruff", "mypy", "lint-imports"):
         program(programs, name, ":")
@@ -120,7 +120,7 @@ def tested(checkout: Path) -> Path:
     ("status", "uncovered", "code", "reports"), [("0", "nothing", 0, 2), ("1", "nothing", 1, 0), ("0", "domain", 2, 2)]
 )
 def test_progress(tested: Path, status: str, uncovered: str, code: int, reports: int) -> None:
-    """`./dev test` shows the dots as they come, then the slowest tests and the coverage, and ends with pytest's summary."""
+    """`./dev test` shows dots as they come, the slowest tests, the coverage, and last pytest's summary."""
     (tested / "status").write_text(status)
     (tested / "uncovered").write_text(uncovered)
     environment = {"PATH": os.environ["PATH"]}
@@ -140,7 +140,7 @@ def test_progress(tested: Path, status: str, uncovered: str, code: int, reports:
 
 
 def test_two_at_once(checkout: Path) -> None:
-    """Of two `./dev run` in one checkout that has nothing yet, one installs, and the other waits and finds it done."""
+    """Of two concurrent `./dev run` in a new checkout one installs; the other waits and reuses the result."""
     programs = checkout / ".venv" / "bin"
     program(programs, "pip", ":")
     program(programs, "algoplatform", "echo served")
@@ -160,7 +160,7 @@ def test_two_at_once(checkout: Path) -> None:
 
 
 def test_run_in_a_new_checkout(checkout: Path) -> None:
-    """`./dev run` installs all that it needs to get as far as the service, where nothing was installed before."""
+    """`./dev run` in a new checkout installs everything up to the start of the service."""
     for name in ("README.md", "LICENSE", "CHANGELOG.md", "alembic.ini"):
         shutil.copy(ROOT / name, checkout)
     for name in ("alembic", "src"):
@@ -174,7 +174,7 @@ def test_run_in_a_new_checkout(checkout: Path) -> None:
 
 @pytest.fixture
 def builders(tmp_path: Path) -> Path:
-    """A folder of programs that build nothing, of which docker has no daemon; they note what they were asked for and given."""
+    """A folder of fake builders that record arguments and secrets; docker has no daemon."""
     folder = tmp_path / "builders"
     folder.mkdir()
     noting = 'echo "${0##*/} $*" >> "${0%/*}/asked"; for argument; do case $argument in --secret=*) cp "${argument#*src=}" "${0%/*}"; esac; done'
@@ -186,7 +186,7 @@ def builders(tmp_path: Path) -> Path:
 
 
 def test_image(checkout: Path, builders: Path, tmp_path: Path) -> None:
-    """The image is built by the first program that works; pip's configuration gets there as a secret, without folders of this machine."""
+    """The first usable builder is chosen; it gets pip's configuration as a secret, without local folders."""
     shutil.copytree(ROOT / "src/algoplatform", checkout / "src/algoplatform")
     certificate = tmp_path / "own.pem"
     certificate.write_text("certificate")
@@ -211,7 +211,7 @@ def test_image(checkout: Path, builders: Path, tmp_path: Path) -> None:
 
 
 def test_image_without_a_builder(checkout: Path, builders: Path) -> None:
-    """A docker without its daemon builds nothing: what is needed is said in one line."""
+    """Docker without its daemon builds nothing; one line says what is required."""
     for name in ("podman", "buildah"):
         (builders / name).write_text("#!/bin/sh\nexit 1\n")
     done = run(checkout / "dev", "image", PATH=f"{builders}:{Path(sys.executable).parent}:/usr/bin:/bin")
@@ -220,7 +220,7 @@ def test_image_without_a_builder(checkout: Path, builders: Path) -> None:
 
 
 def test_audit_without_its_tools(checkout: Path) -> None:
-    """Where the tools cannot be had, nothing was audited, and the exit code says so."""
+    """If the tools cannot be installed, nothing is audited, and the exit code says so."""
     programs = checkout / ".venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "pip").touch()

@@ -1,4 +1,4 @@
-"""The documents agree with the code, and with each other."""
+"""The documents agree with the code and with each other."""
 
 import re
 import tomllib
@@ -16,19 +16,19 @@ DECISIONS = sorted((ROOT / "docs" / "decisions").iterdir())
 
 
 def read(name: str) -> str:
-    """Read a document of ours."""
+    """Return the text of a document."""
     return (ROOT / name).read_text("utf-8")
 
 
 def test_status_table() -> None:
-    """The table lists every code with its HTTP status and its title."""
+    """The table lists every code with its HTTP status and title."""
     shown = {code.strip("`"): (http, title) for code, http, _, title in rows(read("docs/status-codes.md"))}
     wanted = {code.value: (str(HTTP_STATUS.get(code, 422)), TITLES.get(code, "成功")) for code in Code}
     assert shown == wanted | {"-1": ("400 / 408 / 422 / 431", TITLES[Code.BAD_REQUEST])}
 
 
 def test_dependencies() -> None:
-    """Every dependency is listed once, in the section of what it is for, with a reason."""
+    """Every dependency is listed once, in the section of its purpose, with a reason."""
     project = tomllib.loads(read("pyproject.toml"))["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
     _, *sections = read("docs/dependencies.md").split("\n## ")
@@ -38,7 +38,7 @@ def test_dependencies() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links(document: Path) -> None:
-    """Every link within the checkout leads to a file, and to a heading of it where it names one."""
+    """Every link within the checkout leads to a file and, if it names one, a heading."""
     for link in links(document.read_text("utf-8")):
         if link.startswith("https://"):
             continue
@@ -50,7 +50,7 @@ def test_links(document: Path) -> None:
 
 
 def test_files_named() -> None:
-    """The files that the page on architecture names exist."""
+    """The files that the architecture page names exist."""
     named = re.findall(r"`((?:api|cli|catalogue|storage|domain)/\w+\.py|settings\.py)`", read("docs/architecture.md"))
     assert len(named) > 5
     for name in named:
@@ -58,7 +58,7 @@ def test_files_named() -> None:
 
 
 def test_decisions() -> None:
-    """Decisions are numbered without a gap, and each tells its context, the decision and what follows."""
+    """Decisions are numbered without gaps, and each has context, decision and consequences."""
     assert [path.name[:4] for path in DECISIONS] == [f"{number:03d}-" for number in range(1, len(DECISIONS) + 1)]
     for path in DECISIONS:
         (_, title), *sections = headings(path.read_text("utf-8"))
@@ -75,7 +75,7 @@ def test_settings_named() -> None:
 
 
 def test_tests_named() -> None:
-    """Every test that SECURITY.md names by its file is there."""
+    """Every test that SECURITY.md names exists."""
     named = re.findall(r"`(tests/\S+\.py)::(\w+)`", read("SECURITY.md"))
     assert len(named) > 5
     for file, test in named:

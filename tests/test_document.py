@@ -1,4 +1,4 @@
-"""Every JSON example of the user's API document, replayed in an order that makes sense, with the document's answers."""
+"""The JSON examples of the user's API document, replayed in a sensible order, get its responses."""
 
 import json
 from typing import Any
@@ -24,14 +24,14 @@ from tests.support.images import IMAGES, document_examples, upload
 
 
 def loaded_records() -> dict[str, Any]:
-    """Read the `_load` example, whose one record ends in an ellipsis and an unclosed brace."""
+    """Return the `_load` example, whose one record ends in an ellipsis and an unclosed brace."""
     complete = LOADED.replace("……", "").rstrip()
     before, _, after = complete.rpartition("},")
     return dict(json.loads(f"{before}}}}},{after}"))
 
 
 async def replay(client: httpx.AsyncClient, operation: str, request: str, answer: str) -> None:
-    """Send the document's request, byte for byte, and expect its answer."""
+    """Send the documented request byte for byte, and expect the documented response."""
     found = await client.post(
         f"{IMAGES}/{operation}", content=request.encode(), headers={"content-type": "application/json"}
     )
@@ -41,7 +41,7 @@ async def replay(client: httpx.AsyncClient, operation: str, request: str, answer
 
 
 async def test_examples_in_turn(client: httpx.AsyncClient) -> None:
-    """Upload the `_load` example, then register, search, update, delete and load as the document shows."""
+    """Upload the `_load` example, then register, search, update, delete and load as documented."""
     example = loaded_records()
     answer = await upload(client, example)
     assert answer.json() == {
@@ -84,7 +84,7 @@ async def test_examples_in_turn(client: httpx.AsyncClient) -> None:
 
 
 async def test_failing_upload(client: httpx.AsyncClient) -> None:
-    """The records that the failing example speaks of are refused in its words and its form."""
+    """The records of the failing example are rejected with its wording and format."""
     message = json.loads(REFUSED)["msg"]
     plates = {
         "imageName": "algo/ehlai_car_plates",

@@ -1,4 +1,4 @@
-"""docs/operations.md: its commands are rehearsed, what it says of upgrades holds, and no alert is left out."""
+"""docs/operations.md: its commands run, its statements on upgrades hold, and every alert is explained."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ KEY = {"idempotency-key": "kept"}
 
 
 def run(script: str, folder: Path, database_url: str, restored: str = "") -> None:
-    """Run commands of the document as it says."""
+    """Run commands of the document unmodified."""
     path = f"{wheel_programs()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     env = environment(database_url) | {"RESTORED_URL": restored, "PATH": path}
     done = subprocess.run(["bash", "-euc", script], cwd=folder, env=env, capture_output=True, text=True, check=False)
@@ -37,13 +37,13 @@ def run(script: str, folder: Path, database_url: str, restored: str = "") -> Non
 
 @pytest.fixture
 def empty(postgres: Postgres) -> Iterator[str]:
-    """A database with nothing in it."""
+    """An empty database."""
     with postgres.database(migrated=False) as dsn:
         yield dsn
 
 
 async def fill(client: httpx.AsyncClient) -> None:
-    """Do everything once."""
+    """Run every kind of write once."""
     base = await register(client, "algo/base", env="KEY:a\\,b", algoDesc="说明")
     await client.post(f"{IMAGES}/_update", json=minimal("algo/base", imageId=base, factory="二"))
     await register(client, "algo/app", dependencyServiceId="algo/base:1.0")
@@ -53,7 +53,7 @@ async def fill(client: httpx.AsyncClient) -> None:
 
 
 async def state(client: httpx.AsyncClient, dsn: str) -> list[Any]:
-    """Give what a restore must bring back: the file, the answer that was kept, every row's past."""
+    """Return all that a restore must bring back: the export, the stored response, every revision."""
     kept = await client.post(f"{IMAGES}/_register", json=minimal("algo/kept"), headers=KEY)
     connection = await asyncpg.connect(dsn)
     try:
@@ -65,7 +65,7 @@ async def state(client: httpx.AsyncClient, dsn: str) -> list[Any]:
 
 
 async def test_dump_and_restore(client: httpx.AsyncClient, database_url: str, empty: str, tmp_path: Path) -> None:
-    """A dump restored into an empty database serves the same, remembers the same and keeps to the same rules."""
+    """A dump restored into an empty database serves the same data and responses under the same rules."""
     await fill(client)
     before = await state(client, database_url)
     assert len(before[2]) == 3
@@ -86,7 +86,7 @@ async def test_dump_and_restore(client: httpx.AsyncClient, database_url: str, em
 
 
 async def test_export_and_import(client: httpx.AsyncClient, database_url: str, empty: str, tmp_path: Path) -> None:
-    """The file of a registry makes the same registry of an empty database; the commands compare by themselves."""
+    """An export makes the same registry of an empty database; the documented commands compare the two."""
     await fill(client)
     (script,) = (script for script in SCRIPTS if "algoplatform export" in script)
     await asyncio.to_thread(run, script, tmp_path, database_url, empty)
@@ -95,7 +95,7 @@ async def test_export_and_import(client: httpx.AsyncClient, database_url: str, e
 
 
 async def test_schema_taken_back(client: httpx.AsyncClient, database_url: str) -> None:
-    """The schema goes back while the service runs, and forward again, and what is registered stays."""
+    """The schema can be downgraded and upgraded again while the service runs, without loss of images."""
     await fill(client)
     before = await records(client)
     (script,) = (script for script in SCRIPTS if "downgrade" in script)
@@ -106,7 +106,7 @@ async def test_schema_taken_back(client: httpx.AsyncClient, database_url: str) -
     assert await records(client) == before
 
 
-# What the version of schema 0001 wrote, by the columns that it knew.
+# The INSERT of the version of schema 0001, with the columns that it knew.
 INSERT = """
     INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
                        useable_flag, search, record)
@@ -130,7 +130,7 @@ FORGET = "DELETE FROM idempotency_key WHERE created_at <= now()"
 
 
 async def test_old_version_on_the_newest_schema(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
-    """What the oldest version writes to the newest schema goes through, and the newest version reads it and goes on."""
+    """The oldest version can write to the newest schema, and the newest version reads and updates that."""
     base, app = await register(client, "algo/new"), "0" * 31 + "1"
     (shape,) = await records(client)
     text = httpx.Response(200, json=shape | {"imageId": app, "imageName": "algo/old"}).text
@@ -165,7 +165,7 @@ async def _columns(dsn: str) -> dict[str, asyncpg.Record]:
 
 
 def test_migrations_only_add(empty: str) -> None:
-    """Each step leaves every column as it was, and adds to an older table only what an older version may leave out."""
+    """Each migration keeps all columns, and adds to existing tables only what older versions may omit."""
     before: dict[str, asyncpg.Record] = {}
     for revision in reversed(REVISIONS):
         migrations.upgrade(empty, revision)
@@ -180,7 +180,7 @@ def test_migrations_only_add(empty: str) -> None:
 
 
 def test_features_are_where_it_says() -> None:
-    """What another database would have to support is what our SQL uses, where the table says."""
+    """The table's PostgreSQL features are used in our SQL where it says."""
     listed = [(cells[1].strip("`"), cells[2].strip("`")) for cells in rows(DOCUMENT) if cells[-1].endswith(".py`")]
     assert len(listed) > 10
     for phrase, file in listed:
@@ -188,7 +188,7 @@ def test_features_are_where_it_says() -> None:
 
 
 def test_every_alert_is_explained() -> None:
-    """Each alert has its row, and there is no row of an alert that is gone."""
+    """Every alert has a row, and every row an alert."""
     groups = yaml.safe_load((ROOT / "deploy/prometheus/rules.yaml").read_text())["groups"]
     alerts = [rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule]
     assert [cells[0] for cells in rows(DOCUMENT) if cells[0].startswith("Algoplatform")] == alerts

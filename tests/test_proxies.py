@@ -1,4 +1,4 @@
-"""Which proxy the environment names for an address, in every spelling that other programs take."""
+"""Which proxy the environment selects for a URL, in every spelling that other programs accept."""
 
 import os
 
@@ -30,7 +30,7 @@ def test_none() -> None:
 
 
 def test_by_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variable of the scheme counts before that for all, and lower case before upper."""
+    """The scheme's variable takes precedence over ALL_PROXY, and lower case over upper."""
     monkeypatch.setenv("ALL_PROXY", PROXY)
     assert _variable("http://registry.example") == "ALL_PROXY"
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
@@ -46,7 +46,7 @@ def test_by_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     "value", ["proxy.example:3128", "http://u:p@proxy.example", "https://proxy.example", f" {PROXY}\n"]
 )
 def test_spellings(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """A proxy without a scheme is an http one; white space around is not part of it."""
+    """A proxy without a scheme is HTTP; surrounding white space is ignored."""
     monkeypatch.setenv("HTTPS_PROXY", value)
     found = proxy_for(httpx.URL("https://registry.example"))
     assert found is not None
@@ -55,7 +55,7 @@ def test_spellings(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "127.9.9.9", "localhost", "a.localhost:1", "[::1]:8000", "0.0.0.0"])
 def test_loopback(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    """This very machine is never asked through a proxy, whatever the variables say."""
+    """Loopback is never reached through a proxy, whatever the variables say."""
     for name in VARIABLES[:3]:
         monkeypatch.setenv(name, "socks://user:hunter2@proxy.example")
     for scheme in ("http", "https"):
@@ -81,7 +81,7 @@ UNUSABLE = (
 @pytest.mark.parametrize("value", UNUSABLE)
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "ALL_PROXY", "all_proxy"])
 def test_unusable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """A proxy that cannot be used is one line with its variable, without its value; where it is not needed it does no harm."""
+    """An unusable proxy is one line with its variable, without its value; if not needed, it is ignored."""
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=f"^{name}: ") as caught:
         proxy_for(httpx.URL("https://registry.example"))
@@ -128,7 +128,10 @@ EXEMPT = [
 
 @pytest.mark.parametrize(("exempt", "url", "is_exempt"), EXEMPT)
 def test_exempt(monkeypatch: pytest.MonkeyPatch, exempt: str, url: str, is_exempt: bool) -> None:
-    """NO_PROXY lists hosts and all below them, addresses and networks, with a port or without; nonsense in it is ignored."""
+    """NO_PROXY lists hosts with their subdomains, addresses and networks, with or without ports.
+
+    Invalid entries are ignored.
+    """
     monkeypatch.setenv("ALL_PROXY", PROXY)
     monkeypatch.setenv("NO_PROXY", exempt)
     assert (_variable(url) is None) is is_exempt
@@ -137,7 +140,7 @@ def test_exempt(monkeypatch: pytest.MonkeyPatch, exempt: str, url: str, is_exemp
 
 
 async def test_client_reads_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that was made for no proxy opens, whatever httpx itself would make of the variables."""
+    """A client made without a proxy opens, whatever httpx would make of the variables."""
     monkeypatch.setenv("ALL_PROXY", "socks://x")
     monkeypatch.setenv("NO_PROXY", "::1/128,[::1]")
     async with open_client(httpx.URL("http://127.0.0.1:1"), None) as client:

@@ -1,4 +1,4 @@
-"""The commands of the README and of the pages it leads to do what stands there, in both languages."""
+"""The commands of the README and the pages it links to do what they show, in both languages."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ PAGES = ("README", "docs/api", "docs/command-line", "docs/deployment")
 
 
 def read(page: str) -> tuple[str, str]:
-    """Give a page in English and in Chinese."""
+    """Return a page in English and in Chinese."""
     english, chinese = ((ROOT / f"{page}{language}.md").read_text("utf-8") for language in ("", ".zh-CN"))
     return english, chinese
 
@@ -28,7 +28,7 @@ ANSWERS = ("json", "text")
 
 
 def steps() -> list[tuple[str, str | None]]:
-    """Pair each command, in the order of the pages, with the answer shown right after it."""
+    """Pair each command, in page order, with the response shown after it."""
     found = [block for text in ENGLISH for block in blocks(text)]
     after = [*found[1:], Block("", "")]
     return [
@@ -39,14 +39,14 @@ def steps() -> list[tuple[str, str | None]]:
 
 
 def matches(shown: str, given: str) -> bool:
-    """Compare without white space; `…` stands for anything."""
+    """Compare ignoring white space; `…` matches anything."""
     pattern = ".*".join(re.escape(part) for part in "".join(shown.split()).split("…"))
     return re.fullmatch(pattern, "".join(given.split())) is not None
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_commands(database_url: str, tmp_path: Path) -> None:
-    """Run in turn on a service with the sample, every command succeeds and answers what stands below it."""
+    """Run in order on a service with the sample, every command succeeds with the response shown."""
     env = environment(database_url)
     sample = ROOT / "examples" / "image_list.json"
     with served(BIN / "algoplatform", env, tmp_path, "--sample", sample) as address:
@@ -60,7 +60,7 @@ def test_commands(database_url: str, tmp_path: Path) -> None:
 
 
 def test_operations_shown() -> None:
-    """Every operation has its command, and an answer wherever the answer is not a file."""
+    """Every operation has its command, and a response unless this is a file."""
     commands = "".join(command for command, _ in steps())
     for operation in (
         "_register",
@@ -79,7 +79,7 @@ def test_operations_shown() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_languages_alike(page: str) -> None:
-    """Both languages show the same commands and answers, under the same structure of headings; pictures are in their own."""
+    """Both languages have the same commands, responses and headings; each has its own pictures."""
     english, chinese = ([block for block in blocks(text) if block.language] for text in read(page))
     assert chinese == english
     english_levels, chinese_levels = ([level for level, _ in headings(text)] for text in read(page))
@@ -87,7 +87,7 @@ def test_languages_alike(page: str) -> None:
 
 
 def test_one_screen() -> None:
-    """The README's first screen says what it is and for whom, and has the two commands to start with."""
+    """The README's first screen states the purpose and the audience, and has the two commands to start."""
     for text in read("README"):
         first = text.splitlines()[:33]
         assert [level for level, _ in headings("\n".join(first))] == [1, 2, 2]
@@ -97,7 +97,7 @@ def test_one_screen() -> None:
 
 @pytest.mark.parametrize("text", read("docs/deployment"), ids=["English", "Chinese"])
 def test_settings_shown(text: str) -> None:
-    """The settings in the table exist and have the defaults it gives."""
+    """The settings in the table exist and have the documented defaults."""
     shown = [row for row in rows(text) if row[0].startswith("`ALGOPLATFORM_")]
     assert len(shown) > 5
     for variable, default, _ in shown:
@@ -108,7 +108,7 @@ def test_settings_shown(text: str) -> None:
 
 
 def test_dev_commands_shown() -> None:
-    """The commands of ./dev that the documents name are its own, and each is named."""
+    """The documents name every command of ./dev, and no other."""
     usage = subprocess.run([sys.executable, ROOT / "dev"], capture_output=True, text=True, check=False).stderr
     texts = [*ENGLISH, (ROOT / "CONTRIBUTING.md").read_text("utf-8")]
     named = {command for text in texts for command in re.findall(r"\./dev (\w+)", text)}

@@ -1,4 +1,4 @@
-"""The ten risks of OWASP's API Security Top 10 (2023), each tried on the running service; SECURITY.md names every test."""
+"""OWASP's API Security Top 10 (2023), tested on the running service; SECURITY.md names every test."""
 
 import json
 import re
@@ -32,19 +32,19 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def service(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that shows a platform administrator's token unless a request shows another."""
+    """A client that sends a platform administrator's token unless a request has another."""
     async with serving(settings) as client:
         client.headers.update(bearer())
         yield client
 
 
 def refused(answer: httpx.Response) -> bool:
-    """Tell an answer that says: you may not do this."""
+    """Return whether a response says that the caller lacks permission."""
     return (answer.status_code, answer.json()["status"]) == (403, "240")
 
 
 async def test_api1_broken_object_level_authorization(service: httpx.AsyncClient) -> None:
-    """Who knows the id of another namespace's image can neither change, delete nor restore it, nor replace it by a file."""
+    """The id of another namespace's image gives no way to change, delete, restore or overwrite it."""
     image_id = await register(service, "vse/a")
     gone = await register(service, "vse/gone")
     assert (await delete(service, gone)).status_code == 200
@@ -60,8 +60,8 @@ async def test_api1_broken_object_level_authorization(service: httpx.AsyncClient
 
 
 async def test_api2_broken_authentication(service: httpx.AsyncClient) -> None:
-    """A token that is absent, old, unsigned, signed by another or meant for another opens nothing."""
-    unsigned = jwt.encode(claims(), None, algorithm="none")  # type: ignore[arg-type]  # no key is what this is about
+    """A token that is missing, expired, unsigned, from another issuer or for another audience is rejected."""
+    unsigned = jwt.encode(claims(), None, algorithm="none")  # type: ignore[arg-type]  # no key is the point here
     foreign = jwt.encode(claims(), ec_key("other"), "ES256", {"kid": "first"})
     for text in ("x", unsigned, foreign, token(exp=int(time.time()) - 60), token(aud="other"), token(iss="other")):
         for method, path in (("GET", "_search"), ("POST", "_load"), ("POST", "_register")):
@@ -71,7 +71,7 @@ async def test_api2_broken_authentication(service: httpx.AsyncClient) -> None:
 
 
 async def test_api3_broken_object_property_level_authorization(service: httpx.AsyncClient) -> None:
-    """What the service itself keeps cannot be set from outside, and is not shown: only the record's own fields are."""
+    """Internal fields cannot be set from outside, and are not shown: only the record's fields are."""
     forged = {"imageId": "0" * 32, "deleteFlag": "1", "version": 9, "actor": "root", "namespace": "vse", "live": False}
     for name, value in forged.items():
         answer = await service.post(f"{IMAGES}/_register", json=minimal() | {name: value})
@@ -84,7 +84,7 @@ async def test_api3_broken_object_property_level_authorization(service: httpx.As
 
 
 async def test_api4_unrestricted_resource_consumption(database_url: str) -> None:
-    """Size and time of what a client asks for are bounded: a body, a file, a page, how long a body may take."""
+    """Size and time of requests are limited: a body, a file, a page, the duration of a body."""
     given: dict[str, Any] = {"max_body_bytes": 2048, "max_upload_bytes": 4096, "body_timeout": 0.3}
     async with serving(settings_for(database_url, **given)) as client, connected(client) as slow:
         past = await client.get(f"{IMAGES}/{await register(client)}/history", params={"pageSize": 101})
@@ -98,7 +98,7 @@ async def test_api4_unrestricted_resource_consumption(database_url: str) -> None
 
 
 async def test_api5_broken_function_level_authorization(service: httpx.AsyncClient) -> None:
-    """To read gives no right to write: each operation that writes asks for an authority that covers it."""
+    """Reading does not imply writing: each write needs an authority that covers it."""
     image_id = await register(service, "algo/a")
     for role in ({"authority": None, "namespace": "algo"}, {"authority": 9, "namespace": "algo"}):
         service.headers.update(bearer(**role))
@@ -111,7 +111,7 @@ async def test_api5_broken_function_level_authorization(service: httpx.AsyncClie
 
 
 async def test_api6_unrestricted_access_to_sensitive_business_flows(service: httpx.AsyncClient) -> None:
-    """What others depend on cannot be pulled away from under them, and a repeated write is done once."""
+    """Dependencies in use cannot be deleted, and a repeated write is done once."""
     base = await register(service, "algo/base")
     await register(service, "algo/app", dependencyServiceId="algo/base:1.0")
     assert (await delete(service, base)).json()["status"] == "220"
@@ -122,7 +122,7 @@ async def test_api6_unrestricted_access_to_sensitive_business_flows(service: htt
 
 
 async def test_api7_server_side_request_forgery(database_url: str) -> None:
-    """Nothing sends the service to an address but its setting: no redirect, no header of a token, no field of a record."""
+    """Only a setting makes the service connect anywhere: no redirect, token header or record field does."""
     async with key_server() as provider, key_server() as trap:
         given = settings_for(database_url, **SETTINGS, jwks_url=provider.url)
         provider.status, provider.location = 302, trap.url
@@ -136,7 +136,7 @@ async def test_api7_server_side_request_forgery(database_url: str) -> None:
 
 
 async def _lead_astray(client: httpx.AsyncClient, trap: KeyServer) -> None:
-    """Name an address wherever a client may write one."""
+    """Send a URL wherever a client may supply one."""
     for name in ("x", trap.url):
         stray = jwt.encode(claims(), ec_key("other"), "ES256", {"kid": name, "jku": trap.url, "x5u": trap.url})
         answer = await client.get(f"{IMAGES}/_search", headers={"authorization": f"Bearer {stray}"})
@@ -148,7 +148,7 @@ async def _lead_astray(client: httpx.AsyncClient, trap: KeyServer) -> None:
 
 
 async def test_api8_security_misconfiguration(service: httpx.AsyncClient, database_url: str) -> None:
-    """Out of the box: no open listening, no foreign page, nothing of the inside in an answer, pages under a policy."""
+    """By default: no open listening, no cross-site writes, no internals in responses, pages with a CSP."""
     with pytest.raises(SettingsError, match="refusing to listen"):
         settings_for(database_url, host="0.0.0.0").check_listening()
     form = {"file": ("image_list.json", json.dumps([minimal()]))}
@@ -162,12 +162,12 @@ async def test_api8_security_misconfiguration(service: httpx.AsyncClient, databa
         assert not re.search(r"Traceback|File \"|site-packages|postgresql|root:", told), path
 
 
-# What asks for no token: the service's health and its documentation.
+# Paths that need no token: health and documentation.
 OPEN = {"/", "/docs", "/docs/assets", "/docs/pages", "/redoc", "/openapi.json", "/healthz", "/readyz", "/metrics"}
 
 
 async def test_api9_improper_inventory_management(service: httpx.AsyncClient, settings: Settings) -> None:
-    """What the service has routes for is what it publishes, and all of that asks for a token; there is nothing beside it."""
+    """The service has only the routes that it publishes, and all of these need a token."""
     published = {
         (method.upper(), path)
         for path, operations in (await service.get("/openapi.json")).json()["paths"].items()
@@ -183,10 +183,10 @@ async def test_api9_improper_inventory_management(service: httpx.AsyncClient, se
 
 
 def routes_of(routes: Iterable[Any]) -> set[tuple[str, str]]:
-    """List what an application has routes for, by method and path, whether it says so or not."""
+    """Return an application's routes by method and path, published or not."""
     found: set[tuple[str, str]] = set()
     for route in routes:
-        if hasattr(route, "original_router"):  # how FastAPI holds a router that was included
+        if hasattr(route, "original_router"):  # how FastAPI stores an included router
             found |= routes_of(route.original_router.routes)
         else:
             methods = getattr(route, "methods", None) or {"GET"}
@@ -195,7 +195,7 @@ def routes_of(routes: Iterable[Any]) -> set[tuple[str, str]]:
 
 
 async def test_api10_unsafe_consumption_of_apis(database_url: str) -> None:
-    """An identity provider that answers nonsense, too much or a redirect opens nothing, and does not bring the service down."""
+    """Invalid, oversized or redirecting responses of an identity provider neither grant access nor crash."""
     async with key_server() as provider, key_server() as trap:
         provider.location = trap.url
         given = settings_for(database_url, **SETTINGS, jwks_url=provider.url)

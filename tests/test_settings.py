@@ -1,4 +1,4 @@
-"""What an operator writes into the environment, and what comes of it."""
+"""Settings: what an operator writes into the environment, and the result."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_defaults() -> None:
-    """Nothing set is the quick start: own database, loopback, the document's authorities."""
+    """The defaults are the quick start: embedded database, loopback, the document's authorities."""
     settings = load()
     assert settings.database_url is None
     assert settings.node_ports == range(30000, 32768)
@@ -25,7 +25,7 @@ def test_defaults() -> None:
 
 
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every kind of value can be written as text."""
+    """Every type of value can be given as text."""
     for name, value in {
         "PLATFORM_AUTHORITIES": "1, 7",
         "NAMESPACE_AUTHORITIES": "",
@@ -105,7 +105,7 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """A wrong value is one line that names the variable and keeps a secret."""
+    """An invalid value is one line that names the variable and hides a secret."""
     monkeypatch.setenv(f"ALGOPLATFORM_{name}", value)
     with pytest.raises(SettingsError) as caught:
         load()
@@ -121,7 +121,7 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None
     "value", ["hunter2\a", "hunter2\udcff", "hunter2://user:hunter2@", "{hunter2", "tcp://hunter2"]
 )
 def test_no_value_in_messages(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """Whatever is wrong with a setting, the message does not quote it: it may be a secret."""
+    """No message quotes the value of a setting, as it may be a secret."""
     monkeypatch.setenv(f"ALGOPLATFORM_{name.upper()}", value)
     try:
         load()
@@ -134,7 +134,7 @@ def test_no_value_in_messages(monkeypatch: pytest.MonkeyPatch, name: str, value:
 
 @pytest.mark.parametrize("around", ["{}\n", " {}", "{}\r\n", '"{}"', "'{}'", ' "{} "\n', "\ufeff{}\n"])
 def test_stripped(monkeypatch: pytest.MonkeyPatch, around: str) -> None:
-    """What files, shells and editors leave around a value is not part of it."""
+    """White space and quotes that files, shells and editors leave around a value are stripped."""
     given = {
         "DATABASE_URL": "postgresql://user:hunter2@db/x",
         "TOKEN": "eyJ.secret.sig",
@@ -179,7 +179,7 @@ LINKS = {
 
 
 def test_service_called_algoplatform(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What Kubernetes sets for Services is no setting and no misspelling; where it has a setting's name, that is told."""
+    """Kubernetes' Service variables are neither settings nor misspellings; a clash of names is reported."""
     for name, value in LINKS.items():
         monkeypatch.setenv(name, value)
     assert load().port == 8000
@@ -192,7 +192,7 @@ def test_service_called_algoplatform(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_key_address_is_shown_without_secrets() -> None:
-    """`settings` tells where the keys come from, and no user, password or query."""
+    """`settings` shows the URL of the keys without user, password or query."""
     settings = load(jwks_url="https://user:hunter2@id.example:8443/jwks?key=hunter2")
     shown = {row[0]: row[1] for row in describe(settings)}["ALGOPLATFORM_JWKS_URL"]
     assert shown == "https://***@id.example:8443/jwks?***"
@@ -200,7 +200,7 @@ def test_key_address_is_shown_without_secrets() -> None:
 
 
 def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hosts and origins are compared without regard to case; a host may stand for all below it."""
+    """Hosts and origins are case-insensitive; a host may include its subdomains."""
     monkeypatch.setenv("ALGOPLATFORM_ALLOWED_HOSTS", "Registry.example, *.Example.org")
     monkeypatch.setenv("ALGOPLATFORM_CORS_ORIGINS", "https://UI.example")
     assert load().allowed_hosts == {"registry.example", "*.example.org"}
@@ -208,14 +208,14 @@ def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_given_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line goes before the environment."""
+    """The command line takes precedence over the environment."""
     monkeypatch.setenv("ALGOPLATFORM_PORT", "8001")
     assert load().port == 8001
     assert load(port=8002).port == 8002
 
 
 def test_secrets_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A mounted secret is read without its last line's end, and shown to nobody."""
+    """A mounted secret is read without its final newline, and never shown."""
     (tmp_path / "ALGOPLATFORM_DATABASE_URL").write_text("postgresql://user:hunter2@db/x\n")
     monkeypatch.setenv("ALGOPLATFORM_SECRETS_DIR", str(tmp_path))
     settings = load()
@@ -241,12 +241,12 @@ def test_secrets_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     ],
 )
 def test_database_urls(url: str) -> None:
-    """Every form of address that libpq knows and asyncpg reads is taken."""
+    """Every form of DSN that libpq accepts and asyncpg supports is accepted."""
     assert load(database_url=url).database_url is not None
 
 
 def test_secret_that_is_no_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A secret's file of another encoding is told by its folder, without its content."""
+    """A secret's file with a wrong encoding is reported by its folder, without its content."""
     (tmp_path / "ALGOPLATFORM_TOKEN").write_bytes("hunter2é".encode("latin-1"))
     monkeypatch.setenv("ALGOPLATFORM_SECRETS_DIR", str(tmp_path))
     with pytest.raises(
@@ -257,7 +257,7 @@ def test_secret_that_is_no_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_secrets_folder_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A secrets folder that is not there is told, not passed over."""
+    """A missing secrets folder is reported, not ignored."""
     monkeypatch.setenv("ALGOPLATFORM_SECRETS_DIR", str(tmp_path / "none"))
     with pytest.raises(SettingsError, match="ALGOPLATFORM_SECRETS_DIR"):
         load()
@@ -265,26 +265,26 @@ def test_secrets_folder_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_loopback_is_fine(host: str) -> None:
-    """On this machine only, nobody is claimed to be who he is not."""
+    """Loopback needs no declared gateway, as no remote client can impersonate a user."""
     load(host=host).check_listening()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "registry.example", ""])
 def test_beyond_loopback(host: str) -> None:
-    """Elsewhere the operator has to say that a gateway stands in front."""
+    """Elsewhere the operator has to declare a gateway."""
     with pytest.raises(SettingsError, match="ALGOPLATFORM_TRUST_GATEWAY=true"):
         load(host=host).check_listening()
     load(host=host, trust_gateway=True).check_listening()
 
 
 def test_frozen() -> None:
-    """Settings do not change under a running service."""
+    """Settings are immutable."""
     with pytest.raises(ValidationError):
         load().port = 1  # type: ignore[misc]
 
 
 def test_described() -> None:
-    """Each setting has a purpose, and a default shown as it would be written."""
+    """Each setting has a description, and a default in the form in which it would be written."""
     rows = {row[0]: row for row in describe(load())}
     assert all(row[3] for row in rows.values())
     assert rows["ALGOPLATFORM_NAMESPACE_AUTHORITIES"][1:3] == ("2,3", "2,3")
@@ -293,7 +293,7 @@ def test_described() -> None:
 
 
 def test_data_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The data's place is XDG's, and for root and for users without a home the system's."""
+    """The data folder is XDG's, and the system's for root and for users without a home."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert load().data_dir == tmp_path / "algoplatform"
     monkeypatch.delenv("XDG_DATA_HOME")

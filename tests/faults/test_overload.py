@@ -205,7 +205,7 @@ async def test_clients_that_do_not_behave(
     how: str,
     act: Callable[[int, int], Awaitable[None]],
 ) -> None:
-    """Whatever a thousand of them do, others are answered within a second; no connection leaks."""
+    """A thousand of them do not delay others' responses beyond a second, and no connection leaks."""
     count, times, stop = scale(300, 1000), list[float](), asyncio.Event()
     port = httpx.URL(service.url).port or 0
     async with client_of(service) as client:

@@ -67,7 +67,7 @@ async def searched(client: httpx.AsyncClient, until: "asyncio.Future[Any]") -> f
 
 
 async def test_writes_are_answered(primary: Server, report: Report, scale: Callable[[int, int], int]) -> None:
-    """Writes get -503 soon after their timeout while searches continue; a repeat waits, then finds one row."""
+    """Writes get -503 soon after their timeout, searches continue; a repeat waits, then finds one row."""
     async with serving(settings_for(primary.dsn(), statement_timeout=SECONDS, pool_size=6)) as client:
         ids = [await register(client, f"algo/{name}") for name in "abc"]
         await delete(client, ids[2])

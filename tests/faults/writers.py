@@ -37,7 +37,7 @@ class Verdict:
 
 @dataclass
 class Writers:
-    """Clients whose writes each have a unique mark in algoDesc; at the end all revisions are searched for it."""
+    """Clients whose writes each have a unique mark in algoDesc, by which revisions are found at the end."""
 
     url: str
     load: int

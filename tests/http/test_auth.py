@@ -1,4 +1,4 @@
-"""`ALGOPLATFORM_AUTH=token`: who gets in, and who may do what where, by every entry point."""
+"""`ALGOPLATFORM_AUTH=token`: authentication, and permissions per role and namespace on every entry point."""
 
 import base64
 import hashlib
@@ -37,7 +37,7 @@ NAMESPACES = ("algo", "vse", "")
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    """Token mode, with an elliptic and an RSA key in a file."""
+    """Token mode, with an elliptic-curve and an RSA key in a file."""
     file = tmp_path / "keys.json"
     file.write_text(
         json.dumps({"keys": [jwk("first"), rsa_jwk("rsa"), jwk("enc", use="enc"), {"kty": "oct", "k": "AA"}]})
@@ -58,13 +58,13 @@ def _segment(value: Any) -> str:
 
 
 def _forged(header: dict[str, Any], secret: bytes | None) -> str:
-    """Make a token by hand, as libraries refuse to."""
+    """Build a token by hand, as libraries refuse to."""
     signed = f"{_segment(header)}.{_segment(claims())}"
     return f"{signed}.{_segment(hmac.digest(secret, signed.encode(), hashlib.sha256) if secret else b'')}"
 
 
 def _bad() -> dict[str, list[str]]:
-    """Make the Authorization headers of requests that must not get in."""
+    """Return Authorization headers that must be rejected."""
     good, now = token(), int(time.time())
     head, body, signature = good.split(".")
     tokens = {
@@ -137,7 +137,7 @@ def _signed(payload: Any) -> str:
 
 
 async def test_bad_tokens(service: httpx.AsyncClient) -> None:
-    """None of them gets in, to read or to write, and each is told so as the rest of the interface would."""
+    """All of them are rejected, for reads and writes, with the interface's usual error."""
     passed = []
     for name, values in _bad().items():
         headers = [("authorization", value) for value in values]
@@ -156,7 +156,7 @@ async def test_bad_tokens(service: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("sub", ["a" * 256, "a\0b", "ali\u00adce", "alice\u200b"])
 async def test_actor_that_is_no_name(service: httpx.AsyncClient, sub: str) -> None:
-    """A caller's name must be one that the history can show: two that look alike are not taken for one."""
+    """A caller's name must be printable in the history, so that no two callers look alike."""
     answer = await service.post(f"{IMAGES}/_register", json=minimal(), headers=bearer(sub=sub))
     assert (answer.status_code, answer.json()["status"]) == (400, "-1")
     assert "令牌的声明sub" in answer.json()["msg"]
@@ -193,7 +193,7 @@ REFUSALS: dict[str, tuple[str, str]] = {
 
 
 async def test_refusals_are_told(settings: Settings) -> None:
-    """The client learns the kind of what is wrong with a token; the log also the reason, never the token."""
+    """The client learns the kind of error in a token; the log also the reason, never the token."""
     refused = _bad()
     with logged("warning") as log:
         async with serving(settings) as client:
@@ -216,7 +216,7 @@ async def test_refusals_are_told(settings: Settings) -> None:
 
 
 async def test_actor_claim(settings: Settings) -> None:
-    """The history names callers by the claim of the setting, and a token without it is refused."""
+    """The history names callers by the configured claim; a token without it is rejected."""
     async with serving(settings.model_copy(update={"actor_claim": "preferred_username"})) as client:
         client.headers.update(bearer(preferred_username="爱丽丝", sub=None))
         image_id = await register(client)
@@ -228,7 +228,7 @@ async def test_actor_claim(settings: Settings) -> None:
 
 
 async def test_good_tokens(service: httpx.AsyncClient) -> None:
-    """What is valid gets in: either key, no matter how the scheme is spelt, several audiences, a clock a little off."""
+    """Valid tokens pass: either key, any case of the scheme, several audiences, a small clock skew."""
     now = int(time.time())
     for text in (
         token(),
@@ -245,7 +245,7 @@ async def test_good_tokens(service: httpx.AsyncClient) -> None:
 
 
 async def test_what_is_open(service: httpx.AsyncClient) -> None:
-    """Probes, figures and pages need no token; whatever is under /algoPlatform does, known or not."""
+    """Probes, metrics and pages need no token; every path below /algoPlatform does, known or not."""
     for path in ("/healthz", "/readyz", "/metrics", "/docs", "/redoc", "/openapi.json"):
         assert (await service.get(path)).status_code == 200, path
     for path in (
@@ -261,7 +261,7 @@ async def test_what_is_open(service: httpx.AsyncClient) -> None:
 
 
 async def test_route_reached_past_the_check(settings: Settings) -> None:
-    """Without the layer that checks tokens nobody has come in, so the routes refuse everyone."""
+    """Without the authentication middleware there is no caller, so the routes reject every request."""
     refused: list[tuple[str, str, int]] = []
     app = create_app(settings)
     app.user_middleware = [layer for layer in app.user_middleware if "verifier" not in layer.kwargs]
@@ -284,7 +284,7 @@ async def test_route_reached_past_the_check(settings: Settings) -> None:
 
 
 async def test_refusal_forms(service: httpx.AsyncClient, settings: Settings) -> None:
-    """The refusal is worded in the form asked for, and tells a missing token from a bad one."""
+    """The error has the requested format, and distinguishes a missing from an invalid token."""
     answer = await service.post(f"{IMAGES}/_register", headers={"accept": "application/problem+json"})
     assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
     assert answer.json()["code"] == "-401"
@@ -298,7 +298,7 @@ async def test_refusal_forms(service: httpx.AsyncClient, settings: Settings) -> 
 
 
 async def test_body_is_not_read(service: httpx.AsyncClient) -> None:
-    """Whoever may not come in is told before his body is looked at."""
+    """Unauthenticated requests are rejected before their body is read."""
     answer = await service.post(f"{IMAGES}/_register", content=b"{" * 100)
     assert answer.status_code == 401
 
@@ -322,7 +322,10 @@ def _named(namespace: str, name: str) -> str:
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_matrix_over_http(service: httpx.AsyncClient, role: str) -> None:
-    """A role registers, updates, uploads, restores and deletes where it may, and leaves no trace elsewhere; all may read."""
+    """A role registers, updates, uploads, restores and deletes only where it may; all roles may read.
+
+    Rejected writes change nothing.
+    """
     given, allowed = ROLES[role]
     service.headers.update(bearer())
     ids = {namespace: await register(service, _named(namespace, "old")) for namespace in NAMESPACES}
@@ -364,7 +367,7 @@ async def _outcome(attempt: Coroutine[Any, Any, Any]) -> str:
 
 
 async def test_matrix_of_use_cases(settings: Settings) -> None:
-    """The use cases themselves refuse: no entry point can forget to."""
+    """The use cases themselves check permissions, so no entry point can forget to."""
     async with Runtime.open(settings) as runtime, runtime.database.connection() as connection:
         for number, (given, allowed) in enumerate(ROLES.values()):
             for namespace in NAMESPACES:
@@ -408,7 +411,7 @@ async def _attempts(runtime: Runtime, connection: Connection, given: dict[str, A
 async def test_forged_user_result(
     service: httpx.AsyncClient, held: dict[str, Any], claimed: dict[str, Any], status: str
 ) -> None:
-    """A userResult may ask for less than the token gives, and never gets more."""
+    """A userResult may claim less than the token grants, and never gains more."""
     service.headers.update(bearer())
     image_id = await register(service, "algo/a")
     service.headers.update(bearer(**held))
@@ -416,7 +419,7 @@ async def test_forged_user_result(
 
 
 async def test_upload_of_one_who_may_write_nowhere(settings: Settings) -> None:
-    """He is refused before his file is taken in, and takes nobody's place meanwhile."""
+    """A caller without write permission is rejected before the file is received, and takes no slot."""
     reader = f"Authorization: {bearer(authority=9)['authorization']}"
     form = "Content-Type: multipart/form-data; boundary=b"
     head = f"POST {IMAGES}/_upload HTTP/1.1\r\nHost: x\r\n{reader}\r\n{form}\r\nContent-Length: 99999\r\n"
@@ -432,7 +435,7 @@ async def test_upload_of_one_who_may_write_nowhere(settings: Settings) -> None:
 
 
 async def test_upload_names_what_is_outside(service: httpx.AsyncClient) -> None:
-    """One record of another's refuses the file, each such record is named beside the other faults, and nothing is written."""
+    """One record of another namespace rejects the file; each is named among the faults, none written."""
     service.headers.update(bearer(authority=3, namespace="algo"))
     file = [minimal("algo/a"), minimal("vse/b"), minimal("plain"), minimal("algo/c", factory="")]
     answer = await upload(service, file)
@@ -451,7 +454,7 @@ async def test_upload_names_what_is_outside(service: httpx.AsyncClient) -> None:
 
 
 async def test_dependencies_may_be_of_others(service: httpx.AsyncClient) -> None:
-    """To depend on an image is to read it."""
+    """Depending on an image requires only permission to read it."""
     service.headers.update(bearer())
     await register(service, "vse/base")
     service.headers.update(bearer(authority=3, namespace="algo"))
@@ -459,7 +462,7 @@ async def test_dependencies_may_be_of_others(service: httpx.AsyncClient) -> None
 
 
 async def test_update_cannot_reach_another_namespace(service: httpx.AsyncClient) -> None:
-    """Naming an own image does not open another's by its id."""
+    """The name of an own image does not give access to another's by its id."""
     service.headers.update(bearer())
     image_id = await register(service, "vse/a")
     service.headers.update(bearer(authority=3, namespace="algo"))
@@ -469,7 +472,7 @@ async def test_update_cannot_reach_another_namespace(service: httpx.AsyncClient)
 
 
 async def test_idempotency_key_is_its_subjects(service: httpx.AsyncClient) -> None:
-    """Nobody gets another's answer by guessing his key."""
+    """Guessing another caller's key does not return that caller's response."""
     key = {"idempotency-key": "k"}
     first = await service.post(f"{IMAGES}/_register", json=minimal(), headers=bearer() | key)
     again = await service.post(f"{IMAGES}/_register", json=minimal(), headers=bearer() | key)
@@ -479,7 +482,7 @@ async def test_idempotency_key_is_its_subjects(service: httpx.AsyncClient) -> No
 
 
 async def test_command_line_shows_its_token(service: httpx.AsyncClient) -> None:
-    """What works against a service by --url shows ALGOPLATFORM_TOKEN, and fails plainly without."""
+    """Commands with --url send ALGOPLATFORM_TOKEN, and fail with a clear message without it."""
     url = str(service.base_url)
     async with open_registry(Settings(token=SecretStr(token())), url) as registry:
         assert await registry.search("") == []
@@ -489,7 +492,7 @@ async def test_command_line_shows_its_token(service: httpx.AsyncClient) -> None:
 
 
 async def test_openapi_declares_the_token(service: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
-    """The document says that every operation needs a token, in this mode only."""
+    """The OpenAPI document requires a token for every operation, in token mode only."""
     document = (await service.get("/openapi.json")).json()
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     for path in document["paths"].values():

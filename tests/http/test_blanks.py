@@ -1,4 +1,4 @@
-"""What is blank on the wire is as if it were not there, on every operation, in fields that nobody knows too."""
+"""Blank values on the wire count as absent, on every operation and in unknown fields, too."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.support.images import IMAGES, delete, minimal, records, register, upl
 
 @pytest.mark.parametrize("blank", ["", " \t", None])
 async def test_blank_unknown_fields(client: httpx.AsyncClient, blank: str | None) -> None:
-    """A field that no operation knows harms none of them while it is empty."""
+    """An empty unknown field has no effect on any operation."""
     more: dict[str, Any] = {"colour": blank}
     image_id = await register(client, **more)
     user = {"authority": 1, "namespace": blank, **more}
@@ -28,7 +28,7 @@ async def test_blank_unknown_fields(client: httpx.AsyncClient, blank: str | None
 
 
 async def test_blank_query_parameters(client: httpx.AsyncClient) -> None:
-    """Nor does an empty parameter, and options that are empty have their defaults."""
+    """Empty parameters have no effect either; empty options take their defaults."""
     image_id = await register(client)
     for method, path in (("GET", "_search"), ("POST", "_search"), ("POST", "_load"), ("GET", f"{image_id}/history")):
         answer = await client.request(method, f"{IMAGES}/{path}?colour=&page=%20&size=%20")
@@ -39,6 +39,6 @@ async def test_blank_query_parameters(client: httpx.AsyncClient) -> None:
 
 
 async def test_blank_namespace_is_none(client: httpx.AsyncClient) -> None:
-    """A namespace of blanks is nobody's own."""
+    """A blank namespace is no namespace."""
     image_id = await register(client, "test1.0")
     assert (await delete(client, image_id, authority=3, namespace=" ")).json()["status"] == "240"

@@ -1,4 +1,4 @@
-"""What answers tell caches: nothing may be given to another, and what an ETag names is asked for again."""
+"""Cache headers: no response may be shared, and responses with an ETag must be revalidated."""
 
 import json
 from typing import Any
@@ -15,12 +15,12 @@ PROBLEM = {"accept": "application/problem+json"}
 
 
 def told(answer: httpx.Response) -> tuple[str, str]:
-    """Give what an answer tells caches."""
+    """Return the cache headers of a response."""
     return answer.headers["cache-control"], answer.headers["vary"]
 
 
 async def test_every_answer(client: httpx.AsyncClient) -> None:
-    """Answers with an ETag have to be asked for again, all others are kept nowhere; the form depends on Accept."""
+    """Responses with an ETag must be revalidated, all others must not be stored; all vary by Accept."""
     image_id = await register(client)
     one = f"{IMAGES}/{image_id}"
     tag = (await client.get(one)).headers["etag"]
@@ -50,7 +50,7 @@ async def test_every_answer(client: httpx.AsyncClient) -> None:
 
 
 async def test_streams(client: httpx.AsyncClient) -> None:
-    """Answers without end have begun before they are known, and say it all the same."""
+    """Streamed responses, whose outcome is unknown at the start, have the same headers."""
     await upload(client, [minimal(f"algo/i{number}") for number in range(1100)])
     for answer in (await client.get(f"{IMAGES}/_search"), await client.post(f"{IMAGES}/_load")):
         assert answer.headers["transfer-encoding"] == "chunked"
@@ -59,7 +59,7 @@ async def test_streams(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("http_status", ["strict", "always-200"])
 async def test_refused_tokens(database_url: str, tmp_path: Any, http_status: Any) -> None:
-    """No cache hands a refusal, or a good answer, to the next."""
+    """No cache may pass on an error, or a success, to another client."""
     key = tmp_path / "key.pem"
     key.write_bytes(pem(rsa_key()))
     settings = settings_for(database_url, **SETTINGS, key_file=key, http_status=http_status)
@@ -69,20 +69,20 @@ async def test_refused_tokens(database_url: str, tmp_path: Any, http_status: Any
 
 
 async def test_beside_cors(database_url: str) -> None:
-    """Where pages of other origins may call, the answer depends on the origin, too."""
+    """With CORS, responses vary by Origin as well."""
     async with serving(settings_for(database_url, cors_origins=frozenset({"https://ui.example"}))) as client:
         answer = await client.get(f"{IMAGES}/_search", headers={"origin": "https://ui.example"})
         assert {item.strip() for item in answer.headers["vary"].split(",")} == {"Accept", "Origin"}
 
 
 async def test_pages_are_everybodys(client: httpx.AsyncClient) -> None:
-    """The documentation may be kept."""
+    """The documentation may be stored."""
     for path in ("/docs", "/redoc", "/openapi.json", "/docs/assets/swagger-ui.css"):
         assert "no-store" not in (await client.get(path)).headers.get("cache-control", "")
 
 
 async def test_what_is_no_request(client: httpx.AsyncClient) -> None:
-    """Neither is a refusal of what cannot be read kept."""
+    """Errors for malformed requests must not be stored either."""
     async with connected(client) as raw:
         await raw.send(b"rubbish\r\n\r\n")
         answer = await raw.answer()

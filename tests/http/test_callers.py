@@ -1,4 +1,4 @@
-"""Who calls, as the gateway in front tells it: names taken exactly or not at all, and what bounds them."""
+"""Callers in gateway mode: exact names or an error, and the limits of their permissions."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ GATEWAY: dict[str, Any] = {"authority_header": "X-Authority", "namespaces_header
 
 
 async def write(client: httpx.AsyncClient, *headers: tuple[str, bytes], name: str = "algo/a") -> tuple[int, str]:
-    """Register, and give both statuses."""
+    """Register; return the HTTP status and the envelope's."""
     sent = [(key.encode(), value) for key, value in headers]
     answer = await client.post(f"{IMAGES}/_register", json=minimal(name), headers=sent)
     return answer.status_code, answer.json()["status"]
@@ -36,7 +36,7 @@ async def write(client: httpx.AsyncClient, *headers: tuple[str, bytes], name: st
     ],
 )
 async def test_names_that_two_could_have(database_url: str, name: bytes) -> None:
-    """What does not print, is not UTF-8 or is too long is refused: dropped, replaced or cut it would be another's."""
+    """Unprintable, non-UTF-8 or overlong names are rejected: altering one could yield another caller's."""
     async with serving(settings_for(database_url, actor_header="X-User")) as client:
         assert await write(client, ("x-user", name)) == (400, "-1")
         assert await records(client) == []
@@ -54,7 +54,7 @@ async def test_names_that_two_could_have(database_url: str, name: bytes) -> None
     ],
 )
 async def test_names(database_url: str, name: str | None, actor: str | None) -> None:
-    """The history names the caller as the gateway did."""
+    """The history names the caller exactly as the gateway did."""
     async with serving(settings_for(database_url, actor_header="X-User")) as client:
         given = [] if name is None else [("x-user", name.encode())]
         assert await write(client, *given) == (200, "0")
@@ -92,7 +92,7 @@ async def test_names(database_url: str, name: str | None, actor: str | None) -> 
 async def test_headers_that_bound(
     database_url: str, headers: dict[str, str], name: str, status: tuple[int, str]
 ) -> None:
-    """Authority and namespaces of the gateway count as a token's claims do; without them nobody writes, all may read."""
+    """The gateway's authority and namespaces act like a token's claims: without them no writes, but reads."""
     async with serving(settings_for(database_url, **GATEWAY)) as client:
         assert await write(client, *((key, value.encode()) for key, value in headers.items()), name=name) == status
         assert len(await records(client)) == (status[0] == 200)
@@ -100,14 +100,14 @@ async def test_headers_that_bound(
 
 @pytest.mark.parametrize("header", ["x-authority", "x-namespaces"])
 async def test_headers_given_twice(database_url: str, header: str) -> None:
-    """One of them is the client's own, and nobody knows which."""
+    """One of them is the client's own, and there is no way to tell which."""
     async with serving(settings_for(database_url, **GATEWAY)) as client:
         given = [("x-authority", b"1"), ("x-namespaces", b"algo"), (header, b"1")]
         assert await write(client, *given) == (422, "-1")
 
 
 async def test_one_header_alone(database_url: str) -> None:
-    """Either of them bounds, whatever the client says with the other's usual name."""
+    """Either header alone limits the caller, even if the client sends the other under its usual name."""
     async with serving(settings_for(database_url, namespaces_header="X-Namespaces")) as client:
         assert await write(client, ("x-namespaces", b"algo"), ("x-authority", b"1")) == (403, "240")
     async with serving(settings_for(database_url, authority_header="X-Authority")) as client:
@@ -116,7 +116,7 @@ async def test_one_header_alone(database_url: str) -> None:
 
 
 async def test_every_write_is_bounded(database_url: str) -> None:
-    """What the headers do not allow no operation does; a userResult claims less, and never more."""
+    """No operation exceeds what the headers permit; a userResult may claim less, never more."""
     async with serving(settings_for(database_url, **GATEWAY)) as client:
         client.headers["x-authority"] = "1"
         image_id = await register(client, "algo/a")

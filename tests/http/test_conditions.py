@@ -1,4 +1,4 @@
-"""If-Match and If-None-Match (RFC 9110, 13): versions as the service gives them, and as proxies hand them back."""
+"""If-Match and If-None-Match (RFC 9110, 13): versions as the service sends them and as proxies alter them."""
 
 import time
 from contextlib import suppress
@@ -13,7 +13,7 @@ from tests.support.images import IMAGES, minimal, register
 
 
 def request(name: str, *values: str) -> Request:
-    """A request with these lines of a header."""
+    """Return a request with these lines of a header."""
     return Request({"type": "http", "headers": [(name.encode(), value.encode("latin-1")) for value in values]})
 
 
@@ -41,7 +41,7 @@ def request(name: str, *values: str) -> Request:
     ],
 )
 async def test_if_match(client: httpx.AsyncClient, condition: str, status: int) -> None:
-    """A version counts weak or not; what is no list of entity tags is refused, and nothing is written."""
+    """A version matches weak or strong; an invalid list of tags is rejected, and nothing is written."""
     image_id = await register(client)
     for operation, body in (
         ("_update", minimal(imageId=image_id, algoDesc="新")),
@@ -62,14 +62,14 @@ async def test_if_match(client: httpx.AsyncClient, condition: str, status: int) 
     [('"1"', 304), ('W/"1"', 304), ('"9",W/"1"', 304), ("*", 304), ('"2"', 200), ("1", 200), ('"1', 200), ("", 200)],
 )
 async def test_if_none_match(client: httpx.AsyncClient, condition: str, status: int) -> None:
-    """What is no entity tag matches nothing, and the whole answer comes."""
+    """An invalid entity tag matches nothing, and the response is complete."""
     image_id = await register(client)
     answer = await client.get(f"{IMAGES}/{image_id}", headers={"if-none-match": condition})
     assert answer.status_code == status
 
 
 def test_lines() -> None:
-    """A list may come on several lines, with empty elements, and with commas inside of tags."""
+    """A list may span several lines, with empty elements, and with commas inside tags."""
     assert sorted(if_match(request("if-match", '"1"', 'W/"2",, "a,b" ,', '"é"')) or ()) == [1, 2]
     assert if_match(request("if-match", " * ")) is None
     assert if_match(request("x")) is None
@@ -90,7 +90,7 @@ def test_lines() -> None:
     ],
 )
 def test_long_conditions(text: str) -> None:
-    """Reading one takes no longer than its length asks for."""
+    """Parsing takes linear time."""
     began = time.process_time()
     for _ in range(10):
         with suppress(BadRequest):
@@ -116,7 +116,7 @@ def test_long_conditions(text: str) -> None:
     ],
 )
 def test_accept(accept: str, problem: bool) -> None:
-    """RFC 9457 is for clients that name it."""
+    """RFC 9457 is only for clients that name it."""
     assert wants_problem(request("accept", accept)) is problem
 
 
@@ -126,7 +126,7 @@ def test_accept(accept: str, problem: bool) -> None:
      "application/problem+json" + " " * 32_000 + "x", "application/problem+json;" + " " * 32_000 + "x", ",;" * 16_000],
 )  # fmt: skip
 def test_long_accept(text: str) -> None:
-    """Nor does a long wish."""
+    """So does parsing Accept."""
     began = time.process_time()
     for _ in range(10):
         wants_problem(request("accept", text, "application/problem+json"))

@@ -1,4 +1,4 @@
-"""`_delete`: who may, what stands against it, and what is left."""
+"""`_delete`: permissions, conflicts, and what remains."""
 
 import asyncio
 from typing import Any
@@ -35,14 +35,14 @@ async def test_authority(client: httpx.AsyncClient, authority: Any, namespace: s
 
 
 async def test_image_without_namespace_is_for_the_platform(client: httpx.AsyncClient) -> None:
-    """An image of no namespace is in nobody's own."""
+    """An image without a namespace belongs to no one's own namespace."""
     image_id = await register(client, "test1.0")
     assert (await delete(client, image_id, authority=3, namespace="test1.0")).json()["status"] == "240"
     assert (await delete(client, image_id)).json() == {"status": "0", "res": None, "msg": "删除成功"}
 
 
 async def test_dependents_are_named(client: httpx.AsyncClient) -> None:
-    """An image on which others depend stays, and the answer names them; a dependency on itself does not count."""
+    """An image with dependents stays, and the error names them; a dependency on itself does not count."""
     image_id = await register(client, dependencyServiceId="algo/a:1.0")
     dependents = [await register(client, f"algo/d{n:02}", dependencyServiceId="algo/a:1.0") for n in range(22)]
     answer = await delete(client, image_id)
@@ -55,7 +55,7 @@ async def test_dependents_are_named(client: httpx.AsyncClient) -> None:
 
 
 async def test_deleted_row_is_kept_and_marked(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
-    """The delete is soft: the row stays with deleteFlag 1, and a second delete finds no image."""
+    """Deletes are soft: the row stays with deleteFlag 1, and a second delete finds no image."""
     image_id = await register(client)
     await delete(client, image_id)
     again = await delete(client, image_id)
@@ -66,7 +66,7 @@ async def test_deleted_row_is_kept_and_marked(client: httpx.AsyncClient, aside: 
 
 
 async def delete_if(client: httpx.AsyncClient, image_id: str, tags: str, **user: Any) -> str:
-    """Delete an image of these entity tags, and give the status."""
+    """Delete an image with these entity tags; return the envelope's status."""
     body = {"imageId": image_id, "userResult": user or PLATFORM}
     answer = await client.post(f"{IMAGES}/_delete", json=body, headers={"if-match": tags})
     status: str = answer.json()["status"]
@@ -75,7 +75,7 @@ async def delete_if(client: httpx.AsyncClient, image_id: str, tags: str, **user:
 
 
 async def test_if_match(client: httpx.AsyncClient) -> None:
-    """A stale ETag deletes nothing, and says so only to one who may delete; the current one does."""
+    """A stale ETag prevents the delete, and is reported only to permitted callers; a current one passes."""
     image_id = await register(client, "algo/a", dependencyServiceId="algo/a:1.0")
     for stale in ('"2"', 'W/"2"'):
         assert await delete_if(client, image_id, stale) == "-412"
@@ -88,7 +88,7 @@ async def test_if_match(client: httpx.AsyncClient) -> None:
 
 
 async def test_if_match_of_an_image_that_is_changing(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
-    """Who waits for another's change deletes nothing of what he has not seen."""
+    """A delete that waits for a concurrent change does not delete a version its client has not seen."""
     image_id = await register(client)
     async with asyncio.timeout(60), aside.transaction():
         await aside.execute("UPDATE image SET version = version + 1")
@@ -116,7 +116,7 @@ async def test_if_match_of_an_image_that_is_changing(client: httpx.AsyncClient, 
     ],
 )
 async def test_broken_body(client: httpx.AsyncClient, body: dict[str, Any], message: str) -> None:
-    """Every fault of the request is told at once."""
+    """Every fault of the request is reported at once."""
     answer = await client.post(f"{IMAGES}/_delete", json=body)
     assert (answer.status_code, answer.json()["status"]) == (422, "202")
     assert answer.json()["msg"] == message

@@ -1,4 +1,4 @@
-"""A service that is told to stop: what it has no more time for is answered in the envelope, "come again"."""
+"""Shutdown: requests for which the drain leaves no time get -503 in the envelope."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ PART = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
 
 
 class Ending:
-    """A service that a test tells to stop, while it looks on."""
+    """A service that a test shuts down while connected to it."""
 
     def __init__(self, stack: AsyncExitStack, client: httpx.AsyncClient) -> None:
         self._stack = stack
@@ -34,28 +34,28 @@ class Ending:
         self._writers: list[asyncio.StreamWriter] = []
 
     async def connect(self) -> Connection:
-        """Connect, for longer than the service lasts."""
+        """Open a connection that outlasts the service."""
         reader, writer = await asyncio.open_connection(self.client.base_url.host, self.client.base_url.port)
         self._writers.append(writer)
         return Connection(reader, writer)
 
     def stop(self) -> None:
-        """Tell it."""
+        """Start the shutdown."""
         self._stopping = asyncio.create_task(self._stack.aclose())
 
     async def stopped(self) -> None:
-        """Wait until it has, and let go of the connections."""
+        """Wait for the end of the shutdown, and close the connections."""
         assert self._stopping is not None
         async with asyncio.timeout(30):
             await self._stopping
         for writer in self._writers:
             writer.transport.abort()
-        # The transports close in the loop's next turn.
+        # The transports close in the loop's next iteration.
         await asyncio.sleep(0)
 
 
 async def ending(database_url: str, patch: pytest.MonkeyPatch, drain: int, farewell: float) -> Ending:
-    """Serve with a drain of so many seconds."""
+    """Serve with a drain of this many seconds."""
     patch.setattr(protocol, "_DRAIN", drain)
     patch.setattr(protocol, "_FAREWELL", farewell)
     stack = AsyncExitStack()
@@ -63,7 +63,7 @@ async def ending(database_url: str, patch: pytest.MonkeyPatch, drain: int, farew
 
 
 async def told_to_come_again(raw: Connection) -> None:
-    """Expect that answer, and the connection's end."""
+    """Expect -503, then the end of the connection."""
     async with asyncio.timeout(30):
         answer = await raw.answer()
     assert (answer.status, answer.envelope, answer.headers["retry-after"]) == (503, LATER, "1")
@@ -73,18 +73,18 @@ async def told_to_come_again(raw: Connection) -> None:
 
 
 async def drip(raw: Connection) -> None:
-    """Send for as long as the other end takes it."""
+    """Send bytes slowly until the peer closes."""
     while not raw.writer.is_closing():
         await raw.send(b"a", pause=0.05)
 
 
 def statuses(lines: MutableSequence[EventDict]) -> list[int]:
-    """Give the statuses that are logged."""
+    """Return the statuses in the log."""
     return [line["status"] for line in lines if line["event"] == "request"]
 
 
 async def test_bodies_on_their_way(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that goes on is given up before the drain ends, while there is time to hear the answer."""
+    """An endless body is rejected before the drain ends, in time for the client to read the response."""
     with capture_logs() as lines:
         service = await ending(database_url, monkeypatch, 20, 19)
         silent, busy, idle = [await service.connect() for _ in range(3)]
@@ -101,7 +101,7 @@ async def test_bodies_on_their_way(database_url: str, monkeypatch: pytest.Monkey
 
 
 async def test_bodies_that_come_in_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What can be finished is finished."""
+    """Requests that can complete during the drain do."""
     service = await ending(database_url, monkeypatch, 25, 5)
     body = json.dumps(minimal()).encode()
     raw = await service.connect()
@@ -117,7 +117,7 @@ async def test_bodies_that_come_in_time(database_url: str, monkeypatch: pytest.M
 async def test_work_that_takes_too_long(
     database_url: str, aside: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the server cancels when the drain is over is answered, too."""
+    """Requests that the server cancels at the end of the drain get a response, too."""
     with capture_logs() as lines:
         service = await ending(database_url, monkeypatch, 1, 0.5)
         async with aside.transaction():
@@ -135,7 +135,7 @@ async def test_work_that_takes_too_long(
 
 
 async def test_answer_that_has_begun(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that cannot be finished is broken off, and no second one follows it; the log tells."""
+    """A started response that cannot be completed is broken off, with no second one after it, and logged."""
     with capture_logs() as lines:
         service = await ending(database_url, monkeypatch, 1, 0.5)
         await upload(service.client, [minimal(f"algo/i{number}", algoDesc="长" * 4000) for number in range(500)])

@@ -1,4 +1,4 @@
-"""Edges and records: whoever writes an image at the same time, its edges are what its record names in the end."""
+"""Dependency edges: after concurrent writes of an image, its edges match its record."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from tests.support.images import IMAGES, PLATFORM, delete, minimal, register, up
 from tests.support.processes import service
 
 FULL = os.environ.get("ALGOPLATFORM_TEST_FULL")
-# Of each pair of writes, at the same time each on an image of its own.
+# Rounds per pair of writes, and images per round, each with its own pair at the same time.
 ROUNDS, TOGETHER = (200, 10) if FULL else (4, 4)
 BASES = [f"algo/base{number}" for number in range(4)]
 
@@ -59,7 +59,7 @@ async def crowd(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 class _Rounds:
-    """Rounds of a pair of writes at the same image, which has been written twice before."""
+    """Rounds of two concurrent writes to an image that has two versions already."""
 
     def __init__(self, client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
         self._client = client
@@ -68,7 +68,7 @@ class _Rounds:
         self.statuses: Counter[str] = Counter()
 
     async def run(self, pair: tuple[Write, Write], count: int, tag: Headers) -> None:
-        """Let both wait for the images' rows, one behind the other, and let them go at once."""
+        """Let both writes queue for the images' row locks, then release the locks at once."""
         names = [next(self._names) for _ in range(count)]
         ids = [await self._image(name) for name in names]
         async with self._aside.transaction():
@@ -83,7 +83,7 @@ class _Rounds:
             self.statuses[answer.json()["status"]] += 1
 
     async def _image(self, name: str) -> str:
-        """Register an image that depends on the first, and let it depend on the second."""
+        """Register an image that depends on the first base, then make it depend on the second."""
         image_id = await register(self._client, name, dependencyServiceId=f"{BASES[0]}:1.0")
         await _update(self._client, name, image_id, f"{BASES[1]}:1.0", {})
         return image_id
@@ -91,7 +91,7 @@ class _Rounds:
 
 @pytest.mark.parametrize("tag", [{}, {"if-match": '"2"'}], ids=["plain", "if-match"])
 async def test_every_pair_of_writes(crowd: httpx.AsyncClient, aside: asyncpg.Connection, tag: Headers) -> None:
-    """After any two writes of an image at the same time there are the edges that its record names, and no others."""
+    """After any two concurrent writes of an image, its edges are exactly those that its record names."""
     rounds = _Rounds(crowd, aside)
     for pair in product(WRITES, WRITES):
         for _ in range(ROUNDS // TOGETHER):
@@ -102,7 +102,7 @@ async def test_every_pair_of_writes(crowd: httpx.AsyncClient, aside: asyncpg.Con
 
 
 async def test_updates_that_waited(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
-    """Plain updates of one image, which all wait for its row, leave the edges of the one that was last."""
+    """Unconditional updates that all wait for the image's row leave the edges of the last one."""
     for base in BASES:
         await register(client, base)
     image_id = await register(client, "algo/app")
@@ -118,7 +118,7 @@ async def test_updates_that_waited(client: httpx.AsyncClient, aside: asyncpg.Con
 async def test_delete_is_not_in_the_way_of_what_nobody_names(
     client: httpx.AsyncClient, aside: asyncpg.Connection
 ) -> None:
-    """Once an update names another image, the one named before can be deleted, whatever ran at the same time."""
+    """A dependency that an update has dropped can be deleted, whatever ran concurrently."""
     old, new = [await register(client, base) for base in BASES[:2]]
     image_id = await register(client, "algo/app")
     async with aside.transaction():

@@ -1,4 +1,4 @@
-"""What the framework refuses, in our words; and the form of answer that a client asks for."""
+"""Errors of the framework in our words, and the error format that a client asks for."""
 
 import json
 from typing import Any
@@ -31,7 +31,7 @@ REFUSALS: list[tuple[str, str, dict[str, Any], int, str]] = [
 async def test_in_both_forms(
     client: httpx.AsyncClient, method: str, path: str, given: dict[str, Any], http: int, status: str
 ) -> None:
-    """Every refusal of the framework is in the envelope, and in RFC 9457 where that is asked for."""
+    """Every error of the framework is in the envelope, or in RFC 9457 on request."""
     if given.get("headers") == {}:
         given = given | {"headers": {"content-type": "application/json"}}
     answer = await client.request(method, path, **given)
@@ -48,7 +48,7 @@ async def test_in_both_forms(
 
 
 async def test_more_faults_than_an_answer_holds(client: httpx.AsyncClient) -> None:
-    """Of a record's faults two hundred are listed; the others are counted, in the message and in the problem's detail."""
+    """Two hundred of a record's faults are listed, the rest counted, in `msg` and the problem's detail."""
     body = minimal() | {f"{'k' * 60}{number:04}": 1 for number in range(5000)}
     answer = await client.post(f"{IMAGES}/_register", json=body)
     listed = answer.json()["msg"].count("不是已知字段")
@@ -61,7 +61,7 @@ async def test_more_faults_than_an_answer_holds(client: httpx.AsyncClient) -> No
 
 
 async def test_positions_of_faults(client: httpx.AsyncClient) -> None:
-    """A problem tells which item of a list is meant, and nothing where none is; each missing dependency is a fault of its own."""
+    """A problem has the position of the faulty list item, if any; each missing dependency is one fault."""
     await register(client, "algo/a")
     body = minimal("algo/b", dependencyServiceId="algo/x:1,algo/b:1.0,algo/a:1.0,algo/y:1")
     headers = {"accept": PROBLEM}
@@ -81,7 +81,8 @@ async def test_positions_of_faults(client: httpx.AsyncClient) -> None:
         ("dependencyServiceId", 1),
         ("dependencyServiceId", 4),
     ]
-    # A dependency of the image on itself is none that is missing; of the other images one tag is read, one is not.
+    # An image's dependency on itself is never missing. Of the other
+    # images, one has a valid tag and one has not.
     places = (("1.0", (1, 4)), ("2.0", (1, 4)), ("-", (1, 4)))
     right = {"imagePorts": None, "workingDir": None, "pvcSize": None, "imageTag": "2.0"}
     content = [body, body | right, body | right | {"imageTag": "-"}]
@@ -104,14 +105,14 @@ async def test_positions_of_faults(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_allow(client: httpx.AsyncClient, path: str, allowed: str) -> None:
-    """A method that is not allowed, OPTIONS among them, is answered with all those that are."""
+    """A disallowed method, including OPTIONS, is answered with all allowed ones."""
     for method in ("DELETE", "OPTIONS"):
         answer = await client.request(method, path)
         assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
 async def test_head(client: httpx.AsyncClient) -> None:
-    """HEAD tells what GET would, without the body, and the connection stays in step."""
+    """HEAD returns GET's headers without a body, and the connection stays in sync."""
     image_id = await register(client)
     for path in (f"{IMAGES}/{image_id}", f"{IMAGES}/_search", "/docs", f"{IMAGES}/{'0' * 32}"):
         got, head = await client.get(path), await client.head(path)
@@ -142,19 +143,19 @@ async def test_head(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_accept(client: httpx.AsyncClient, accept: str | None, wanted: bool) -> None:
-    """RFC 9457 is for those who name it and want it no less than plain JSON."""
+    """RFC 9457 is for clients that name it, with a quality at least that of plain JSON."""
     answer = await client.get("/nowhere", headers={"accept": accept} if accept else {"accept": ""})
     assert answer.headers["content-type"] == (PROBLEM if wanted else "application/json")
 
 
 async def test_two_accept_headers(client: httpx.AsyncClient) -> None:
-    """A header that comes twice counts as one."""
+    """Several Accept headers count as one list."""
     answer = await client.get("/nowhere", headers=[("accept", "text/html"), ("accept", PROBLEM)])
     assert answer.headers["content-type"] == PROBLEM
 
 
 async def test_always_200(database_url: str) -> None:
-    """Clients that read only the body get 200 with every envelope; RFC 9457 and the probes keep the true status."""
+    """Clients that read only the body get 200 with every envelope; RFC 9457 and probes keep their status."""
     async with serving(settings_for(database_url, http_status="always-200")) as client:
         await register(client)
         refused = await client.post(f"{IMAGES}/_register", json=minimal())

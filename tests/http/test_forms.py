@@ -1,4 +1,4 @@
-"""The file of a form, as the clients of the world send it: a part is the file because it is named `file`."""
+"""Multipart forms as real clients send them: the part named `file` is the file."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ DISPOSITIONS = [
 
 
 def part(disposition: str, content: bytes = FILE, *headers: str) -> bytes:
-    """Write a part."""
+    """Return a part."""
     head = "\r\n".join((f"Content-Disposition: form-data; {disposition}", *headers))
     return f"--b\r\n{head}\r\n\r\n".encode() + content + b"\r\n"
 
@@ -49,13 +49,13 @@ async def send(
 
 
 def created(answer: httpx.Response) -> Any:
-    """Give how many images an upload created."""
+    """Return how many images an upload created."""
     assert answer.status_code == 200, answer.text
     return answer.json()["res"]["created"]
 
 
 async def test_names_of_files(client: httpx.AsyncClient) -> None:
-    """It may be called what it will, in any of the ways in which names are written, or not at all."""
+    """The file name may be anything, in every notation that exists, or absent."""
     for number, disposition in enumerate(DISPOSITIONS):
         for headers in ((), ("Content-Type: application/json",), ("Content-Type:", "X: y")):
             content = json.dumps([minimal(f"algo/a{number}-{len(headers)}")]).encode()
@@ -63,7 +63,7 @@ async def test_names_of_files(client: httpx.AsyncClient) -> None:
 
 
 async def test_large_without_a_name(client: httpx.AsyncClient) -> None:
-    """`curl -F 'file=<image_list.json'` sends it as text, however large."""
+    """`curl -F 'file=<image_list.json'` sends the file as text, whatever its size."""
     many = [minimal(f"algo/a{number}", algoDesc="长" * 1000) for number in range(500)]
     content = json.dumps(many, ensure_ascii=False).encode()
     assert len(content) > 1024 * 1024
@@ -72,7 +72,7 @@ async def test_large_without_a_name(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("empty", ['name="file"; filename=""', 'name="file"', 'name="other"; filename="x"', 'name="x"'])
 async def test_other_parts(client: httpx.AsyncClient, empty: str) -> None:
-    """Inputs that nobody filled in, and parts of other names, are not the file, wherever they stand."""
+    """Blank inputs and parts with other names are not the file, wherever they appear."""
     content = b"" if '"file"' in empty else b"x" * 100_000
     for number, order in enumerate((1, -1)):
         file = part('name="file"; filename="a"', json.dumps([minimal(f"algo/a{number}")]).encode())
@@ -96,7 +96,7 @@ async def test_other_parts(client: httpx.AsyncClient, empty: str) -> None:
     ],
 )
 async def test_forms_without_the_file(client: httpx.AsyncClient, parts: list[bytes], message: str) -> None:
-    """A form that lacks it, or is none, is told so."""
+    """A form without the file, or a body that is no form, gets an error that says so."""
     answer = await send(client, *parts)
     assert (answer.status_code, answer.json()) == (400, {"status": "-1", "res": None, "msg": message})
     assert await records(client) == []
@@ -104,20 +104,20 @@ async def test_forms_without_the_file(client: httpx.AsyncClient, parts: list[byt
 
 @pytest.mark.parametrize("end", [b"", b"--b", b"\r\n--b-", b"--b\r\n"])
 async def test_cut_forms(client: httpx.AsyncClient, end: bytes) -> None:
-    """A form that does not end is not whole, and so its file may not be either."""
+    """A form without its end is incomplete, so its file may be, too."""
     answer = await send(client, part('name="file"'), end=end)
     assert (answer.status_code, answer.json()["msg"]) == (400, BROKEN)
 
 
 @pytest.mark.parametrize("boundary", ["", '""', "b" * 300, "x"])
 async def test_boundaries(client: httpx.AsyncClient, boundary: str) -> None:
-    """A boundary that is missing, too long or another one than the form's is told so."""
+    """A missing, overlong or wrong boundary gets an error that says so."""
     answer = await send(client, part('name="file"'), boundary=boundary)
     assert (answer.status_code, answer.json()["msg"]) == (400, BROKEN)
 
 
 def test_pieces() -> None:
-    """A form may come in any pieces, and bytes like a boundary's belong to the file."""
+    """A form may arrive in any pieces; bytes that resemble the boundary belong to the file."""
     content = b"\r\n--\r\n--a--b\r\n-\r\r\n--bx\n--b"
     form = (
         part('name="x"', b"no") + part("name=\"file\"; filename*=utf-8''a", content) + part('name="y"') + b"--b--\r\n"
@@ -133,7 +133,7 @@ def test_pieces() -> None:
 
 
 def test_memory_and_parts() -> None:
-    """What is not the file is kept nowhere, and so is a form that is refused."""
+    """Parts other than the file are not stored, and neither is a rejected form."""
     read = FileForm("multipart/form-data; boundary=b")
     read.write(b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n')
     for _ in range(10):
@@ -146,7 +146,7 @@ def test_memory_and_parts() -> None:
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 async def test_curl(client: httpx.AsyncClient, tmp_path: Any) -> None:
-    """As people type it: the file, its content as text, and standard input."""
+    """The usual curl commands: the file, its content as text, and standard input."""
     path = tmp_path / "image_list.json"
     for number, field in enumerate(("file=@{}", "file=<{}", "file=<{};type=application/json", "file=<-")):
         path.write_text(json.dumps([minimal(f"algo/a{number}")]), "utf-8")

@@ -1,4 +1,4 @@
-"""Where one request ends and the next begins: no body is lost, taken for a request, or waited for that cannot be read."""
+"""Framing: no body is lost or run as a request (smuggling), and malformed bodies fail at once."""
 
 import asyncio
 import json
@@ -22,12 +22,12 @@ NO_HTTP = {"status": "-1", "res": None, "msg": "不是有效的HTTP请求"}
 
 
 def chunk(content: bytes) -> bytes:
-    """Frame a part of a body."""
+    """Return a chunk of a body."""
     return b"%x\r\n%b\r\n" % (len(content), content)
 
 
 async def refused(raw: Connection) -> None:
-    """Expect to be told at once that this is no HTTP, and nothing more."""
+    """Expect an immediate "not HTTP" error and nothing after it."""
     async with asyncio.timeout(20):
         answer = await raw.answer()
     assert (answer.status, answer.envelope) == (400, NO_HTTP)
@@ -38,7 +38,7 @@ async def refused(raw: Connection) -> None:
 @pytest.mark.parametrize("upgrade", ["Upgrade: h2c", "upgrade: websocket", "UPGRADE: TLS/1.0, h2c"])
 @pytest.mark.parametrize("framing", [LENGTH, CHUNKED])
 async def test_other_protocols(client: httpx.AsyncClient, upgrade: str, framing: str) -> None:
-    """Who offers another protocol is answered in this one, with the body read, in one piece or in two."""
+    """An Upgrade offer is ignored, and the body is read, whether it arrives in one piece or two."""
     body = BODY if framing == LENGTH else chunk(BODY) + b"0\r\n\r\n"
     head = post(REGISTER, *UPGRADE, upgrade, framing)
     async with connected(client) as raw:
@@ -51,7 +51,7 @@ async def test_other_protocols(client: httpx.AsyncClient, upgrade: str, framing:
 
 
 async def test_body_that_looks_like_a_request(client: httpx.AsyncClient) -> None:
-    """What a body holds is never run, though it be the head of a request."""
+    """A body is never run as a request, even if it looks like one."""
     hidden = post(REGISTER, LENGTH) + BODY
     head = post(REGISTER, *UPGRADE, "Upgrade: h2c", f"Content-Length: {len(hidden)}")
     async with connected(client) as raw:
@@ -63,7 +63,7 @@ async def test_body_that_looks_like_a_request(client: httpx.AsyncClient) -> None
 
 @pytest.mark.parametrize("early", [0, 1, 2, 4])
 async def test_body_that_looks_like_an_offer(database_url: str, early: int) -> None:
-    """A body is passed on as it is, also where a piece begins with the last bytes of the head."""
+    """A body passes unmodified, even if a piece begins with the last bytes of the head."""
     body = b"Upgrade: h2c\r\nUpgrade: h2c\r\n\r\nUpgrade: h2c"
     request = post(REGISTER, f"Content-Length: {len(body)}") + body
     seen = bytearray()
@@ -88,7 +88,7 @@ async def test_body_that_looks_like_an_offer(database_url: str, early: int) -> N
 
 @pytest.mark.parametrize("cut", [0, 1, 2, 5, 9])
 async def test_offer_in_two_pieces(client: httpx.AsyncClient, cut: int) -> None:
-    """An offer that is seen too late to be passed over is refused, body and all."""
+    """An Upgrade offer that is recognized too late to be ignored is rejected along with its body."""
     request = post(REGISTER, *UPGRADE, "Upgrade: h2c", LENGTH) + BODY
     at = request.index(b"\r\nUpgrade: ") + cut
     async with connected(client) as raw:
@@ -98,7 +98,7 @@ async def test_offer_in_two_pieces(client: httpx.AsyncClient, cut: int) -> None:
 
 
 async def test_offer_behind_another_request(client: httpx.AsyncClient) -> None:
-    """The earlier request is answered; the connection ends before the later one is taken for something else."""
+    """The earlier request is answered; then the connection closes before the later one is misread."""
     hidden = post(REGISTER, LENGTH) + BODY
     async with connected(client) as raw:
         await raw.send(SEARCH + post(REGISTER, *UPGRADE, "Upgrade: h2c", f"Content-Length: {len(hidden)}"), hidden)
@@ -108,7 +108,7 @@ async def test_offer_behind_another_request(client: httpx.AsyncClient) -> None:
 
 
 async def test_tunnel(client: httpx.AsyncClient) -> None:
-    """No tunnel is opened, and nothing of what would go through it is run."""
+    """CONNECT opens no tunnel, and nothing that follows it is run."""
     async with connected(client) as raw:
         await raw.send(b"CONNECT /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + post(REGISTER, LENGTH) + BODY)
         await refused(raw)
@@ -116,7 +116,7 @@ async def test_tunnel(client: httpx.AsyncClient) -> None:
 
 
 async def test_trailers_are_no_headers(database_url: str) -> None:
-    """What comes behind a body names neither the caller nor where he calls from, in one piece or in two."""
+    """Trailers cannot set the caller or the client's address, in one piece or in two."""
     trailers = b"0\r\nX-User: root\r\nX-Forwarded-For: 203.0.113.9\r\nAccept: application/problem+json\r\n\r\n"
     given: dict[str, Any] = {"actor_header": "X-User", "trusted_proxies": frozenset({"127.0.0.1"})}
     async with serving(settings_for(database_url, **given)) as client, connected(client) as raw:
@@ -141,7 +141,7 @@ async def test_trailers_are_no_headers(database_url: str) -> None:
     ids=["many trailers", "one trailer", "an extension", "in large pieces"],
 )
 async def test_long_trailers(client: httpx.AsyncClient, pieces: list[bytes]) -> None:
-    """What comes around the parts of a body is bounded as a head is."""
+    """Chunk headers and trailers are limited in size like a head."""
     async with connected(client) as raw:
         sending = asyncio.create_task(raw.send(post(REGISTER, CHUNKED) + chunk(b"{"), *pieces))
         await refused(raw)
@@ -160,7 +160,7 @@ async def test_long_trailers(client: httpx.AsyncClient, pieces: list[bytes]) -> 
     ],
 )
 async def test_malformed_body(client: httpx.AsyncClient, coding: str, pieces: list[bytes]) -> None:
-    """A body that cannot be told apart is refused when that shows, not when its time is over; no route waits for it."""
+    """A malformed body is rejected as soon as it shows, not after the timeout; no route waits for it."""
     for path in (REGISTER, "/healthz", "/nothing"):
         async with connected(client) as raw, asyncio.timeout(20):
             await raw.send(post(path, f"Transfer-Encoding: {coding}") + pieces[0], *pieces[1:], pause=0.05)
@@ -171,7 +171,7 @@ async def test_malformed_body(client: httpx.AsyncClient, coding: str, pieces: li
 
 
 async def test_malformed_body_behind_another_request(client: httpx.AsyncClient) -> None:
-    """It waits for its turn to be refused, and the earlier request is answered as ever."""
+    """The rejection comes in turn, after the response to the earlier request."""
     async with connected(client) as raw:
         await raw.send(SEARCH + post(REGISTER, CHUNKED) + b"zz\r\n" + SEARCH)
         assert (await raw.answer()).status == 200
@@ -179,7 +179,7 @@ async def test_malformed_body_behind_another_request(client: httpx.AsyncClient) 
 
 
 async def test_malformed_body_as_a_problem(client: httpx.AsyncClient) -> None:
-    """Its head can be read, and so the form of answer that it asks for is given."""
+    """The head is valid, so the error has the format that it asks for."""
     async with connected(client) as raw:
         await raw.send(post(REGISTER, CHUNKED, "Accept: application/problem+json") + b"zz\r\n")
         answer = await raw.answer()
@@ -201,7 +201,7 @@ async def test_malformed_body_as_a_problem(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_codings(client: httpx.AsyncClient, headers: tuple[str, ...], status: str) -> None:
-    """A body is taken as it is or not at all, whichever header says that it is something else."""
+    """A body is taken as it is or rejected, whichever header declares a coding."""
     body = BODY if LENGTH in headers else chunk(BODY) + b"0\r\n\r\n"
     async with connected(client) as raw:
         await raw.send(post(REGISTER, *headers) + body + SEARCH)
@@ -213,7 +213,7 @@ async def test_codings(client: httpx.AsyncClient, headers: tuple[str, ...], stat
     "request_", [b"hello\r\n\r\n", b"GET /" + b"a" * 40_000, b"GET /healthz HT"], ids=["no HTTP", "long", "slow"]
 )
 async def test_always_200(database_url: str, request_: bytes) -> None:
-    """Who reads only the body is answered so before there is a request, too."""
+    """always-200 also applies to errors before there is a request."""
     given: dict[str, Any] = {"http_status": "always-200", "header_timeout": 0.3}
     async with serving(settings_for(database_url, **given)) as client, connected(client) as raw:
         await raw.send(request_)

@@ -1,4 +1,4 @@
-"""A request's head: as HTTP asks, as people type it, and for clients of HTTP/1.0."""
+"""Request heads: as HTTP requires, as people type URLs, and for HTTP/1.0 clients."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ HOST = "请求头Host须有且只有一个"
 
 
 def get(target: str, *headers: str, version: str = "1.1", coding: str = "utf-8") -> bytes:
-    """Make a GET, its target as it was typed."""
+    """Return a GET request with its target as typed."""
     return f"GET {target} HTTP/{version}\r\n".encode(coding) + "\r\n".join(("Host: x", *headers, "", "")).encode()
 
 
@@ -36,7 +36,7 @@ def get(target: str, *headers: str, version: str = "1.1", coding: str = "utf-8")
     ],
 )
 async def test_hosts(client: httpx.AsyncClient, head: str, status: int) -> None:
-    """HTTP/1.1 names one host (RFC 9112, 3.2); older clients may leave it out."""
+    """HTTP/1.1 requires exactly one Host (RFC 9112, 3.2); HTTP/1.0 may omit it."""
     async with connected(client) as raw:
         await raw.send(head.encode())
         answer = await raw.answer()
@@ -61,7 +61,7 @@ async def test_hosts(client: httpx.AsyncClient, head: str, status: int) -> None:
 )
 @pytest.mark.parametrize("cut", [None, 2, -2])
 async def test_other_protocols(client: httpx.AsyncClient, line: str, cut: int | None) -> None:
-    """Nothing but HTTP/1.0 and 1.1 is spoken, whatever pieces the line comes in."""
+    """Only HTTP/1.0 and 1.1 are accepted, in whatever pieces the line arrives."""
     async with connected(client) as raw:
         sending = asyncio.create_task(
             raw.send(line[:cut].encode(), f"{line[cut:]}\r\nHost: x\r\n\r\n".encode(), pause=0.05)
@@ -75,7 +75,7 @@ async def test_other_protocols(client: httpx.AsyncClient, line: str, cut: int | 
 
 
 async def test_many_headers(client: httpx.AsyncClient) -> None:
-    """A head of very many headers costs every layer that looks through them; no client sends that many."""
+    """Each middleware pays for every header; no real client sends that many."""
     async with connected(client) as raw:
         await raw.send(get("/healthz", *["A: b"] * 250))
         assert (await raw.answer()).status == 200
@@ -85,7 +85,7 @@ async def test_many_headers(client: httpx.AsyncClient) -> None:
 
 
 async def search(raw: Connection, text: str, coding: str = "utf-8", cut: int = 0) -> Any:
-    """Search as `curl` sends what was typed, in two pieces if it is cut."""
+    """Search like `curl` with a typed URL; `cut` sends it in two pieces."""
     request = get(f"{IMAGES}/_search?searchCondition={text}", "X-User: 张三", coding=coding)
     await raw.send(*([request[:cut], request[cut:]] if cut else [request]), pause=0.05)
     answer = await raw.answer()
@@ -93,7 +93,7 @@ async def search(raw: Connection, text: str, coding: str = "utf-8", cut: int = 0
 
 
 async def test_raw_utf_8(client: httpx.AsyncClient) -> None:
-    """Text that was typed into a URL finds what its percent-encoded form finds, whatever pieces it comes in."""
+    """Raw text in a URL finds the same as its percent-encoded form, in whatever pieces it arrives."""
     image_id = await register(client, "algo/a", algoName="抽帧")
     request = get(f"{IMAGES}/_search?searchCondition=抽帧", "X-User: 张三")
     line = request.index(b"\r\n")
@@ -109,7 +109,7 @@ async def test_raw_utf_8(client: httpx.AsyncClient) -> None:
 
 
 async def test_names_in_headers_stay(database_url: str) -> None:
-    """Only the target is encoded: a header that comes with it, or in a piece of its own, stays as it was sent."""
+    """Only the target is encoded: headers stay as sent, in the same piece or in one of their own."""
     async with serving(settings_for(database_url, actor_header="X-User")) as client, connected(client) as raw:
         for number, pause in enumerate((None, 0.05)):
             body = json.dumps(minimal(f"algo/a{number}")).encode()
@@ -125,7 +125,7 @@ async def test_names_in_headers_stay(database_url: str) -> None:
 
 @pytest.mark.parametrize("path", ["%B3%E9", "%FF", "a%E6%8A", "%ED%A0%80", "%C0%80"])
 async def test_path_that_is_not_utf_8(client: httpx.AsyncClient, path: str) -> None:
-    """It is no image that is not found: the request cannot be read."""
+    """The error is a malformed request, not a missing image."""
     for method in ("GET", "POST"):
         answer = await client.request(method, f"{IMAGES}/{path}")
         assert (answer.status_code, answer.json()) == (400, {"status": "-1", "res": None, "msg": "路径不是UTF-8编码"})
@@ -134,7 +134,7 @@ async def test_path_that_is_not_utf_8(client: httpx.AsyncClient, path: str) -> N
 
 
 async def test_raw_path_that_is_not_utf_8(client: httpx.AsyncClient) -> None:
-    """Raw bytes are taken as if they were percent-encoded, and refused as those are."""
+    """Raw bytes are treated as if percent-encoded, and rejected like these."""
     async with connected(client) as raw:
         await raw.send(get(f"{IMAGES}/抽帧", coding="gbk"))
         answer = await raw.answer()
@@ -142,7 +142,7 @@ async def test_raw_path_that_is_not_utf_8(client: httpx.AsyncClient) -> None:
 
 
 def test_request_lines() -> None:
-    """A line may come byte by byte, and behind empty lines."""
+    """A line may arrive byte by byte, and after empty lines."""
     request = "\r\nGET /抽 HTTP/1.1\r\nX-User: 张\r\n".encode()
     line = heads.RequestLine(1000)
     read = b"".join(line.read(request[at : at + 1]) or b"!" for at in range(request.index(b"\r\nX") + 2))
@@ -154,7 +154,7 @@ def test_request_lines() -> None:
 
 
 async def whole(raw: Connection) -> tuple[dict[str, str], bytes]:
-    """Read everything until the other end closes."""
+    """Read the whole response, up to the end of the connection."""
     async with asyncio.timeout(30):
         head, _, body = (await raw.reader.read(-1)).partition(b"\r\n\r\n")
     lines = (line.partition(": ") for line in head.decode().split("\r\n")[1:])
@@ -163,7 +163,7 @@ async def whole(raw: Connection) -> tuple[dict[str, str], bytes]:
 
 @pytest.mark.parametrize("count", [1, 1500])
 async def test_no_chunks_for_old_clients(client: httpx.AsyncClient, count: int) -> None:
-    """To HTTP/1.0 every streamed answer is the bytes alone, and the connection's end ends it."""
+    """HTTP/1.0 gets streamed responses without chunks, delimited by the end of the connection."""
     await upload(client, [minimal(f"algo/i{number}") for number in range(count)])
     for method, operation in (("POST", "_load"), ("GET", "_search"), ("POST", "_search")):
         plain = await client.request(method, f"{IMAGES}/{operation}")
@@ -188,7 +188,7 @@ async def test_no_chunks_for_old_clients(client: httpx.AsyncClient, count: int) 
 
 
 async def test_broken_off_for_old_clients(database_url: str) -> None:
-    """An answer that only the connection's end would end is reset where it breaks off, for it must not look whole."""
+    """A broken response without a length resets the connection, as a normal close would mark it complete."""
 
     def breaking(app: Any) -> Any:
         async def broken(scope: Any, receive: Any, send: Any) -> None:
@@ -214,7 +214,7 @@ async def test_broken_off_for_old_clients(database_url: str) -> None:
 
 
 async def test_sent_ahead(client: httpx.AsyncClient) -> None:
-    """Requests sent ahead, with bodies and without, are answered in their order, however they are cut."""
+    """Pipelined requests, with bodies and without, are answered in order, however they are cut."""
     one = get("/healthz") + post(REGISTER, f"Content-Length: {len(BODY)}") + BODY + get(f"{IMAGES}/_search")
     data = one * 60
     for size in (len(data), 4096, 4095, 1000):
@@ -229,7 +229,7 @@ async def test_sent_ahead(client: httpx.AsyncClient) -> None:
 
 
 async def test_sent_ahead_of_a_refusal(client: httpx.AsyncClient) -> None:
-    """What cannot be read ends the connection after the requests before it, and none behind it is run."""
+    """A malformed request closes the connection after the responses before it, and none after it is run."""
     async with connected(client) as raw:
         await raw.send(
             get("/healthz") * 500 + b"rubbish\r\n\r\n" + post(REGISTER, f"Content-Length: {len(BODY)}") + BODY

@@ -1,4 +1,4 @@
-"""What probes and Prometheus are told."""
+"""Health endpoints and metrics."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from tests.support.service import serving, settings_for
 
 
 async def test_ready(client: httpx.AsyncClient) -> None:
-    """A process that lives on a current schema says so, also to a probe that asks by HEAD."""
+    """A live process with a current schema reports ready, to HEAD as well."""
     for path in ("/healthz", "/readyz"):
         answer = await client.get(path)
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
@@ -29,7 +29,7 @@ async def test_ready(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("url", ["postgresql://u:hunter2@127.0.0.1:1/x", "postgresql://u@/x?host=/nonexistent"])
 async def test_database_away(url: str) -> None:
-    """Without its database the process lives, is not ready, and still gives its figures."""
+    """Without its database, the process is live but not ready, and still serves its metrics."""
     async with serving(settings_for(url, pool_timeout=1)) as client:
         assert (await client.get("/healthz")).status_code == 200
         ready = await client.get("/readyz")
@@ -43,7 +43,7 @@ async def test_database_away(url: str) -> None:
 
 
 async def test_schema_of_an_older_version(database_url: str, client: httpx.AsyncClient) -> None:
-    """A schema that is not there yet makes it not ready, with the command that helps."""
+    """An outdated schema makes the service not ready; the reason names the command to run."""
     execute(database_url, "UPDATE alembic_version SET version_num = '0001'")
     ready = await client.get("/readyz")
     assert ready.status_code == 503
@@ -52,21 +52,21 @@ async def test_schema_of_an_older_version(database_url: str, client: httpx.Async
 
 
 async def test_schema_of_a_newer_version(database_url: str, client: httpx.AsyncClient) -> None:
-    """Who serves goes on when the database is migrated for the next version: the two run side by side for a while."""
+    """A running service keeps serving after a migration for the next version: the two overlap for a while."""
     execute(database_url, "UPDATE alembic_version SET version_num = 'newer'")
     assert (await client.get("/readyz")).status_code == 200
     await register(client)
 
 
 async def test_no_schema(postgres: Postgres) -> None:
-    """An empty database makes the service not ready, and what needs a table fails without showing the inside."""
+    """With an empty database the service is not ready, and operations fail without revealing internals."""
     with postgres.database(migrated=False) as dsn:
         async with serving(settings_for(dsn)) as client:
             assert "schema is at nothing" in (await client.get("/readyz")).json()["reason"]
 
 
 async def test_wrong_password(postgres: Postgres, database_url: str) -> None:
-    """A database that refuses the service counts as away, not as an error of the service."""
+    """A database that rejects the connection counts as unreachable, not as an internal error."""
     refusing = database_url.replace("algoplatform@", "nobody_we_know@")
     assert refusing != database_url
     async with serving(settings_for(refusing)) as client:
@@ -75,7 +75,7 @@ async def test_wrong_password(postgres: Postgres, database_url: str) -> None:
 
 
 async def test_figures(client: httpx.AsyncClient) -> None:
-    """Requests by route and status with their times, the pool's use, the live images."""
+    """Request durations by route and status, pool usage, and the number of live images."""
     image_id = await register(client, "algo/a")
     await client.get(f"{IMAGES}/{image_id}")
     await client.get(f"{IMAGES}/{'0' * 32}")
@@ -93,7 +93,7 @@ async def test_figures(client: httpx.AsyncClient) -> None:
 
 
 async def test_many_who_ask_for_figures(database_url: str) -> None:
-    """However many ask all the time, the images are counted once in ten seconds, and others are served meanwhile."""
+    """Under continuous scraping, images are counted once in ten seconds, and others are served."""
     async with counting(database_url) as counter, serving(settings_for(counter.dsn)) as client:
         image_id = await register(client, "algo/a")
         await client.get("/metrics")
@@ -133,7 +133,7 @@ def _until(service: Service, most: float) -> None:
 
 @pytest.mark.slow
 def test_figures_of_all_workers(database_url: str) -> None:
-    """The pool's figures are those of all workers, whichever is asked; one that was killed is no longer counted."""
+    """Any worker reports the pool usage of all; a killed one no longer counts."""
     with served("--workers", "2", DATABASE_URL=database_url, POOL_SIZE="4") as service:
         _until(service, 8)
         before = _workers(service)
@@ -142,7 +142,7 @@ def test_figures_of_all_workers(database_url: str) -> None:
         while len(after := _workers(service)) < 2 or before[0] in after:
             assert time.monotonic() < deadline, after
             time.sleep(0.1)
-        # Counted for ever, the dead one would make it twelve.
+        # If the dead worker still counted, it would be twelve.
         _until(service, 8)
 
 
@@ -152,7 +152,7 @@ def _workers(service: Service) -> list[int]:
 
 
 async def test_no_label_without_a_bound(client: httpx.AsyncClient) -> None:
-    """Whatever is asked for, a route is one of ours and a method one of HTTP's."""
+    """The route and method labels have a fixed set of values, whatever is requested."""
     for path in ("/marker-1", "/algoPlatform/marker-2", f"{IMAGES}/marker-3", "/docs/assets/marker-4", "/%00marker-5"):
         await client.get(path)
         await client.request("PROPFIND", path)
@@ -163,7 +163,7 @@ async def test_no_label_without_a_bound(client: httpx.AsyncClient) -> None:
 
 
 def test_figures_of_workers_in_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With several workers, what is given is what their files hold, and the values of the moment."""
+    """With several workers, the metrics are those in their files plus the current gauges."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "to be restored")
     folder = metrics.prepare_multiprocess()
     assert metrics.render({"algoplatform_images_live": 3}).endswith(b"algoplatform_images_live 3.0\n")

@@ -1,4 +1,4 @@
-"""What an image has been, who made it so, and the way back."""
+"""An image's history: revisions, their actors, and restoring one."""
 
 import asyncio
 from collections import Counter
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 async def history(client: httpx.AsyncClient, image_id: str, **query: Any) -> list[Json]:
-    """The revisions of an image, the latest first."""
+    """Return an image's revisions, latest first."""
     answer = await client.get(f"{IMAGES}/{image_id}/history", params=query)
     assert answer.status_code == 200, answer.text
     assert answer.json()["msg"] == "查询成功"
@@ -25,7 +25,7 @@ async def history(client: httpx.AsyncClient, image_id: str, **query: Any) -> lis
 
 
 async def restore(client: httpx.AsyncClient, image_id: str, body: Any = None, **headers: str) -> httpx.Response:
-    """Restore an image; without a body where none is given."""
+    """Restore an image; without a body if none is given."""
     url = f"{IMAGES}/{image_id}/_restore"
     return await client.post(url, headers=headers, **({} if body is None else {"json": body}))
 
@@ -37,17 +37,17 @@ async def update(client: httpx.AsyncClient, image_id: str, **fields: Any) -> Non
 
 
 def said(answer: httpx.Response) -> tuple[int, str]:
-    """The two statuses of an answer."""
+    """Return the HTTP status and the envelope's."""
     return answer.status_code, answer.json()["status"]
 
 
 def sign(client: httpx.AsyncClient, user: str, request_id: str) -> None:
-    """Put the headers on what the client sends from now on, as a gateway that speaks UTF-8."""
+    """Set a gateway's headers, in UTF-8, on the client's further requests."""
     client.headers = httpx.Headers({"x-user": user, "x-request-id": request_id}, encoding="utf-8")
 
 
 async def test_every_operation_leaves_its_revision(database_url: str) -> None:
-    """Each names its actor and request, and holds the record before and after as the other operations answer it."""
+    """Each revision names actor and request, and holds the records before and after in wire format."""
     async with serving(settings_for(database_url, actor_header="X-User")) as client:
         sign(client, "ann", "r1")
         image_id = await register(client)
@@ -80,7 +80,7 @@ async def test_every_operation_leaves_its_revision(database_url: str) -> None:
 
 
 async def test_an_upload_leaves_revisions_where_it_changes_something(client: httpx.AsyncClient) -> None:
-    """A new image has one, a changed one another, and what is as it was has none more."""
+    """A new image gets a revision, a changed one another, an unchanged one none."""
     for expected, content in ((1, minimal("algo/new")), (1, minimal("algo/new")), (2, minimal("algo/new", pics=1))):
         assert (await upload(client, [content])).status_code == 200
         [record] = await records(client)
@@ -90,7 +90,7 @@ async def test_an_upload_leaves_revisions_where_it_changes_something(client: htt
 
 
 async def test_actor_is_the_gateways_alone(database_url: str) -> None:
-    """Of two names one is the client's own; and a header that nobody set up says nothing."""
+    """With two such headers one is the client's own; a header that is not configured is ignored."""
     async with serving(settings_for(database_url, actor_header="X-User")) as client:
         twice = [("x-user", "ann"), ("x-user", "root")]
         answer = await client.post(f"{IMAGES}/_register", json=minimal(), headers=twice)
@@ -104,7 +104,7 @@ async def test_actor_is_the_gateways_alone(database_url: str) -> None:
 
 
 async def test_paging(client: httpx.AsyncClient) -> None:
-    """Pages follow each other from the latest, each revision with what it changed, and tell how many there are."""
+    """Pages run from the latest revision on, each with its change, and include the total."""
     image_id = await register(client, pics=1)
     for pics in range(2, 6):
         await update(client, image_id, pics=pics)
@@ -126,7 +126,7 @@ async def test_paging(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_wrong_pages(client: httpx.AsyncClient, query: str, message: str) -> None:
-    """A wrong page is told as any wrong field is."""
+    """A wrong page is reported like any wrong field."""
     answer = await client.get(f"{IMAGES}/{await register(client)}/history?{query}")
     assert said(answer) == (422, "202")
     assert message in answer.json()["msg"]
@@ -134,19 +134,19 @@ async def test_wrong_pages(client: httpx.AsyncClient, query: str, message: str) 
 
 @pytest.mark.parametrize("image_id", ["0" * 32, "x", "C" * 32])
 async def test_no_such_image(client: httpx.AsyncClient, image_id: str) -> None:
-    """What never was has no past and no way back."""
+    """An image that never existed has no history, and cannot be restored."""
     answers = [await client.get(f"{IMAGES}/{image_id}/history"), await restore(client, image_id)]
     assert [said(answer) for answer in answers] == [(404, "204")] * 2
 
 
 async def test_repeated_condition(client: httpx.AsyncClient) -> None:
-    """Of two pages neither is meant."""
+    """Repeated parameters are ambiguous."""
     answer = await client.get(f"{IMAGES}/{await register(client)}/history?page=1&page=2")
     assert said(answer) == (422, "-1")
 
 
 async def test_undelete(client: httpx.AsyncClient) -> None:
-    """A deleted image comes back as it was: found, read, depended on, under its id."""
+    """A deleted image is restored under its id: it is found, can be read and depended on."""
     await register(client, "algo/base")
     image_id = await register(client, algoDesc="描述", dependencyServiceId="algo/base:1.0", eventType=7)
     [_, before] = sorted(await records(client), key=lambda record: record["imageName"] == "algo/a")
@@ -164,7 +164,7 @@ async def test_undelete(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("version", [1, "1"])
 async def test_back_to_a_version(client: httpx.AsyncClient, version: int | str) -> None:
-    """The record is what it was then, in search too, and what depended on it no more is let go."""
+    """The record is that of the version, for searches too; edges that it does not name are removed."""
     base = await register(client, "algo/base")
     image_id = await register(client, factory="旧厂", pics=1)
     [first] = await records(client, searchCondition="旧厂")
@@ -195,7 +195,7 @@ async def test_back_to_a_version(client: httpx.AsyncClient, version: int | str) 
     ],
 )
 async def test_wrong_bodies(client: httpx.AsyncClient, body: Any, http: int, status: str, message: str) -> None:
-    """Nothing is written when the request is wrong."""
+    """A wrong request writes nothing."""
     image_id = await register(client)
     answer = await restore(client, image_id, body)
     assert said(answer) == (http, status)
@@ -204,7 +204,7 @@ async def test_wrong_bodies(client: httpx.AsyncClient, body: Any, http: int, sta
 
 
 async def test_name_taken(client: httpx.AsyncClient) -> None:
-    """An image cannot come back where another has its name and tag, in either form of answer, until that one is gone."""
+    """An image cannot be restored while another has its name and tag, in either error format."""
     old = await register(client)
     await delete(client, old)
     new = await register(client)
@@ -217,7 +217,7 @@ async def test_name_taken(client: httpx.AsyncClient) -> None:
 
 
 async def test_dependency_gone(client: httpx.AsyncClient) -> None:
-    """Nor where what it depends on has gone, until that is back."""
+    """Nor while a dependency is missing."""
     base = await register(client, "algo/base")
     image_id = await register(client, dependencyServiceId="algo/base:1.0,algo/a:1.0")
     await delete(client, image_id)
@@ -230,7 +230,7 @@ async def test_dependency_gone(client: httpx.AsyncClient) -> None:
 
 
 async def test_todays_rules(database_url: str) -> None:
-    """What was right once is checked as it would be now."""
+    """A restored record is checked by the current rules."""
     async with serving(settings_for(database_url, node_port_range="20000-20010")) as client:
         image_id = await register(client, imagePorts="http:80:20001")
         await delete(client, image_id)
@@ -239,7 +239,7 @@ async def test_todays_rules(database_url: str) -> None:
 
 
 async def test_if_match(client: httpx.AsyncClient) -> None:
-    """A stale tag writes nothing; the present one, of a deleted image too, lets it through."""
+    """A stale tag prevents the restore; the current one, also of a deleted image, passes."""
     image_id = await register(client)
     await delete(client, image_id)
     assert said(await restore(client, image_id, **{"if-match": '"1"'})) == (412, "-412")
@@ -250,7 +250,7 @@ async def test_if_match(client: httpx.AsyncClient) -> None:
 
 
 async def test_idempotency_key(client: httpx.AsyncClient) -> None:
-    """A repeat is answered as the first was and restores nothing again; a key is for one request."""
+    """A repeat gets the first response and restores nothing again; a key is valid for one request."""
     image_id = await register(client)
     await delete(client, image_id)
     key = {"idempotency-key": "k"}
@@ -265,7 +265,7 @@ async def test_idempotency_key(client: httpx.AsyncClient) -> None:
     ["UPDATE image_revision SET actor = 'mallory'", "DELETE FROM image_revision", "TRUNCATE image_revision"],
 )
 async def test_append_only(client: httpx.AsyncClient, aside: asyncpg.Connection, statement: str) -> None:
-    """The database itself keeps what was, also from its owner's mistakes."""
+    """The database itself protects revisions, even against its owner's mistakes."""
     image_id = await register(client)
     await update(client, image_id)
     with pytest.raises(asyncpg.RaiseError, match="append-only"):
@@ -274,7 +274,7 @@ async def test_append_only(client: httpx.AsyncClient, aside: asyncpg.Connection,
 
 
 async def test_races_for_a_name(client: httpx.AsyncClient) -> None:
-    """Of restores and registers of one name at the same time exactly one succeeds, and its image is the one that lives."""
+    """Of concurrent restores and registers of a name exactly one succeeds, and its image is live."""
     deleted = []
     for _ in range(10):
         deleted.append(await register(client))
@@ -288,7 +288,7 @@ async def test_races_for_a_name(client: httpx.AsyncClient) -> None:
 
 
 async def test_races_for_an_image(client: httpx.AsyncClient) -> None:
-    """One deleted image is restored once, the others are told that it lives; going back to a version never conflicts."""
+    """Of concurrent restores of a deleted image one succeeds; going back to a version never conflicts."""
     image_id = await register(client)
     await delete(client, image_id)
     answers = await asyncio.gather(*(restore(client, image_id) for _ in range(20)))
@@ -299,7 +299,7 @@ async def test_races_for_an_image(client: httpx.AsyncClient) -> None:
 
 
 async def test_time_does_not_go_back(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
-    """An update that waited for another is later than that, though its statement began before."""
+    """An update that waited for another has the later time, though its statement began before."""
     image_id = await register(client)
     async with aside.transaction():
         await aside.execute("SELECT FROM image WHERE image_id = $1 FOR UPDATE", image_id)

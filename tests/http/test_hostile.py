@@ -1,4 +1,4 @@
-"""Hostile input on every field and every operation: refused in the envelope, never echoed at length, nothing written."""
+"""Hostile input to all fields and operations: rejected in the envelope, clipped in echoes, not written."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ FIELDS = [*table.ALL, "imageports"]
 OPERATIONS = ("_register", "_update", "_delete", "_search", "_load")
 IMAGE_ID = "0123456789abcdef" * 2
 
-# JSON text for the value of a field: no field may hold any of these.
+# Values, as JSON text, that are invalid in every field.
 EVERYWHERE = {
     "NUL": r'"/a\u0000b"',
     "control": r'"/a\u001b[31m"',
@@ -49,7 +49,7 @@ EVERYWHERE = {
     "many": "[" + ",".join(["{}"] * 10_000) + "]",
     "SQL in a list": '["\'; DROP TABLE image; --"]',
 }
-# What some fields may hold, as text; a field of another kind must refuse it.
+# Values that are valid as text in some fields, and must be rejected in fields of other types.
 LITERAL = ["'; DROP TABLE image; --", "%", "_", "\\", "$1", "{0}", "%s", "../../etc/passwd", "<script>", "NULL", "${x}"]
 UNREADABLE = {
     "NaN": b'{"imageName":NaN}',
@@ -78,14 +78,14 @@ NO_OBJECT = (b"null", b"[]", b"1", b"true", b'"x"', b"1e999", b'[{"imageName":"a
 
 
 def body_with(field: str, value: str, **others: Any) -> bytes:
-    """Write a record whose one field has this JSON text."""
+    """Return a record with this JSON text in one field."""
     rest = {name: content for name, content in (minimal() | others).items() if name != field}
     text = json.dumps(rest, ensure_ascii=False)
     return f'{text[:-1]},"{field}":{value}}}'.encode()
 
 
 def refused(answer: httpx.Response) -> str:
-    """Check that an answer is a refusal in the envelope, of bounded size, without a long echo; give its message."""
+    """Expect an error of bounded size in the envelope, without a long echo; return its message."""
     assert 400 <= answer.status_code < 500, (answer.status_code, answer.text[:300])
     body = answer.json()
     assert list(body) == ["status", "res", "msg"]
@@ -101,7 +101,7 @@ def refused(answer: httpx.Response) -> str:
 
 @pytest.fixture
 async def kept(client: httpx.AsyncClient) -> AsyncIterator[str]:
-    """An image that must come through unharmed and alone."""
+    """An image that must remain unchanged, and the only one."""
     image_id = await register(client, "algo/kept", "1.0", algoDesc="旧")
     before = (await client.get(f"{IMAGES}/{image_id}")).content
     yield image_id
@@ -111,7 +111,7 @@ async def kept(client: httpx.AsyncClient) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("operation", ["_register", "_update"])
 async def test_hostile_values_of_fields(client: httpx.AsyncClient, kept: str, operation: str) -> None:
-    """Each hostile value of each field is refused, by the field's name and status."""
+    """Each hostile value of each field is rejected with the field's name and status."""
     others = {"imageId": kept, "imageName": "algo/kept"} if operation == "_update" else {}
     for field, (what, value) in product(FIELDS, EVERYWHERE.items()):
         answer = await post(client, operation, body_with(field, value, **others))
@@ -127,7 +127,7 @@ async def post(client: httpx.AsyncClient, operation: str, content: bytes, **head
 
 
 async def test_hostile_values_in_a_file(client: httpx.AsyncClient, kept: str) -> None:
-    """An upload names every hostile value of every field, each in its record; as a problem it lists all of them."""
+    """An upload reports every hostile value, each with its record; a problem lists all of them."""
     asked = [(field, value) for field in FIELDS for what, value in EVERYWHERE.items() if what not in ("100 KB", "many")]
     lines = [
         body_with(field, value, **{} if field in ("imageName", "imageTag") else {"imageTag": f"t{number}"})
@@ -152,7 +152,7 @@ async def test_hostile_values_in_a_file(client: httpx.AsyncClient, kept: str) ->
 
 
 async def test_hostile_conditions(client: httpx.AsyncClient, kept: str) -> None:
-    """Search and load refuse them in each condition, by body and, where it can be written, by query."""
+    """Search and load reject them in every condition, in the body and, where possible, in the query."""
     names = ("searchCondition", "namespace", "algoType", "eventType", "factory", "incidentId", "useableFlag")
     for name in (*names, "page", "pageSize"):
         for value in EVERYWHERE.values():
@@ -170,7 +170,7 @@ async def test_hostile_conditions(client: httpx.AsyncClient, kept: str) -> None:
 
 
 async def test_text_is_taken_literally(client: httpx.AsyncClient) -> None:
-    """What another program would take for an instruction is text here: stored, found and given back as it is."""
+    """Text that other programs would interpret is stored, found and returned literally."""
     await register(client, "algo/other", factory="甲", algoName="乙", incidentId="丙")
     for number, text in enumerate(LITERAL):
         name, free = f"algo/x{number}", dict.fromkeys(("factory", "algoName", "algoDesc", "incidentId"), text)
@@ -182,7 +182,7 @@ async def test_text_is_taken_literally(client: httpx.AsyncClient) -> None:
         assert image_id in [record["imageId"] for record in found]
         assert all(text.lower() in "".join(map(str, record.values())).lower() for record in found)
         assert await records(client, namespace=text) == []
-        # A tag may well be "_" or "NULL".
+        # "_" and "NULL" are valid tags.
         legal = {"command", "args"} | ({"imageTag"} if text in ("_", "NULL") else set())
         for field in set(table.ALL) - set(free) - legal:
             answer = await post(client, "_register", body_with(field, json.dumps(text), imageTag="2"))
@@ -190,7 +190,7 @@ async def test_text_is_taken_literally(client: httpx.AsyncClient) -> None:
 
 
 async def test_unreadable_bodies(client: httpx.AsyncClient, kept: str) -> None:
-    """What is no JSON is -1 and 400, for each operation and for a file."""
+    """Invalid JSON is -1 with 400, for every operation and for a file."""
     for what, content in UNREADABLE.items():
         for operation in OPERATIONS:
             answer = await post(client, operation, content)
@@ -202,7 +202,7 @@ async def test_unreadable_bodies(client: httpx.AsyncClient, kept: str) -> None:
 
 
 async def test_body_that_is_no_object(client: httpx.AsyncClient, kept: str) -> None:
-    """JSON of another kind is refused; an empty body only where there must be one."""
+    """Other JSON types are rejected; an empty body only where one is required."""
     for operation in OPERATIONS:
         for content in NO_OBJECT:
             refused(await post(client, operation, content))
@@ -213,7 +213,7 @@ async def test_body_that_is_no_object(client: httpx.AsyncClient, kept: str) -> N
 
 
 async def test_media_types(client: httpx.AsyncClient, kept: str) -> None:
-    """A body of another, of no or of a nonsensical type is -415."""
+    """A body with another, no or an invalid media type is -415."""
     content = json.dumps(minimal()).encode()
     for media in (
         "text/plain",
@@ -236,7 +236,7 @@ async def test_media_types(client: httpx.AsyncClient, kept: str) -> None:
 
 
 async def test_compressed_bodies(client: httpx.AsyncClient, kept: str) -> None:
-    """No compressed body is unpacked, bomb or not."""
+    """Compressed bodies are never decompressed, bomb or not."""
     bomb = gzip.compress(b" " * 20_000_000 + b"{}")
     encodings = ("gzip", "deflate", "br", "zstd", "gzip, gzip", "x", "GZIP")
     for operation, encoding in product((*OPERATIONS, "_upload"), encodings):
@@ -247,7 +247,7 @@ async def test_compressed_bodies(client: httpx.AsyncClient, kept: str) -> None:
 
 
 async def test_very_many_and_very_long_keys(client: httpx.AsyncClient, kept: str) -> None:
-    """A body full of unknown names is refused within the limits of an answer, however they are written."""
+    """A body full of unknown names is rejected within the size limit, however the names are escaped."""
     many = json.dumps(minimal() | {f"key{number}": 1 for number in range(20_000)}).encode()
     long = json.dumps(minimal() | {LONG: 1}).encode()
     odd = json.dumps(minimal() | {"\ud800" * 100: 1, "\x00": 1, "__proto__": 1, "": 1, "易" * 100: 1}).encode()
@@ -274,7 +274,7 @@ async def test_a_field_by_both_of_its_names_nested_deeply(client: httpx.AsyncCli
 
 
 async def test_long_names_are_never_echoed_whole(client: httpx.AsyncClient) -> None:
-    """What is right and long is clipped as what is wrong is: names, tags and namespaces, in every refusal and label."""
+    """Valid long names, tags and namespaces are clipped like invalid ones, in every error and label."""
     name, tag = "s" * 100 + "/" + "n" * 100, "t" * 100
     needed = await register(client, name, tag)
     await register(client, "algo/b", tag, dependencyServiceId=f"{name}:{tag}")
@@ -306,13 +306,13 @@ USERS: list[Any] = [
 
 
 async def test_hostile_users(client: httpx.AsyncClient, kept: str) -> None:
-    """A userResult that is not what the document says deletes nothing."""
+    """An invalid userResult deletes nothing."""
     for user in USERS:
         refused(await post(client, "_delete", json.dumps({"imageId": kept, "userResult": user}).encode()))
 
 
 async def test_hostile_ids(client: httpx.AsyncClient, kept: str) -> None:
-    """An id that is none finds nothing, in a path and in a body."""
+    """An invalid id finds nothing, in a path or a body."""
     ids: list[Any] = [
         "",
         "x",
@@ -347,7 +347,7 @@ async def test_hostile_ids(client: httpx.AsyncClient, kept: str) -> None:
 
 
 async def test_names_of_files(client: httpx.AsyncClient) -> None:
-    """The name that a file comes with is of no consequence."""
+    """The file name of an upload has no effect."""
     for name in ("../../../etc/passwd", "C:\\x", "a" * 1000, "%00", 'a\\"b', "文件.json"):
         answer = await post(client, "_upload", form(f'name="file"; filename="{name}"'), **FORM)
         assert answer.json()["res"] == {"created": 0, "updated": 0, "unchanged": 0, "skipped": 0}, name
@@ -357,13 +357,13 @@ FORM = {"content-type": "multipart/form-data; boundary=x"}
 
 
 def form(disposition: str, content: bytes = b"[]", more: str = "") -> bytes:
-    """Write a form of one part by hand."""
+    """Return a form of one part, built by hand."""
     head = f"--x\r\nContent-Disposition: form-data; {disposition}\r\n{more}\r\n"
     return head.encode() + content + b"\r\n--x--\r\n"
 
 
 async def test_broken_forms(client: httpx.AsyncClient, kept: str) -> None:
-    """Forms that are cut, empty, without a file, with two, or with nonsense for headers are -1."""
+    """Forms that are cut, empty, without a file, with two, or with malformed headers are -1."""
     whole = form('name="file"; filename="a"', json.dumps([minimal()]).encode())
     two = whole.removesuffix(b"--x--\r\n") + whole
     broken = [
@@ -392,7 +392,7 @@ async def test_broken_forms(client: httpx.AsyncClient, kept: str) -> None:
 
 
 async def test_bodies_over_the_limit(client: httpx.AsyncClient, kept: str) -> None:
-    """A body over the limit is -413, told by its length or found while it comes in chunks."""
+    """A body over the limit is -413, whether declared by its length or found while chunks arrive."""
     content = json.dumps(minimal(algoDesc="x" * 1_100_000)).encode()
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -408,7 +408,7 @@ async def test_bodies_over_the_limit(client: httpx.AsyncClient, kept: str) -> No
 
 @pytest.mark.parametrize("name", ["idempotency-key", "if-match", "accept", "x-request-id", "if-none-match", "x"])
 async def test_hostile_headers(client: httpx.AsyncClient, name: str) -> None:
-    """Headers of any size and bytes are served or refused, and never the server's failing."""
+    """Headers of any size and content are accepted or rejected, and never cause a 5xx."""
     for value in (
         b"",
         b"\xff\xfe",
@@ -429,7 +429,7 @@ async def test_hostile_headers(client: httpx.AsyncClient, name: str) -> None:
 
 
 def exchange(url: httpx.URL, *sent: bytes) -> bytes:
-    """Send bytes as they are, stop sending, and give whatever comes back, also from a service that hangs up first."""
+    """Send bytes, close for writing, and return the response, even if the service closes first."""
     assert url.port is not None
     received = b""
     with socket.create_connection((url.host, url.port), timeout=120) as connection:
@@ -447,7 +447,7 @@ def exchange(url: httpx.URL, *sent: bytes) -> bytes:
 
 
 def requests() -> Iterator[tuple[str, bytes]]:
-    """Requests that break HTTP itself."""
+    """Requests that violate HTTP itself."""
     body = json.dumps(minimal()).encode()
     head = f"POST {IMAGES}/_register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()
     length = len(body)
@@ -465,7 +465,7 @@ def requests() -> Iterator[tuple[str, bytes]]:
 
 
 async def test_lying_requests(client: httpx.AsyncClient) -> None:
-    """A request that contradicts itself writes nothing, gets no 5xx, and does no harm to the next."""
+    """A self-contradictory request writes nothing, causes no 5xx, and does not affect the next one."""
     for what, data in requests():
         answer = await asyncio.to_thread(exchange, client.base_url, data)
         assert re.match(rb"HTTP/1\.1 4\d\d ", answer) or not answer, (what, answer[:200])
@@ -473,7 +473,7 @@ async def test_lying_requests(client: httpx.AsyncClient) -> None:
 
 
 async def test_length_too_small(client: httpx.AsyncClient) -> None:
-    """What is behind the announced length is no part of the body."""
+    """Bytes after the declared length are not part of the body."""
     body = json.dumps(minimal()).encode()
     head = f"POST {IMAGES}/_register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()
     answer = await asyncio.to_thread(exchange, client.base_url, head + b"Content-Length: 20\r\n\r\n" + body)
@@ -483,7 +483,7 @@ async def test_length_too_small(client: httpx.AsyncClient) -> None:
 
 
 async def test_huge_headers(client: httpx.AsyncClient) -> None:
-    """Headers of a megabyte, in one piece or in many, do not take the service down."""
+    """Heads of a megabyte, in one piece or many, do not bring the service down."""
     line = f"GET {IMAGES}/_search HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".encode()
     for headers in (b"X: " + b"a" * 1_000_000 + b"\r\n", b"".join(b"X-%d: a\r\n" % number for number in range(20_000))):
         answer = await asyncio.to_thread(exchange, client.base_url, line + headers + b"\r\n")

@@ -1,4 +1,4 @@
-"""Hosts and origins: a default port may be written or not, a known name may have one, and the rest stays foreign."""
+"""Hosts and origins: default ports are optional, a known name may have any port, all else is foreign."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ from tests.support.service import serving, settings_for
     ],
 )
 def test_same_origin(origin: str, host: str, same: bool) -> None:
-    """A page is ours where its origin is what the Host says, by the scheme's own default port."""
+    """A page is same-origin if its origin equals the Host, given the scheme's default port."""
     assert is_same_origin(plain_origin(origin), host) is same
 
 
@@ -63,13 +63,13 @@ def test_same_origin(origin: str, host: str, same: bool) -> None:
     ],
 )
 def test_known(host: str, known: bool) -> None:
-    """A name that is set with a port is known at that port, one without at any."""
+    """An allowed host with a port matches this port only, one without a port matches any."""
     names = {"registry.example", "ported.example:8000", "plain.example:80", "secure.example:443", "*.wild.example:9000"}
     assert is_known(host, names | {"[::1]", "[::2]:8000"}) is known
 
 
 def test_long_hosts() -> None:
-    """They are strings like others."""
+    """Long hosts are compared in linear time."""
     assert not is_known(":1" * 16_000, {"*.example.com"})
     assert not is_loopback("127." * 8000)
     assert plain_origin("://" * 10_000) == "://" * 10_000
@@ -88,7 +88,7 @@ def test_long_hosts() -> None:
     ],
 )
 async def test_pages(database_url: str, host: str, origin: str, status: int) -> None:
-    """A page of this service writes to it behind a proxy that writes the port out."""
+    """A page of this service may write behind a proxy that writes the port out."""
     async with serving(settings_for(database_url)) as client:
         sent = {"host": host, "origin": origin}
         answer = await client.post(f"{IMAGES}/_register", json=minimal(), headers=sent)
@@ -98,7 +98,7 @@ async def test_pages(database_url: str, host: str, origin: str, status: int) -> 
 @pytest.mark.parametrize("setting", ["https://ui.example", "https://ui.example:443"])
 @pytest.mark.parametrize("origin", ["https://ui.example", "https://ui.example:443"])
 async def test_pages_that_may_call(database_url: str, setting: str, origin: str) -> None:
-    """The same origin in another spelling may call as well, before and after its preflight."""
+    """An allowed origin may be spelled with or without its port, in preflights and requests."""
     given: dict[str, Any] = {"cors_origins": frozenset({setting})}
     async with serving(settings_for(database_url, **given)) as client:
         asking = {"origin": origin, "access-control-request-method": "POST"}

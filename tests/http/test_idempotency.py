@@ -1,4 +1,4 @@
-"""What is kept under an Idempotency-Key, and for whom: enough to answer a repeat, and never more than that."""
+"""Idempotency records: sufficient for a repeat, bounded in size, and none for unauthorized callers."""
 
 import json
 from pathlib import Path
@@ -12,17 +12,17 @@ from tests.support.images import IMAGES, minimal, register, upload
 from tests.support.service import serving, settings_for
 from tests.support.tokens import SETTINGS, bearer, jwk
 
-# What one kept refusal may take of the database, in bytes.
+# Bytes that one stored error may take in the database.
 KEPT = 8192
 
 
 async def rows(aside: asyncpg.Connection) -> int:
-    """Count what is kept."""
+    """Return the number of stored responses."""
     return int(await aside.fetchval("SELECT count(*) FROM idempotency_key"))
 
 
 async def test_readers_write_nothing(database_url: str, aside: asyncpg.Connection, tmp_path: Path) -> None:
-    """Whoever may write nothing leaves nothing, and is told so whatever they sent; a refusal of one image is not kept either."""
+    """Without write permission nothing is stored, whatever the body; nor is a forbidden write's error."""
     file = tmp_path / "keys.json"
     file.write_text(json.dumps({"keys": [jwk("first")]}))
     async with serving(settings_for(database_url, **SETTINGS, key_file=file)) as client:
@@ -44,7 +44,7 @@ async def test_readers_write_nothing(database_url: str, aside: asyncpg.Connectio
 
 @pytest.mark.parametrize("accept", ["application/json", "application/problem+json"])
 async def test_refusals_are_kept_briefly(client: httpx.AsyncClient, aside: asyncpg.Connection, accept: str) -> None:
-    """However much is wrong with a file, all of it is told once; the repeat is told its beginning, under the same status."""
+    """All faults of a file are reported once; a repeat gets the beginning, with the same status."""
     images = [minimal(f"algo/{number}", useableFlag="9" * 60, imagePorts="?" * 60) for number in range(400)]
     send: dict[str, Any] = {
         "files": {"file": ("f", json.dumps(images))},
@@ -66,7 +66,7 @@ async def test_refusals_are_kept_briefly(client: httpx.AsyncClient, aside: async
 
 
 async def test_short_refusals_are_kept_whole(client: httpx.AsyncClient) -> None:
-    """A refusal of the usual size is answered again to the byte, though its reason has gone."""
+    """A short error is repeated byte for byte, even though its cause is gone."""
     body = minimal(dependencyServiceId="algo/none:1.0")
     first = await client.post(f"{IMAGES}/_register", json=body, headers={"idempotency-key": "k"})
     assert first.json()["status"] == "308"
@@ -77,7 +77,7 @@ async def test_short_refusals_are_kept_whole(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize(("one", "other"), [("k", '"k"'), ('a"b\\c', r'"a\"b\\c"')])
 async def test_quotes_are_none_of_the_key(client: httpx.AsyncClient, one: str, other: str) -> None:
-    """A key in quotation marks, as the draft of the IETF has it, is the same as without."""
+    """A quoted key, as in the IETF draft, equals the unquoted one."""
     answers = [
         await client.post(f"{IMAGES}/_register", json=minimal(), headers={"idempotency-key": key})
         for key in (one, other, one)
@@ -88,13 +88,13 @@ async def test_quotes_are_none_of_the_key(client: httpx.AsyncClient, one: str, o
 
 @pytest.mark.parametrize("key", ['""', '"' + "k" * 256 + '"'])
 async def test_what_is_no_key(client: httpx.AsyncClient, key: str) -> None:
-    """Between quotation marks as without them, nothing is no key, and neither is too much."""
+    """An empty or overlong key is invalid, with or without quotes."""
     answer = await client.post(f"{IMAGES}/_register", json=minimal(), headers={"idempotency-key": key})
     assert (answer.status_code, answer.json()["status"]) == (422, "-1")
 
 
 async def test_keys_are_no_lock_of_uploads(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
-    """A key of the name that an upload's lock once had the hash of is one of its own."""
+    """A key that equals the former name of the uploads' advisory lock is a separate lock."""
     async with aside.transaction():
         await aside.execute("SELECT pg_advisory_xact_lock(hashtextextended('algoplatform upload', 0))")
         assert (await upload(client, [minimal("algo/a")])).status_code == 200

@@ -1,4 +1,4 @@
-"""The bytes of bodies on their way in: bounded together, and a client that sends keeps its place before one that holds."""
+"""Budgets for request bodies: active senders take precedence over stalled ones."""
 
 import asyncio
 import json
@@ -19,14 +19,14 @@ MIB = 1024 * KIB
 
 
 def form(length: int) -> bytes:
-    """Begin an upload of this length."""
+    """Return the head of an upload with this length, and the form's beginning."""
     head = post(f"{IMAGES}/_upload", f"Content-Length: {length}")
     part = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
     return head.replace(b"application/json", b"multipart/form-data; boundary=b") + part
 
 
 async def test_uploads_that_stall_give_way(database_url: str) -> None:
-    """Clients that hold all the room and send no more lose it to one that sends."""
+    """Stalled clients that use up the budget lose it to an active one."""
     given: dict[str, Any] = {"max_uploads": 2, "max_upload_bytes": 2 * MIB}
     async with serving(settings_for(database_url, **given)) as client, AsyncExitStack() as stack:
         slow = [await stack.enter_async_context(connected(client)) for _ in range(3)]
@@ -46,7 +46,7 @@ async def test_uploads_that_stall_give_way(database_url: str) -> None:
 
 
 async def test_bodies_in_memory(database_url: str) -> None:
-    """What JSON bodies hold in memory while they come is bounded, too; small ones come through."""
+    """JSON bodies in memory share a budget, too; small ones get through."""
     body = json.dumps(minimal()).encode()
     async with serving(settings_for(database_url)) as client, AsyncExitStack() as stack:
         slow = [await stack.enter_async_context(connected(client)) for _ in range(40)]
@@ -66,14 +66,14 @@ async def test_bodies_in_memory(database_url: str) -> None:
 
 
 async def receive(intake: Intake, reception: Reception, size: int) -> None:
-    """Receive so much at once, and then nothing."""
+    """Receive this many bytes at once, then nothing."""
     async with intake.receiving(reception):
         reception.take(size)
         await asyncio.sleep(60)
 
 
 async def test_order() -> None:
-    """The one that would take longest to send again what it holds goes first, and no more go than must."""
+    """The body that would take longest to resend is rejected first, and no more than necessary."""
     intake = Intake(1000, window=0.2)
     with intake.reception() as stalled, intake.reception() as small, intake.reception() as fast:
         tasks = [asyncio.create_task(receive(intake, each, size)) for each, size in ((stalled, 500), (small, 10))]
@@ -88,7 +88,7 @@ async def test_order() -> None:
 
 
 async def test_the_newcomer_gives_way_to_what_is_there() -> None:
-    """What has come as a whole is not thrown away: then there is no room, until it is let go."""
+    """Complete bodies are never discarded: the budget stays used up until they are released."""
     intake = Intake(1000)
     with intake.reception() as whole:
         async with intake.receiving(whole):
@@ -105,7 +105,7 @@ async def test_the_newcomer_gives_way_to_what_is_there() -> None:
 
 
 async def test_other_ends() -> None:
-    """A wait that ends for another reason is not taken for this one."""
+    """A timeout from elsewhere is not mistaken for a rejection."""
     intake = Intake(1000)
     with intake.reception() as reception, pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01), intake.receiving(reception):
@@ -113,7 +113,7 @@ async def test_other_ends() -> None:
 
 
 async def test_files_are_let_go(database_url: str) -> None:
-    """A refused or broken upload leaves nothing on the disk."""
+    """A rejected or broken upload leaves nothing on disk."""
 
     def unlinked() -> int:
         paths = (path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink())

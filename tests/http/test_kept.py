@@ -1,4 +1,4 @@
-"""Answers that are kept: given again only while nothing is committed, whoever commits and on whatever worker."""
+"""The search cache: a cached response is used only while nothing is committed, on any worker."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,13 +22,13 @@ WRITERS, WAVES = 3, 40
 
 @pytest.fixture
 async def counter(database_url: str) -> AsyncIterator[Counter]:
-    """A count of what goes to the test's database."""
+    """A counter of statements on the test's database."""
     async with counting(database_url) as counted:
         yield counted
 
 
 async def test_a_search_that_is_repeated_reads_nothing(counter: Counter) -> None:
-    """Asked again, PostgreSQL tells only that nothing was committed; the answer is the same to the byte."""
+    """A repeated search only validates the cache; the response is identical to the byte."""
     async with serving(settings_for(counter.dsn)) as client:
         await register(client, "algo/a")
         for asked in ({"searchCondition": "algo"}, {"searchCondition": "algo", "page": "1"}, {}):
@@ -41,7 +41,7 @@ async def test_a_search_that_is_repeated_reads_nothing(counter: Counter) -> None
 
 @pytest.mark.parametrize("page", [{}, {"page": "1"}])
 async def test_every_write_is_seen(database_url: str, page: dict[str, str]) -> None:
-    """A search that is kept by one service shows what another has just registered, updated, uploaded, deleted and restored."""
+    """A search cached by one service shows every register, update, upload, delete and restore of another."""
     async with serving(settings_for(database_url)) as ours, serving(settings_for(database_url)) as theirs:
 
         async def seen() -> list[Any]:
@@ -66,7 +66,7 @@ async def test_every_write_is_seen(database_url: str, page: dict[str, str]) -> N
 
 
 async def test_no_answer_is_older_than_its_request(database_url: str) -> None:
-    """While several write through three workers, every search shows all that was acknowledged before it was sent."""
+    """While clients write through three workers, every search shows all writes acknowledged before it."""
     acknowledged: set[str] = set()
     sent: set[str] = set()
 
@@ -85,7 +85,7 @@ async def test_no_answer_is_older_than_its_request(database_url: str) -> None:
             await read(client)
 
     async def write_on(client: httpx.AsyncClient) -> None:
-        # Waves with calm between them: what is kept wrongly is found only while nothing else is committed.
+        # Waves with pauses: a wrongly cached response shows only while nothing else is committed.
         for wave in range(WAVES):
             await asyncio.gather(*(write(client, f"algo/w{writer}-{wave}") for writer in range(WRITERS)))
             await asyncio.gather(*(read(client) for _ in range(6)))
@@ -95,7 +95,7 @@ async def test_no_answer_is_older_than_its_request(database_url: str) -> None:
 
 
 async def test_what_was_read_after_a_stamp_is_not_kept_as_older(database_url: str) -> None:
-    """What is committed between a stamp and the reading makes the answer good for once, never for longer."""
+    """A commit between stamp and read makes the response valid once, and it is not cached as older."""
     async with Database.open(database_url) as database:
         stamps = Stamps(database)
         kept = KeptAnswers(stamps)
@@ -110,7 +110,7 @@ async def test_what_was_read_after_a_stamp_is_not_kept_as_older(database_url: st
 
 
 async def test_what_is_kept_is_bounded(database_url: str) -> None:
-    """The latest answers stay, up to a number of bytes; one that is very large does not push out all others."""
+    """The latest responses stay, up to a number of bytes; a very large one does not evict all others."""
     async with Database.open(database_url) as database:
         stamps = Stamps(database)
         kept = KeptAnswers(stamps, most=1_000_000)
@@ -126,7 +126,7 @@ async def test_what_is_kept_is_bounded(database_url: str) -> None:
 
 
 async def test_what_is_asked_counts(database_url: str) -> None:
-    """The text of a question takes room like an answer, and one that is very long is not kept."""
+    """The key counts towards the cache's size, and a very long one is not cached."""
     async with Database.open(database_url) as database:
         stamps = Stamps(database)
         kept = KeptAnswers(stamps, most=1_000_000)

@@ -1,4 +1,4 @@
-"""Where the tokens' keys come from: rotation, a URL that is away, and what the settings must say."""
+"""Sources of the token keys: rotation, unreachable URLs, and required settings."""
 
 import asyncio
 import gzip
@@ -43,7 +43,7 @@ def _fetching(served: KeyServer, refresh: float = 300, floor: float = 0.05) -> V
 
 
 async def test_fetched_once(database_url: str) -> None:
-    """The service fetches with the first token, for all that come at once, and not again."""
+    """The first token triggers the fetch, once for all concurrent requests."""
     async with key_server() as served:
         served.delay = 4
         async with serving(settings_for(database_url, **SETTINGS, jwks_url=served.url)) as client:
@@ -57,7 +57,7 @@ async def test_fetched_once(database_url: str) -> None:
 
 
 async def test_rotation() -> None:
-    """A new key is found when a token names it; the old one is refused once it is withdrawn."""
+    """A new key is found when a token names it; an old one is rejected once it is withdrawn."""
     async with key_server() as served, (checked := _fetching(served)).keys:
         assert await _passes(checked, token())
         served.keys = [jwk("second"), jwk("first")]
@@ -70,7 +70,7 @@ async def test_rotation() -> None:
 
 
 async def test_rotation_from_a_key_without_a_name() -> None:
-    """A key without a name serves any token, and does not hide that the one which a token names has come since."""
+    """A key without a kid verifies any token, yet does not keep a new key from being fetched."""
     async with key_server() as served, (checked := _fetching(served)).keys:
         served.keys = [{name: value for name, value in jwk("first").items() if name != "kid"}]
         assert await _passes(checked, token())
@@ -82,7 +82,7 @@ async def test_rotation_from_a_key_without_a_name() -> None:
 
 
 async def test_old_keys_are_fetched_again() -> None:
-    """A withdrawn key stops to count though nobody names a new one, and nobody waits for that."""
+    """A withdrawn key expires even if no token names a new one, and no request waits for that."""
     async with key_server() as served, (checked := _fetching(served, refresh=0.05)).keys:
         assert await _passes(checked, token())
         served.keys, served.delay = [jwk("second")], 4
@@ -97,7 +97,7 @@ async def test_old_keys_are_fetched_again() -> None:
 
 @pytest.mark.parametrize(("status", "keys"), [(500, [jwk("first")]), (200, []), (200, [{"kty": "oct", "k": "AA"}])])
 async def test_url_away(status: int, keys: list[dict[str, str]]) -> None:
-    """Without any key the answer is "later", and with those of before the service goes on."""
+    """Without any key the result is Unavailable; with earlier keys the service continues."""
     async with key_server() as served, (checked := _fetching(served)).keys:
         before, served.keys, served.status = served.keys, keys, status
         with pytest.raises(Unavailable):
@@ -112,7 +112,7 @@ async def test_url_away(status: int, keys: list[dict[str, str]]) -> None:
 
 
 async def test_nobody_there(database_url: str) -> None:
-    """A URL where nothing listens is -503 with Retry-After, not a failure of ours."""
+    """An unreachable URL is -503 with Retry-After, not an internal error."""
     async with serving(settings_for(database_url, **SETTINGS, jwks_url="http://127.0.0.1:1/")) as client:
         answer = await client.get(f"{IMAGES}/_search", headers=bearer())
         assert (answer.status_code, answer.json()["status"], answer.headers["retry-after"]) == (503, "-503", "1")
@@ -120,7 +120,7 @@ async def test_nobody_there(database_url: str) -> None:
 
 
 async def test_forged_names_do_not_hammer() -> None:
-    """However many keys are named that nobody has, the URL is asked once in a while."""
+    """Any number of tokens with unknown kids causes only one fetch per interval."""
     async with key_server() as served, (checked := _fetching(served, floor=60)).keys:
         assert await _passes(checked, token())
         for number in range(200):
@@ -129,7 +129,7 @@ async def test_forged_names_do_not_hammer() -> None:
 
 
 async def test_hanging_url_holds_nobody_up() -> None:
-    """While a fetch hangs, tokens of known keys pass, and the loop turns."""
+    """While a fetch hangs, tokens of known keys pass, and the event loop is not blocked."""
     async with key_server() as served, (checked := _fetching(served)).keys:
         assert await _passes(checked, token())
         served.delay = 4
@@ -146,7 +146,7 @@ async def test_hanging_url_holds_nobody_up() -> None:
 
 
 async def test_hanging_url_and_a_key_without_a_name() -> None:
-    """A key without a name serves the tokens that it has signed while a fetch hangs: only others wait for what comes."""
+    """While a fetch hangs, a key without a kid verifies its own tokens; only other tokens wait."""
     async with key_server() as served, (checked := _fetching(served)).keys:
         served.keys = [{name: value for name, value in jwk("first").items() if name != "kid"}]
         assert await _passes(checked, token())
@@ -164,7 +164,7 @@ async def test_hanging_url_and_a_key_without_a_name() -> None:
 
 
 async def test_forged_signatures_do_not_hammer() -> None:
-    """A key without a name is asked for anew once in a while, however many tokens it has not signed."""
+    """Tokens with wrong signatures refetch a key without a kid once per interval, however many come."""
     async with key_server() as served, (checked := _fetching(served, floor=60)).keys:
         served.keys = [{name: value for name, value in jwk("first").items() if name != "kid"}]
         for number in range(50):
@@ -192,7 +192,7 @@ def _zipped(content: bytes, layers: int) -> bytes:
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("size", [0, 64])
 async def test_compressed_key_set(layers: int, size: int) -> None:
-    """A compressed answer, which nobody asked for, is not unpacked: few bytes can be as many as memory holds."""
+    """A compressed response, which was not requested, is not decompressed: it could exhaust the memory."""
     answer = _zipped(json.dumps({"keys": [jwk("first")]}).encode() + b" " * (size << 20), layers)
     async with answering(answer) as url, (keys := FetchedKeys(url, 300)):
         tracemalloc.start()
@@ -205,14 +205,14 @@ async def test_compressed_key_set(layers: int, size: int) -> None:
 
 
 async def test_plain_answers_are_asked_for() -> None:
-    """The request says that it takes no compressed answer, so that no honest provider sends one."""
+    """The request declines compressed responses, so that honest providers send none."""
     async with key_server() as served, (checked := _fetching(served)).keys:
         assert await _passes(checked, token())
         assert "accept-encoding: identity" in served.head.lower()
 
 
 async def test_endless_key_set() -> None:
-    """A key set that does not end is read no further than any honest one is long."""
+    """An endless key set is read only up to a limit above any real one."""
     sent = 0
 
     async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -236,7 +236,7 @@ async def test_endless_key_set() -> None:
 
 
 async def test_secrets_of_the_address_stay_out_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the user of the address nor that of a proxy is logged when keys cannot be fetched, at any level."""
+    """Credentials in the URL or a proxy's are not logged when a fetch fails, at any level."""
     for proxy in (None, "http://user:hunter2@127.0.0.1:1"):
         url = "http://user:hunter2@127.0.0.1:1/jwks?key=hunter2" if proxy is None else "http://id.example/jwks"
         if proxy:
@@ -253,7 +253,7 @@ async def test_secrets_of_the_address_stay_out_of_the_log(monkeypatch: pytest.Mo
     "proxy", ["socks5://127.0.0.1:7890", "socks4://127.0.0.1:1", "ftp://x", "http://user:hunter2@:1"]
 )
 async def test_unusable_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
-    """A proxy that cannot be used stops token mode at the start, in a line that names the variable; not for loopback."""
+    """An unusable proxy stops the start in token mode, in a line with its variable; not for loopback."""
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(SettingsError, match=r"^ALL_PROXY: is not the address of a usable proxy") as caught:
         verifier(Settings(**SETTINGS, jwks_url="https://id.example/jwks"))
@@ -263,14 +263,14 @@ async def test_unusable_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str) -> No
 
 
 def test_missing_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Certificates that the environment names and that are not there are told with the variable."""
+    """Certificates that the environment names but that do not exist are reported with the variable."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     with pytest.raises(SettingsError, match=r"^SSL_CERT_FILE"):
         verifier(Settings(**SETTINGS, jwks_url="https://id.example/jwks"))
 
 
 async def test_pem_file(tmp_path: Path) -> None:
-    """A public key in PEM checks tokens whatever they call it."""
+    """A PEM public key verifies tokens whatever kid they have."""
     file = tmp_path / "key.pem"
     file.write_bytes(pem(ec_key("first")))
     checked = verifier(Settings(**SETTINGS, key_file=file))
@@ -282,7 +282,7 @@ async def test_pem_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["missing", "garbage", "private", "weak", "set of nothing", "curve"])
 def test_bad_key_file(tmp_path: Path, kind: str) -> None:
-    """A key file that checks nothing, or that should be a secret, is one line at the start."""
+    """A key file that verifies nothing, or that holds a private key, is one line at the start."""
     file = tmp_path / "key"
     contents = {
         "garbage": b"hello",
@@ -313,7 +313,7 @@ def test_bad_key_file(tmp_path: Path, kind: str) -> None:
     ],
 )
 async def test_unusable_keys_are_passed_over(wrong: dict[str, object], tmp_path: Path) -> None:
-    """A key of a set that makes no sense is as if it were not there: the others count, and alone it is no set."""
+    """An unusable key of a set is ignored: the others count, and alone it makes no valid set."""
     bad = jwk("first") | wrong
     async with key_server() as served, (checked := _fetching(served)).keys:
         served.keys = [bad, jwk("second")]
@@ -326,7 +326,7 @@ async def test_unusable_keys_are_passed_over(wrong: dict[str, object], tmp_path:
 
 
 def test_key_is_bound_to_its_algorithm() -> None:
-    """A key of a set counts for its own algorithm, and a private one never."""
+    """A key of a set is valid for its own algorithm only, and a private one never."""
     [key] = parse_jwks(json.dumps({"keys": [jwk("first", alg="ES256")]}).encode())
     assert (key.kid, set(key.algorithms)) == ("first", {"ES256"})
     with pytest.raises(ValueError, match="no usable"):
@@ -343,13 +343,13 @@ def test_key_is_bound_to_its_algorithm() -> None:
     ],
 )
 def test_incomplete_settings(given: dict[str, object], missing: str) -> None:
-    """Token mode without all that it needs does not start, and says what is missing."""
+    """Token mode does not start with incomplete settings, and names what is missing."""
     with pytest.raises(SettingsError, match=missing):
         verifier(Settings(auth="token", **given))  # type: ignore[arg-type]  # as the table has it
 
 
 def test_any_address_with_tokens() -> None:
-    """Where every request shows who asks, the service may listen anywhere; no signature of secrets can be chosen."""
+    """With a token on every request the service may listen anywhere; symmetric algorithms are not allowed."""
     Settings(**SETTINGS, host="0.0.0.0").check_listening()
     for name in ("HS256", "none", ""):
         with pytest.raises(ValueError, match="token_algorithms"):

@@ -1,4 +1,4 @@
-"""What a client may not do for long, or with too much: each limit is answered in the envelope, and others go on."""
+"""Limits on duration and size: exceeding one gets an envelope, and other clients are not affected."""
 
 import asyncio
 import json
@@ -25,13 +25,13 @@ _WAITING = """
 SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
 WHERE datname = current_database() AND NOT granted
 """
-# Records of 12 KiB: more than the buffers between two sockets hold.
+# Records of 12 KiB: in total more than the buffers between two sockets hold.
 _MANY = 500
 
 
 @asynccontextmanager
 async def limited(database_url: str, **given: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Connection]]:
-    """Serve with these settings; a client, and a bare connection."""
+    """Serve with these settings; yields a client and a raw connection."""
     async with serving(settings_for(database_url, **given)) as client, connected(client) as raw:
         yield client, raw
 
@@ -49,7 +49,7 @@ async def limited(database_url: str, **given: Any) -> AsyncIterator[tuple[httpx.
     ids=["one header", "many pieces", "ten megabytes", "address", "many headers", "method"],
 )
 async def test_long_head(client: httpx.AsyncClient, pieces: list[bytes]) -> None:
-    """A head longer than the limit is refused as soon as that shows, and the connection ends."""
+    """An overlong head is rejected as soon as it exceeds the limit, and the connection closes."""
     async with connected(client) as raw:
         sending = asyncio.create_task(raw.send(*pieces))
         answer = await raw.answer()
@@ -60,7 +60,7 @@ async def test_long_head(client: httpx.AsyncClient, pieces: list[bytes]) -> None
 
 
 async def test_head_within_the_limit(client: httpx.AsyncClient) -> None:
-    """What fits passes, also in pieces, behind another request, and with a body that is longer than heads may be."""
+    """A head within the limit passes, in pieces, pipelined, and with a body longer than the limit."""
     async with connected(client) as raw:
         get = b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 30_000 + b"\r\n\r\n"
         await raw.send(get[:9000], get[9000:], get + get)
@@ -71,7 +71,7 @@ async def test_head_within_the_limit(client: httpx.AsyncClient) -> None:
 
 
 async def test_slow_head(database_url: str) -> None:
-    """A head has its time, however steadily it drips; who says nothing at all is hung up on."""
+    """A head has a deadline, however steadily bytes arrive; an idle connection is closed."""
     async with (
         limited(database_url, header_timeout=0.3) as (client, raw),
         connected(client) as silent,
@@ -91,7 +91,7 @@ async def test_slow_head(database_url: str) -> None:
 
 @pytest.mark.parametrize("framing", ["Content-Length: 100", "Transfer-Encoding: chunked"])
 async def test_slow_body(database_url: str, framing: str) -> None:
-    """A body has its time; the answer comes in the envelope, and ends the connection."""
+    """A body has a deadline; the response is in the envelope and closes the connection."""
     async with limited(database_url, body_timeout=0.3) as (_, raw):
         await raw.send(post(REGISTER, framing))
         await raw.send(*[b"1\r\n{\r\n" if "chunked" in framing else b"{"] * 4, pause=0.05)
@@ -102,7 +102,7 @@ async def test_slow_body(database_url: str, framing: str) -> None:
 
 
 async def test_body_that_nobody_reads(database_url: str) -> None:
-    """A route that reads no body answers all the same, and does not take bytes for ever."""
+    """A route that reads no body responds all the same, and the body is not drained forever."""
     async with limited(database_url, body_timeout=0.3, max_upload_bytes=LIMIT) as (client, raw):
         head = b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         await raw.send(head + b"1\r\na\r\n0\r\n\r\n" + head)
@@ -117,7 +117,7 @@ async def test_body_that_nobody_reads(database_url: str) -> None:
 
 
 async def test_refused_before_its_body(database_url: str, tmp_path: Any) -> None:
-    """Who may not write is told so without sending anything, and the connection ends soon after."""
+    """An unauthenticated client is rejected before it sends a body, and the connection closes soon after."""
     async with limited(database_url, **_token_mode(tmp_path)) as (client, raw):
         for framing in ("Content-Length: 100", f"Content-Length: {LIMIT * 100}", "Transfer-Encoding: chunked"):
             async with connected(client) as silent, asyncio.timeout(20):
@@ -126,7 +126,7 @@ async def test_refused_before_its_body(database_url: str, tmp_path: Any) -> None
                 assert (answer.status, answer.headers["connection"]) == (401, "close")
         await raw.send(post(REGISTER, "Content-Length: 2") + b"{}")
         assert "connection" not in (await raw.answer()).headers
-        # A drop now and then earns no more time.
+        # A byte now and then does not extend the deadline.
         await raw.send(post(REGISTER, "Content-Length: 100"))
         dripping = asyncio.create_task(raw.send(*[b"a"] * 100, pause=0.05))
         assert (await raw.answer()).status == 401
@@ -135,7 +135,7 @@ async def test_refused_before_its_body(database_url: str, tmp_path: Any) -> None
 
 
 async def test_refused_while_writing(database_url: str, tmp_path: Any) -> None:
-    """Who writes all of a large body before it looks finds the refusal, and not a broken connection."""
+    """A client that writes a whole large body before reading gets the error, not a connection reset."""
     async with limited(database_url, **_token_mode(tmp_path)) as (client, _):
         large = LIMIT * 30
         request = post(f"{IMAGES}/_upload", f"Content-Length: {large}") + b" " * large
@@ -145,21 +145,21 @@ async def test_refused_while_writing(database_url: str, tmp_path: Any) -> None:
 
 
 def _token_mode(folder: Path) -> dict[str, Any]:
-    """Ask for tokens."""
+    """Return the settings of token mode."""
     key = folder / "key.pem"
     key.write_bytes(pem(rsa_key()))
     return {**SETTINGS, "key_file": key}
 
 
 def _exchange(url: httpx.URL, request: bytes) -> bytes:
-    """Write all of a request, and only then look for the answer."""
+    """Write a whole request, and only then read the response."""
     with socket.create_connection((url.host, url.port or 0), timeout=120) as connection:
         connection.sendall(request)
         return connection.recv(65536)
 
 
 async def test_too_large(client: httpx.AsyncClient) -> None:
-    """A declared length and one that shows only on the way are refused alike, and the connection can go on."""
+    """Declared and actual lengths over the limit are rejected alike, and the connection stays usable."""
     async with connected(client) as raw:
         body = b" " * (LIMIT + 1)
         await raw.send(post(REGISTER, f"Content-Length: {len(body)}") + body)
@@ -174,7 +174,7 @@ async def test_too_large(client: httpx.AsyncClient) -> None:
 
 
 async def test_expecting_to_go_on(client: httpx.AsyncClient) -> None:
-    """Who asks before sending too much is told no without being told to go on, and who sends little is told to."""
+    """Expect: 100-continue: a body that is too large is rejected at once, a small one is asked for."""
     async with connected(client) as raw:
         await raw.send(post(REGISTER, f"Content-Length: {LIMIT + 1}", "Expect: 100-continue"))
         answer = await raw.answer()
@@ -198,7 +198,7 @@ async def test_expecting_to_go_on(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_no_http(client: httpx.AsyncClient, request_: bytes) -> None:
-    """What is no HTTP, or could be read in two ways, is refused in the envelope too."""
+    """Malformed or ambiguous HTTP is rejected in the envelope, too."""
     async with connected(client) as raw:
         await raw.send(request_)
         answer = await raw.answer()
@@ -207,7 +207,7 @@ async def test_no_http(client: httpx.AsyncClient, request_: bytes) -> None:
 
 
 async def test_waiting_for_bodies_holds_no_connection(database_url: str) -> None:
-    """Clients that send a byte now and then keep nobody from the database."""
+    """Clients that send a byte now and then hold no database connections."""
     async with limited(database_url, pool_size=1, pool_timeout=10) as (client, _):
         slow = [await asyncio.open_connection(client.base_url.host, client.base_url.port) for _ in range(100)]
         for number, (_, writer) in enumerate(slow):
@@ -227,7 +227,7 @@ async def _fill(client: httpx.AsyncClient) -> None:
 
 
 async def _stalled(client: httpx.AsyncClient) -> socket.socket:
-    """Ask for everything and read nothing but the first byte, which shows that it has begun."""
+    """Start an export and read only its first byte, which shows that it has begun."""
     found = socket.socket()
     found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     found.connect((client.base_url.host, client.base_url.port))
@@ -237,7 +237,7 @@ async def _stalled(client: httpx.AsyncClient) -> socket.socket:
 
 
 async def _again(client: httpx.AsyncClient) -> httpx.Response:
-    """Export as soon as one may."""
+    """Export as soon as a slot is free."""
     for _ in range(600):
         answer = await client.post(f"{IMAGES}/_load")
         if answer.status_code != 429:
@@ -247,7 +247,7 @@ async def _again(client: httpx.AsyncClient) -> httpx.Response:
 
 
 async def test_reader_that_stalls(database_url: str) -> None:
-    """An export that nobody reads is one too many while it lasts, and does not last: slot and connection come back."""
+    """A stalled export counts towards the limit, but is aborted in time: slot and connection are released."""
     async with limited(database_url, pool_size=2, max_exports=1, send_timeout=5) as (client, _):
         await _fill(client)
         with await _stalled(client):
@@ -260,7 +260,7 @@ async def test_reader_that_stalls(database_url: str) -> None:
 
 
 async def test_reader_that_leaves(database_url: str) -> None:
-    """An export ends with its reader."""
+    """An export ends when its client disconnects."""
     async with limited(database_url, max_exports=1) as (client, _):
         await _fill(client)
         with await _stalled(client):
@@ -269,7 +269,7 @@ async def test_reader_that_leaves(database_url: str) -> None:
 
 
 async def test_slow_reader_who_reads(database_url: str) -> None:
-    """Who reads slowly but reads gets everything."""
+    """A slow but steady reader gets the complete export."""
     async with limited(database_url, send_timeout=2) as (client, _):
         await _fill(client)
         async with client.stream("POST", f"{IMAGES}/_load") as answer:
@@ -281,7 +281,7 @@ async def test_slow_reader_who_reads(database_url: str) -> None:
 
 
 async def test_uploads_at_a_time(database_url: str, aside: asyncpg.Connection) -> None:
-    """One import more than may is told to come again, and may when another has ended."""
+    """An upload over the limit gets -429, and succeeds once another has ended."""
     async with limited(database_url, max_uploads=1) as (client, _):
         async with aside.transaction():
             await aside.execute("LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
@@ -296,7 +296,7 @@ async def test_uploads_at_a_time(database_url: str, aside: asyncpg.Connection) -
 
 
 async def test_slow_uploads_keep_nobody_waiting(database_url: str) -> None:
-    """Who has not sent the whole form takes no turn from others, however many do so."""
+    """Any number of incomplete uploads takes no slot from others."""
     async with limited(database_url, max_uploads=1) as (client, _), AsyncExitStack() as stack:
         head = post(f"{IMAGES}/_upload", "Content-Length: 999").replace(
             b"application/json", b"multipart/form-data; boundary=b"
@@ -308,7 +308,7 @@ async def test_slow_uploads_keep_nobody_waiting(database_url: str) -> None:
 
 
 async def test_no_connection_in_time(database_url: str) -> None:
-    """A pool with nothing left answers "later", never an error of ours."""
+    """An exhausted pool yields -503, never an internal error."""
     async with limited(database_url, pool_size=1, pool_timeout=0.1, max_exports=1) as (client, _):
         await _fill(client)
         with await _stalled(client):
@@ -332,7 +332,7 @@ async def test_no_connection_in_time(database_url: str) -> None:
     ],
 )
 async def test_hosts(database_url: str, host: str, known: bool) -> None:
-    """Only the names that are set are answered to; probes come by number."""
+    """Only the configured hosts are accepted; probes may use the IP address."""
     names = frozenset({"registry.example", "*.example.org", "[::1]"})
     async with limited(database_url, allowed_hosts=names) as (client, raw):
         answer = await client.get(f"{IMAGES}/_search", headers={"host": host})
@@ -355,7 +355,7 @@ async def test_hosts(database_url: str, host: str, known: bool) -> None:
     ],
 )
 async def test_forwarded(database_url: str, trusted: list[str], forwarded: list[str], seen: str) -> None:
-    """X-Forwarded-For counts from the proxies that are set, and from no others: not what a client had put there before."""
+    """X-Forwarded-For counts only from trusted proxies, and only the part that they have added."""
     sent = [("x-forwarded-for", line) for line in forwarded]
     async with limited(database_url, trusted_proxies=frozenset(trusted)) as (client, _):
         with capture_logs() as lines:
@@ -364,7 +364,7 @@ async def test_forwarded(database_url: str, trusted: list[str], forwarded: list[
 
 
 async def test_browsers(database_url: str, client: httpx.AsyncClient, tmp_path: Any) -> None:
-    """Pages of other origins may call only where that is set, and their preflight needs no token."""
+    """CORS applies only if configured, and preflights need no token."""
     asking = {"origin": "https://ui.example", "access-control-request-method": "POST"}
     assert (await client.options(REGISTER, headers=asking)).status_code == 405
     assert "access-control-allow-origin" not in (await client.get(f"{IMAGES}/_search", headers=asking)).headers
@@ -402,7 +402,7 @@ UI = "https://ui.example"
     ],
 )
 async def test_pages_of_other_origins(database_url: str, headers: dict[str, str], passes: bool) -> None:
-    """What a browser sends for a foreign page writes nothing, form or not; what says nothing of pages is no browser."""
+    """Cross-site writes of browsers are rejected, forms included; other clients send no such headers."""
     form = {"file": ("image_list.json", json.dumps([minimal("algo/uploaded")]))}
     names = frozenset({"registry.example", "127.0.0.1"})
     async with limited(database_url, allowed_hosts=names, cors_origins=frozenset({UI})) as (client, _):
@@ -418,7 +418,7 @@ async def test_pages_of_other_origins(database_url: str, headers: dict[str, str]
 
 @pytest.mark.parametrize("accept", ["*/*", "application/problem+json"])
 async def test_preflights_are_requests(database_url: str, accept: str) -> None:
-    """A preflight that fails is refused as all else is; its Host and its body are looked at."""
+    """A rejected preflight has the usual error format; its Host and body are checked."""
     given: dict[str, Any] = {"cors_origins": frozenset({UI}), "allowed_hosts": frozenset({"registry.example"})}
     asking = {"host": "registry.example", "origin": UI, "access-control-request-method": "POST", "accept": accept}
     failing = {"origin": "https://evil.example", "host": "evil.example", "access-control-request-method": "PUT"}
@@ -453,7 +453,7 @@ async def test_preflights_are_requests(database_url: str, accept: str) -> None:
     ],
 )
 async def test_names_that_lead_to_loopback(database_url: str, host: str, known: bool) -> None:
-    """A page that made its own name lead here writes nothing; programs, proxies and known names may have any."""
+    """DNS rebinding gets no writes through; programs, proxies and known names may use any Host."""
     page = {"host": host, "origin": f"http://{host}"}
     async with limited(database_url) as (client, _):
         for number, signs in enumerate(({}, {"sec-fetch-site": "same-origin"})):
@@ -465,21 +465,21 @@ async def test_names_that_lead_to_loopback(database_url: str, host: str, known: 
 
 @pytest.mark.parametrize("given", [{"host": "0.0.0.0"}, {"allowed_hosts": frozenset({"registry.example"})}])
 async def test_names_that_lead_elsewhere(database_url: str, given: dict[str, Any]) -> None:
-    """Beyond loopback, and where its names are set, a service goes by those."""
+    """Beyond loopback, and with allowed hosts configured, the rebinding check does not apply."""
     page = {"host": "registry.example", "origin": "https://registry.example"}
     async with limited(database_url, **given) as (client, _):
         assert (await client.post(REGISTER, json=minimal(), headers=page)).status_code == 200
 
 
 async def test_compressed(client: httpx.AsyncClient) -> None:
-    """A compressed body is refused, not blown up."""
+    """A compressed body is rejected, never decompressed."""
     answer = await client.post(REGISTER, content=b"x", headers={"content-encoding": "gzip"})
     assert (answer.status_code, answer.json()["status"]) == (415, "-415")
     assert await records(client) == []
 
 
 def test_networks() -> None:
-    """A proxy is an address or a network; "everyone" has to be spelt out."""
+    """A proxy is an address or a network; "everyone" must be written out."""
     assert Settings(trusted_proxies="10.0.0.0/8, ::1").trusted_proxies == {"10.0.0.0/8", "::1"}
     for wrong in ("*", "proxy", "10.0.0.1/8"):
         with pytest.raises(ValueError, match="trusted_proxies"):

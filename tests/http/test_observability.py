@@ -1,4 +1,4 @@
-"""Request ids, the log, and what an error that nobody foresaw comes to."""
+"""Request ids, the log, and unhandled exceptions."""
 
 import asyncio
 import re
@@ -21,14 +21,14 @@ from tests.support.service import serving, settings_for
 
 @pytest.mark.parametrize("given", ["abc", "A.b_c-9", "x" * 64])
 async def test_request_id_is_kept(client: httpx.AsyncClient, given: str) -> None:
-    """A request id that is one comes back."""
+    """A valid request id is returned."""
     answer = await client.get("/healthz", headers={"x-request-id": given})
     assert answer.headers.get_list("x-request-id") == [given]
 
 
 @pytest.mark.parametrize("given", [None, "", "x" * 65, "a b", "a\tb", 'a"b', "é".encode(), "../x"])
 async def test_request_id_is_replaced(client: httpx.AsyncClient, given: Any) -> None:
-    """None, or one that could not be written everywhere, is replaced by a fresh one."""
+    """A missing one, or one that is not safe in every place, is replaced."""
     headers = {} if given is None else {"x-request-id": given}
     found = {(await client.get("/none", headers=headers)).headers["x-request-id"] for _ in range(2)}
     assert len(found) == 2
@@ -36,7 +36,7 @@ async def test_request_id_is_replaced(client: httpx.AsyncClient, given: Any) -> 
 
 
 async def test_one_line_a_request(log: Log, client: httpx.AsyncClient) -> None:
-    """Each request is one line: what, how it ended, how long, and by which id it is found."""
+    """Each request is one line: method, route, status, duration and request id."""
     await client.get(f"{IMAGES}/_search?searchCondition=hunter2", headers={"x-request-id": "r1"})
     await client.delete("/nowhere/hunter2", headers={"x-request-id": "r2"})
     first, second = log.lines("request")
@@ -53,7 +53,7 @@ async def test_one_line_a_request(log: Log, client: httpx.AsyncClient) -> None:
 
 
 async def test_status_before_it_is_made_200(log: Log, database_url: str) -> None:
-    """Where refusals go out as 200, the log and the figures still tell them apart, and an alert on errors goes off."""
+    """With always-200, log and metrics keep the original status, so that alerts on errors fire."""
     async with serving(settings_for(database_url, http_status="always-200")) as client:
         assert (await client.get(f"{IMAGES}/{'0' * 32}")).status_code == 200
         assert (await client.get(f"{IMAGES}/_search?page=0")).status_code == 200
@@ -66,7 +66,7 @@ async def test_status_before_it_is_made_200(log: Log, database_url: str) -> None
 
 
 async def test_no_value_and_no_secret(log: Log, database_url: str) -> None:
-    """Whatever is sent and goes wrong, no line holds a value of a record, a password or a header, and each is JSON."""
+    """Whatever fails, no line has a value of a record, a password or a header, and each line is JSON."""
     marker = "hunter2"
     dsn = database_url.replace("algoplatform@", f"algoplatform:{marker}@")
     record = minimal("algo/hunter2", factory=marker, algoDesc=f"{marker}\n\t", env=f"PASSWORD:{marker}")
@@ -90,7 +90,7 @@ async def test_no_value_and_no_secret(log: Log, database_url: str) -> None:
 
 
 async def test_unhandled_error(log: Log, client: httpx.AsyncClient, database_url: str) -> None:
-    """An error of ours is an envelope without the inside, the log has its place, and the connection goes on."""
+    """An unhandled exception: an envelope without internals, a location in the log, a usable connection."""
     await register(client)
     await asyncio.to_thread(execute, database_url, "ALTER TABLE image RENAME TO elsewhere")
     broken = await client.get(f"{IMAGES}/_search", headers={"x-request-id": "r1"})
@@ -101,7 +101,7 @@ async def test_unhandled_error(log: Log, client: httpx.AsyncClient, database_url
     await asyncio.to_thread(execute, database_url, "ALTER TABLE elsewhere RENAME TO image")
     again = await client.get(f"{IMAGES}/_search")
     assert again.status_code == 200
-    # The same connection served all three.
+    # One connection served all three.
     streams = [answer.extensions["network_stream"].get_extra_info("client_addr") for answer in (broken, problem, again)]
     assert len(set(streams)) == 1
     [line, _] = log.lines("unhandled_error")
@@ -110,7 +110,7 @@ async def test_unhandled_error(log: Log, client: httpx.AsyncClient, database_url
 
 
 async def test_answer_that_cannot_be_finished(log: Log) -> None:
-    """An error after the first byte breaks the answer off: nothing is put behind what was sent."""
+    """An exception after the first byte breaks the response off: nothing is appended to it."""
     sent: list[Message] = []
 
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,7 +140,7 @@ async def test_answer_that_cannot_be_finished(log: Log) -> None:
     ],
 )
 async def test_what_is_no_request(database_url: str, log: Log, request_: bytes, status: int) -> None:
-    """What is refused before there is a request leaves a line and a figure, and its id goes to the client, too."""
+    """Requests rejected before routing are logged and counted, and their id is returned, too."""
     async with serving(settings_for(database_url, header_timeout=1)) as client, connected(client) as raw:
         await raw.send(request_)
         answer = await raw.answer()
@@ -153,7 +153,7 @@ async def test_what_is_no_request(database_url: str, log: Log, request_: bytes, 
 
 
 async def test_client_that_leaves(log: Log, client: httpx.AsyncClient) -> None:
-    """A client that hangs up amid its request is no error of ours."""
+    """A client that disconnects during its request is no error."""
     port = client.base_url.port
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"POST {IMAGES}/_register HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{".encode())
@@ -168,7 +168,7 @@ async def test_client_that_leaves(log: Log, client: httpx.AsyncClient) -> None:
 
 
 def test_level_and_libraries() -> None:
-    """Libraries log in the same form, chatter of theirs is left out, and nothing below the level is written."""
+    """Libraries log in the same format without their chatter, and nothing below the level is written."""
     import logging
 
     import structlog
@@ -190,7 +190,7 @@ def test_level_and_libraries() -> None:
 
 
 async def test_from_the_environment(log: Log, monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
-    """A worker makes its application of nothing but its environment, the path it is served under included."""
+    """A worker builds its application from the environment alone, including the root path."""
     monkeypatch.setenv("ALGOPLATFORM_DATABASE_URL", database_url)
     monkeypatch.setenv("ALGOPLATFORM_ROOT_PATH", "/registry")
     app = app_from_environment()

@@ -1,4 +1,4 @@
-"""The published OpenAPI document: valid, complete, and true to the API document's examples."""
+"""The published OpenAPI document: valid, complete, and in agreement with the API document's examples."""
 
 import json
 import re
@@ -27,7 +27,7 @@ BODY = {"400", "408", "413", "415", "422", "429"}
 
 
 def resolve(value: Json) -> Json:
-    """Follow a reference within the document."""
+    """Resolve a reference within the document."""
     while isinstance(value, dict) and "$ref" in value:
         found = PUBLISHED
         for part in value["$ref"].removeprefix("#/").split("/"):
@@ -37,7 +37,7 @@ def resolve(value: Json) -> Json:
 
 
 def everything(value: Json) -> Iterator[dict[str, Json]]:
-    """Every object within the document."""
+    """Yield every object within the document."""
     if isinstance(value, dict):
         yield value
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -45,7 +45,7 @@ def everything(value: Json) -> Iterator[dict[str, Json]]:
 
 
 def bodies(operation: str) -> Iterator[tuple[str, Json]]:
-    """Every media type object of an operation: the request's and the answers', by status."""
+    """Yield an operation's media type objects, for the request and for responses by status."""
     described = OPERATIONS[operation]
     for media in described.get("requestBody", {}).get("content", {}).values():
         yield "request", media
@@ -55,24 +55,24 @@ def bodies(operation: str) -> Iterator[tuple[str, Json]]:
 
 
 def shown(media: Json) -> list[Json]:
-    """The examples of a media type."""
+    """Return the examples of a media type."""
     many = [example["value"] for example in media.get("examples", {}).values()]
     return [*many, *([media["example"]] if "example" in media else [])]
 
 
 def examples(operation: str, part: str) -> list[Json]:
-    """The examples that an operation shows of its request or of an answer."""
+    """Return an operation's examples for the request or a response."""
     return [example for status, media in bodies(operation) if status == part for example in shown(media)]
 
 
 def accepts(schema: Json, example: Json) -> list[str]:
-    """What a schema of the document has against an example."""
+    """Return the errors of an example under a schema of the document."""
     validator = Draft202012Validator({"components": PUBLISHED["components"], **schema})
     return [error.message for error in validator.iter_errors(example)]
 
 
 def test_it_is_valid() -> None:
-    """The document is what the specification calls an OpenAPI 3.1 document, and so are its schemas."""
+    """The document is valid OpenAPI 3.1, and its schemas are valid."""
     assert PUBLISHED["openapi"].startswith("3.1.")
     faults = Draft202012Validator(OPENAPI_31).iter_errors(PUBLISHED)
     assert [f"{error.instance_path}: {error.message}" for error in faults] == []
@@ -81,14 +81,14 @@ def test_it_is_valid() -> None:
 
 
 def test_every_reference_leads_somewhere_and_every_part_is_used() -> None:
-    """Nothing shared is missing, nothing is shared for nobody."""
+    """Every reference resolves, and every component is used."""
     used = {item["$ref"] for item in everything(PUBLISHED) if "$ref" in item}
     given = {f"#/components/{kind}/{name}" for kind, parts in PUBLISHED["components"].items() for name in parts}
     assert used == given
 
 
 def test_tokens_are_declared_only_where_they_are_asked_for() -> None:
-    """Such a document is valid too, and leaves those of other services as they were."""
+    """A document with tokens is valid too, and leaves those of other applications unchanged."""
     asking = create_app(Settings(**SETTINGS, jwks_url="https://id.example/keys")).openapi()
     assert list(Draft202012Validator(OPENAPI_31).iter_errors(asking)) == []
     assert "WWW-Authenticate" in asking["components"]["responses"]["Unauthenticated"]["headers"]
@@ -97,7 +97,7 @@ def test_tokens_are_declared_only_where_they_are_asked_for() -> None:
 
 
 def test_operations_are_named() -> None:
-    """The names that generated clients call the operations by are stable."""
+    """The operation ids, after which clients are generated, are stable."""
     assert {
         name: f"{method.upper()} {path.removeprefix('/algoPlatform/images/')}"
         for path, operations in PUBLISHED["paths"].items()
@@ -118,7 +118,7 @@ def test_operations_are_named() -> None:
 
 
 def test_operations_are_in_the_documents_order() -> None:
-    """Readers of the API document find its operations where they expect them, and the others after."""
+    """Operations come in the API document's order, additional ones at the end."""
     operations = [path.removeprefix("/algoPlatform/images/") for path in PUBLISHED["paths"]]
     assert operations[:6] == ["_register", "_search", "_update", "_delete", "_load", "_upload"]
     assert operations[6:] == ["{imageId}", "{imageId}/history", "{imageId}/_restore"]
@@ -126,7 +126,7 @@ def test_operations_are_in_the_documents_order() -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_everything_is_described(operation: str) -> None:
-    """Summaries are Chinese and English; parameters, headers and answers are described in Chinese."""
+    """Summaries are Chinese and English; parameters, headers and responses are described in Chinese."""
     described = OPERATIONS[operation]
     assert re.fullmatch(r"[\u4e00-\u9fff（）]+ · [A-Z][A-Za-z ]+", described["summary"])
     parts = [described, *map(resolve, described["parameters"])]
@@ -137,7 +137,7 @@ def test_everything_is_described(operation: str) -> None:
 
 
 def test_schemas_are_described() -> None:
-    """Every schema and each of its fields says in Chinese what it is."""
+    """Every schema and field has a Chinese description."""
     for name, schema in PUBLISHED["components"]["schemas"].items():
         for part in [schema, *map(resolve, schema["properties"].values())]:
             assert re.search(r"[\u4e00-\u9fff]", part["description"]), (name, part)
@@ -159,7 +159,7 @@ def test_schemas_are_described() -> None:
     ],
 )
 def test_answers(operation: str, statuses: set[str]) -> None:
-    """Each answer that an operation can give is published, failures in both forms with an example of each."""
+    """Every possible response is published, errors in both formats with an example of each."""
     responses = OPERATIONS[operation]["responses"]
     assert set(responses) == statuses | ALWAYS
     for status, response in responses.items():
@@ -192,14 +192,14 @@ def test_answers(operation: str, statuses: set[str]) -> None:
     ],
 )
 def test_answers_headers(operation: str, status: str, headers: set[str]) -> None:
-    """The headers that say something are published, besides the request's id."""
+    """Response headers other than the request id are published."""
     response = resolve(OPERATIONS[operation]["responses"][status])
     assert set(response["headers"]) == headers | {"X-Request-Id"}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_requests_headers(operation: str) -> None:
-    """Writes take an Idempotency-Key, changes of an image If-Match, reads of one image If-None-Match, all a request id."""
+    """Writes accept Idempotency-Key, changes If-Match, reads of one image If-None-Match, all a request id."""
     names = {item["name"] for item in map(resolve, OPERATIONS[operation]["parameters"]) if item["in"] == "header"}
     writes = {"register", "update", "delete", "upload", "restore"}
     assert names == {"X-Request-Id"} | (
@@ -210,7 +210,7 @@ def test_requests_headers(operation: str) -> None:
 
 
 def test_the_documents_examples_are_shown() -> None:
-    """Every example of the API document stands in the published one, requests and answers."""
+    """Every example of the API document is in the published one, for requests and responses."""
     requests = {
         "register": document.REGISTER,
         "searchByBody": document.SEARCH,
@@ -236,7 +236,7 @@ def test_the_documents_examples_are_shown() -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_examples_keep_to_their_schemas(operation: str) -> None:
-    """No example shows what its schema forbids."""
+    """Every example is valid under its schema."""
     for part, media in bodies(operation):
         for example in shown(media):
             assert accepts(media["schema"], example) == [], part
@@ -246,7 +246,7 @@ def test_examples_keep_to_their_schemas(operation: str) -> None:
 
 
 def test_examples_of_fields_keep_to_their_schemas() -> None:
-    """Nor does any example within a schema, or of a header."""
+    """So are the examples within schemas and of headers."""
     count = 0
     for item in everything(PUBLISHED["components"]):
         values = item.get("examples")
@@ -274,7 +274,7 @@ def test_examples_of_fields_keep_to_their_schemas() -> None:
     ],
 )
 def test_schemas_forbid_what_they_can(field: str, value: Json) -> None:
-    """A client that checks by the schema is told of such faults before it sends."""
+    """A client that validates by the schema finds such faults before sending."""
     schema = {"$ref": "#/components/schemas/Image"}
     example = json.loads(document.REGISTER)
     assert accepts(schema, example) == []
@@ -282,7 +282,7 @@ def test_schemas_forbid_what_they_can(field: str, value: Json) -> None:
 
 
 def test_status_table_is_shown() -> None:
-    """The introduction holds every status code with its HTTP status and meaning."""
+    """The introduction lists every status code with HTTP status and meaning."""
     rows = re.findall(r"^\| (-?\d+) \| ([\d /]+) \| (.+) \|$", PUBLISHED["info"]["description"], re.MULTILINE)
     assert [code for code, _, _ in rows] == list(Code)
     http = {code: status for code, status, _ in rows}

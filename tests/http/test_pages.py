@@ -1,4 +1,4 @@
-"""The OpenAPI pages in a real browser that reaches nothing but the service."""
+"""The OpenAPI pages in a real browser that can reach only the service."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.support.postgres import Postgres
 from tests.support.service import App, serving_in_background, settings_for
 
 CHROMIUM = shutil.which("chromium") or ""
-# Where screenshots go, for people to look at.
+# Folder for screenshots, for manual review.
 PICTURES = os.environ.get("ALGOPLATFORM_TEST_PICTURES")
 PREFIX = "/registry"
 ARGUMENTS = [
@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="there i
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium for which no other host exists."""
+    """A headless Chromium that resolves no other host."""
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, NO_OTHER_HOST])
         with launched:
@@ -52,7 +52,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module", params=["direct", "prefix kept", "prefix stripped"])
 def service(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[str]:
-    """The address of a service with one image: by itself, or behind either kind of ingress that adds a prefix."""
+    """URL of a service with one image: direct, or behind either kind of prefixing ingress."""
     prefix = "" if request.param == "direct" else PREFIX
     proxy = stripping if request.param == "prefix stripped" else None
     with (
@@ -67,7 +67,7 @@ def service(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[str]
 
 
 def stripping(app: App) -> App:
-    """An ingress that serves under the prefix alone, and does not pass it on."""
+    """An ingress that serves a prefix only, and strips it."""
 
     async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -81,7 +81,7 @@ def stripping(app: App) -> App:
 
 @contextmanager
 def visiting(browser: Browser, address: str) -> Iterator[Page]:
-    """A visit at which nothing may fail, no other host be asked, and the page's own policy not be broken."""
+    """Visit a page; no request may fail or leave the service, and the page's CSP must hold."""
     wrong: list[str] = []
     asked: set[str] = set()
     page = browser.new_page(viewport={"width": 1280, "height": 1000}, locale="zh-CN")
@@ -102,13 +102,13 @@ def visiting(browser: Browser, address: str) -> Iterator[Page]:
 
 
 def summaries() -> list[str]:
-    """The summary of every operation."""
+    """Return the summaries of all operations."""
     paths = create_app(Settings(database_url=None)).openapi()["paths"].values()
     return [operation["summary"] for path in paths for operation in path.values()]
 
 
 def picture(page: Page, name: str) -> None:
-    """Keep a picture of the page, where somebody wants it."""
+    """Save a screenshot if requested."""
     if PICTURES:
         page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=name.endswith("whole"))
 
@@ -122,7 +122,7 @@ def opened(page: Page, method: str, path: str) -> Locator:
 
 
 def executed(block: Locator) -> str:
-    """Press *Execute* and read the answer."""
+    """Press *Execute* and return the response."""
     block.get_by_role("button", name="Execute").click()
     live = block.locator(".live-responses-table tbody .response")
     expect(live.locator(".response-col_status")).to_contain_text("200")
@@ -140,7 +140,7 @@ def test_swagger_ui_shows_every_operation(browser: Browser, service: str) -> Non
 
 
 def test_redoc_shows_every_operation(browser: Browser, service: str) -> None:
-    """/redoc has a section for each operation, with its parameters and answers."""
+    """/redoc has a section for each operation, with parameters and responses."""
     with visiting(browser, f"{service}/redoc") as page:
         for summary in summaries():
             expect(page.get_by_role("heading", name=summary)).to_be_visible()
@@ -151,7 +151,7 @@ def test_redoc_shows_every_operation(browser: Browser, service: str) -> None:
 
 @pytest.mark.parametrize(("path", "operation"), [("docs", ".opblock"), ("redoc", 'div[id="operation/register"] h2')])
 def test_operations_come_first(browser: Browser, service: str, path: str, operation: str) -> None:
-    """The first screen of either page shows an operation; the status table unfolds at a click."""
+    """The first screen of either page shows an operation; the status table unfolds on click."""
     with visiting(browser, f"{service}/{path}") as page:
         expect(page.locator(operation).first).to_be_in_viewport()
         rows = page.locator("details tbody tr")
@@ -163,14 +163,14 @@ def test_operations_come_first(browser: Browser, service: str, path: str, operat
 
 
 def test_home_leads_to_the_docs(browser: Browser, service: str) -> None:
-    """The bare address brings a browser to Swagger UI."""
+    """/ redirects a browser to Swagger UI."""
     with visiting(browser, f"{service}/") as page:
         expect(page.locator(".opblock").first).to_be_visible()
         assert page.url == f"{service}/docs"
 
 
 def test_search_is_executed(browser: Browser, service: str) -> None:
-    """The page's own Execute searches by query, and shows the answer."""
+    """*Execute* searches by query and shows the response."""
     with visiting(browser, f"{service}/docs") as page:
         block = opened(page, "get", f"{IMAGES}/_search")
         block.locator('tr[data-param-name="searchCondition"] input').fill("安全")
@@ -182,7 +182,7 @@ def test_search_is_executed(browser: Browser, service: str) -> None:
 
 
 def test_search_by_body_is_executed(browser: Browser, service: str) -> None:
-    """So it does by a body, which starts out as the document's example."""
+    """So does a search by body, prefilled with the document's example."""
     with visiting(browser, f"{service}/docs") as page:
         block = opened(page, "post", f"{IMAGES}/_search")
         body = block.locator("textarea.body-param__text")

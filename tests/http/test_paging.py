@@ -1,4 +1,4 @@
-"""Pages by key, images by their ids, and what a query string may hold."""
+"""Keyset pages, images by their ids, and allowed query strings."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ LOADED = '{"status":"0","res":{'
 
 @pytest.fixture
 async def filled(client: httpx.AsyncClient) -> httpx.AsyncClient:
-    """A registry of twenty images with two tags each; every other is of another factory."""
+    """A registry of twenty images with two tags each, by two factories in turn."""
     content = [
         minimal(name, tag, factory=f"厂商{number % 2}", useableFlag="1", eventType=number % 4)
         for number, name in enumerate(NAMES)
@@ -24,7 +24,7 @@ async def filled(client: httpx.AsyncClient) -> httpx.AsyncClient:
 
 
 async def page(client: httpx.AsyncClient, **query: Any) -> list[str]:
-    """Ask for a page by key: the references on it, and no total."""
+    """Return the references on a page by cursor, which has no total."""
     answer = await client.get(f"{IMAGES}/_search", params=query)
     assert answer.status_code == 200, answer.text
     assert list(answer.json()["res"]) == ["data"]
@@ -45,7 +45,7 @@ async def page(client: httpx.AsyncClient, **query: Any) -> list[str]:
     ],
 )
 async def test_pages_by_key(filled: httpx.AsyncClient, conditions: dict[str, str]) -> None:
-    """Forward after the last and backward before the first, pages give every match once, in ascending order."""
+    """Paging forward and backward by cursor returns every match once, in ascending order."""
     everything = await page(filled, **conditions)
     assert everything == sorted(everything)
     assert len(everything) > 6
@@ -63,7 +63,7 @@ async def test_pages_by_key(filled: httpx.AsyncClient, conditions: dict[str, str
 
 
 async def test_a_place_need_not_be_an_image(filled: httpx.AsyncClient) -> None:
-    """A page goes on after an image that is gone, or that never was."""
+    """A cursor may name an image that was deleted or never existed."""
     everything = await page(filled)
     [gone] = await records(filled, searchCondition=everything[4])
     await delete(filled, gone["imageId"])
@@ -86,7 +86,7 @@ async def test_a_place_need_not_be_an_image(filled: httpx.AsyncClient) -> None:
     ],
 )
 async def test_what_may_not_be_asked(client: httpx.AsyncClient, query: str, message: str) -> None:
-    """Faults of pages, ids and texts are told with their status, wherever conditions may stand."""
+    """Faults in pages, ids and texts are reported with their status, wherever conditions may be given."""
     for method, path in (("GET", "_search"), ("POST", "_search"), ("POST", "_load")):
         answer = await client.request(method, f"{IMAGES}/{path}?{query}")
         assert (answer.status_code, answer.json()["status"]) == (422, "-1" if "重复" in message else "202")
@@ -94,7 +94,7 @@ async def test_what_may_not_be_asked(client: httpx.AsyncClient, query: str, mess
 
 
 async def test_images_by_their_ids(filled: httpx.AsyncClient) -> None:
-    """imageId comes once or several times, in a query or as a list in a body, and other conditions hold besides."""
+    """imageId may be repeated in a query or be a list in a body, and combines with other conditions."""
     ids = [record["imageId"] for record in await records(filled)][:4]
     of_first = [record["imageId"] for record in await records(filled, factory="厂商0") if record["imageId"] in ids]
     absent = "0" * 32
@@ -113,7 +113,7 @@ async def test_images_by_their_ids(filled: httpx.AsyncClient) -> None:
 
 
 async def test_load_takes_every_condition(filled: httpx.AsyncClient) -> None:
-    """An export of a page is that page, whether it is asked for in the query or in the body."""
+    """An export with a page returns this page, given in the query or in the body."""
     for conditions in (
         {"pageSize": "3", "after": "algo/n03:1.0"},
         {"pageSize": "3", "before": "algo/n03:1.0", "useableFlag": "1"},
@@ -134,7 +134,7 @@ async def test_load_takes_every_condition(filled: httpx.AsyncClient) -> None:
     ["%B3%E9%D6%A1", "%FF", "%E6%8A", "%C0%AF", "%ED%A0%80", "%ED%B0%80", "%F4%90%80%80", "a%80", "%E6%8A%BD%E5%B8"],
 )
 async def test_text_that_is_not_utf8(client: httpx.AsyncClient, text: str) -> None:
-    """GBK, Latin-1, cut and overlong UTF-8 and surrogates are told as such, never as nothing found."""
+    """GBK, Latin-1, truncated or overlong UTF-8 and surrogates are reported, not searched for in vain."""
     image_id = await register(client)
     for method, path in (
         ("GET", f"_search?searchCondition={text}"),
@@ -151,7 +151,7 @@ async def test_text_that_is_not_utf8(client: httpx.AsyncClient, text: str) -> No
 
 
 async def test_what_keeps_caches_away_is_ignored(client: httpx.AsyncClient) -> None:
-    """Parameters that begin with "_" ask for nothing, even twice; an unknown one that is null in a body neither."""
+    """Parameters that begin with "_" are ignored, even repeated ones; so is an unknown null in a body."""
     image_id = await register(client)
     for path in ("_search?_t=1732500000", "_search?_=1&_=2&searchCondition=algo", f"{image_id}/history?_t=1"):
         answer = await client.get(f"{IMAGES}/{path}")
@@ -162,7 +162,7 @@ async def test_what_keeps_caches_away_is_ignored(client: httpx.AsyncClient) -> N
 
 
 async def test_line_breaks_of_both_kinds_are_the_same(client: httpx.AsyncClient) -> None:
-    """Text is found by a line break of either form."""
+    """Text matches line breaks of both forms."""
     await register(client, algoDesc="第一行\n第二行")
     for text in ("行\n第", "行\r\n第"):
         answer = await client.get(f"{IMAGES}/_search", params={"searchCondition": text})

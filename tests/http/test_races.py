@@ -1,4 +1,4 @@
-"""Races on a real service of three workers: what the database decides, and that nothing is lost or half done."""
+"""Races on a real service with three workers: the database decides, and nothing is lost or half done."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ import pytest
 from tests.support.images import IMAGES, PLATFORM, delete, minimal, records, register, upload
 from tests.support.processes import service
 
-# What a refusal of a race may be: told, and not the server's failing.
+# The errors that a race may cause: they are temporary, and no internal errors.
 BUSY = {"-503", "-409", "-429"}
 # In full a hundred times a hundred, which takes minutes.
 CLIENTS, ROUNDS, WAVES = (100, 100, 100) if os.environ.get("ALGOPLATFORM_TEST_FULL") else (20, 5, 8)
@@ -24,13 +24,13 @@ CLIENTS, ROUNDS, WAVES = (100, 100, 100) if os.environ.get("ALGOPLATFORM_TEST_FU
 
 @pytest.fixture
 async def crowd(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client, good for many requests at once, of three workers on one database."""
+    """A client, for many concurrent requests, of three workers on one database."""
     async with service(database_url, workers=3) as running, running.client() as client:
         yield client
 
 
 async def dangling(aside: asyncpg.Connection) -> list[asyncpg.Record]:
-    """Find edges from or to what is no live image, and dependencies of live images without an edge."""
+    """Return edges that involve images that are not live, and dependencies of live images without an edge."""
     return await aside.fetch(
         """
         SELECT dependent_id, dependency_id FROM image_dependency
@@ -46,13 +46,13 @@ async def dangling(aside: asyncpg.Connection) -> list[asyncpg.Record]:
 
 
 def statuses(answers: list[httpx.Response]) -> Counter[str]:
-    """Count the statuses; each answer is in the envelope, whatever became of it."""
+    """Count the statuses; each response must be an envelope."""
     assert all(list(answer.json()) == ["status", "res", "msg"] for answer in answers)
     return Counter(answer.json()["status"] for answer in answers)
 
 
 async def test_fifty_registers_of_one_name(crowd: httpx.AsyncClient) -> None:
-    """One wins, 49 are told that the name is taken, and there is one image."""
+    """One succeeds, 49 get a conflict, and there is one image."""
     for tag in map(str, range(4)):
         answers = await asyncio.gather(
             *(crowd.post(f"{IMAGES}/_register", json=minimal(tag=tag, pvcSize=number)) for number in range(50))
@@ -64,7 +64,7 @@ async def test_fifty_registers_of_one_name(crowd: httpx.AsyncClient) -> None:
 
 
 async def test_delete_against_register_of_a_dependent(crowd: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
-    """In either order one of both is refused; both happen over the rounds, and no edge is left dangling."""
+    """In either order one of them is rejected; both orders occur over the rounds, and no edge dangles."""
     outcomes: Counter[tuple[str, str]] = Counter()
 
     async def contest(number: int) -> None:
@@ -85,14 +85,14 @@ async def test_delete_against_register_of_a_dependent(crowd: httpx.AsyncClient, 
 
 
 def chained(names: list[str], **fields: Any) -> list[dict[str, Any]]:
-    """Records each of which depends on the one before."""
+    """Return records that each depend on the one before."""
     first, *_ = names
     links = [minimal(f"algo/{name}", dependencyServiceId=f"algo/{before}:1.0") for before, name in pairwise(names)]
     return [record | fields for record in [minimal(f"algo/{first}"), *links]]
 
 
 async def test_six_overlapping_uploads(crowd: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
-    """Overlapping files in different orders neither deadlock nor mix: each image is as one of the files has it."""
+    """Overlapping files in different orders do not deadlock or mix: each image is that of one file."""
     chance = random.Random(1)
     for attempt in range(3):
         names = [f"r{attempt}n{number:03}" for number in range(300)]
@@ -120,7 +120,7 @@ def _rest(record: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_updates_with_if_match_lose_nothing(crowd: httpx.AsyncClient) -> None:
-    """Many clients count up one field by reading and writing with If-Match: every count arrives."""
+    """Clients that increment one field by read and write with If-Match lose no increment."""
     image_id = await register(crowd, pvcSize=0)
     body = minimal(imageId=image_id)
 
@@ -150,7 +150,7 @@ async def test_updates_with_if_match_lose_nothing(crowd: httpx.AsyncClient) -> N
 
 
 async def test_hundred_updates_of_one_etag(crowd: httpx.AsyncClient) -> None:
-    """Of a hundred updates that name the same version one is done and the others are told, round after round."""
+    """Of a hundred updates with the same version one succeeds and the others fail, in every round."""
     image_id = await register(crowd, pvcSize=0)
     body = minimal(imageId=image_id)
     for version in range(1, WAVES + 1):
@@ -168,7 +168,7 @@ async def test_hundred_updates_of_one_etag(crowd: httpx.AsyncClient) -> None:
 
 
 async def test_upload_delete_and_register_at_once(crowd: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
-    """Uploads of a chain, deletes of its links and registers of dependents: all told, nothing dangling, no half upload."""
+    """Concurrent chain uploads, deletes and dependents: all answered, no dangling edge, no half upload."""
     names = [f"x{number:02}" for number in range(12)]
     chain = chained(names)
     chance = random.Random(2)
@@ -198,7 +198,7 @@ async def test_upload_delete_and_register_at_once(crowd: httpx.AsyncClient, asid
 
 
 async def test_uploads_that_must_not_meet(crowd: httpx.AsyncClient) -> None:
-    """With onConflict=fail one of several overlapping uploads is done whole, and the others not at all."""
+    """With onConflict=fail one of several overlapping uploads succeeds whole, the others write nothing."""
     for attempt in range(6):
         shared = minimal(f"algo/shared{attempt}")
         files = [[minimal(f"algo/own{attempt}x{site}"), shared | {"factory": f"site{site}"}] for site in range(6)]
@@ -214,7 +214,7 @@ async def test_uploads_that_must_not_meet(crowd: httpx.AsyncClient) -> None:
 
 
 async def test_one_key_raced(crowd: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
-    """Twenty requests under one Idempotency-Key write once: the others get the same answer, or are told to wait."""
+    """Twenty requests with one Idempotency-Key write once: the others get its response or must wait."""
     for attempt in range(5):
         key = {"idempotency-key": f"race-{attempt}"}
         body = minimal(f"algo/key{attempt}")
@@ -230,7 +230,7 @@ async def test_one_key_raced(crowd: httpx.AsyncClient, aside: asyncpg.Connection
 
 
 async def test_deletes_raced(crowd: httpx.AsyncClient) -> None:
-    """Of twenty deletes of one image one is done, and the others find no such image."""
+    """Of twenty deletes of an image one succeeds, and the others find no image."""
     image_id = await register(crowd)
     body = {"imageId": image_id, "userResult": PLATFORM}
     answers = await asyncio.gather(*(crowd.post(f"{IMAGES}/_delete", json=body) for _ in range(20)))

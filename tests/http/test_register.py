@@ -1,4 +1,4 @@
-"""`_register`: what is refused, how all of it is told at once, and what an answer carries."""
+"""`_register`: its faults, all reported at once, and its response."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ async def post(client: httpx.AsyncClient, body: Any, **headers: str) -> httpx.Re
 
 
 async def test_registered_image_is_found_where_location_points(client: httpx.AsyncClient) -> None:
-    """Location and ETag lead to the record, all 29 keys in the document's order."""
+    """Location leads to the record with the same ETag and all 29 keys in the document's order."""
     answer = await post(client, minimal(pvcSize="12", algoDesc=" "))
     assert answer.json() == {"status": "0", "res": None, "msg": "注册成功"}
     found = await client.get(answer.headers["location"])
@@ -77,7 +77,7 @@ async def test_fault(client: httpx.AsyncClient, fields: dict[str, Any], status: 
 
 
 async def test_all_faults_at_once_in_field_order(client: httpx.AsyncClient) -> None:
-    """One answer tells everything, what only the registry knows included; RFC 9457 lists it apart."""
+    """One response reports every fault, including those that need the database; RFC 9457 lists them."""
     await register(client)
     body = minimal(env="x", imagePorts="a:1,a:2,b", dependencyServiceId="no/such:1", colour="red")
     answer = await post(client, body)
@@ -99,7 +99,7 @@ async def test_all_faults_at_once_in_field_order(client: httpx.AsyncClient) -> N
 
 
 async def test_name_and_tag_are_unique_and_free_after_delete(client: httpx.AsyncClient) -> None:
-    """The second registration is refused; after a delete the next gets a new id."""
+    """The second registration is rejected; after a delete the next gets a new id."""
     first = await register(client)
     again = await post(client, minimal())
     assert (again.status_code, again.json()["status"]) == (409, "203")
@@ -108,18 +108,18 @@ async def test_name_and_tag_are_unique_and_free_after_delete(client: httpx.Async
 
 
 async def test_null_fields_of_a_shared_class_are_ignored(client: httpx.AsyncClient) -> None:
-    """A typed client that sends every field of its class as null is served."""
+    """A typed client may send every field of its class as null."""
     answer = await post(client, minimal() | {"imageId": None, "deleteFlag": "0", "page": None, "userResult": None})
     assert answer.status_code == 200
 
 
 async def test_self_dependency_does_not_need_to_exist(client: httpx.AsyncClient) -> None:
-    """An image may name itself."""
+    """An image may depend on itself."""
     await register(client, dependencyServiceId="algo/a:1.0")
 
 
 async def test_idempotency_key_repeats_the_answer(client: httpx.AsyncClient) -> None:
-    """A repeat answers as the first did, with another body it is refused; a refusal is repeated too."""
+    """A repeat gets the first response, errors included; with another body it is rejected."""
     first = await post(client, minimal(), **{"idempotency-key": "k1"})
     again = await post(client, minimal(), **{"idempotency-key": "k1"})
     assert (first.status_code, first.content) == (again.status_code, again.content)

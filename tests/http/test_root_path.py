@@ -1,4 +1,4 @@
-"""The service under a path of an ingress."""
+"""The service under a path prefix of an ingress."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.service import serving, settings_for
 
 @pytest.mark.parametrize("prefix", ["/registry", ""])
 async def test_with_the_path_or_without(database_url: str, prefix: str) -> None:
-    """An ingress may leave the path on or cut it off; addresses in answers have it."""
+    """An ingress may keep or strip the prefix; URLs in responses have it."""
     async with serving(settings_for(database_url, root_path="/registry")) as client:
         answer = await client.post(f"{prefix}{IMAGES}/_register", json=minimal())
         assert answer.headers["location"].startswith(f"/registry{IMAGES}/")
@@ -19,7 +19,7 @@ async def test_with_the_path_or_without(database_url: str, prefix: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["/registry", ""])
 async def test_probes_with_known_hosts(database_url: str, prefix: str) -> None:
-    """Probes come by number, whether the ingress leaves the path on or cuts it off; nothing else does."""
+    """Probes may use the IP address, with the prefix kept or stripped; other requests may not."""
     given = {"root_path": "/registry", "allowed_hosts": frozenset({"registry.example"})}
     async with serving(settings_for(database_url, **given)) as client:
         for probe in ("/healthz", "/readyz", "/metrics"):

@@ -21,7 +21,7 @@ def name_of(record: dict[str, Any]) -> str:
 
 
 def linked(found: Records, chance: Random) -> Records:
-    """Let some records depend on ones before them, and on themselves."""
+    """Make some records depend on earlier ones, and on themselves."""
     names = [name_of(record) for record in found]
     for position, record in enumerate(found):
         needs = chance.sample(names[: position + 1], min(position + 1, chance.randint(0, 3)))
@@ -50,7 +50,7 @@ async def load(client: httpx.AsyncClient) -> bytes:
 )
 @given(REGISTRIES)
 async def test_registered_loaded_uploaded_loaded(postgres: Postgres, content: Records) -> None:
-    """What was registered one by one is loaded, moved to an empty registry, and is the same there, byte for byte."""
+    """Images registered one by one are exported, uploaded to an empty registry, and equal byte for byte."""
     with postgres.database() as first, postgres.database() as second:
         async with serving(settings_for(first)) as source, serving(settings_for(second)) as target:
             for record in content:

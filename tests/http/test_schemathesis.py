@@ -1,6 +1,6 @@
-"""The service against its own OpenAPI document: schemathesis asks, every answer must be one that is published.
+"""The service against its own OpenAPI document: schemathesis requests, every response is published.
 
-ALGOPLATFORM_TEST_EXAMPLES asks for more random requests of each operation than CI sends.
+ALGOPLATFORM_TEST_EXAMPLES sets the random requests per operation, which are few in CI.
 """
 
 import json
@@ -34,7 +34,7 @@ Case = schemathesis.Case[Any]
 
 
 def files() -> SearchStrategy[bytes]:
-    """Files to upload: lists of records, right and wrong, and any bytes."""
+    """Files to upload: lists of valid and invalid records, and arbitrary bytes."""
     text = st.text(max_size=20)
     record = st.fixed_dictionaries(
         {
@@ -65,7 +65,7 @@ RANDOM = settings(
 
 @pytest.fixture(scope="module")
 def service(postgres: Postgres) -> Iterator[str]:
-    """A service that holds the images of which the document's examples speak."""
+    """A service that holds the images of the document's examples."""
     record = next(iter(loaded_records()["res"].values()))
     known = [record, record | {"imageId": json.loads(DELETE)["imageId"], "imageTag": "2.0"}]
     with postgres.database() as dsn, serving_in_background(settings_for(dsn)) as url:
@@ -82,15 +82,15 @@ def session() -> Iterator[requests.Session]:
 
 
 def beyond_schemas(case: Case, response: schemathesis.Response) -> list[Any]:
-    """The checks that the contract goes beyond, for this request."""
+    """Return the checks that do not apply to this request, as the contract goes beyond its schema."""
     excluded = []
-    # No schema says how ports are spelt, which images there are, what a file holds, which Idempotency-Key is used up;
-    # and to JSON Schema 1.0 is an integer, which the contract refuses as a fraction.
+    # Schemas cannot express the syntax of ports, which images exist, the content of a file, or used
+    # Idempotency-Keys; and for JSON Schema 1.0 is an integer, which the contract rejects as a fraction.
     body = case.body.values() if isinstance(case.body, dict) else ()
     writes = case.operation.definition.raw["operationId"] in WRITES
     if writes or any(isinstance(value, float) for value in body):
         excluded.append("positive_data_acceptance")
-    # A condition that is left empty is none, whatever its type.
+    # An empty condition counts as absent, whatever its type.
     query = parse_qsl(urlsplit(str(response.request.url)).query, keep_blank_values=True)
     conditions = [value for _, value in query] + [value for value in body if isinstance(value, str) and not writes]
     if not all(value.strip() for value in conditions):
@@ -101,7 +101,7 @@ def beyond_schemas(case: Case, response: schemathesis.Response) -> list[Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_answer_is_published(name: str, service: str, session: requests.Session) -> None:
-    """No answer but what the document says; what breaks a schema is refused, what keeps it is taken; either form."""
+    """Every response is published; a request is rejected if and only if it violates its schema; both formats."""
     operation = api.find_operation_by_id(name)
     answers: Counter[int] = Counter()
 
@@ -112,7 +112,7 @@ def test_every_answer_is_published(name: str, service: str, session: requests.Se
         response = case.call(base_url=service, session=session, headers={"Accept": PROBLEM} if problem else None)
         answers[response.status_code] += 1
         case.validate_response(response, excluded_checks=beyond_schemas(case, response))
-        # A repeat under an Idempotency-Key is answered as the first request was.
+        # A repeat with an Idempotency-Key gets the format of the first response.
         if problem and response.status_code >= 400 and "Idempotency-Key" not in response.request.headers:
             assert response.headers["content-type"] == [PROBLEM]
 

@@ -1,4 +1,4 @@
-"""`_search` and `GET images/{imageId}`: what is found, in which order, in which form."""
+"""`_search` and `GET images/{imageId}`: matches, order and format."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.support.images import IMAGES, delete, minimal, records, register, upl
 
 @pytest.fixture
 async def filled(client: httpx.AsyncClient) -> httpx.AsyncClient:
-    """A registry with a handful of images."""
+    """A registry with a few images."""
     await register(client, "algo/helmet", "1.0", factory="易华录", algoName="安全帽检测", eventType=3001)
     await register(client, "algo/helmet", "2.0", factory="易华录", algoDesc="100%_准确\\", useableFlag="1")
     await register(client, "harbor.local:5000/vision/plate", "Latest", factory="EHuaLu", incidentId="7")
@@ -50,7 +50,7 @@ async def filled(client: httpx.AsyncClient) -> httpx.AsyncClient:
     ],
 )
 async def test_conditions(filled: httpx.AsyncClient, conditions: dict[str, Any], names: list[str]) -> None:
-    """Substrings are literal and blind to case, filters exact, the order bytewise; query, GET body and POST agree."""
+    """Substrings are literal and case-insensitive, filters exact; bytewise order; query and bodies agree."""
     found = [f"{record['imageName']}:{record['imageTag']}" for record in await records(filled, **conditions)]
     assert found == names
     by_query = await filled.get(f"{IMAGES}/_search", params=conditions)
@@ -70,7 +70,7 @@ async def test_image_id_finds_that_image(client: httpx.AsyncClient) -> None:
 
 
 async def test_if_none_match(client: httpx.AsyncClient) -> None:
-    """Nothing is sent to one who has it, whatever else he names and however weakly; entity tags are compared whole."""
+    """A tag that matches, weak or among others, gets 304; entity tags are compared whole."""
     path = f"{IMAGES}/{await register(client)}"
     for known in (['"1"'], ['W/"1"'], ["*"], ['"9", "1"'], ['"9"', 'W/"8" , "1"'], ['"9"', "*"], ['"a,b", "1"']):
         answer = await client.get(path, headers=[("if-none-match", line) for line in known])
@@ -88,7 +88,7 @@ async def test_composed_and_decomposed_text_are_the_same(client: httpx.AsyncClie
 
 
 async def test_filters_are_blind_to_the_form_of_text(client: httpx.AsyncClient) -> None:
-    """A filter compares in NFC too, after a register, an update and an upload."""
+    """Filters compare in NFC too, after a register, an update and an upload."""
     await register(client, incidentId="e\u0301")
     image_id = await register(client, "algo/b")
     await client.post(f"{IMAGES}/_update", json=minimal("algo/b", imageId=image_id, incidentId="e\u0301"))
@@ -97,20 +97,20 @@ async def test_filters_are_blind_to_the_form_of_text(client: httpx.AsyncClient) 
 
 
 async def test_line_breaks_are_taken_literally(client: httpx.AsyncClient) -> None:
-    """A line break of algoDesc is found as one, and is no space."""
+    """A line break in algoDesc matches a line break, not a space."""
     await register(client, algoDesc="第一行\n第二行\tX")
     found = {text: len(await records(client, searchCondition=text)) for text in ("行\n第", "行\tx", "行 第", "行第")}
     assert found == {"行\n第": 1, "行\tx": 1, "行 第": 0, "行第": 0}
 
 
 async def test_body_wins_over_query(filled: httpx.AsyncClient) -> None:
-    """A condition given twice is the body's."""
+    """If a condition is given twice, the body's applies."""
     found = await filled.post(f"{IMAGES}/_search", params={"namespace": "algo"}, json={"namespace": "vision"})
     assert len(found.json()["res"]["data"]) == 1
 
 
 async def test_pages_have_a_total(filled: httpx.AsyncClient) -> None:
-    """With a page there is a total, also beyond the last one."""
+    """A page includes the total, even beyond the last page."""
     first = (await filled.get(f"{IMAGES}/_search", params={"page": 1, "pageSize": 3})).json()["res"]
     last = (await filled.get(f"{IMAGES}/_search", params={"page": 2, "pageSize": 3})).json()["res"]
     beyond = (await filled.get(f"{IMAGES}/_search", params={"page": 9})).json()["res"]
@@ -129,14 +129,14 @@ async def test_pages_have_a_total(filled: httpx.AsyncClient) -> None:
     ],
 )
 async def test_broken_conditions(client: httpx.AsyncClient, query: str, status: str, message: str) -> None:
-    """A condition that cannot be met as written is refused, not ignored."""
+    """An invalid condition is rejected, not ignored."""
     answer = await client.get(f"{IMAGES}/_search?{query}")
     assert (answer.status_code, answer.json()["status"]) == (422, status)
     assert message in answer.json()["msg"]
 
 
 async def test_more_than_a_thousand_are_streamed_whole(client: httpx.AsyncClient) -> None:
-    """Without a page every match comes, however many."""
+    """Without a page every match is returned, in any number."""
     content = [minimal(f"algo/n{number:05}", algoDesc='引号"\\,\n行') for number in range(2500)]
     assert (await upload(client, content)).json()["res"]["created"] == 2500
     found = await records(client, searchCondition="algo/n")

@@ -1,4 +1,4 @@
-"""What searches may take of a process: memory for what is kept, and PostgreSQL for what is counted."""
+"""Limits on searches: memory for the cache, and PostgreSQL's work for counting."""
 
 import asyncio
 import json
@@ -16,12 +16,12 @@ from tests.support.processes import service
 from tests.support.service import serving, settings_for
 
 MEBIBYTE = 1024 * 1024
-# A reader can send as many different searches as they like.
+# A reader may send any number of distinct searches.
 SEARCHES = 6000 if os.environ.get("ALGOPLATFORM_FAULTS") == "full" else 3000
 
 
 async def test_searches_that_find_nothing_leave_memory_as_it_is(database_url: str) -> None:
-    """Thousands of different searches of long texts, all of which could be kept, take no more than the caches may."""
+    """Thousands of distinct, cacheable searches with long texts use no more memory than the caches may."""
     async with service(database_url) as running, running.client() as client:
 
         async def ask(number: int) -> None:
@@ -49,7 +49,7 @@ async def test_searches_that_find_nothing_leave_memory_as_it_is(database_url: st
 
 
 async def test_counting_does_not_keep_others_waiting(database_url: str, aside: asyncpg.Connection) -> None:
-    """While forty ask for totals that take long, an image is read by its id as ever."""
+    """While forty clients request slow totals, an image is read by its id as usual."""
     execute(database_url, FILL % 1500)
     async with serving(settings_for(database_url, pool_size=4)) as client:
         image_id = await register(client, "algo/read")
@@ -105,7 +105,7 @@ async def test_texts_do_not_keep_others_waiting(database_url: str, aside: asyncp
 async def test_those_who_ask_the_same_share_the_answer(
     database_url: str, aside: asyncpg.Connection, *, same: bool
 ) -> None:
-    """Ten who ask for one page at once are three readings; for different pages, each is read."""
+    """Ten concurrent requests for one page take at most three statements, for distinct pages one each."""
     async with counting(database_url) as counter, serving(settings_for(counter.dsn)) as client:
         await register(client)
 
@@ -119,8 +119,8 @@ async def test_those_who_ask_the_same_share_the_answer(
             assert [answer.json()["res"]["total"] for answer in answers] == [1] * len(pages)
             return counter.statements
 
-        # What a new connection asks for itself is no reading.
+        # The statements that a new connection runs for itself do not count.
         await ask([*range(101, 111)])
         read = await ask([1] * 10 if same else [*range(1, 11)])
-        # The first, the one that came next, and all others.
+        # The first, the next one, and a shared one for all others.
         assert read <= 3 if same else read == 10

@@ -1,4 +1,4 @@
-"""A file of 100,000 records goes in and out of a service whose memory stays as it is, while others are served."""
+"""A file of 100,000 records is uploaded and exported in constant memory, while others are served."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ MEBIBYTE = 1024 * 1024
 
 
 def realistic(number: int) -> dict[str, Any]:
-    """Make a record such as a site has: most fields filled, a few hundred dependencies among them."""
+    """Return a realistic record: most fields set; a few hundred of all records have dependencies."""
     needs = (
         {"dependencyServiceId": f"algo/vendor{(number - 1) % 7}/model{number - 1:06}:1.0"} if number % 100 == 99 else {}
     )
@@ -63,7 +63,7 @@ def file() -> Iterator[IO[bytes]]:
 
 
 async def form(file: IO[bytes], end: bytes = b"]") -> AsyncIterator[bytes]:
-    """Send the file as a form in chunks, with another end where one is given."""
+    """Send the file as a form in chunks, with another end if given."""
     yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.json"\r\n\r\n'
     file.seek(-1, 2)
     left = file.tell()
@@ -81,7 +81,7 @@ async def send(client: httpx.AsyncClient, file: IO[bytes], **options: Any) -> ht
 
 
 async def others(client: httpx.AsyncClient, seconds: list[float], done: asyncio.Event) -> None:
-    """Search once and again meanwhile, and note how long it takes."""
+    """Search repeatedly in the meantime, and record the seconds."""
     while not done.is_set():
         began = time.perf_counter()
         answer = await client.get(f"{IMAGES}/_search", params={"searchCondition": "kept"})
@@ -91,7 +91,7 @@ async def others(client: httpx.AsyncClient, seconds: list[float], done: asyncio.
 
 
 async def load(running: Service, client: httpx.AsyncClient) -> int:
-    """Export, and count the records as they come."""
+    """Export, and count the records as they arrive."""
     found = 0
     async with client.stream("POST", f"{IMAGES}/_load") as answer:
         assert answer.status_code == 200
@@ -103,7 +103,7 @@ async def load(running: Service, client: httpx.AsyncClient) -> int:
 
 
 async def test_large_file_in_and_out(database_url: str, file: IO[bytes]) -> None:
-    """Memory grows by less than 64 MiB on the way in and 32 MiB on the way out, and searches are answered meanwhile."""
+    """Memory grows by less than 64 MiB on upload and 32 MiB on export, while searches are answered."""
     async with service(database_url) as running, running.client() as client:
         await upload(client, [minimal("algo/kept")])
         seconds: list[float] = []
@@ -129,5 +129,5 @@ async def test_large_file_in_and_out(database_url: str, file: IO[bytes]) -> None
         assert running.peak() - resident < 32 * MEBIBYTE
         done.set()
         await meanwhile
-        # On a machine that is busy both take longer.
+        # On a busy machine both take longer.
         assert sorted(seconds)[int(len(seconds) * 0.99)] < max(1, (time.perf_counter() - began) / 20)

@@ -1,4 +1,4 @@
-"""Answers of any length: as long as somebody reads, whole or broken off for everyone to see."""
+"""Streamed responses last as long as the client reads, and break off visibly."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from tests.support.logs import Log
 from tests.support.postgres import execute
 from tests.support.service import serving, settings_for
 
-# Images whose records are 4 KiB each, far more than sockets hold on the way.
+# Images whose records are 4 KiB each, far more than socket buffers hold.
 FILL = """
     INSERT INTO image (image_id, image_name, image_tag, factory, algo_type, search, record)
     SELECT id, name, '1.0', '易华录', '1', name || ':1.0',
@@ -24,7 +24,7 @@ NAMES = [f"algo/n{number:05}" for number in range(1, 6001)]
 
 
 async def slowly(answer: httpx.Response, seconds: float) -> bytes:
-    """Read on after a pause, in which the sockets fill up."""
+    """Continue reading after a pause in which the socket buffers fill up."""
     chunks = answer.aiter_bytes()
     first = await anext(chunks)
     await asyncio.sleep(seconds)
@@ -41,7 +41,7 @@ async def slowly(answer: httpx.Response, seconds: float) -> bytes:
     ],
 )
 async def test_a_stream_lasts_as_long_as_it_is_read(database_url: str, path: str, conditions: dict[str, str]) -> None:
-    """A reader may take longer than a statement may, whatever they ask for."""
+    """A slow reader may exceed the statement timeout, whatever the search."""
     execute(database_url, FILL % len(NAMES))
     async with (
         serving(settings_for(database_url, statement_timeout=1)) as client,
@@ -54,7 +54,7 @@ async def test_a_stream_lasts_as_long_as_it_is_read(database_url: str, path: str
 
 
 async def test_a_stream_that_breaks_off_is_told(database_url: str, aside: asyncpg.Connection, log: Log) -> None:
-    """Where PostgreSQL ends a stream, the client does not see the end of an answer, and the log no success."""
+    """If PostgreSQL aborts a stream, the client sees no end of the response, and the log no success."""
     execute(database_url, FILL % len(NAMES))
     async with serving(settings_for(database_url)) as client:
         with pytest.raises(httpx.RemoteProtocolError):

@@ -18,7 +18,7 @@ async def load(client: httpx.AsyncClient, **conditions: Any) -> bytes:
 
 
 async def clear(client: httpx.AsyncClient) -> None:
-    """Delete every image, those that others depend on after their dependents."""
+    """Delete every image, dependents first."""
     while left := await records(client):
         for record in left:
             await delete(client, record["imageId"])
@@ -37,7 +37,7 @@ def done(created: int = 0, updated: int = 0, unchanged: int = 0, skipped: int = 
 
 
 async def test_three_forms_of_a_file(client: httpx.AsyncClient) -> None:
-    """The envelope, its res alone and a list are the same; a byte order mark does no harm; twice changes nothing."""
+    """Envelope, bare res and list are equivalent; a BOM is ignored; a second upload changes nothing."""
     await register(client, "algo/b", dependencyServiceId="algo/b:1.0", algoDesc='a\n\t"\\/\u2028b')
     await register(client, "algo/a", dependencyServiceId="algo/b:1.0")
     envelope = await load(client)
@@ -49,7 +49,7 @@ async def test_three_forms_of_a_file(client: httpx.AsyncClient) -> None:
 
 
 async def test_load_into_an_empty_registry(client: httpx.AsyncClient, other_client: httpx.AsyncClient) -> None:
-    """What one registry gives, another takes and gives again, byte for byte, ids included."""
+    """An export is accepted by another registry and exported again byte for byte, ids included."""
     await register(client, "algo/z")
     await register(client, "algo/y", dependencyServiceId="algo/z:1.0", imagePorts="web:80:30080", env="A:x\\,y,B:")
     file = await load(client)
@@ -58,7 +58,7 @@ async def test_load_into_an_empty_registry(client: httpx.AsyncClient, other_clie
 
 
 async def test_conditions_of_a_load(client: httpx.AsyncClient) -> None:
-    """`_load` takes the conditions of `_search`; nothing found is an empty object."""
+    """`_load` takes the conditions of `_search`; no match is an empty object."""
     await register(client, "algo/a")
     await register(client, "vision/b")
     assert len(json.loads(await load(client, namespace="vision"))["res"]) == 1
@@ -67,7 +67,7 @@ async def test_conditions_of_a_load(client: httpx.AsyncClient) -> None:
 
 
 async def test_order_does_not_matter(client: httpx.AsyncClient) -> None:
-    """A record may depend on one further down, and two on each other."""
+    """A record may depend on a later one, and two on each other."""
     content = [
         minimal("algo/a", dependencyServiceId="algo/b:1.0"),
         minimal("algo/b", dependencyServiceId="algo/a:1.0,algo/b:1.0"),
@@ -78,7 +78,7 @@ async def test_order_does_not_matter(client: httpx.AsyncClient) -> None:
 
 
 async def test_existing_images(client: httpx.AsyncClient) -> None:
-    """update replaces all fields and keeps the id, skip leaves them, fail names them; dryRun writes nothing."""
+    """update replaces fields and keeps the id, skip leaves images, fail names them; dryRun writes nothing."""
     image_id = await register(client, "algo/a", pvcSize=1)
     content = [minimal("algo/a", algoDesc="新") | {"imageId": "f" * 32}, minimal("algo/b")]
     assert await counts(client, content, dryRun="true") == done(created=1, updated=1)
@@ -94,7 +94,7 @@ async def test_existing_images(client: httpx.AsyncClient) -> None:
 
 
 async def test_changes(client: httpx.AsyncClient) -> None:
-    """What changes is named when asked for, updates with their fields first; the same before it is written and when it is."""
+    """Changes are listed on request, updates with their fields first; the same for a dry run."""
     await register(client, "algo/b", pvcSize=1, env="A:1")
     await register(client, "algo/c")
     content = [
@@ -120,7 +120,7 @@ async def test_changes(client: httpx.AsyncClient) -> None:
 
 
 async def test_changes_of_many(client: httpx.AsyncClient) -> None:
-    """A thousand changes are named, those of images that are there before those of new ones."""
+    """At most a thousand changes are listed, updates before new images."""
     await upload(client, [minimal(f"algo/z{number}") for number in range(3)])
     content = [minimal(f"algo/n{number:04}") for number in range(1200)]
     content += [minimal(f"algo/z{number}", factory="二") for number in range(3)]
@@ -134,7 +134,7 @@ async def test_changes_of_many(client: httpx.AsyncClient) -> None:
 
 
 async def test_dependencies_of_updated_images(client: httpx.AsyncClient) -> None:
-    """An upload moves the edges with the records."""
+    """An upload updates the edges along with the records."""
     await upload(client, [minimal("algo/a", dependencyServiceId="algo/b:1.0"), minimal("algo/b"), minimal("algo/c")])
     ids = {record["imageName"]: record["imageId"] for record in await records(client)}
     await upload(client, [minimal("algo/a", dependencyServiceId="algo/c:1.0")])
@@ -143,7 +143,7 @@ async def test_dependencies_of_updated_images(client: httpx.AsyncClient) -> None
 
 
 async def test_ids_of_the_file(client: httpx.AsyncClient) -> None:
-    """An id is kept where it is free; one that another image has or had gives way to a new one."""
+    """A free id is kept; one that another image has or had is replaced by a new one."""
     free, taken = "a" * 32, await register(client, "algo/x")
     await counts(client, {free: minimal("algo/a"), taken: minimal("algo/b")})
     ids = {record["imageName"]: record["imageId"] for record in await records(client)}
@@ -157,7 +157,7 @@ async def test_ids_of_the_file(client: httpx.AsyncClient) -> None:
 
 
 async def test_every_fault_of_every_record(client: httpx.AsyncClient) -> None:
-    """One answer names all that is wrong, in the document's form, and nothing is written."""
+    """One response names every fault in the document's format, and nothing is written."""
     await register(client, "algo/live")
     content = {
         "1" * 32: minimal("algo/ok", dependencyServiceId="algo/broken:1.0,algo/live:1.0"),
@@ -195,7 +195,7 @@ async def test_every_fault_of_every_record(client: httpx.AsyncClient) -> None:
 
 
 async def told(client: httpx.AsyncClient, content: Any, **query: str) -> list[tuple[str, str, str]]:
-    """Upload what is refused, and give the faults as a problem lists them: image, field and code."""
+    """Upload a faulty file; return the problem's entries: image, field and code."""
     answer = await client.post(
         f"{IMAGES}/_upload",
         params=query,
@@ -209,7 +209,7 @@ async def told(client: httpx.AsyncClient, content: Any, **query: str) -> list[tu
 
 
 async def test_broken_records_are_held_against_the_file_and_the_registry(client: httpx.AsyncClient) -> None:
-    """A record whose name or tag cannot be read still has its missing dependencies told, under the same label."""
+    """A record with an invalid name or tag still has its missing dependencies reported, under its label."""
     lost = {"dependencyServiceId": "no/such:1,algo/ok:1.0"}
     content = [
         minimal("UPPER", **lost),
@@ -235,7 +235,7 @@ async def test_broken_records_are_held_against_the_file_and_the_registry(client:
 @pytest.mark.parametrize("broken", [{"env": "x"}, {"imageName": "UPPER"}, {"imageTag": None}])
 @pytest.mark.parametrize("first", [True, False])
 async def test_repeated_id_of_a_broken_record(client: httpx.AsyncClient, broken: dict[str, Any], first: bool) -> None:
-    """An imageId that comes twice is told although one of the two records is wrong otherwise."""
+    """A repeated imageId is reported even if one of the two records has other faults."""
     pair = [minimal("algo/a", imageId="1" * 32) | broken, minimal("algo/b", imageId="1" * 32)]
     content = pair if first else pair[::-1]
     message = (await upload(client, content)).json()["msg"]
@@ -248,7 +248,7 @@ async def test_repeated_id_of_a_broken_record(client: httpx.AsyncClient, broken:
 
 
 async def test_faults_of_a_record_stand_in_the_documents_order(client: httpx.AsyncClient) -> None:
-    """Whether a record, its key, the file or the registry shows them: faults come as the input table lists their fields."""
+    """Faults are in the order of the document's fields, whichever check finds them."""
     await register(client, "algo/a")
     broken = minimal("algo/a", zz=1, deleteFlag="1", env="x", factory="", dependencyServiceId="no/such:1")
     content = {"1" * 32: minimal("algo/a", imageId="1" * 32), "X": broken}
@@ -272,7 +272,7 @@ async def test_faults_of_a_record_stand_in_the_documents_order(client: httpx.Asy
 
 
 async def test_the_first_thousand_faults(client: httpx.AsyncClient) -> None:
-    """A file with very many faults gets the first thousand of them, and their number, in an answer of bounded size."""
+    """Of very many faults the first thousand are listed, with their total, in a response of bounded size."""
     bad = [minimal(f"algo/{n}", dependencyServiceId=f"algo/none{n}:1") for n in range(1500)]
     answer = await upload(client, bad)
     assert answer.json()["msg"].count("未注册") == 1000
@@ -310,14 +310,14 @@ async def test_the_first_thousand_faults(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_unreadable_file(client: httpx.AsyncClient, content: bytes, message: str) -> None:
-    """A file that is no file of records is refused as a whole."""
+    """A file that holds no records is rejected as a whole."""
     answer = await upload(client, content)
     assert (answer.status_code, answer.json()["status"]) == (400, "-1")
     assert message in answer.json()["msg"]
 
 
 async def test_request_without_a_file(client: httpx.AsyncClient) -> None:
-    """No file, a field in its place, another media type, a truncated form: each has its answer."""
+    """A missing file, a text field, another media type, a truncated form: each has its error."""
     nothing = await client.post(f"{IMAGES}/_upload", files={"other": b"x"})
     assert (nothing.status_code, nothing.json()["msg"]) == (400, "缺少文件：表单字段file不能为空")
     text = await client.post(f"{IMAGES}/_upload", content=b"[]", headers={"content-type": "application/json"})
@@ -336,14 +336,14 @@ async def test_request_without_a_file(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("query", ["dryRun=true&dryRun=false", "onConflict=skip&onConflict=update"])
 async def test_repeated_option(client: httpx.AsyncClient, query: str) -> None:
-    """Of two values neither is meant, and nothing is written."""
+    """Repeated options are ambiguous, and nothing is written."""
     answer = await client.post(f"{IMAGES}/_upload?{query}", files={"file": json.dumps([minimal()])})
     assert (answer.status_code, answer.json()) == (422, {"status": "-1", "res": None, "msg": "查询参数重复"})
     assert await records(client) == []
 
 
 async def test_repeated_upload_under_one_key(client: httpx.AsyncClient) -> None:
-    """The same file under the same Idempotency-Key answers as the first time, though its form has another boundary."""
+    """The same file with the same Idempotency-Key is a repeat, even with another form boundary."""
     answers = [
         await client.post(
             f"{IMAGES}/_upload", files={"file": json.dumps([minimal()])}, headers={"idempotency-key": "u1"}

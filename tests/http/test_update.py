@@ -1,4 +1,4 @@
-"""`_update`: what changes, what stays, and what stands against it."""
+"""`_update`: what changes, what stays, and its conflicts."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ async def update(client: httpx.AsyncClient, body: dict[str, Any], *if_match: str
 
 
 async def test_absent_stays_and_empty_clears(client: httpx.AsyncClient) -> None:
-    """Only the fields sent change; null and "" clear; the search finds what is there now."""
+    """Only the fields sent change; null and "" clear; the search reflects the update."""
     image_id = await register(
         client, pvcSize=5, algoDesc="旧描述", env="A:1", eventType=7, incidentId="x", useableFlag="1"
     )
@@ -52,7 +52,7 @@ async def test_absent_stays_and_empty_clears(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_refused(client: httpx.AsyncClient, fields: dict[str, Any], http: int, status: str, message: str) -> None:
-    """Nothing is written when something is wrong."""
+    """A rejected update writes nothing."""
     image_id = await register(client)
     before = await records(client)
     answer = await update(client, minimal(imageId=image_id) | fields)
@@ -88,7 +88,7 @@ async def test_refused(client: httpx.AsyncClient, fields: dict[str, Any], http: 
 async def test_all_faults_at_once(
     client: httpx.AsyncClient, fields: dict[str, Any], statuses: list[str], message: str
 ) -> None:
-    """What is wrong with the record and what the stored image says against it come together, in the document's order."""
+    """Faults of the record and conflicts with the stored image come together, in the document's order."""
     body = json.dumps(minimal(imageId=await register(client)) | fields)
     headers = {"content-type": "application/json"}
     answer = await client.post(f"{IMAGES}/_update", content=body, headers=headers)
@@ -100,7 +100,7 @@ async def test_all_faults_at_once(
 
 
 async def test_stored_frames_count_beside_other_faults(client: httpx.AsyncClient) -> None:
-    """Frames that are stored, or needed by no algorithm of this type, are no fault of a record that has others."""
+    """Frame fields that are stored, or not required by this type, are no fault beside others."""
     image_id = await register(client, algoType="0", frameInterval=1, frameNumber=2)
     for algo_type in ("0", "1"):
         answer = await update(client, minimal(imageId=image_id, algoType=algo_type, env="x"))
@@ -109,7 +109,7 @@ async def test_stored_frames_count_beside_other_faults(client: httpx.AsyncClient
 
 
 async def test_stored_frames_satisfy_a_self_developed_algorithm(client: httpx.AsyncClient) -> None:
-    """An update that leaves frameInterval and frameNumber out keeps those stored, which count."""
+    """Stored frame fields satisfy the check of an update that omits them."""
     image_id = await register(client, algoType="0", frameInterval=1, frameNumber=2)
     assert (await update(client, minimal(imageId=image_id, algoType="0"))).status_code == 200
     [record] = await records(client)
@@ -118,7 +118,7 @@ async def test_stored_frames_satisfy_a_self_developed_algorithm(client: httpx.As
 
 
 async def test_dependencies_follow_the_record(client: httpx.AsyncClient) -> None:
-    """An image is free to go once no update names it any more, and not before."""
+    """A dependency can be deleted once no update names it any more, and not before."""
     first, second = await register(client, "algo/x"), await register(client, "algo/y")
     image_id = await register(client, dependencyServiceId="algo/x:1.0")
     await update(client, minimal(imageId=image_id))
@@ -131,7 +131,7 @@ async def test_dependencies_follow_the_record(client: httpx.AsyncClient) -> None
 
 
 async def test_if_match(client: httpx.AsyncClient) -> None:
-    """A stale or unreadable ETag writes nothing; the current one, any of several on one line or more, or * does."""
+    """A stale or invalid ETag writes nothing; the current one passes, in any list, on any line, or as *."""
     image_id = await register(client)
     body = minimal(imageId=image_id)
     for unreadable in (["1"], ['"1"2'], ["*", "1"]):
@@ -154,7 +154,7 @@ async def test_if_match(client: httpx.AsyncClient) -> None:
 
 
 async def test_if_match_of_a_repeat(client: httpx.AsyncClient) -> None:
-    """Under one Idempotency-Key the conditions must be the same, each line of them."""
+    """A repeat with an Idempotency-Key must have the same conditions, on every line."""
     body = minimal(imageId=await register(client))
     conditions = (['"9"', '"1"'], ['"9"', '"1"'], ['"9"', '"2"'])
     client.headers["idempotency-key"] = "k"

@@ -1,4 +1,4 @@
-"""What bounds an upload: its faults, its time, and whether its client is still there."""
+"""Limits on an upload: number of faults, duration, and the client's connection."""
 
 import asyncio
 import json
@@ -20,18 +20,18 @@ _SECONDS = 30
 
 @asynccontextmanager
 async def upload_lock(aside: asyncpg.Connection) -> AsyncIterator[None]:
-    """Let every upload wait, as behind another one."""
+    """Make every upload wait, as if behind another one."""
     async with aside.transaction():
         await aside.execute(f"SELECT pg_advisory_xact_lock({UPLOAD_LOCK})")
         yield
 
 
 async def until(aside: asyncpg.Connection, condition: str) -> None:
-    """Wait until the sessions of others are as they should be."""
+    """Wait until the other sessions satisfy a condition."""
     query = f"SELECT {condition} FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     async with asyncio.timeout(_SECONDS):
         while True:
-            # Within a transaction an earlier look would be kept.
+            # Within a transaction, PostgreSQL would return its first snapshot of the statistics.
             await aside.execute("SELECT pg_stat_clear_snapshot()")
             if await aside.fetchval(query):
                 return
@@ -50,9 +50,12 @@ async def until(aside: asyncpg.Connection, condition: str) -> None:
 async def test_a_file_of_very_many_faults(
     client: httpx.AsyncClient, aside: asyncpg.Connection, record: Any, faults: int
 ) -> None:
-    """It is read until there are ten thousand: the first thousand are told, and that there are more, and nothing is written."""
+    """Reading stops after ten thousand faults: the first thousand are listed, and that there are more.
+
+    Nothing is written.
+    """
     endless = 40_000 // faults + 300
-    # What breaks the file behind that is never read.
+    # The malformed end of the file is never read.
     content = b"[" + b",".join([json.dumps(record).encode()] * endless) + b", nonsense"
     answer = await upload(client, content)
     assert (answer.status_code, answer.json()["status"]) == (422, "-1")
@@ -66,14 +69,14 @@ async def test_a_file_of_very_many_faults(
 
 
 async def test_a_thousand_honest_faults(client: httpx.AsyncClient) -> None:
-    """They are all told, each in its place."""
+    """All of them are listed, in order."""
     content = [minimal(f"algo/n{number}", pvcSize="x") for number in range(1000)]
     message = (await upload(client, content)).json()["msg"]
     assert message == "".join(f"algo/n{number}1.0:pvcSize须为整数" for number in range(1000))
 
 
 async def test_twenty_faults_of_a_field_and_more(client: httpx.AsyncClient) -> None:
-    """Where a field of a record has more faults than are told, the number of all is a lower bound."""
+    """If a field has more faults than are listed, the total is a lower bound."""
     content = [
         minimal("algo/a", imagePorts="," * 30),
         *(minimal(f"algo/n{number}", pics="x") for number in range(1000)),
@@ -84,7 +87,7 @@ async def test_twenty_faults_of_a_field_and_more(client: httpx.AsyncClient) -> N
 
 
 async def test_what_other_operations_answer(client: httpx.AsyncClient) -> None:
-    """A record, a search's answer and what reads one image are no such file, and are told so in one message."""
+    """A record, a search's response and an image's response are no valid file; one message says so."""
     image_id = await register(client)
     found = (await client.get(f"{IMAGES}/_search")).content
     one = (await client.get(f"{IMAGES}/{image_id}")).content
@@ -99,7 +102,7 @@ async def test_what_other_operations_answer(client: httpx.AsyncClient) -> None:
 async def test_clients_that_hang_up(
     client: httpx.AsyncClient, aside: asyncpg.Connection, headers: dict[str, str]
 ) -> None:
-    """An import ends with its client: neither its slot nor its connection is kept, and nothing is written."""
+    """An upload ends when its client disconnects: slot and connection are released, nothing is written."""
     form = {"file": json.dumps([minimal()])}
     async with upload_lock(aside):
         for _ in range(6):
@@ -112,7 +115,7 @@ async def test_clients_that_hang_up(
 
 
 async def test_clients_that_stay(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
-    """A client that waits is answered, however long others were before it."""
+    """A client that stays connected gets its response, however many uploads came before."""
     async with upload_lock(aside):
         waiting = asyncio.create_task(upload(client, [minimal()]))
         await until(aside, "bool_or(wait_event = 'advisory')")
@@ -122,7 +125,7 @@ async def test_clients_that_stay(client: httpx.AsyncClient, aside: asyncpg.Conne
 async def test_an_import_takes_no_longer_than_its_time(
     client: httpx.AsyncClient, aside: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What takes much longer than its size explains ends, is to be tried again, and leaves nothing behind."""
+    """An upload that takes far longer than its size explains gets -503, and leaves nothing behind."""
     monkeypatch.setattr(uploads, "_SECONDS", 0.5)
     async with upload_lock(aside):
         answer = await upload(client, [minimal()])

@@ -93,7 +93,7 @@ class Reception:
             self._marks.append((self._last, self.size))
 
     def worth(self) -> tuple[float, int]:
-        """Rank bodies by how fast the client could resend them, slowest first; then by size, largest first."""
+        """Rank bodies by how fast the client could resend them, slowest first; then the largest first."""
         now = _now()
         began, before = self._marks[0]
         rate = (self.size - before) / max(now - began, 1) if now - self._last < self._window else 0
