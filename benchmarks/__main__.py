@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("names", metavar="NAME", nargs="*", help=f"of {', '.join(BENCHMARKS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="three minutes: at most 50,000 images, short rounds")
     parser.add_argument("--json", type=Path, default=RESULTS / f"{time.strftime('%Y%m%dT%H%M%S')}.json", metavar="FILE")
-    parser.add_argument("--folder", type=Path, help="where the temporary data goes: 5 GB in a full run")
+    parser.add_argument("--folder", type=Path, help="folder for temporary data: 5 GB in a full run")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}: choose from {', '.join(BENCHMARKS)}")

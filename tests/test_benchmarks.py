@@ -49,7 +49,7 @@ def test_results_are_shown_and_kept(tmp_path: Path) -> None:
     assert [(row["ratio"], row["met"]) for row in rows] == [(0.8, True), (3, False), (None, False)]
 
 
-@pytest.mark.skipif(not shutil.which("wrk"), reason="needs wrk")
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
 async def test_load_from_wrk(client: httpx.AsyncClient, tmp_path: Path) -> None:
     """wrk sends each body once with a unique mark, and reports rejected requests."""
     port = client.base_url.port

@@ -20,7 +20,7 @@ from tests.support.programs import free_port
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not can_build(), reason="it takes buildah, mmdebstrap and a root who may mount"),
+    pytest.mark.skipif(not can_build(), reason="needs buildah, mmdebstrap and root with permission to mount"),
 ]
 USER = 10001
 
@@ -32,7 +32,7 @@ def image() -> Iterator[Image]:
         with built() as made:
             yield made
     except NoBase as reason:
-        pytest.skip(f"no base can be made of the system's packages: {reason}")
+        pytest.skip(f"cannot build a base image from the system packages: {reason}")
 
 
 @pytest.fixture

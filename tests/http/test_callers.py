@@ -100,7 +100,7 @@ async def test_headers_that_bound(
 
 @pytest.mark.parametrize("header", ["x-authority", "x-namespaces"])
 async def test_headers_given_twice(database_url: str, header: str) -> None:
-    """One of them is the client's own, and there is no way to tell which."""
+    """A repeated header is rejected: one is the client's own, and there is no way to tell which."""
     async with serving(settings_for(database_url, **GATEWAY)) as client:
         given = [("x-authority", b"1"), ("x-namespaces", b"algo"), (header, b"1")]
         assert await write(client, *given) == (422, "-1")

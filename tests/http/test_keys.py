@@ -177,7 +177,7 @@ async def _until(holds: Callable[[], bool]) -> None:
         if holds():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("it never came to that")
+    raise AssertionError("the condition was not met in time")
 
 
 def _zipped(content: bytes, layers: int) -> bytes:

@@ -38,7 +38,7 @@ REPORT_VIOLATIONS = """document.addEventListener("securitypolicyviolation",
     event => console.error(`${event.effectiveDirective} forbids ${event.blockedURI}`))"""
 
 expect.set_options(timeout=120_000)
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="there is no chromium here")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")]
 
 
 @pytest.fixture(scope="module")

@@ -36,8 +36,7 @@ class FileForm:
         self._part = 0
         self._header = self._value = b""
         self._is_file = False
-        # The part that supplied the file's bytes; an empty part of the same name (an input left blank) does
-        # not count.
+        # The part that supplied the file's bytes; an input of the same name that was left blank has none.
         self._owner: int | None = None
         self._is_named = self._is_whole = False
 

@@ -21,9 +21,9 @@ _MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
 # Maximum age, in seconds, of the pool gauges of those workers that do not serve the scrape.
 _PUBLISHED_SECONDS: Final = 1
 _USES: Final = {
-    "open": "connections to PostgreSQL that are open, over all workers",
-    "idle": "of these, the ones that nobody uses",
-    "max": "connections to PostgreSQL at most, over all workers",
+    "open": "open connections to PostgreSQL, summed over workers",
+    "idle": "idle connections to PostgreSQL, summed over workers",
+    "max": "maximum of connections to PostgreSQL, summed over workers",
 }
 
 
@@ -32,7 +32,7 @@ def _family() -> tuple[CollectorRegistry, Histogram]:
     registry = CollectorRegistry()
     seconds = Histogram(
         "algoplatform_http_request_duration_seconds",
-        "HTTP requests answered, and seconds to the end of the answer",
+        "Seconds from the arrival of an HTTP request to the end of its response",
         _LABELS,
         buckets=_BUCKETS,
         registry=registry,

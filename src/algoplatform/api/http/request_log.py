@@ -6,7 +6,7 @@ from typing import Any, Final
 
 UNMATCHED: Final = "unmatched"
 # A random prefix per process plus a counter: asking the kernel for each id
-# costs as much as the rest of the line.
+# takes as long as the rest of the log line.
 _PROCESS: Final = urandom(12).hex().encode()
 _numbers: Final = count()
 

@@ -82,7 +82,7 @@ def _text(request: Request, header: str) -> str | None:
     """Return a header that the gateway sets; raise BadRequest if a client could have supplied it."""
     given = request.headers.getlist(header) if header else []
     if len(given) > 1:
-        # One of them is the client's own, and there is no way to tell which.
+        # One of the two is the client's own, and there is no way to tell which.
         raise BadRequest(f"请求头{header}重复", malformed=False)
     try:
         text = given[0].strip(" \t").encode("latin-1").decode() if given else ""

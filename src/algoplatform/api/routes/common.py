@@ -23,8 +23,8 @@ from algoplatform.storage.postgres.pool import Connection
 PREFIX: Final = "/algoPlatform/images"
 TAGS: Final = ["镜像管理"]
 
-# Idempotency records keep an error of up to so many bytes whole; of a larger one, so many characters of its
-# message and so many entries.
+# Idempotency records keep an error whole up to _BRIEF bytes; of a larger one, _SHOWN
+# characters of the message and _ENTRIES entries.
 _BRIEF: Final = 4096
 _SHOWN: Final = 500
 _ENTRIES: Final = 5

@@ -57,7 +57,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection; what it rejects is no request yet, but gets an envelope all the same."""
+    """One connection; what it rejects before a complete head also gets an envelope."""
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Start the request, unless its head breaks a limit or asks for another protocol."""
         if self.parser.should_upgrade():
             # The parser would treat the body as another protocol and then, in the next piece, as a request.
-            raise ValueError("no other protocol is spoken")
+            raise ValueError("no other protocol is supported")
         is_old = self.parser.get_http_version() == "1.0"
         self._check_head(is_old=is_old)
         if is_old:
