@@ -50,11 +50,15 @@ def test_links(document: Path) -> None:
 
 
 def test_files_named() -> None:
-    """The files that the architecture page names exist."""
-    named = re.findall(r"`((?:api|cli|catalogue|storage|domain)/\w+\.py|settings\.py)`", read("docs/architecture.md"))
-    assert len(named) > 5
-    for name in named:
-        assert (ROOT / "src" / "algoplatform" / name).exists(), name
+    """The files of the source that the page on architecture and the decisions name exist."""
+    folders = "|".join(path.name for path in (ROOT / "src" / "algoplatform").iterdir() if path.is_dir())
+    for document in [ROOT / "docs" / "architecture.md", *DECISIONS]:
+        named = re.findall(
+            rf"`((?:(?:{folders})/[\w/]+|settings|environment|proxies)\.py)`", document.read_text("utf-8")
+        )
+        assert named or document in DECISIONS
+        for name in named:
+            assert (ROOT / "src" / "algoplatform" / name).exists(), (document.name, name)
 
 
 def test_decisions() -> None:
