@@ -97,10 +97,12 @@ def test_any_records(records: list[dict[str, str]], width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 200])
-async def test_real_terminal(cli: Call, client: httpx.AsyncClient, width: int) -> None:
+async def test_real_terminal(cli: Call, client: httpx.AsyncClient, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal its width applies; into a pipe everything is written uncut."""
     assert (await upload(client, SAMPLE.read_bytes())).status_code == 200
     command = [sys.executable, "-m", "algoplatform", "search", "--url", str(client.base_url)]
+    # The test runner may have set it for its workers.
+    monkeypatch.delenv("COLUMNS", raising=False)
     shown = await asyncio.to_thread(_on_terminal, command, width)
     assert shown == list(listing.lines(RECORDS, width))
     piped = (await cli("search", "--url", str(client.base_url))).stdout.splitlines()

@@ -88,10 +88,12 @@ def beyond_schemas(case: Case, response: schemathesis.Response) -> list[Any]:
     # Idempotency-Keys; and for JSON Schema 1.0 is an integer, which the contract rejects as a fraction.
     body = case.body.values() if isinstance(case.body, dict) else ()
     writes = case.operation.definition.raw["operationId"] in WRITES
-    if writes or any(isinstance(value, float) for value in body):
+    query = parse_qsl(urlsplit(str(response.request.url)).query, keep_blank_values=True)
+    # Nor can they express that `after` excludes `before` and `page`, or all of a reference's syntax.
+    names = {name for name, _ in query} | (set(case.body) if isinstance(case.body, dict) else set())
+    if writes or names & {"after", "before"} or any(isinstance(value, float) for value in body):
         excluded.append("positive_data_acceptance")
     # An empty condition counts as absent, whatever its type.
-    query = parse_qsl(urlsplit(str(response.request.url)).query, keep_blank_values=True)
     conditions = [value for _, value in query] + [value for value in body if isinstance(value, str) and not writes]
     if not all(value.strip() for value in conditions):
         excluded.append("negative_data_rejection")

@@ -87,10 +87,10 @@ def check_reference(value: object) -> ImageReference:
     return ImageReference.parse(fields.check_text(value, limit=MAX_NAME + 1 + MAX_TAG))
 
 
-_PATTERN = Annotated[str, Field(max_length=MAX_PATTERN, pattern="^[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]*$")]
+_PATTERN = Annotated[str, Field(max_length=MAX_PATTERN, pattern="^(?:[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]|\\r\\n)*$")]
 _ID = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 _IDS = Annotated[list[_ID], Field(min_length=1, max_length=MAX_IDS)]
-_REFERENCE = Annotated[str, Field(max_length=MAX_NAME + 1 + MAX_TAG, pattern=":")]
+_REFERENCE = Annotated[str, Field(pattern="^[A-Za-z0-9._:/\\[\\]-]{0,254}[a-z0-9]:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
 Reference = Annotated[ImageReference, PlainValidator(check_reference, json_schema_input_type=_REFERENCE)]
 
 
