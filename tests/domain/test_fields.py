@@ -1,6 +1,7 @@
 """Field types, tested without a record where a record would hide the detail."""
 
 import sys
+import time
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +10,7 @@ import pytest
 
 from algoplatform.domain.errors import Malformed
 from algoplatform.domain.record.fields import DECOMPOSED_MARKS, check_id, check_integer, check_text
+from algoplatform.domain.record.image import is_blank
 from algoplatform.domain.search import fold
 
 
@@ -94,3 +96,16 @@ def test_subclasses_are_not_taken_for_json() -> None:
     assert told(check_text, Text("a")) == ("须为字符串",)
     assert told(check_integer, True) == ("须为整数",)
     assert told(check_id, Text("a" * 32)) == ("须为32位小写十六进制字符串",)
+
+
+@pytest.mark.parametrize("text", [" " * 2**20, "x" * 2**20 + "\u200b", ("a" + "\u0344" * 30) * 2**15])
+def test_a_long_text_is_not_looked_through(text: str) -> None:
+    """What is far too long is told to be so in milliseconds, whatever its characters are."""
+
+    def seconds() -> float:
+        began = time.thread_time()
+        is_blank(text)
+        assert told(check_text, text) == (f"长度不能超过4096个字符，实际为{len(text)}个",)
+        return time.thread_time() - began
+
+    assert min(seconds() for _ in range(5)) < 0.005

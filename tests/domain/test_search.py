@@ -181,6 +181,8 @@ def test_ids() -> None:
     for wrong in ([], [""], "x", "A" * 32, [first, 1], {}, True, [f"{number:032x}" for number in range(1001)]):
         assert [(name, code) for name, code, _ in told({"imageId": wrong})] == [("imageId", "202")], wrong
     assert len(found(imageId=[f"{number:032x}" for number in range(1000)]).image_id or ()) == 1000
+    assert found(imageId=[""] * 9999 + [first]).image_id == (first,)
+    assert told({"imageId": [""] * 10_000 + [first]}) == [("imageId", "202", "imageId须为1至1000个，实际为10001个")]
 
 
 def test_places() -> None:

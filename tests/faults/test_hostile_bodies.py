@@ -77,6 +77,16 @@ def _bodies(kind: str) -> list[bytes]:
                 *(_request(path, record) for path in ("_register", "_update") for record in records),
                 *(_request("_upload", _file(record)) for record in records),
             ]
+        case "long texts":
+            texts = (" " * _SIZE, "x" * (_SIZE - 100) + "\u200b", ("a" + "\u0344" * 30) * (_SIZE // 61))
+            bodies = [_compact({name: text}) for name in ("imageId", "imageName", "factory") for text in texts]
+            blanks = _compact({"imageId": [""] * (_SIZE // 4)})
+            # Blank conditions are none, so that all images would be found.
+            searches = [blanks, *(_compact({"factory": text}) for text in texts[1:])]
+            return [
+                *(_request("_register", body) for body in bodies),
+                *(_request("_search", body) for body in searches),
+            ]
         case "faults of a field":
             names = minimal(dependencyServiceId=f"{'/' * 4094}:1") | {"imageName": "/" * 4096}
             records = [_compact(record) for record in (names, *wrong)]
@@ -146,6 +156,7 @@ async def _watch(port: int, times: list[float], stop: asyncio.Event) -> None:
         "unknown names",
         "names with a lone surrogate",
         "combining marks",
+        "long texts",
         "faults of a field",
         "shapes of JSON",
         "files of wrong records",

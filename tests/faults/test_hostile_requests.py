@@ -50,6 +50,11 @@ HOSTILE = {
     "10,000 short wishes": update("Accept: application/problem+json," + "a," * 15_000),
     "10,000 entity tags": update("If-Match: " + '"1"' + ',"1"' * 7500),
     "blanks for entity tags": update("If-Match: " + " " * 31_000 + "x"),
+    "escapes of a key": update('Idempotency-Key: "' + '\\"' * 15_000 + '"'),
+    "parameters of a query": request("GET", f"{IMAGES}/_search?" + "a&" * 15_000),
+    "parameters of a media type": request(
+        "POST", f"{IMAGES}/_upload", "Content-Type: multipart/form-data" + "; a=b" * 6000, body=b"x"
+    ),
     "30 KiB of path": request("GET", f"{IMAGES}/" + "%E6%8A%BD" * 3400),
     "30 KiB typed into a URL": request("GET", f"{IMAGES}/" + "抽" * 3400),
     "30 KiB of host": request("POST", f"{IMAGES}/_register", "Origin: http://" + ":1" * 15_000, body=b"{}"),

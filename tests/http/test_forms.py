@@ -109,7 +109,7 @@ async def test_cut_forms(client: httpx.AsyncClient, end: bytes) -> None:
     assert (answer.status_code, answer.json()["msg"]) == (400, BROKEN)
 
 
-@pytest.mark.parametrize("boundary", ["", '""', "b" * 300, "x"])
+@pytest.mark.parametrize("boundary", ["", '""', "b" * 300, "x", 'x";' + "a=b;" * 300 + 'c="'])
 async def test_boundaries(client: httpx.AsyncClient, boundary: str) -> None:
     """A missing, overlong or wrong boundary gets an error that says so."""
     answer = await send(client, part('name="file"'), boundary=boundary)

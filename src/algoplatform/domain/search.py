@@ -16,6 +16,8 @@ from algoplatform.domain.record.image import Image, code_of, is_blank, unknown_f
 DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1000
 MAX_IDS: Final = 1000
+# Including blank items and duplicates.
+_MOST_GIVEN: Final = 10 * MAX_IDS
 # In the worst case PostgreSQL's substring search takes time proportional to the product of both lengths.
 MAX_PATTERN: Final = 255
 
@@ -76,6 +78,8 @@ def check_pattern(value: object) -> str:
 def check_ids(value: object) -> tuple[str, ...]:
     """Validate an imageId or a list of them; ignores blank items and duplicates, and sorts the rest."""
     given = value if isinstance(value, list) else [value]
+    if len(given) > _MOST_GIVEN:
+        raise Malformed(f"须为1至{MAX_IDS}个，实际为{len(given)}个")
     ids = {fields.check_id(item) for item in given if not is_blank(item)}
     if not 1 <= len(ids) <= MAX_IDS:
         raise Malformed(f"须为1至{MAX_IDS}个，实际为{len(ids)}个")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _NAME: Final = b"file"
 # Parts of a form at most; bytes of the file that are kept in memory before it goes to disk.
 _MOST_PARTS: Final = 64
+_MAX_CONTENT_TYPE: Final = 1024
 _IN_MEMORY: Final = 64 * 1024
 # Bytes that are parsed without releasing the GIL.
 _SLICE: Final = 8 * 1024
@@ -28,7 +29,9 @@ class FileForm:
     """
 
     def __init__(self, content_type: str) -> None:
-        boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+        # A boundary and its neighbours take a few hundred characters; thousands of parameters take long to read.
+        known = len(content_type) <= _MAX_CONTENT_TYPE
+        boundary = parse_options_header(content_type)[1].get(b"boundary", b"") if known else b""
         if not 0 < len(boundary) <= MAX_BOUNDARY_LENGTH:
             raise BadRequest(_BROKEN)
         self._parser = MultipartParser(boundary, self._callbacks())

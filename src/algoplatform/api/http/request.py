@@ -21,7 +21,10 @@ _WISH: Final = re.compile(
     r"(?:^|,)\s*(application/(?:problem\+)?json)\s*(?:;([^,]*))?(?=,|$)", re.ASCII | re.IGNORECASE
 )
 _QUALITY: Final = re.compile(r"(?:^|;)\s*[qQ]=([01](?:\.[0-9]{0,3})?)\s*(?:$|;)", re.ASCII)
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+# Limit of query parameters: imageId may be repeated a thousand times.
+_MOST_PARAMETERS: Final = 1024
+_MAX_KEY: Final = 255
+_KEY: Final = re.compile(rf"[\x21-\x7e]{{1,{_MAX_KEY}}}")
 _QUOTED_KEY: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 NO_HTTP: Final = "不是有效的HTTP请求"
 # Key in a request's state: the rest of the body cannot be parsed.
@@ -66,6 +69,8 @@ def parse_query_with(query: bytes, repeatable: str) -> dict[str, Any]:
 
 
 def _pairs(query: bytes) -> list[tuple[str, str]]:
+    if query.count(b"&") >= _MOST_PARAMETERS:
+        raise BadRequest(f"查询参数超过上限{_MOST_PARAMETERS}个", malformed=False)
     try:
         given = parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
@@ -172,7 +177,8 @@ def _entity_tags(request: Request, name: str) -> list[str] | None:
 def idempotency_key(request: Request, subject: str | None) -> str | None:
     """Return the Idempotency-Key, scoped to its subject: no client can fetch another's response."""
     key = request.headers.get("idempotency-key")
-    if key is not None and (quoted := _QUOTED_KEY.fullmatch(key)):
+    # Quoting at most doubles the length, and adds two quotation marks.
+    if key is not None and len(key) <= 2 * _MAX_KEY + 2 and (quoted := _QUOTED_KEY.fullmatch(key)):
         # The IETF draft defines the key as a structured-field string.
         key = re.sub(r"\\(.)", r"\1", quoted[1])
     if key is not None and not _KEY.fullmatch(key):

@@ -133,7 +133,7 @@ INPUTS: Final = frozenset([*_ORDER, "imageports"])
 _FRAMES: Final = ("frameInterval", "frameNumber")
 
 # Control characters that str.isspace() counts as white space, unlike Unicode.
-_SEPARATORS: Final = frozenset("\x1c\x1d\x1e\x1f")
+_SEPARATORS: Final = "\x1c\x1d\x1e\x1f"
 
 _CODES: Final = {
     "imageName": Code.IMAGE_NAME,
@@ -263,7 +263,9 @@ def code_of(name: str) -> Code:
 
 def is_blank(value: object) -> bool:
     """Return whether a value counts as empty on the wire: null, or a string of white space only."""
-    return value is None or (type(value) is str and (not value or (value.isspace() and _SEPARATORS.isdisjoint(value))))
+    return value is None or (
+        type(value) is str and (not value or (value.isspace() and not any(map(value.__contains__, _SEPARATORS))))
+    )
 
 
 def _normalise(data: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
