@@ -213,7 +213,8 @@ class Settings(BaseSettings):
         4,
         ge=1,
         le=1000,
-        description="concurrent uploads per worker, further ones get -429; lower it to reduce the load on PostgreSQL",
+        description="concurrent uploads per worker, further ones get -429; lower it to reduce the load on PostgreSQL. Uploads"
+        " also leave one of the connections for writes (half of pool_size) to single writes",
     )
     max_exports: int = Field(
         4, ge=1, le=1000, description="concurrent streamed responses per worker, further ones get -429; likewise"

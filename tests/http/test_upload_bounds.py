@@ -14,6 +14,7 @@ from algoplatform.catalogue import uploads
 from algoplatform.domain.record.file import FORMS
 from algoplatform.storage.upload.staging import UPLOAD_LOCK
 from tests.support.images import IMAGES, minimal, records, register, upload
+from tests.support.service import serving, settings_for
 
 _SECONDS = 30
 
@@ -112,6 +113,22 @@ async def test_clients_that_hang_up(
     assert await records(client) == []
     answer = await client.post(f"{IMAGES}/_upload", files=form, headers=headers)
     assert answer.json()["res"]["created"] == 1
+
+
+@pytest.mark.parametrize(("pool_size", "most"), [(4, 1), (6, 2), (20, 4)])
+async def test_uploads_leave_a_connection_to_single_writes(
+    database_url: str, aside: asyncpg.Connection, pool_size: int, most: int
+) -> None:
+    """However few connections there are: uploads that wait for long do not keep an image from being changed."""
+    async with serving(settings_for(database_url, pool_size=pool_size, pool_timeout=_SECONDS)) as client:
+        image_id = await register(client)
+        async with upload_lock(aside):
+            waiting = [asyncio.create_task(upload(client, [minimal(tag=f"u{number}")])) for number in range(6)]
+            await until(aside, f"count(*) FILTER (WHERE wait_event = 'advisory') = {most}")
+            update = minimal(imageId=image_id, factory="新")
+            assert (await client.post(f"{IMAGES}/_update", json=update, timeout=_SECONDS)).status_code == 200
+        statuses = [(await answer).status_code for answer in waiting]
+    assert sorted(statuses) == [200] * most + [429] * (6 - most)
 
 
 async def test_clients_that_stay(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:

@@ -65,7 +65,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(CrossOrigin, origins=settings.cors_origins, always_200=always_200)
     app.add_middleware(Gate, settings=settings)
     app.state.figures = health.Figures()
-    app.state.uploads, app.state.exports = Slots(settings.max_uploads), Slots(settings.max_exports)
+    # Writes hold at most half of the pool. Uploads leave one of these connections to single writes, if there are two.
+    uploads = min(settings.max_uploads, max(1, settings.pool_size // 2 - 1))
+    app.state.uploads, app.state.exports = Slots(uploads), Slots(settings.max_exports)
     # Uploads share a budget of bytes on disk; all other bodies share a budget of bytes in memory.
     app.state.files = Intake(settings.max_uploads * settings.max_upload_bytes)
     app.state.bodies = Intake(max(_BODIES, 4 * settings.max_body_bytes))
