@@ -149,6 +149,7 @@ async def test_what_is_no_request(database_url: str, log: Log, request_: bytes, 
     [line] = [line for line in log.lines("request") if line["route"] == "unmatched"]
     assert (line["status"], line["method"], line["client"]) == (status, "other", "127.0.0.1")
     assert line["request_id"] == answer.headers["x-request-id"]
+    assert (answer.headers["cache-control"], answer.headers["vary"]) == ("no-store", "Accept")
     assert re.search(rf'seconds_count{{method="other",route="unmatched",status="{status}"}} [1-9]', figures)
 
 

@@ -265,7 +265,7 @@ class BoundedProtocol(HttpToolsProtocol):
         request_id = new_request_id()
         head = (
             b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
-            b"cache-control: no-store\r\nconnection: close\r\n\r\n" % (len(body), request_id)
+            b"cache-control: no-store\r\nvary: Accept\r\nconnection: close\r\n\r\n" % (len(body), request_id)
         )
         self.transport.write(STATUS_LINE[200 if self._always_200 else status] + head + body)
         self.transport.close()
