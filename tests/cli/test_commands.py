@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,24 @@ async def test_search_refused(reached: Call) -> None:
     result = await reached("search", "x" * 5000)
     assert (result.exit_code, result.output[:4]) == (1, "202：")
     assert result.output.count("\n") == 1
+
+
+async def test_search_for_no_text(reached: Call) -> None:
+    """An argument that is not UTF-8 is refused in one line, by the database and by the address alike."""
+    result = await reached("search", os.fsdecode("抽帧".encode("gbk")))
+    assert (result.exit_code, result.output) == (1, "202：searchCondition第1个字符不是合法的Unicode字符\n")
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("gbk", "抽帧é\\U0001f600"), ("ascii", "\\u62bd\\u5e27\\xe9")])
+async def test_other_encodings(client: httpx.AsyncClient, database_url: str, encoding: str, shown: str) -> None:
+    """What a terminal's encoding cannot show is escaped, and JSON stays JSON."""
+    await register(client, "algo/a", algoName="抽帧é😀")
+    environment = os.environ | {"ALGOPLATFORM_DATABASE_URL": database_url, "PYTHONIOENCODING": encoding}
+    for more in ([], ["--json"]):
+        command = [sys.executable, "-m", "algoplatform", "search", *more]
+        done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, check=True)
+        text = done.stdout.decode(encoding)
+        assert json.loads(text) == await records(client) if more else shown in text
 
 
 async def test_check(reached: Call, client: httpx.AsyncClient) -> None:

@@ -126,6 +126,14 @@ async def test_import_refused(
     assert await records(client) == []
 
 
+async def test_import_of_a_nameless_file(reached: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
+    """A file is imported whatever bytes its name is of."""
+    path = tmp_path / os.fsdecode("镜像.json".encode("gbk"))
+    result = await reached("import", written(path, [minimal()]))
+    assert result.exit_code == 0, result.output
+    assert len(await records(client)) == 1
+
+
 async def test_import_of_many_faults(reached: Call, tmp_path: Path) -> None:
     """The first 1,000 faults are listed, with the total number."""
     content = [{"imageName": f"algo/a{number}", "imageTag": "1"} for number in range(400)]

@@ -1,6 +1,7 @@
 """The commands: each parses its arguments, calls a service, and prints."""
 
 import asyncio
+import io
 import json
 import logging
 import os
@@ -50,6 +51,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="输出JSON，供程序读�
 @app.callback(invoke_without_command=True)
 def main(version: Annotated[bool, typer.Option("--version", help="显示版本")] = False) -> None:
     """算法平台的镜像登记处。"""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal whose encoding is GBK or ASCII cannot show every stored character.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # Only `serve` writes a log; the other commands print a one-line error instead.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     if version:
@@ -197,7 +202,7 @@ def openapi() -> None:
     """输出OpenAPI文档。"""
     with _told():
         document = create_app(_settings()).openapi()
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    _print_json(document)
 
 
 @app.command()
@@ -221,7 +226,8 @@ def _print(line: str, style: str | None = None) -> None:
 
 
 def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    typer.echo(json.dumps(value, ensure_ascii=not is_utf8, indent=2))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import httpx
 from algoplatform.cli.registry.base import LIMIT, Advance, Unreachable, writer
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefused, clip
 from algoplatform.domain.faults import Code, Fault, RecordFault
+from algoplatform.domain.search import check_conditions
 from algoplatform.environment import masked
 from algoplatform.proxies import open_client, proxy_for
 
@@ -56,6 +57,8 @@ class Remote:
     async def search(self, text: str) -> list[dict[str, Any]]:
         """Return the images that contain the text."""
         params: dict[str, str | int] = {"searchCondition": text, "pageSize": LIMIT}
+        # Arguments that are not UTF-8 cannot be put into an address: refused as the service would refuse them.
+        check_conditions(params)
         async with self._client.stream("GET", f"{_IMAGES}/_search", params=params) as answer:
             found = await _result(answer)
         records = found.get("data")
@@ -81,7 +84,8 @@ class Remote:
                 "POST",
                 f"{_IMAGES}/_upload",
                 params={"dryRun": str(dry_run).lower()},
-                files={"file": (path.name, file, "application/json")},
+                # The service reads no file name, and a local one need not be text.
+                files={"file": ("image_list.json", file, "application/json")},
                 headers=_PROBLEM,
                 timeout=_IMPORT_TIMEOUT,
             ) as answer:
