@@ -214,10 +214,11 @@ def test_given_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(port=8002).port == 8002
 
 
-def test_secrets_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("around", ["{}", " {}\n", '"{}"'])
+def test_secrets_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, around: str) -> None:
     """A mounted secret is read without its final newline, and never shown."""
     (tmp_path / "ALGOPLATFORM_DATABASE_URL").write_text("postgresql://user:hunter2@db/x\n")
-    monkeypatch.setenv("ALGOPLATFORM_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("ALGOPLATFORM_SECRETS_DIR", around.format(tmp_path))
     settings = load()
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == "postgresql://user:hunter2@db/x"
@@ -256,9 +257,10 @@ def test_secret_that_is_no_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert caught.value.__suppress_context__
 
 
-def test_secrets_folder_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["none", "no\nfolder"])
+def test_secrets_folder_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     """A missing secrets folder is reported, not ignored."""
-    monkeypatch.setenv("ALGOPLATFORM_SECRETS_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("ALGOPLATFORM_SECRETS_DIR", str(tmp_path / name))
     with pytest.raises(SettingsError, match="ALGOPLATFORM_SECRETS_DIR"):
         load()
 

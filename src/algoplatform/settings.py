@@ -330,7 +330,7 @@ class Settings(BaseSettings):
 
 def load(**given: Any) -> Settings:
     """Load the settings; `given` ones take precedence. Raises SettingsError for the first wrong one."""
-    secrets = os.environ.get(SECRETS_DIR) or None
+    secrets = _secrets_dir()
     if secrets and not Path(secrets).is_dir():
         raise SettingsError(f"{SECRETS_DIR}: is not a directory")
     try:
@@ -343,6 +343,13 @@ def load(**given: Any) -> Settings:
         raise SettingsError(f"{SECRETS_DIR}: {error.strerror}") from None
     except pydantic_settings.SettingsError:
         raise SettingsError(f"{SECRETS_DIR}: a file in it cannot be read, or is not UTF-8") from None
+
+
+def _secrets_dir() -> str | None:
+    try:
+        return clean(os.environ.get(SECRETS_DIR, "")) or None
+    except ValueError as error:
+        raise SettingsError(f"{SECRETS_DIR}: {error}") from None
 
 
 def unknown() -> list[str]:
@@ -374,7 +381,7 @@ def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
     ]
     secrets = (
         SECRETS_DIR,
-        os.environ.get(SECRETS_DIR, ""),
+        _secrets_dir() or "",
         "",
         "directory with files named like these variables, for secrets",
     )
