@@ -108,6 +108,24 @@ async def test_nobody_waits_for_a_name_of_others(database: Database, aside: asyn
     assert (await held).version == 1
 
 
+async def test_many_that_wait_for_a_lock_keep_no_others_waiting(database: Database, aside: asyncpg.Connection) -> None:
+    """Registers that need a locked image fail or wait among themselves; concurrent ones that need none succeed."""
+    registrar = Registrar(database, 5)
+    await registrar.insert(_registration("locked"))
+    async with asyncio.timeout(120), aside.transaction():
+        await aside.execute("SELECT FROM image WHERE image_name = 'algo/locked' FOR UPDATE")
+        blocked = [
+            asyncio.create_task(registrar.insert(_registration(f"blocked{number}", "algo/locked:1.0")))
+            for number in range(150)
+        ]
+        await asyncio.sleep(0)
+        assert (
+            _versions(await _at_once(registrar, [_registration(f"free{number}") for number in range(30)])) == [1] * 30
+        )
+        given = await asyncio.gather(*blocked, return_exceptions=True)
+    assert all(isinstance(item, Unavailable) for item in given)
+
+
 async def test_who_waited_for_a_name_is_told_that_it_is_taken(database: Database, aside: asyncpg.Connection) -> None:
     """If that transaction commits, the waiting register finds the name taken."""
     registrar = Registrar(database, 5)

@@ -1,6 +1,8 @@
 """Registering: the statement that inserts a batch of new images."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -111,17 +113,39 @@ class Registrar:
         self._database = database
         self._patience = patience
         self._gathering = Gathering(self._insert_together, most=_MOST, patience=patience)
+        self._locked = asyncio.Semaphore(1)
 
     async def insert(self, registration: Registration) -> Written:
         """Register an image, in a transaction shared with concurrent calls."""
         try:
             return await self._gathering.ask(registration)
-        except _OneByOneError:
-            async with self._database.connection(write=True) as connection:
-                return await insert_alone(connection, registration)
         except Busy:
             log.warning("register_not_served", patience_s=self._patience)
             raise
+        except _OneByOneError:
+            return await self._insert_alone(registration)
+
+    async def _insert_alone(self, registration: Registration) -> Written:
+        try:
+            async with self._database.connection(write=True) as connection:
+                return await _quickly(connection, registration)
+        except _LockedError:
+            pass
+        # Images whose locks are held for longer wait here, so that they do not hold all connections for writes.
+        async with self._turn(), self._database.connection(write=True) as connection:
+            return await insert_alone(connection, registration)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._locked.acquire()
+        except TimeoutError:
+            raise Busy from None
+        try:
+            yield
+        finally:
+            self._locked.release()
 
     async def _insert_together(self, registrations: list[Registration]) -> list[Written]:
         async with self._database.connection(write=True) as connection:
@@ -134,6 +158,15 @@ class Registrar:
                 raise _OneByOneError from error
 
 
+async def _quickly(connection: Connection, registration: Registration) -> Written:
+    """Register an image unless a lock on it is held for longer."""
+    try:
+        [written] = await insert(connection, [registration], _LOCK_TIMEOUT)
+    except (asyncpg.LockNotAvailableError, asyncpg.ForeignKeyViolationError, asyncpg.DeadlockDetectedError):
+        raise _LockedError from None
+    return written
+
+
 async def insert_alone(connection: Connection, registration: Registration) -> Written:
     """Register an image in its own statement, within the connection's transaction if one is open."""
     [written] = await retried(connection, lambda: insert(connection, [registration]))
@@ -141,4 +174,8 @@ async def insert_alone(connection: Connection, registration: Registration) -> Wr
 
 
 class _OneByOneError(Exception):
+    pass
+
+
+class _LockedError(Exception):
     pass
