@@ -267,6 +267,9 @@ class Lease:
                 await _settled(self._session)
         finally:
             self._database.give_back(self._session, self._share)
+        if isinstance(error, RuntimeError) and self._session.is_closed():
+            # asyncpg wrote to a transport that uvloop had just closed, as when the server dies during a COPY.
+            error = asyncpg.ConnectionDoesNotExistError("the connection was lost")
         if error is not None:
             _raise_unavailable(error)
 
