@@ -1,11 +1,14 @@
 """Runs long parsing outside of the event loop, in a single thread.
 
 The JSON scanner holds the GIL for as long as it runs. With one such thread the event loop is always next in
-line for the GIL; with several it would have to wait for each of them.
+line for the GIL; with several it would have to wait for each of them. Between two bodies the event loop would
+run a single callback, and a long body needs many: the thread therefore rests after a body for as long as
+parsing it took.
 """
 
 import asyncio
 import gc
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -38,6 +41,30 @@ def _uncollected(work: Callable[[], T]) -> T:
         gc.enable()
 
 
+class _Paced:
+    """Parses bodies with a rest before the next one; a single body does not wait."""
+
+    def __init__(self) -> None:
+        self._until = float("-inf")
+
+    def __call__(self, content: bytes) -> Any:
+        """Parse a body."""
+        began = time.monotonic()
+        if began < self._until:
+            time.sleep(self._until - began)
+            began = time.monotonic()
+        try:
+            return _uncollected(lambda: parse_json(content))
+        finally:
+            ended = time.monotonic()
+            self._until = 2 * ended - began
+
+
+_paced: Final = _Paced()
+
+
 async def parse(content: bytes) -> Any:
     """Parse a JSON body, in the event loop if it is short; raises BadRequest."""
-    return parse_json(content) if len(content) <= _SHORT else await off_loop(lambda: parse_json(content))
+    if len(content) <= _SHORT:
+        return parse_json(content)
+    return await asyncio.get_running_loop().run_in_executor(_THREAD, _paced, content)

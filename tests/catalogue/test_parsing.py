@@ -1,0 +1,37 @@
+"""What is parsed beside the event loop."""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from algoplatform.catalogue.parsing import parse
+from algoplatform.domain.errors import BadRequest
+from algoplatform.domain.json_text import parse_json
+
+_LONG = json.dumps({str(number): number for number in range(80_000)}).encode()
+
+
+async def test_the_thread_rests_between_long_bodies() -> None:
+    """After each of several, for as long as it took: meanwhile the event loop has the interpreter to itself."""
+
+    def alone() -> float:
+        began = time.perf_counter()
+        parse_json(_LONG)
+        return time.perf_counter() - began
+
+    least = min(alone() for _ in range(5))
+    began = time.perf_counter()
+    bodies = await asyncio.gather(*(parse(_LONG) for _ in range(4)))
+    assert time.perf_counter() - began > 6 * least
+    assert all(body == bodies[0] for body in bodies)
+
+
+async def test_what_is_wrong_with_a_body_is_told() -> None:
+    """Long or short, and the next one is read."""
+    for content in (b"{", _LONG[:-1]):
+        with pytest.raises(BadRequest, match="JSON格式错误"):
+            await parse(content)
+    assert await parse(b"{}") == {}
+    assert len(await parse(_LONG)) == 80_000
