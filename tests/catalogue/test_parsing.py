@@ -8,7 +8,7 @@ import pytest
 
 from algoplatform.catalogue.parsing import parse
 from algoplatform.domain.errors import BadRequest
-from algoplatform.domain.json_text import parse_json
+from algoplatform.domain.record.json import parse_json
 
 _LONG = json.dumps({str(number): number for number in range(80_000)}).encode()
 
