@@ -26,7 +26,7 @@ $$
 # snapshot, so it sees the edges that earlier writers have committed, whereas the calling statement sees only
 # those committed before it began. Images are looked up in scalar subqueries, and the settings force index
 # scans for these and for the foreign key checks: a plan cached while the tables were small could be a
-# sequential scan, and stay one while they grow.
+# sequential scan, and stay one while they grow. Each record is parsed once, however many edges it has.
 LINK = """
 CREATE FUNCTION image_link(ids uuid[]) RETURNS boolean
 LANGUAGE plpgsql
@@ -35,12 +35,6 @@ AS $$
 DECLARE
     lost text;
 BEGIN
-    DELETE FROM image_dependency
-    WHERE dependent_id = ANY (ids) AND (
-        SELECT image_name || ':' || image_tag FROM image WHERE image_id = dependency_id
-    ) <> ALL (ARRAY(
-        SELECT name || ':' || tag FROM image_needs((SELECT record FROM image WHERE image_id = dependent_id AND live))
-    ));
     WITH wanted AS MATERIALIZED (
         SELECT dependent.image_id AS dependent_id, need.name, need.tag, (
             SELECT dependency.image_id FROM image AS dependency
@@ -53,6 +47,11 @@ BEGIN
         ) AS dependent
         CROSS JOIN LATERAL image_needs(dependent.record) AS need
         WHERE (need.name, need.tag) <> (dependent.image_name, dependent.image_tag)
+    ), unlinked AS (
+        DELETE FROM image_dependency
+        WHERE dependent_id = ANY (ids) AND (dependent_id, dependency_id) NOT IN (
+            SELECT wanted.dependent_id, wanted.dependency_id FROM wanted WHERE wanted.dependency_id IS NOT NULL
+        )
     ), linked AS (
         INSERT INTO image_dependency (dependent_id, dependency_id)
         SELECT dependent_id, dependency_id FROM wanted WHERE dependency_id IS NOT NULL
