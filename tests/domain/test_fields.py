@@ -108,4 +108,5 @@ def test_a_long_text_is_not_looked_through(text: str) -> None:
         assert told(check_text, text) == (f"长度不能超过4096个字符，实际为{len(text)}个",)
         return time.thread_time() - began
 
-    assert min(seconds() for _ in range(5)) < 0.005
+    # Looking through it takes at least twenty times as long.
+    assert min(seconds() for _ in range(20)) < 0.01

@@ -113,6 +113,9 @@ def test_every_answer_is_published(name: str, service: str, session: requests.Se
         problem = answers.total() % 2 == 1
         response = case.call(base_url=service, session=session, headers={"Accept": PROBLEM} if problem else None)
         answers[response.status_code] += 1
+        # A query that exceeds the limit of a head is refused below the routes, whatever the operation.
+        if response.status_code == 431:
+            return
         case.validate_response(response, excluded_checks=beyond_schemas(case, response))
         # A repeat with an Idempotency-Key gets the format of the first response.
         if problem and response.status_code >= 400 and "Idempotency-Key" not in response.request.headers:

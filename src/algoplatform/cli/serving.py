@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import NoReturn
 
@@ -102,11 +103,23 @@ def application() -> FastAPI:
     supervisor = multiprocessing.parent_process()
     if supervisor is not None and supervisor.pid is not None:
         end_with_parent(supervisor.pid)
+        # By now uvicorn handles it.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     return app_from_environment()
 
 
 class _Workers(Multiprocess):
     """A supervisor that closes the port when its workers drain; otherwise new connections would queue."""
+
+    def init_processes(self) -> None:
+        """Start the workers with SIGINT blocked: a worker that still loads would print a traceback."""
+        # Started with the first worker, the tracker would unblock the signal.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            super().init_processes()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def terminate_all(self) -> None:
         """Tell the workers to finish their requests and exit."""
