@@ -37,7 +37,7 @@ def home(enterable: Path) -> Path:
 @pytest.fixture
 def own(home: Path, enterable: Path) -> Iterator[Path]:
     """A copy of the data folder that one test may damage."""
-    copy = enterable / "own"
+    copy = enterable / "damaged"
     subprocess.run(["cp", "-a", home, copy], check=True)
     yield copy
     shutil.rmtree(copy)
