@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Final, TypeAlias
 
@@ -21,6 +21,7 @@ log = structlog.get_logger()
 
 _IDLE_SECONDS: Final = 240
 _TIDY_SECONDS: Final = 60
+_BURIAL_ATTEMPTS: Final = 5
 # Added to statement_timeout, so that the server, if it responds, cancels the statement first.
 _GRACE_SECONDS: Final = 0.5
 
@@ -182,10 +183,13 @@ class Database:
                 # The backend belongs to the pooler; wait for asyncpg's cancel request instead.
                 await asyncio.sleep(TIDYING_SECONDS)
                 return
-            async with self.connection() as other:
-                await other.execute(_END, session.get_server_pid(), session.age(), timeout=other.prompt)
-        except (Unavailable, asyncpg.PostgresError):
-            pass  # the server notices the closed connection by itself
+            for _ in range(_BURIAL_ATTEMPTS):
+                # The next connection may be silent too, or the pool busy: the locks would stay.
+                with suppress(Unavailable, asyncpg.PostgresError):
+                    async with self.connection() as other:
+                        await other.execute(_END, session.get_server_pid(), session.age(), timeout=other.prompt)
+                    return
+                await asyncio.sleep(TIDYING_SECONDS)
         finally:
             session.terminate()
 
