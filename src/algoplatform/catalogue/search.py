@@ -4,13 +4,11 @@ Slow searches run few at a time, which leaves connections and CPU of PostgreSQL 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from algoplatform.domain.errors import Busy
 from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions
-from algoplatform.storage.postgres.batching import Gathering
+from algoplatform.storage.postgres.batching import Gathering, turn
 from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.search.statements import Found, ImageSearch
 
@@ -41,7 +39,7 @@ class Searches:
             return await self._shared(conditions)
         if conditions.search_condition is None:
             return await self._records(conditions)
-        async with self._turn(self._texts):
+        async with turn(self._texts, self._patience):
             return await self._records(conditions)
 
     async def _records(self, conditions: Conditions) -> Found:
@@ -71,22 +69,7 @@ class Searches:
 
     async def _page(self, conditions: Conditions) -> Found:
         async with (
-            self._turn(self._counts[conditions.search_condition is not None]),
+            turn(self._counts[conditions.search_condition is not None], self._patience),
             self._database.connection() as connection,
         ):
             return await self._search.page(connection, conditions)
-
-    @asynccontextmanager
-    async def _turn(self, free: asyncio.Semaphore) -> AsyncIterator[None]:
-        if not free.locked():
-            await free.acquire()
-        else:
-            try:
-                async with asyncio.timeout(self._patience):
-                    await free.acquire()
-            except TimeoutError:
-                raise Busy from None
-        try:
-            yield
-        finally:
-            free.release()

@@ -1,8 +1,7 @@
 """Registering: the statement that inserts a batch of new images."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -14,7 +13,7 @@ from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import Busy
 from algoplatform.domain.record.image import Image, render
 from algoplatform.storage.images.single import Written, columns, names_and_tags
-from algoplatform.storage.postgres.batching import Gathering
+from algoplatform.storage.postgres.batching import Gathering, turn
 from algoplatform.storage.postgres.pool import Connection, Database, is_outage
 from algoplatform.storage.postgres.transactions import retried
 
@@ -132,20 +131,8 @@ class Registrar:
         except _LockedError:
             pass
         # Images whose locks are held for longer wait here, so that they do not hold all connections for writes.
-        async with self._turn(), self._database.connection(write=True) as connection:
+        async with turn(self._locked, self._patience), self._database.connection(write=True) as connection:
             return await insert_alone(connection, registration)
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._locked.acquire()
-        except TimeoutError:
-            raise Busy from None
-        try:
-            yield
-        finally:
-            self._locked.release()
 
     async def _insert_together(self, registrations: list[Registration]) -> list[Written]:
         async with self._database.connection(write=True) as connection:

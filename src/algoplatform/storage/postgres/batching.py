@@ -2,7 +2,8 @@
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from contextvars import Context
 from typing import Generic, TypeAlias, TypeVar
 
@@ -94,3 +95,20 @@ def _own(error: Exception) -> Exception:
 def _send_away(waiter: "asyncio.Future[Given]") -> None:
     if not waiter.done():
         waiter.set_exception(Busy())
+
+
+@asynccontextmanager
+async def turn(free: asyncio.Semaphore, patience: float) -> AsyncIterator[None]:
+    """Hold one of the semaphore's places; raises Busy if none is free within `patience` seconds."""
+    if not free.locked():
+        await free.acquire()
+    else:
+        try:
+            async with asyncio.timeout(patience):
+                await free.acquire()
+        except TimeoutError:
+            raise Busy from None
+    try:
+        yield
+    finally:
+        free.release()
