@@ -17,11 +17,21 @@ from algoplatform.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from algoplatform.embedded.folders import Folder
 from algoplatform.embedded.programs import wheel_programs
 from tests.support.owners import ask
+from tests.support.postgres import execute
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
 # A user that is neither root nor the server's.
 STRANGER = 54_321
 KEPT = "SELECT n FROM kept"
+
+
+@pytest.fixture(scope="module")
+def home(enterable: Path) -> Path:
+    """A data folder of this module alone: the others kill servers in theirs, which can still be ending."""
+    home = enterable / "intact"
+    with EmbeddedPostgres(home, fast=True) as server:
+        execute(server.dsn, "CREATE TABLE kept AS SELECT 1 AS n")
+    return home
 
 
 @pytest.fixture
