@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from algoplatform.catalogue.idempotency import Writes
 from algoplatform.catalogue.images import Images
 from algoplatform.catalogue.revisions import Revisions
 from algoplatform.catalogue.search import Searches
@@ -12,7 +13,6 @@ from algoplatform.domain.access import AccessPolicy
 from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.domain.record.image import Rules
 from algoplatform.settings import Settings, SettingsError
-from algoplatform.storage.images import single
 from algoplatform.storage.images.live_count import LiveCount
 from algoplatform.storage.images.register import Registrar
 from algoplatform.storage.postgres.pool import Database
@@ -26,13 +26,6 @@ class NotReady(Exception):
 
 
 @dataclass(slots=True)
-class _Known:
-    """The schema problem found by the last check, None if there was none."""
-
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Runtime:
     """The use cases and their database."""
 
@@ -43,8 +36,9 @@ class Runtime:
     searches: Searches
     stamps: Stamps
     transfer: Transfer
-    live_count: LiveCount
-    _known: _Known = field(default_factory=_Known)
+    _live_count: LiveCount
+    # What the last check of the schema found, None if nothing.
+    _problem: str | None = None
 
     async def require_schema(self) -> None:
         """Raise NotReady if the schema is older than this version needs, SchemaUnknown if it is newer."""
@@ -59,13 +53,13 @@ class Runtime:
     async def readiness(self) -> str | None:
         """Return why the service cannot serve requests, or None if it can."""
         try:
-            self._known.problem = await self._schema_problem()
+            self._problem = await self._schema_problem()
         except Busy:
             # An overloaded instance stays ready, as its traffic would overload the others.
-            return self._known.problem
+            return self._problem
         except Unavailable:
             return "database unreachable"
-        return self._known.problem
+        return self._problem
 
     async def _schema_problem(self) -> str | None:
         try:
@@ -78,9 +72,8 @@ class Runtime:
         return None
 
     async def count_live(self) -> int:
-        """Count the live images."""
-        async with self.database.connection() as connection:
-            return await single.count_live(connection)
+        """Return the number of live images, at most 10 seconds old."""
+        return await self._live_count.recent()
 
     @classmethod
     @asynccontextmanager
@@ -98,13 +91,14 @@ class Runtime:
             prepared_statements=settings.prepared_statements,
         ) as database:
             search = ImageSearch()
+            writes = Writes(database, access, settings.idempotency_hours)
             yield cls(
                 settings,
                 database,
-                Images(rules, access, database, Registrar(database, settings.pool_timeout)),
-                Revisions(rules, access),
+                Images(rules, access, database, Registrar(database, settings.pool_timeout), writes),
+                Revisions(rules, access, database, writes),
                 Searches(database, search, settings.pool_size, settings.pool_timeout),
                 Stamps(database),
-                Transfer(rules, access, search),
+                Transfer(rules, access, search, writes),
                 LiveCount(database),
             )

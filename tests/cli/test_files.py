@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from algoplatform.cli import commands
-from algoplatform.cli.registry.base import open_registry
+from algoplatform.cli.registry.opening import open_registry
 from tests.cli.conftest import Call
 from tests.support.images import IMAGES, minimal, records, register
 from tests.support.service import settings_for

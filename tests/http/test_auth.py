@@ -20,12 +20,11 @@ from starlette.types import Receive, Scope, Send
 
 from algoplatform.api.app import create_app
 from algoplatform.api.routes import history, images
-from algoplatform.cli.registry.base import open_registry
+from algoplatform.cli.registry.opening import open_registry
 from algoplatform.domain.access import TRUSTED, Caller
 from algoplatform.domain.errors import AlgoplatformError
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
-from algoplatform.storage.postgres.pool import Connection
 from tests.support.images import IMAGES, delete, minimal, records, register, upload
 from tests.support.logs import logged
 from tests.support.raw import connected
@@ -368,26 +367,28 @@ async def _outcome(attempt: Coroutine[Any, Any, Any]) -> str:
 
 async def test_matrix_of_use_cases(settings: Settings) -> None:
     """The use cases themselves check permissions, so no entry point can forget to."""
-    async with Runtime.open(settings) as runtime, runtime.database.connection() as connection:
+    async with Runtime.open(settings) as runtime:
         for number, (given, allowed) in enumerate(ROLES.values()):
             for namespace in NAMESPACES:
-                outcomes = await _attempts(runtime, connection, given, _named(namespace, f"r{number}"))
+                outcomes = await _attempts(runtime, given, namespace, f"r{number}")
                 assert outcomes == ["0" if namespace in allowed else "240"] * 6, (given, namespace)
 
 
-async def _attempts(runtime: Runtime, connection: Connection, given: dict[str, Any], name: str) -> list[str]:
+async def _attempts(runtime: Runtime, given: dict[str, Any], namespace: str, tail: str) -> list[str]:
+    name = _named(namespace, tail)
     listed = given.get("namespace", [])
     namespaces = frozenset([listed] if isinstance(listed, str) else listed) - {""}
     caller = Caller(given.get("authority"), namespaces, "bob")
-    image_id, _ = await runtime.images.register(connection, TRUSTED, minimal(name))
+    claim = {"authority": given.get("authority", 9), "namespace": namespace}
+    image_id, _ = await runtime.images.register(TRUSTED, minimal(name))
     file = json.dumps([minimal(name, factory="x")]).encode()
     attempts = (
-        runtime.images.register(connection, caller, minimal(f"{name}-new")),
-        runtime.images.update(connection, caller, minimal(name, imageId=image_id), None),
-        runtime.transfer.load(connection, caller, io.BytesIO(file)),
-        runtime.revisions.restore(connection, caller, image_id, 1, None),
-        runtime.images.delete(connection, caller, image_id, caller, None),
-        runtime.revisions.restore(connection, caller, image_id, None, None),
+        runtime.images.register(caller, minimal(f"{name}-new")),
+        runtime.images.update(caller, minimal(name, imageId=image_id), None),
+        runtime.transfer.load(caller, io.BytesIO(file)),
+        runtime.revisions.restore(caller, image_id, {"version": 1}, None),
+        runtime.images.delete(caller, {"imageId": image_id, "userResult": claim}, None),
+        runtime.revisions.restore(caller, image_id, {}, None),
     )
     return [await _outcome(attempt) for attempt in attempts]
 

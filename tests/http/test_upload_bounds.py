@@ -143,7 +143,7 @@ async def test_an_import_takes_no_longer_than_its_time(
     client: httpx.AsyncClient, aside: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An upload that takes far longer than its size explains gets -503, and leaves nothing behind."""
-    monkeypatch.setattr(uploads, "_SECONDS", 0.5)
+    monkeypatch.setattr(uploads, "DEADLINE_SECONDS", 0.5)
     async with upload_lock(aside):
         answer = await upload(client, [minimal()])
         assert (answer.status_code, answer.json()["status"]) == (503, "-503")

@@ -4,11 +4,8 @@ import asyncio
 from datetime import timedelta
 
 import asyncpg
-import pytest
 
-from algoplatform.catalogue.idempotency import once
 from algoplatform.domain.answer import Answer
-from algoplatform.domain.errors import RequestRunning
 from algoplatform.storage import idempotency
 from algoplatform.storage.postgres.pool import Connection, Database
 from algoplatform.storage.upload.staging import UPLOAD_LOCK
@@ -65,21 +62,6 @@ async def test_old_keys_used_again_at_once(database: Database, aside: asyncpg.Co
 
         async with asyncio.timeout(30):
             assert await asyncio.gather(*map(reuse, reversed(keys))) == [True, True]
-
-
-async def test_an_answer_that_was_not_seen(database: Database, aside: asyncpg.Connection) -> None:
-    """If another process stored a response meanwhile, this write is rolled back, to be retried."""
-
-    async def action(connection: Connection) -> Answer:
-        await connection.execute("CREATE TABLE undone ()")
-        await aside.execute(
-            "INSERT INTO idempotency_key (key, fingerprint, http_status, headers, body) VALUES ('k', '', 200, '{}', '')"
-        )
-        return DONE
-
-    with pytest.raises(RequestRunning):
-        await once(database, "k", "", b"", HOURS, action)
-    assert await aside.fetchval("SELECT to_regclass('undone')") is None
 
 
 async def test_locks_of_keys_are_a_digest(database: Database) -> None:

@@ -37,9 +37,8 @@ async def runtime(database_url: str) -> AsyncIterator[Runtime]:
 
 async def add(runtime: Runtime, *names: str, **fields: str) -> None:
     """Register images."""
-    async with runtime.database.connection() as connection:
-        for name in names:
-            await runtime.images.register(connection, TRUSTED, minimal(name, **fields))
+    for name in names:
+        await runtime.images.register(TRUSTED, minimal(name, **fields))
 
 
 async def analysed(connection: Connection) -> TextSample:

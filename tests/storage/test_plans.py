@@ -3,7 +3,7 @@
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +12,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from algoplatform.catalogue.idempotency import once
 from algoplatform.domain.access import TRUSTED
-from algoplatform.domain.answer import Answer
 from algoplatform.domain.errors import AlgoplatformError
 from algoplatform.domain.search import check_conditions
 from algoplatform.runtime import Runtime
-from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.search.statements import ImageSearch
-from tests.support.images import minimal
+from tests.support.images import deletion, minimal
 from tests.support.postgres import Postgres, execute
 from tests.support.service import settings_for
+from tests.support.writes import once
 
 TABLES = {"image", "image_dependency", "image_revision", "idempotency_key"}
 # Parts of upload statements, which are planned for the current sizes of their tables.
@@ -106,44 +104,37 @@ async def explained(dsn: str) -> AsyncIterator[tuple[Runtime, _Plans]]:
 async def write(runtime: Runtime, prefix: str) -> None:
     """Run every kind of write, successful and refused."""
 
-    async def registered(connection: "Connection | None", name: str, **fields: Any) -> str:
-        image_id, _ = await runtime.images.register(connection, CALLER, minimal(f"algo/{prefix}{name}", **fields))
+    async def registered(name: str, **fields: Any) -> str:
+        image_id, _ = await runtime.images.register(CALLER, minimal(f"algo/{prefix}{name}", **fields))
         return image_id
 
-    base = await registered(None, "base")
-    app = await registered(None, "app", dependencyServiceId=f"algo/{prefix}base:1.0")
+    base = await registered("base")
+    app = await registered("app", dependencyServiceId=f"algo/{prefix}base:1.0")
     for name in ("app", "broken"):
         with pytest.raises(AlgoplatformError):
-            await registered(None, name, dependencyServiceId="algo/none:1.0")
+            await registered(name, dependencyServiceId="algo/none:1.0")
     with pytest.raises(AlgoplatformError):
-        await registered(None, "invalid", dependencyServiceId="algo/none:1.0", useableFlag="7")
-    async with runtime.database.connection() as connection:
-        body = minimal(f"algo/{prefix}app", imageId=app)
-        await runtime.images.update(connection, CALLER, body | {"factory": "二"}, None)
-        await runtime.images.update(connection, CALLER, body | {"dependencyServiceId": None}, [2])
-        await runtime.revisions.restore(connection, CALLER, app, 1, None)
-        with pytest.raises(AlgoplatformError):
-            await runtime.images.delete(connection, CALLER, base, CALLER, None)
-        await runtime.images.delete(connection, CALLER, app, CALLER, None)
-        await runtime.revisions.restore(connection, CALLER, app, None, None)
-        await runtime.images.get(connection, app)
-        await runtime.revisions.history(connection, app, 1, 10)
-        await upload(runtime, connection, [minimal(f"algo/{prefix}new", dependencyServiceId=f"algo/{prefix}base:1.0")])
-        await upload(runtime, connection, [minimal(f"algo/{prefix}{name}", factory="三") for name in ("app", "more")])
-    for answer in (Answer(200, b"{}"), Answer(422, b"{}")):
-        await once(runtime.database, f"{prefix}{answer.http_status}", "someone", b"", 24, _giving(answer))
+        await registered("invalid", dependencyServiceId="algo/none:1.0", useableFlag="7")
+    body = minimal(f"algo/{prefix}app", imageId=app)
+    await runtime.images.update(CALLER, body | {"factory": "二"}, None)
+    await runtime.images.update(CALLER, body | {"dependencyServiceId": None}, [2])
+    await runtime.revisions.restore(CALLER, app, {"version": 1}, None)
+    with pytest.raises(AlgoplatformError):
+        await runtime.images.delete(CALLER, deletion(base), None)
+    await runtime.images.delete(CALLER, deletion(app), None)
+    await runtime.revisions.restore(CALLER, app, {}, None)
+    await runtime.images.get(app)
+    await runtime.revisions.history(app, 1, 10)
+    await upload(runtime, [minimal(f"algo/{prefix}new", dependencyServiceId=f"algo/{prefix}base:1.0")])
+    await upload(runtime, [minimal(f"algo/{prefix}{name}", factory="三") for name in ("app", "more")])
+    await runtime.images.register(CALLER, minimal(f"algo/{prefix}once"), once(f"{prefix}200"))
+    with pytest.raises(AlgoplatformError):
+        await runtime.images.register(CALLER, {}, once(f"{prefix}422"))
 
 
-def _giving(answer: Answer) -> Callable[[Connection], Awaitable[Answer]]:
-    async def action(_: Connection) -> Answer:
-        return answer
-
-    return action
-
-
-async def upload(runtime: Runtime, connection: Connection, images: list[dict[str, Any]]) -> None:
+async def upload(runtime: Runtime, images: list[dict[str, Any]]) -> None:
     """Import a file."""
-    await runtime.transfer.load(connection, CALLER, io.BytesIO(json.dumps(images).encode()))
+    await runtime.transfer.load(CALLER, io.BytesIO(json.dumps(images).encode()))
 
 
 def _grows(text: str, node: Plan) -> bool:

@@ -24,6 +24,11 @@ def minimal(name: str = "algo/a", tag: str = "1.0", **fields: Any) -> dict[str, 
     } | fields
 
 
+def deletion(image_id: str) -> dict[str, Any]:
+    """Return the body of a delete by a user with permission."""
+    return {"imageId": image_id, "userResult": PLATFORM}
+
+
 async def register(client: httpx.AsyncClient, name: str = "algo/a", tag: str = "1.0", **fields: Any) -> str:
     """Register an image and return its id."""
     answer = await client.post(f"{IMAGES}/_register", json=minimal(name, tag, **fields))

@@ -1,15 +1,15 @@
-"""The use cases for single images.
+"""The use cases for single images, each in a session of its own.
 
-Each takes a connection. A write is a single statement, and so a transaction of its own, or part of the
-caller's transaction if there is an Idempotency-Key. Registers without a connection are batched: several
-share a transaction.
+A write is a single statement, and so a transaction of its own, or part of one if there is an Idempotency-Key.
+Registers without a key are batched: several share a statement.
 """
 
-from collections.abc import Sequence, Set
-from contextlib import nullcontext
-from typing import Any
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, NamedTuple, NoReturn
 from uuid import uuid4
 
+from algoplatform.catalogue.idempotency import Idempotency, Writes
 from algoplatform.domain.access import AccessPolicy, Caller, covers, refuse_namespace
 from algoplatform.domain.errors import ImageInUse, ImageNotFound, Refused, VersionConflict
 from algoplatform.domain.faults import Fault
@@ -28,49 +28,71 @@ from algoplatform.domain.record.image import (
     missing_faults,
 )
 from algoplatform.domain.record.partial import id_of, read
-from algoplatform.storage.images import single
+from algoplatform.domain.requests import check_deletion
+from algoplatform.storage.images import edges, single
+from algoplatform.storage.images.edges import Drift
 from algoplatform.storage.images.register import Registrar, Registration, insert_alone
 from algoplatform.storage.images.single import Stored, Written
 from algoplatform.storage.postgres.pool import Connection, Database
 from algoplatform.storage.postgres.transactions import retried
 
 
+class Registered(NamedTuple):
+    """A new image: its id, and the version for its ETag."""
+
+    image_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Images:
     """Register, read, update and delete images."""
 
-    def __init__(self, rules: Rules, access: AccessPolicy, database: Database, registrar: Registrar) -> None:
-        self._rules = rules
-        self._access = access
-        self._database = database
-        self._registrar = registrar
+    _rules: Rules
+    _access: AccessPolicy
+    _database: Database
+    _registrar: Registrar
+    _writes: Writes
 
-    async def register(self, connection: "Connection | None", caller: Caller, data: Any) -> tuple[str, int]:
-        """Register an image from parsed JSON, return its id and version; raises Refused with all faults."""
+    async def register(self, caller: Caller, data: Any, once: Idempotency[Registered] | None = None) -> Registered:
+        """Register an image from parsed JSON; raises Refused with all faults."""
+        if once is not None:
+            return await self._writes.run(caller, once, lambda connection: self._register(connection, caller, data))
         checked = check_registration(data, self._rules)
-        image = checked.image
-        if image is None:
-            async with self._database.connection() if connection is None else nullcontext(connection) as connection:
-                faults = await _faults_of_new(connection, checked, data)
-            raise Refused(faults, more=checked.more, at_least=checked.cut)
-        self._access.require(caller, image.image_name.namespace)
-        new = Registration(caller, image, uuid4())
-        written = await (self._registrar.insert(new) if connection is None else insert_alone(connection, new))
-        if written.version is None:
-            faults = missing_faults(image, written.missing)
-            if written.existed or not faults:
-                faults.insert(0, exists_fault(str(image.reference)))
-            raise Refused(faults)
-        return new.image_id.hex, written.version
+        if checked.image is None:
+            async with self._database.connection() as connection:
+                await _refuse_new(connection, checked, data)
+        new = self._admitted(caller, checked)
+        return _registered(new, await self._registrar.insert(new))
 
-    async def get(self, connection: Connection, image_id: str) -> Stored:
+    async def _register(self, connection: Connection, caller: Caller, data: Any) -> Registered:
+        checked = check_registration(data, self._rules)
+        if checked.image is None:
+            await _refuse_new(connection, checked, data)
+        new = self._admitted(caller, checked)
+        return _registered(new, await insert_alone(connection, new))
+
+    def _admitted(self, caller: Caller, checked: Checked) -> Registration:
+        image = checked.image
+        assert image is not None
+        self._access.require(caller, image.image_name.namespace)
+        return Registration(caller, image, uuid4())
+
+    async def get(self, image_id: str) -> Stored:
         """Return one live image; raises ImageNotFound."""
-        stored = await single.get(connection, image_id)
+        async with self._database.connection() as connection:
+            stored = await single.get(connection, image_id)
         if stored is None:
             raise ImageNotFound(image_id)
         return stored
 
-    async def update(self, connection: Connection, caller: Caller, data: Any, versions: Sequence[int] | None) -> int:
+    async def update(
+        self, caller: Caller, data: Any, versions: Sequence[int] | None, once: Idempotency[int] | None = None
+    ) -> int:
         """Update the fields that are present and return the new version; `versions` are those in If-Match."""
+        return await self._writes.run(caller, once, lambda connection: self._update(connection, caller, data, versions))
+
+    async def _update(self, connection: Connection, caller: Caller, data: Any, versions: Sequence[int] | None) -> int:
         checked = check_update(data, self._rules)
         image = checked.image
         if image is None:
@@ -98,12 +120,16 @@ class Images:
         raise ImageNotFound(image.image_id)
 
     async def delete(
-        self, connection: Connection, caller: Caller, image_id: str, claim: Caller, versions: Sequence[int] | None
+        self, caller: Caller, data: Any, versions: Sequence[int] | None, once: Idempotency[None] | None = None
     ) -> None:
-        """Delete an image on which no other depends, within the caller's scope narrowed by `claim`.
+        """Delete an image on which no other depends, within the caller's scope narrowed by userResult.
 
         `versions` are those in If-Match.
         """
+        await self._writes.run(caller, once, lambda connection: self._delete(connection, caller, data, versions))
+
+    async def _delete(self, connection: Connection, caller: Caller, data: Any, versions: Sequence[int] | None) -> None:
+        image_id, claim = check_deletion(data)
         scope = self._access.claimed_scope(caller, claim)
         removed = await retried(connection, lambda: single.delete(connection, caller, image_id, scope, versions))
         if removed is None:
@@ -118,6 +144,25 @@ class Images:
             raise ImageInUse(removed.dependents, removed.total)
         # As above: the image changed while the statement ran.
         raise ImageNotFound(image_id) if versions is None else VersionConflict
+
+    async def drift(self, tell: Callable[[Drift], None]) -> None:
+        """Call `tell` with every edge that differs from the records."""
+        async with self._database.connection() as connection:
+            async for found in edges.drift(connection):
+                tell(found)
+
+
+def _registered(new: Registration, written: Written) -> Registered:
+    if written.version is not None:
+        return Registered(new.image_id.hex, written.version)
+    faults = missing_faults(new.image, written.missing)
+    if written.existed or not faults:
+        faults.insert(0, exists_fault(str(new.image.reference)))
+    raise Refused(faults)
+
+
+async def _refuse_new(connection: Connection, checked: Checked, data: Any) -> NoReturn:
+    raise Refused(await _faults_of_new(connection, checked, data), more=checked.more, at_least=checked.cut)
 
 
 async def _faults_of_new(connection: Connection, checked: Checked, data: Any) -> list[Fault]:

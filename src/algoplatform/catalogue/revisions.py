@@ -1,45 +1,66 @@
-"""The use cases for an image's history: reading it and restoring from it."""
+"""The use cases for an image's history, each in a session of its own: reading it and restoring from it."""
 
 import json
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
+from algoplatform.catalogue.idempotency import Idempotency, Writes
 from algoplatform.domain.access import AccessPolicy, Caller
 from algoplatform.domain.errors import ImageNotFound, Refused, Unavailable, VersionConflict
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.record.image import Image, Rules, check, exists_fault, missing_faults
+from algoplatform.domain.requests import check_restoration
+from algoplatform.domain.revision import Revision
 from algoplatform.storage.images import revisions
-from algoplatform.storage.images.revisions import Revision, State
-from algoplatform.storage.postgres.pool import Connection
+from algoplatform.storage.images.revisions import State
+from algoplatform.storage.postgres.pool import Connection, Database
 from algoplatform.storage.postgres.transactions import retried
 
 # Attempts to restore an image that concurrent requests keep changing.
 _ATTEMPTS: Final = 20
 
 
+@dataclass(frozen=True, slots=True)
 class Revisions:
     """Reads the history of images, and restores them."""
 
-    def __init__(self, rules: Rules, access: AccessPolicy) -> None:
-        self._rules = rules
-        self._access = access
+    _rules: Rules
+    _access: AccessPolicy
+    _database: Database
+    _writes: Writes
 
-    async def history(
-        self, connection: Connection, image_id: str, page: int, page_size: int
-    ) -> tuple[list[Revision], int]:
+    async def history(self, image_id: str, page: int, page_size: int) -> tuple[list[Revision], int]:
         """Return a page of the image's revisions, latest first, and their total number.
 
         Includes deleted images; raises ImageNotFound.
         """
-        found, total = await revisions.history(connection, image_id, page_size, (page - 1) * page_size)
+        async with self._database.connection() as connection:
+            found, total = await revisions.history(connection, image_id, page_size, (page - 1) * page_size)
         if not total:
             raise ImageNotFound(image_id)
         return found, total
 
     async def restore(
-        self, connection: Connection, caller: Caller, image_id: str, version: int | None, versions: Sequence[int] | None
+        self,
+        caller: Caller,
+        image_id: str,
+        data: Any,
+        versions: Sequence[int] | None,
+        once: Idempotency[int] | None = None,
     ) -> int:
-        """Undelete an image, or restore a version, under the rules of any write; returns the new version."""
+        """Undelete an image, or restore the version that `data` names; returns the new version.
+
+        The rules are those of any write; `versions` are those in If-Match.
+        """
+        return await self._writes.run(
+            caller, once, lambda connection: self._restore(connection, caller, image_id, data, versions)
+        )
+
+    async def _restore(
+        self, connection: Connection, caller: Caller, image_id: str, data: Any, versions: Sequence[int] | None
+    ) -> int:
+        version = check_restoration(data)
         for _ in range(_ATTEMPTS):
             state = await revisions.state(connection, image_id, version)
             if state is None:
@@ -47,12 +68,12 @@ class Revisions:
             self._access.require(caller, state.namespace)
             if versions is not None and state.version not in versions:
                 raise VersionConflict
-            restored = await self._restore(connection, caller, image_id, version, state)
+            restored = await self._restore_state(connection, caller, image_id, version, state)
             if restored is not None:
                 return restored
         raise Unavailable
 
-    async def _restore(
+    async def _restore_state(
         self, connection: Connection, caller: Caller, image_id: str, version: int | None, state: State
     ) -> int | None:
         """Restore the state just read; None if the image has changed since."""

@@ -24,7 +24,8 @@ from algoplatform import settings as configuration
 from algoplatform.api.app import create_app
 from algoplatform.api.middleware import authentication
 from algoplatform.cli import listing, serving, tables
-from algoplatform.cli.registry.base import LIMIT, Unreachable, open_registry
+from algoplatform.cli.registry.base import LIMIT, Unreachable
+from algoplatform.cli.registry.opening import open_registry
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefused, Unavailable
 from algoplatform.domain.faults import Code
 from algoplatform.domain.record.file import read_records

@@ -208,8 +208,7 @@ async def _prepare(settings: Settings, sample: Path | None) -> None:
         if sample is None or await runtime.count_live():
             return
         with sample.open("rb") as file:
-            async with runtime.database.connection(write=True) as connection:
-                await runtime.transfer.load(connection, OPERATOR, file)
+            await runtime.transfer.load(OPERATOR, file)
 
 
 def _export(settings: Settings) -> None:

@@ -3,11 +3,10 @@
 from dataclasses import dataclass, field
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP response; `brief` replaces a long body when the response is stored for an Idempotency-Key."""
+    """An HTTP response."""
 
     http_status: int
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
-    brief: bytes | None = None

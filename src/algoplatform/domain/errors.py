@@ -14,6 +14,7 @@ AlgoplatformError
 ├── VersionConflict        If-Match names a different version
 ├── TooManyRequests        the limit of concurrent operations is reached
 ├── RequestRunning         a request with this Idempotency-Key is in progress
+├── Repeated               a request with this Idempotency-Key has been answered
 └── Unavailable            the database is temporarily unavailable
     └── Busy               all pooled connections are in use
 
@@ -24,6 +25,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final, Self
 
+from algoplatform.domain.answer import Answer
 from algoplatform.domain.faults import Code, Fault, Flaw, RecordFault
 
 CLIP = 64
@@ -225,6 +227,14 @@ class RequestRunning(AlgoplatformError):
 
     code = Code.STILL_RUNNING
     message = "相同Idempotency-Key的请求正在处理，请稍后重试"
+
+
+class Repeated(AlgoplatformError):
+    """A request with this Idempotency-Key has been answered: `answer` is the response stored for repeats."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 class Unavailable(AlgoplatformError):

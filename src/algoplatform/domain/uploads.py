@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class OnConflict(StrEnum):
@@ -11,6 +12,18 @@ class OnConflict(StrEnum):
     UPDATE = "update"
     SKIP = "skip"
     FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadOptions:
+    """`dry_run` only checks and counts; `changes` lists what changes in each image."""
+
+    on_conflict: OnConflict = OnConflict.UPDATE
+    dry_run: bool = False
+    changes: bool = False
+
+
+DEFAULT_OPTIONS: Final = UploadOptions()
 
 
 @dataclass(frozen=True, slots=True)

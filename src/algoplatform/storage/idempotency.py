@@ -59,9 +59,8 @@ async def keep(connection: Connection, key: str, caller: str, fingerprint: bytes
 
     Return False if the key holds another response, committed after this transaction looked it up.
     """
-    body = answer.body if answer.brief is None else answer.brief
     refused = answer.http_status != 200
-    given = (key, caller if refused else None, fingerprint, answer.http_status, json.dumps(answer.headers), body)
+    given = (key, caller if refused else None, fingerprint, answer.http_status, json.dumps(answer.headers), answer.body)
     if not await connection.fetchval(_KEEP, *given, hours):
         return False
     await connection.execute(_DROP_OLD, hours)

@@ -5,15 +5,14 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from algoplatform.domain.access import Caller
-from algoplatform.domain.errors import BadRequest, Malformed, Refused, clip
+from algoplatform.domain.errors import Refused, clip
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.record import fields
 from algoplatform.domain.record.image import RECORD_FIELDS, is_blank, unknown_faults
+from algoplatform.domain.requests import read_required
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, check_positive
-from algoplatform.domain.uploads import OnConflict
+from algoplatform.domain.uploads import OnConflict, UploadOptions
 
-_DELETION_FIELDS: Final = ("imageId", "userResult")
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 MAX_AUTHORITY: Final = fields.MAX_INTEGER
 # A page of revisions is built in memory, each with the record before and after it.
@@ -117,35 +116,8 @@ class Problem(BaseModel):
     errors: list[ProblemError] = Field(description="每处字段错误")
 
 
-def check_deletion(data: Any) -> tuple[str, Caller]:
-    """Return the id to delete and the caller; raise Refused with every fault."""
-    if not isinstance(data, dict):
-        raise BadRequest("请求体须为JSON对象", malformed=False)
-    faults: list[Fault] = []
-    more = 0
-    user = data.get("userResult")
-    image_id = _read(data, "imageId", "imageId", fields.check_id, faults)
-    authority, namespace = 0, ""
-    if is_blank(user):
-        faults.append(Fault("userResult", Code.FIELD, "userResult不能为空"))
-    elif not isinstance(user, dict):
-        faults.append(Fault("userResult", Code.FIELD, "userResult须为JSON对象"))
-    else:
-        authority = _read(user, "authority", "userResult.authority", fields.check_integer, faults)
-        if not is_blank(user.get("namespace")):
-            namespace = _read(user, "namespace", "userResult.namespace", fields.check_text, faults)
-        unknown, more = unknown_faults(user, ("authority", "namespace"), "userResult.")
-        faults += unknown
-    # Typed clients may send a shared class: fields of a record count as unknown only if they are not empty.
-    unknown, others = unknown_faults(data, _DELETION_FIELDS)
-    faults += unknown
-    if faults:
-        raise Refused(faults, more=more + others)
-    return image_id, Caller(authority, frozenset([namespace] if namespace else []))
-
-
-def check_upload_options(query: dict[str, str]) -> tuple[OnConflict, bool, bool]:
-    """Return onConflict, dryRun and changes; raise Refused with every fault."""
+def check_upload_options(query: dict[str, str]) -> UploadOptions:
+    """Return the options of an upload; raise Refused with every fault."""
     query = {name: value for name, value in query.items() if not is_blank(value)}
     faults, more = unknown_faults(query, ("onConflict", "dryRun", "changes"))
     conflict = query.get("onConflict", OnConflict.UPDATE)
@@ -160,7 +132,7 @@ def check_upload_options(query: dict[str, str]) -> tuple[OnConflict, bool, bool]
     if faults:
         raise Refused(faults, more=more)
     dry_run, changes = map(bool, switches)
-    return OnConflict(conflict), dry_run, changes
+    return UploadOptions(OnConflict(conflict), dry_run=dry_run, changes=changes)
 
 
 def check_paging(query: dict[str, str]) -> tuple[int, int]:
@@ -168,25 +140,12 @@ def check_paging(query: dict[str, str]) -> tuple[int, int]:
     faults: list[Fault] = []
     said: dict[str, Any] = {"page": 1, "pageSize": DEFAULT_PAGE_SIZE}
     said |= {name: value for name, value in query.items() if not is_blank(value)}
-    page = _read(said, "page", "page", partial(check_positive, limit=fields.MAX_INTEGER), faults)
-    page_size = _read(said, "pageSize", "pageSize", partial(check_positive, limit=MAX_REVISIONS), faults)
+    page = read_required(said, "page", "page", partial(check_positive, limit=fields.MAX_INTEGER), faults)
+    page_size = read_required(said, "pageSize", "pageSize", partial(check_positive, limit=MAX_REVISIONS), faults)
     unknown, more = unknown_faults(said, ("page", "pageSize"))
     if faults or unknown:
         raise Refused([*faults, *unknown], more=more)
     return page, page_size
-
-
-def check_restoration(data: Any) -> int | None:
-    """Return the version to restore; None if the image is only to be undeleted."""
-    if not isinstance(data, dict):
-        raise BadRequest("请求体须为JSON对象", malformed=False)
-    faults: list[Fault] = []
-    blank = is_blank(data.get("version"))
-    version = None if blank else _read(data, "version", "version", fields.check_integer, faults)
-    unknown, more = unknown_faults(data, ("version",))
-    if faults or unknown:
-        raise Refused([*faults, *unknown], more=more)
-    return version
 
 
 def record_schema(inputs: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -199,18 +158,6 @@ def record_schema(inputs: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "required": list(RECORD_FIELDS),
         "additionalProperties": False,
     }
-
-
-def _read(data: dict[str, Any], name: str, label: str, parse: Any, faults: list[Fault]) -> Any:
-    value = data.get(name)
-    if is_blank(value):
-        faults.append(Fault(label, Code.FIELD, f"{label}不能为空"))
-        return None
-    try:
-        return parse(value)
-    except Malformed as error:
-        faults += [Fault(label, Code.FIELD, f"{label}{sentence}") for sentence in error.faults]
-        return None
 
 
 def _answered(name: str, described: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from algoplatform.domain.errors import (
     BadRequest,
     BodyTooSlow,
     FileRefused,
+    Repeated,
     Unauthenticated,
     unlisted,
 )
@@ -98,7 +99,9 @@ def success_of_many(message: str, items: list[bytes], total: int | None = None) 
 
 
 def failure(error: AlgoplatformError, *, problem: bool) -> Answer:
-    """Return an error in the format that the client asked for."""
+    """Return an error in the format that the client asked for; a repeat gets the stored response."""
+    if isinstance(error, Repeated):
+        return error.answer
     status = http_status(error.code)
     if isinstance(error, BodyTooSlow):
         status = 408

@@ -1,8 +1,9 @@
 """Shared by the routes: the runtime after authentication, idempotent writes, the response."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 import orjson
 from starlette.convertors import StringConvertor, register_url_convertor
@@ -10,15 +11,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform.api.http.envelope import failure, to_response
-from algoplatform.api.http.request import idempotency_key, wants_problem
+from algoplatform.api.http.request import idempotency_key, read_json_text, wants_problem
 from algoplatform.api.middleware.authentication import caller_of
-from algoplatform.catalogue.idempotency import once
+from algoplatform.catalogue.idempotency import Idempotency
+from algoplatform.catalogue.parsing import parse
 from algoplatform.domain.answer import Answer
-from algoplatform.domain.errors import AlgoplatformError, ImageNotFound, Unavailable
-from algoplatform.domain.faults import Code
+from algoplatform.domain.errors import BadRequest, ImageNotFound
 from algoplatform.domain.record.fields import check_id
 from algoplatform.runtime import Runtime
-from algoplatform.storage.postgres.pool import Connection
+
+Result = TypeVar("Result")
 
 PREFIX: Final = "/algoPlatform/images"
 TAGS: Final = ["镜像管理"]
@@ -63,54 +65,33 @@ def answered(request: Request, answer: Answer) -> Response:
     return to_response(answer, always_200=runtime.settings.http_status == "always-200")
 
 
-async def written(
-    request: Request,
-    action: Callable[[Connection], Awaitable[Answer]],
-    content: bytes,
-    *,
-    apart: Callable[[], Awaitable[Answer]] | None = None,
-) -> Response:
-    """Run a write, at most once if the client sends an Idempotency-Key; a repeat must have equal `content`.
+async def read_json(request: Request) -> tuple[bytes, Any]:
+    """Return a JSON body as sent and parsed; raise BadRequest if there is none."""
+    content = await read_json_text(request, runtime_of(request).settings.max_body_bytes)
+    if not content:
+        raise BadRequest("请求体不能为空，须为JSON对象")
+    return content, await parse(content)
 
-    Without a key, `apart` runs instead if given: it needs no connection of its own.
-    """
-    runtime = runtime_of(request)
+
+def idempotency_of(request: Request, content: bytes, done: Callable[[Result], Answer]) -> Idempotency[Result] | None:
+    """Return the idempotency of a write with this body or its digest; None without an Idempotency-Key."""
     key = idempotency_key(request, caller_of(request).subject)
     if key is None:
-        if apart is not None:
-            return answered(request, await apart())
-        async with runtime.database.connection(write=True) as connection:
-            answer = await action(connection)
-        return answered(request, answer)
-    # A caller without permission to write must not cause any write, not even of a stored error.
-    runtime.transfer.admit(caller_of(request))
-    problem = wants_problem(request)
-
-    async def settled(connection: Connection) -> Answer:
-        try:
-            return await action(connection)
-        except Unavailable:
-            raise
-        except AlgoplatformError as error:
-            if error.code == Code.FORBIDDEN:
-                raise
-            return _briefly_kept(failure(error, problem=problem))
-
+        return None
     condition = ",".join(request.headers.getlist("if-match"))
     asked = f"{request.url.path}?{request.url.query}\n{condition}\n".encode()
     fingerprint = hashlib.sha256(asked + content).digest()
-    caller = caller_of(request).subject or ""
-    answer = await once(runtime.database, key, caller, fingerprint, runtime.settings.idempotency_hours, settled)
-    return answered(request, answer)
+    problem = wants_problem(request)
+    return Idempotency(key, fingerprint, done, lambda error: _brief(failure(error, problem=problem)))
 
 
-def _briefly_kept(answer: Answer) -> Answer:
+def _brief(answer: Answer) -> Answer:
     """Shorten a long error for repeats, as it may list thousands of faults."""
-    if len(answer.body) > _BRIEF:
-        said = orjson.loads(answer.body)
-        if "msg" in said:
-            said["msg"] = said["msg"][:_SHOWN] + _CUT
-        else:
-            said |= {"detail": said["detail"][:_SHOWN] + _CUT, "errors": said["errors"][:_ENTRIES]}
-        answer.brief = orjson.dumps(said)
-    return answer
+    if len(answer.body) <= _BRIEF:
+        return answer
+    said = orjson.loads(answer.body)
+    if "msg" in said:
+        said["msg"] = said["msg"][:_SHOWN] + _CUT
+    else:
+        said |= {"detail": said["detail"][:_SHOWN] + _CUT, "errors": said["errors"][:_ENTRIES]}
+    return replace(answer, body=orjson.dumps(said))

@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, Response
 from algoplatform.api.http import metrics
 from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.runtime import Runtime
-from algoplatform.storage.postgres.batching import Gathering
 
 # Minimum seconds between two renderings of the metrics: each blocks the event loop for some milliseconds.
 _PAGE_SECONDS: Final = 0.05
@@ -49,27 +48,28 @@ class Figures:
     """Renders metrics; concurrent scrapes share one rendering, begun after all of them arrived."""
 
     def __init__(self) -> None:
-        self._pages = Gathering(self._written)
-        self._last = float("-inf")
+        self._rendering = asyncio.Lock()
+        self._page = b""
+        self._begun = self._ended = float("-inf")
 
     async def page(self, runtime: Runtime) -> bytes:
         """Return metrics rendered after this call."""
-        return await self._pages.ask(runtime)
-
-    async def _written(self, asking: list[Runtime]) -> list[bytes]:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(self._last + _PAGE_SECONDS - loop.time())
-        runtime = asking[0]
-        gauges = await _database_gauges(runtime)
-        metrics.publish(runtime.database.usage())
-        page = metrics.render(gauges)
-        self._last = loop.time()
-        return [page] * len(asking)
+        arrived = loop.time()
+        async with self._rendering:
+            if self._begun <= arrived:
+                await asyncio.sleep(self._ended + _PAGE_SECONDS - loop.time())
+                self._begun = loop.time()
+                gauges = await _database_gauges(runtime)
+                metrics.publish(runtime.database.usage())
+                self._page = metrics.render(gauges)
+                self._ended = loop.time()
+            return self._page
 
 
 async def _database_gauges(runtime: Runtime) -> dict[str, float]:
     try:
-        live = float(await runtime.live_count.recent())
+        live = float(await runtime.count_live())
     except Busy:
         return {"algoplatform_database_up": 1.0}
     except Unavailable:

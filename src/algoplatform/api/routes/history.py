@@ -9,15 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform.api.docs import openapi_history
-from algoplatform.api.docs.schemas import check_paging, check_restoration
+from algoplatform.api.docs.schemas import check_paging
 from algoplatform.api.http.envelope import success, success_of_many
 from algoplatform.api.http.request import if_match, parse_query, read_json_text
 from algoplatform.api.middleware.authentication import caller_of
-from algoplatform.api.routes.common import PREFIX, TAGS, answered, image_id_of, runtime_of, written
+from algoplatform.api.routes.common import PREFIX, TAGS, answered, idempotency_of, image_id_of, runtime_of
 from algoplatform.catalogue.parsing import parse
 from algoplatform.domain.answer import Answer
-from algoplatform.storage.images.revisions import Revision
-from algoplatform.storage.postgres.pool import Connection
+from algoplatform.domain.revision import Revision
 
 router = APIRouter(prefix=PREFIX, tags=[*TAGS])
 
@@ -29,8 +28,7 @@ async def history(request: Request) -> Response:
     runtime = runtime_of(request)
     image_id = image_id_of(request)
     page, page_size = check_paging(parse_query(request.scope["query_string"]))
-    async with runtime.database.connection() as connection:
-        revisions, total = await runtime.revisions.history(connection, image_id, page, page_size)
+    revisions, total = await runtime.revisions.history(image_id, page, page_size)
     return answered(request, success_of_many("查询成功", list(map(_shown, revisions)), total))
 
 
@@ -43,12 +41,14 @@ async def restore(request: Request) -> Response:
     data: Any = await parse(content) if content else {}
     versions = if_match(request)
 
-    async def action(connection: Connection) -> Answer:
-        version = check_restoration(data)
-        restored = await runtime.revisions.restore(connection, caller_of(request), image_id, version, versions)
-        return success("恢复成功", headers={"etag": f'"{restored}"'})
+    restored = await runtime.revisions.restore(
+        caller_of(request), image_id, data, versions, idempotency_of(request, content, _restored)
+    )
+    return answered(request, _restored(restored))
 
-    return await written(request, action, content)
+
+def _restored(version: int) -> Answer:
+    return success("恢复成功", headers={"etag": f'"{version}"'})
 
 
 def _shown(revision: Revision) -> bytes:

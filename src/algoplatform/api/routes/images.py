@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import Any, BinaryIO, Final
@@ -12,21 +14,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform.api.docs import openapi
-from algoplatform.api.docs.schemas import check_deletion, check_upload_options
+from algoplatform.api.docs.schemas import check_upload_options
 from algoplatform.api.http.envelope import success, success_of_many
 from algoplatform.api.http.intake import Intake
 from algoplatform.api.http.request import if_match, is_known, parse_query, parse_query_with, read_file, read_json_text
 from algoplatform.api.http.streams import StreamedRecords, Write, while_connected
 from algoplatform.api.middleware.authentication import caller_of
-from algoplatform.api.routes.common import PREFIX, TAGS, answered, image_id_of, runtime_of, written
+from algoplatform.api.routes.common import PREFIX, TAGS, answered, idempotency_of, image_id_of, read_json, runtime_of
+from algoplatform.catalogue.images import Registered
 from algoplatform.catalogue.parsing import parse
 from algoplatform.catalogue.search_cache import KeptAnswers
 from algoplatform.domain.answer import Answer
 from algoplatform.domain.errors import BadRequest
 from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions, check_conditions
-from algoplatform.domain.uploads import OnConflict
+from algoplatform.domain.uploads import Counts
 from algoplatform.runtime import Runtime
-from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.search.statements import Found
 
 _CHUNK: Final = 64 * 1024
@@ -40,43 +42,44 @@ router = APIRouter(prefix=PREFIX, tags=[*TAGS])
 async def register(request: Request) -> Response:
     """镜像注册"""
     runtime = runtime_of(request)
-    content, data = await _required(request, runtime)
+    content, data = await read_json(request)
 
-    async def action(connection: "Connection | None") -> Answer:
-        image_id, version = await runtime.images.register(connection, caller_of(request), data)
-        location = f"{request.scope.get('root_path', '')}{PREFIX}/{image_id}"
-        return success("注册成功", headers={"location": location, "etag": f'"{version}"'})
+    def answer(new: Registered) -> Answer:
+        location = f"{request.scope.get('root_path', '')}{PREFIX}/{new.image_id}"
+        return success("注册成功", headers={"location": location, "etag": f'"{new.version}"'})
 
-    return await written(request, action, content, apart=lambda: action(None))
+    new = await runtime.images.register(caller_of(request), data, idempotency_of(request, content, answer))
+    return answered(request, answer(new))
 
 
 @router.post("/_update", **openapi.UPDATE)
 async def update(request: Request) -> Response:
     """镜像更新"""
     runtime = runtime_of(request)
-    content, data = await _required(request, runtime)
+    content, data = await read_json(request)
     versions = if_match(request)
+    updated = await runtime.images.update(
+        caller_of(request), data, versions, idempotency_of(request, content, _updated)
+    )
+    return answered(request, _updated(updated))
 
-    async def action(connection: Connection) -> Answer:
-        version = await runtime.images.update(connection, caller_of(request), data, versions)
-        return success("更新成功", headers={"etag": f'"{version}"'})
 
-    return await written(request, action, content)
+def _updated(version: int) -> Answer:
+    return success("更新成功", headers={"etag": f'"{version}"'})
 
 
 @router.post("/_delete", **openapi.DELETE)
 async def delete(request: Request) -> Response:
     """镜像删除"""
     runtime = runtime_of(request)
-    content, data = await _required(request, runtime)
+    content, data = await read_json(request)
     versions = if_match(request)
+    await runtime.images.delete(caller_of(request), data, versions, idempotency_of(request, content, _deleted))
+    return answered(request, _deleted())
 
-    async def action(connection: Connection) -> Answer:
-        image_id, claim = check_deletion(data)
-        await runtime.images.delete(connection, caller_of(request), image_id, claim, versions)
-        return success("删除成功")
 
-    return await written(request, action, content)
+def _deleted(_: None = None) -> Answer:
+    return success("删除成功")
 
 
 @router.post("/_upload", **openapi.UPLOAD)
@@ -85,26 +88,26 @@ async def upload(request: Request) -> Response:
     runtime = runtime_of(request)
     runtime.transfer.admit(caller_of(request))
     options = check_upload_options(parse_query(request.scope["query_string"]))
+    async with _received(request) as (file, digest), while_connected(request):
+        counts = await runtime.transfer.load(
+            caller_of(request), file, options, idempotency_of(request, digest, _uploaded)
+        )
+    return answered(request, _uploaded(counts))
+
+
+def _uploaded(counts: Counts) -> Answer:
+    return success("镜像上传成功", orjson.dumps(counts))
+
+
+@asynccontextmanager
+async def _received(request: Request) -> AsyncIterator[tuple[BinaryIO, bytes]]:
+    """Receive a file, and hold a slot for uploads; yields the file and, if there is a key, its digest."""
     intake: Intake = request.app.state.files
     with intake.reception() as reception:
-        file = await read_file(request, runtime.settings.max_upload_bytes, intake, reception)
+        file = await read_file(request, runtime_of(request).settings.max_upload_bytes, intake, reception)
         # The slot is taken only once the file has arrived: otherwise slow senders would block other uploads.
         with file, request.app.state.uploads.taken():
-            return await _import(request, file, *options)
-
-
-async def _import(request: Request, file: BinaryIO, on_conflict: OnConflict, dry_run: bool, changes: bool) -> Response:
-    runtime = runtime_of(request)
-
-    async def action(connection: Connection) -> Answer:
-        counts = await runtime.transfer.load(
-            connection, caller_of(request), file, on_conflict, dry_run=dry_run, changes=changes
-        )
-        return success("镜像上传成功", orjson.dumps(counts))
-
-    digest = await asyncio.to_thread(_digest, file) if "idempotency-key" in request.headers else b""
-    async with while_connected(request):
-        return await written(request, action, digest)
+            yield file, await asyncio.to_thread(_digest, file) if "idempotency-key" in request.headers else b""
 
 
 @router.head("/_search", include_in_schema=False)
@@ -154,20 +157,12 @@ async def get(request: Request) -> Response:
     """镜像查询"""
     runtime = runtime_of(request)
     image_id = image_id_of(request)
-    async with runtime.database.connection() as connection:
-        stored = await runtime.images.get(connection, image_id)
+    stored = await runtime.images.get(image_id)
     tag = f'"{stored.version}"'
     headers = {"etag": tag, "last-modified": format_datetime(stored.updated_at, usegmt=True)}
     if is_known(request, tag):
         return Response(status_code=304, headers=headers)
     return answered(request, success("查询成功", stored.record, headers))
-
-
-async def _required(request: Request, runtime: Runtime) -> tuple[bytes, Any]:
-    content = await read_json_text(request, runtime.settings.max_body_bytes)
-    if not content:
-        raise BadRequest("请求体不能为空，须为JSON对象")
-    return content, await parse(content)
 
 
 async def _conditions(request: Request, runtime: Runtime) -> tuple[Conditions, str]:

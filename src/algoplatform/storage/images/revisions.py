@@ -1,7 +1,6 @@
 """Revisions of images, the latest of which is the image's own row, and restoring one of them."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -9,6 +8,7 @@ import asyncpg
 
 from algoplatform.domain.access import Caller
 from algoplatform.domain.record.image import Image, render
+from algoplatform.domain.revision import Revision
 from algoplatform.storage.images.single import FOUND, NOW, Written, columns, missing_positions, names_and_tags
 from algoplatform.storage.postgres.pool import Connection
 
@@ -44,19 +44,6 @@ written AS (
 SELECT (SELECT version FROM written) AS version, ARRAY(SELECT position FROM found) AS found,
        (SELECT image_link(ARRAY[image_id]) FROM written) AS linked
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """One change of an image: its actor, and the record before and after."""
-
-    version: int
-    operation: str
-    actor: str | None
-    request_id: str | None
-    made_at: datetime
-    before: str | None
-    after: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,29 +4,20 @@ import asyncio
 import io
 import json
 import random
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from algoplatform.domain.access import TRUSTED
-from algoplatform.domain.errors import BadRequest, FileRefused
-from algoplatform.domain.uploads import Counts, OnConflict
+from algoplatform.domain.errors import BadRequest, FileRefused, Repeated
+from algoplatform.domain.uploads import Counts, OnConflict, UploadOptions
 from algoplatform.runtime import Runtime
-from algoplatform.settings import Settings
 from algoplatform.storage.upload.staging import UPLOAD_LOCK
 from tests.support.images import minimal
+from tests.support.writes import once
 
 # More than one batch, so that a fault at the end appears after writing has begun.
 MANY = 700
-
-
-@pytest.fixture
-async def runtime(database_url: str) -> AsyncIterator[Runtime]:
-    """A runtime on the test's own database."""
-    async with Runtime.open(Settings(database_url=SecretStr(database_url))) as opened:
-        yield opened
 
 
 def many(**last: Any) -> list[dict[str, Any]]:
@@ -40,9 +31,8 @@ def many(**last: Any) -> list[dict[str, Any]]:
 
 async def load(runtime: Runtime, images: list[dict[str, Any]], **options: Any) -> Counts:
     """Import images."""
-    async with runtime.database.connection() as connection:
-        file = io.BytesIO(json.dumps(images, ensure_ascii=False).encode())
-        return await runtime.transfer.load(connection, TRUSTED, file, **options)
+    file = io.BytesIO(json.dumps(images, ensure_ascii=False).encode())
+    return await runtime.transfer.load(TRUSTED, file, UploadOptions(**options))
 
 
 async def ask(runtime: Runtime, query: str) -> Any:
@@ -109,9 +99,8 @@ async def test_a_fault_at_the_end(runtime: Runtime, last: dict[str, Any], fault:
 async def test_a_file_that_breaks_off(runtime: Runtime) -> None:
     """A truncated file is rejected as a whole."""
     content = json.dumps(many()).encode()[:-100]
-    async with runtime.database.connection() as connection:
-        with pytest.raises(BadRequest):
-            await runtime.transfer.load(connection, TRUSTED, io.BytesIO(content))
+    with pytest.raises(BadRequest):
+        await runtime.transfer.load(TRUSTED, io.BytesIO(content))
     assert await ask(runtime, "SELECT count(*) FROM image") == 0
 
 
@@ -129,20 +118,37 @@ async def test_progress_ends_at_the_size_of_the_file(runtime: Runtime) -> None:
     """Progress adds up to the size of the file, even if the file is read twice."""
     content = json.dumps(many(imageName="algo/n5")).encode()
     told: list[int] = []
-    async with runtime.database.connection() as connection:
-        with pytest.raises(FileRefused):
-            await runtime.transfer.load(connection, TRUSTED, io.BytesIO(content), progress=told.append)
+    with pytest.raises(FileRefused):
+        await runtime.transfer.load(TRUSTED, io.BytesIO(content), progress=told.append)
     assert min(told) < 0
     assert sum(told) == len(content)
 
 
-async def test_inside_a_transaction(runtime: Runtime) -> None:
-    """An import within the caller's transaction keeps the caller's earlier writes."""
-    async with runtime.database.connection() as connection, connection.transaction():
-        await runtime.images.register(connection, TRUSTED, minimal("algo/first"))
-        file = io.BytesIO(json.dumps([*many(), minimal("algo/first", factory="新")]).encode())
-        assert await runtime.transfer.load(connection, TRUSTED, file) == Counts(MANY, 1, 0, 0)
-    assert await ask(runtime, "SELECT count(*) FROM image WHERE live") == MANY + 1
+async def load_once(runtime: Runtime, images: list[dict[str, Any]]) -> Counts:
+    """Import images with an Idempotency-Key, which is the same in every call."""
+    return await runtime.transfer.load(TRUSTED, io.BytesIO(json.dumps(images).encode()), once=once())
+
+
+@pytest.mark.parametrize("known", [[], [minimal(f"algo/n{MANY - 1}", factory="旧")]])
+async def test_once(runtime: Runtime, known: list[dict[str, Any]]) -> None:
+    """An import with a key stores its response with the images, in an empty registry and in any other."""
+    await load(runtime, known)
+    counts = await load_once(runtime, many())
+    assert counts == Counts(MANY - len(known), len(known), 0, 0)
+    with pytest.raises(Repeated) as repeated:
+        await load_once(runtime, many())
+    assert repeated.value.answer.body.decode() == str(counts)
+    assert await ask(runtime, "SELECT count(*) FROM image WHERE live") == MANY
+
+
+async def test_refused_once(runtime: Runtime) -> None:
+    """A refused import with a key leaves nothing but its response, also where writing had begun."""
+    with pytest.raises(FileRefused) as refused:
+        await load_once(runtime, many(imageName="algo/n5"))
+    with pytest.raises(Repeated) as repeated:
+        await load_once(runtime, many(imageName="algo/n5"))
+    assert repeated.value.answer.body.decode() == refused.value.message
+    assert await ask(runtime, "SELECT count(*) FROM image") == 0
 
 
 async def size(runtime: Runtime) -> int:

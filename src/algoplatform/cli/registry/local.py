@@ -1,0 +1,43 @@
+"""A registry accessed by its database, with the use cases of the service."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from algoplatform.cli.registry.base import LIMIT, Advance, writer
+from algoplatform.domain.access import OPERATOR
+from algoplatform.domain.search import Conditions, check_conditions
+from algoplatform.domain.uploads import UploadOptions
+from algoplatform.runtime import Runtime
+from algoplatform.storage.images.edges import Drift
+
+
+class Local:
+    """A registry accessed through its database."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def search(self, text: str) -> list[dict[str, Any]]:
+        """Return the images that contain the text."""
+        found = await self._runtime.searches.find(check_conditions({"searchCondition": text, "pageSize": LIMIT}))
+        return [json.loads(record) for record in found.records]
+
+    async def export(self, file: BinaryIO) -> None:
+        """Write all images to a file, in the format of a `_load` response."""
+        file.write(b'{"status":"0","res":{')
+        async with self._runtime.database.connection(stream=True) as connection:
+            await self._runtime.transfer.export(connection, Conditions(), writer(file))
+        file.write('},"msg":"镜像下载成功"}'.encode())
+
+    async def drift(self, tell: Callable[[Drift], None]) -> None:
+        """Call `tell` with every edge that differs from the records; only the database can show those."""
+        await self._runtime.images.drift(tell)
+
+    async def load(self, path: Path, *, dry_run: bool, advance: Advance) -> dict[str, int]:
+        """Import a file, all or nothing."""
+        with path.open("rb") as file:
+            options = UploadOptions(dry_run=dry_run)
+            counts = await self._runtime.transfer.load(OPERATOR, file, options, progress=advance)
+        return {name: getattr(counts, name) for name in counts.__slots__}
