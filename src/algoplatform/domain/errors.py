@@ -52,6 +52,11 @@ def clip_reference(text: str) -> str:
     return f"{clip(name)}:{clip(tag)}"
 
 
+def too_long(text: str, limit: int) -> str:
+    """Return the predicate of text that exceeds a limit in characters."""
+    return f"长度不能超过{limit}个字符，实际为{len(text)}个"
+
+
 def unlisted(count: int, *, at_least: bool = False) -> str:
     """Return the suffix that says how many faults are not listed; empty if there are none."""
     if count <= 0:

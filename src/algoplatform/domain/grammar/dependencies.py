@@ -5,13 +5,9 @@
 `reference` is defined in `algoplatform.domain.grammar.reference`; neither names nor tags contain commas.
 """
 
-import re
-from dataclasses import dataclass
-from itertools import chain
-from typing import Self
+from typing import Final, Self
 
-from algoplatform.domain.errors import Malformed
-from algoplatform.domain.grammar.items import item_faults, repeat_faults
+from algoplatform.domain.grammar.items import Items, Key, ListGrammar
 from algoplatform.domain.grammar.reference import (
     MAX_NAME,
     NAME_PATTERN,
@@ -22,33 +18,28 @@ from algoplatform.domain.grammar.reference import (
     reference_faults,
 )
 
-_ITEM = f"({NAME_PATTERN}):({TAG_PATTERN})"
-_ITEM_RE = re.compile(_ITEM)
-# Atomic: `localhost/x` matches in two ways, so hostile text would cause exponential backtracking.
-_LIST_RE = re.compile(f"(?>{_ITEM})(?:,(?>{_ITEM}))*")
+# A colon behind the first 255 characters ends a name that is too long.
+_ITEM: Final = f"(?![^,]{{{MAX_NAME + 1}}}[^,:]*+:){NAME_PATTERN}:{TAG_PATTERN}"
 
 
-@dataclass(frozen=True, slots=True)
-class Dependencies:
+class Dependencies(Items[ImageReference]):
     """References to other images: `algo/posterize:1.0,algo/structure:latest`."""
 
-    items: tuple[ImageReference, ...]
+    __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse comma-separated references; raises Malformed."""
-        if _LIST_RE.fullmatch(text):
-            pairs = _ITEM_RE.findall(text)
-            if len(set(pairs)) == len(pairs) and (
-                len(text) <= MAX_NAME or all(len(name) <= MAX_NAME for name, _ in pairs)
-            ):
-                return cls(tuple([ImageReference(ImageName(name), ImageTag(tag)) for name, tag in pairs]))
-        items = text.split(",")
-        raise Malformed.first(chain(item_faults(items, reference_faults), repeat_faults(items, "", str)))
+        return cls(_GRAMMAR.parse(text))
 
     def others(self, own: ImageReference | None) -> list[tuple[int, ImageReference]]:
         """Return the references except to the image itself, each with its position, counted from 1."""
         return [(position, item) for position, item in enumerate(self.items, 1) if item != own]
 
-    def __str__(self) -> str:
-        return ",".join(map(str, self.items))
+
+def _built(item: str) -> ImageReference:
+    name, _, tag = item.rpartition(":")
+    return ImageReference(ImageName(name), ImageTag(tag))
+
+
+_GRAMMAR: Final = ListGrammar(_ITEM, _built, reference_faults, Key("", str))

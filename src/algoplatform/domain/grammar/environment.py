@@ -15,18 +15,14 @@ as before a comma that backslash would escape the comma.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final, Self
 
-from algoplatform.domain.errors import Malformed, clip
-from algoplatform.domain.grammar.items import item_faults, repeat_faults
+from algoplatform.domain.errors import clip
+from algoplatform.domain.grammar.items import SPACE_AROUND, Items, Key, ListGrammar
 
-_KEY = r"(?!\.\.|\.:)[-._a-zA-Z][-._a-zA-Z0-9]*+"
-_ITEM = rf"({_KEY}):(?!\s)((?:[^\\,]++|\\,?+)*)(?<!\s)"
-_ITEM_RE = re.compile(_ITEM)
-_LIST_RE = re.compile(f"(?>{_ITEM})(?:,(?>{_ITEM}))*")
-_SEPARATOR_RE = re.compile(r"(?<!\\),")
-_NOT_IN_KEY = re.compile(r"[^-._a-zA-Z0-9]")
+_ITEM: Final = r"(?!\.\.|\.:)[-._a-zA-Z][-._a-zA-Z0-9]*+:(?!\s)(?:[^\\,]++|\\,?+)*(?<!\s)"
+_SEPARATOR: Final = re.compile(r"(?<!\\),")
+_NOT_IN_KEY: Final = re.compile(r"[^-._a-zA-Z0-9]")
 _COMMA: Final = "\\,"
 
 
@@ -41,26 +37,20 @@ class EnvironmentVariable:
         return f"{self.key}:{self.value.replace(',', _COMMA)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Items[EnvironmentVariable]):
     """Environment variables: `CVSIP:172.38.90.52,CVSPORT:11112`."""
 
-    items: tuple[EnvironmentVariable, ...]
+    __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse comma-separated variables; raises Malformed."""
-        if _LIST_RE.fullmatch(text):
-            pairs = _ITEM_RE.findall(text)
-            if len(dict(pairs)) == len(pairs):
-                return cls(tuple([EnvironmentVariable(key, value.replace(_COMMA, ",")) for key, value in pairs]))
-        items = _SEPARATOR_RE.split(text)
-        # Full-width separators are ordinary characters in a value.
-        wrong = item_faults(items, _variable_faults, full_width=None)
-        raise Malformed.first(chain(wrong, repeat_faults(items, "的键", _key)))
+        return cls(_GRAMMAR.parse(text))
 
-    def __str__(self) -> str:
-        return ",".join(map(str, self.items))
+
+def _built(item: str) -> EnvironmentVariable:
+    key, _, value = item.partition(":")
+    return EnvironmentVariable(key, value.replace(_COMMA, ","))
 
 
 def _key(item: str) -> str:
@@ -74,7 +64,7 @@ def _variable_faults(item: str) -> Iterator[str]:
         return
     yield from (f"的键{fault}" for fault in _key_faults(key))
     if value != value.strip():
-        yield "的值首尾不能有空白字符"
+        yield f"的值{SPACE_AROUND}"
 
 
 def _key_faults(key: str) -> Iterator[str]:
@@ -88,3 +78,7 @@ def _key_faults(key: str) -> Iterator[str]:
         yield "不能以数字开头"
     if key == "." or key.startswith(".."):
         yield "不能为“.”，也不能以“..”开头"
+
+
+# Full-width separators are ordinary characters in a value.
+_GRAMMAR: Final = ListGrammar(_ITEM, _built, _variable_faults, Key("的键", _key), separator=_SEPARATOR, full_width=None)

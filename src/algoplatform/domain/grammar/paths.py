@@ -16,21 +16,24 @@ Source: POSIX pathnames, without `..`; mounted paths also without ":", which Kub
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from posixpath import normpath
-from typing import Self
+from typing import Final, Self
 
-from algoplatform.domain.errors import Malformed, clip
-from algoplatform.domain.faults import Flaw
-from algoplatform.domain.grammar.items import FULL_WIDTH_BETWEEN_PATHS, full_width_faults, item_faults, repeat_faults
+from algoplatform.domain.grammar.items import (
+    EMPTY,
+    FULL_WIDTH_BETWEEN_PATHS,
+    SPACE_AROUND,
+    Items,
+    Key,
+    ListGrammar,
+    full_width_faults,
+    malformed,
+)
 
-_ITEM = r"(?:/(?!\.\.(?:[/,:]|\Z))[^/,:]*+)+(?<!\s)"
-_PAIR = f"{_ITEM}:{_ITEM}"
-_PATH_RE = re.compile(r"(?:/(?!\.\.(?:/|\Z))[^/]*+)+(?<!\s)")
-_LIST_RE = re.compile(f"(?>{_ITEM})(?:,(?>{_ITEM}))*")
-_PAIRS_RE = re.compile(f"(?>{_PAIR})(?:,(?>{_PAIR}))*")
+_ITEM: Final = r"(?:/(?!\.\.(?:[/,:]|\Z))[^/,:]*+)+(?<!\s)"
+_PATH: Final = re.compile(r"(?:/(?!\.\.(?:/|\Z))[^/]*+)+(?<!\s)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +46,23 @@ class AbsolutePath:
     def parse(cls, text: str) -> Self:
         """Parse a single path; raises Malformed."""
         mistyped = full_width_faults(text, FULL_WIDTH_BETWEEN_PATHS)
-        if _PATH_RE.fullmatch(text) and not mistyped:
+        if _PATH.fullmatch(text) and not mistyped:
             return cls(text)
-        subject = f"“{clip(text)}”" if text else ""
-        raise Malformed(*(subject + fault for fault in mistyped or _path_faults(text)))
+        raise malformed(text, mistyped or _path_faults(text))
 
     def __str__(self) -> str:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
-class PathList:
+class PathList(Items[str]):
     """Absolute paths: `/vse/logs,/data/videos`."""
 
-    items: tuple[str, ...]
+    __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse comma-separated paths; raises Malformed."""
-        items = text.split(",")
-        if (
-            _LIST_RE.fullmatch(text)
-            and len(set(map(_canonical, items))) == len(items)
-            and not full_width_faults(text, FULL_WIDTH_BETWEEN_PATHS)
-        ):
-            return cls(tuple(items))
-        raise Malformed.first(_list_faults(items, _single_faults, "", _canonical))
-
-    def __str__(self) -> str:
-        return ",".join(self.items)
+        return cls(_LIST.parse(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,38 +76,23 @@ class PathPair:
         return f"{self.source}:{self.target}"
 
 
-@dataclass(frozen=True, slots=True)
-class PathPairs:
+class PathPairs(Items[PathPair]):
     """Source paths and their mount targets: `/home:/home,/data:/srv/data`."""
 
-    items: tuple[PathPair, ...]
+    __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse comma-separated `source:target` pairs; raises Malformed."""
-        items = text.split(",")
-        if _PAIRS_RE.fullmatch(text) and not full_width_faults(text, FULL_WIDTH_BETWEEN_PATHS):
-            pairs = [PathPair(*item.split(":")) for item in items]
-            if len({_canonical(pair.target) for pair in pairs}) == len(pairs):
-                return cls(tuple(pairs))
-        raise Malformed.first(_list_faults(items, _pair_faults, "的目标路径", _target))
-
-    def __str__(self) -> str:
-        return ",".join(map(str, self.items))
-
-
-def _list_faults(
-    items: list[str], faults_of: Callable[[str], Iterator[str]], what: str, key_of: Callable[[str], str]
-) -> Iterator[Flaw]:
-    return chain(item_faults(items, faults_of, FULL_WIDTH_BETWEEN_PATHS), repeat_faults(items, what, key_of))
+        return cls(_PAIRS.parse(text))
 
 
 def _path_faults(text: str) -> Iterator[str]:
     if not text:
-        yield "不能为空"
+        yield EMPTY
         return
     if text != text.strip():
-        yield "首尾不能有空白字符"
+        yield SPACE_AROUND
     if not text.lstrip().startswith("/"):
         yield "须为以“/”开头的绝对路径"
     if ".." in text.strip().split("/"):
@@ -145,3 +121,13 @@ def _target(pair: str) -> str:
 def _canonical(path: str) -> str:
     # In POSIX exactly two leading slashes are special, three are not: so `//data` equals `/data`.
     return normpath("//" + path) if path else ""
+
+
+_LIST: Final = ListGrammar(_ITEM, str, _single_faults, Key("", _canonical), full_width=FULL_WIDTH_BETWEEN_PATHS)
+_PAIRS: Final = ListGrammar(
+    f"{_ITEM}:{_ITEM}",
+    lambda item: PathPair(*item.split(":")),
+    _pair_faults,
+    Key("的目标路径", _target),
+    full_width=FULL_WIDTH_BETWEEN_PATHS,
+)

@@ -14,23 +14,21 @@ Source: Kubernetes, where the name of a ServicePort is a DNS label (RFC 1123) an
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Final, Self
 
-from algoplatform.domain.errors import Malformed
-from algoplatform.domain.faults import Flaw
-from algoplatform.domain.grammar.items import item_faults, repeat_faults
+from algoplatform.domain.errors import too_long
+from algoplatform.domain.grammar.items import Items, Key, ListGrammar
 
 MAX_NAME: Final = 63
 CONTAINER_PORTS: Final = range(1, 65536)
 NODE_PORTS: Final = range(30000, 32768)
 
-_NAME = r"[a-z0-9]++(?:-++[a-z0-9]++)*"
-_NUMBER = r"[1-9][0-9]{0,4}+"
-_ITEM = rf"(?![^:]{{{MAX_NAME + 1}}})({_NAME}):({_NUMBER})(?::({_NUMBER}))?"
-_NAME_RE = re.compile(_NAME)
-_NUMBER_RE = re.compile(_NUMBER)
-_ITEM_RE = re.compile(_ITEM)
-_LIST_RE = re.compile(f"(?>{_ITEM})(?:,(?>{_ITEM}))*")
+_NAME: Final = r"[a-z0-9]++(?:-++[a-z0-9]++)*"
+_NUMBER: Final = r"[1-9][0-9]{0,4}+"
+_ITEM: Final = rf"(?![^:]{{{MAX_NAME + 1}}}){_NAME}:{_NUMBER}(?::{_NUMBER})?"
+_NAME_RE: Final = re.compile(_NAME)
+_NUMBER_RE: Final = re.compile(_NUMBER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,49 +44,42 @@ class ImagePort:
         return port if self.node_port is None else f"{port}:{self.node_port}"
 
 
-@dataclass(frozen=True, slots=True)
-class ImagePorts:
+class ImagePorts(Items[ImagePort]):
     """The ports of an image: `service1:5016:30016,service:8888`."""
 
-    items: tuple[ImagePort, ...]
+    __slots__ = ()
 
     @classmethod
     def parse(cls, text: str, node_ports: range = NODE_PORTS) -> Self:
         """Parse comma-separated ports; `node_ports` is the cluster's range. Raises Malformed."""
-        items = _read(text, node_ports)
-        if items:
-            return cls(tuple(items))
-        raise Malformed.first(_faults(text.split(","), node_ports))
-
-    def __str__(self) -> str:
-        return ",".join(map(str, self.items))
+        return cls(_grammar(node_ports).parse(text))
 
 
-def _read(text: str, node_ports: range) -> list[ImagePort]:
-    """Return the ports of valid text, or an empty list if it is invalid."""
-    items: list[ImagePort] = []
-    names: set[str] = set()
-    nodes: set[int] = set()
-    for name, container, node in _ITEM_RE.findall(text) if _LIST_RE.fullmatch(text) else ():
-        container_port, node_port = int(container), int(node) if node else None
-        if name in names or node_port in nodes or container_port not in CONTAINER_PORTS:
-            return []
-        if node_port is not None:
-            if node_port not in node_ports:
-                return []
-            nodes.add(node_port)
-        names.add(name)
-        items.append(ImagePort(name, container_port, node_port))
-    return items
+@lru_cache
+def _grammar(node_ports: range) -> ListGrammar[ImagePort]:
+    names, nodes = Key("的名称", _name), Key("的节点端口", partial(_node_port, node_ports=node_ports))
+    build, faults_of = partial(_built, node_ports=node_ports), partial(_port_faults, node_ports=node_ports)
+    return ListGrammar(_ITEM, build, faults_of, names, nodes)
 
 
-def _faults(items: list[str], node_ports: range) -> Iterator[Flaw]:
-    yield from item_faults(items, lambda item: _port_faults(item.split(":"), node_ports))
-    yield from repeat_faults(items, "的名称", lambda item: item.partition(":")[0])
-    yield from repeat_faults(items, "的节点端口", lambda item: _node_port(item.split(":"), node_ports))
+def _built(item: str, node_ports: range) -> ImagePort | None:
+    name, container, *node = item.split(":")
+    port = ImagePort(name, int(container), *map(int, node))
+    is_known = port.container_port in CONTAINER_PORTS and (port.node_port is None or port.node_port in node_ports)
+    return port if is_known else None
 
 
-def _port_faults(parts: list[str], node_ports: range) -> Iterator[str]:
+def _name(item: str) -> str:
+    return item.partition(":")[0]
+
+
+def _node_port(item: str, node_ports: range) -> str:
+    parts = item.split(":")
+    return parts[2] if len(parts) == 3 and _is_number(parts[2], node_ports) else ""
+
+
+def _port_faults(item: str, node_ports: range) -> Iterator[str]:
+    parts = item.split(":")
     if not 2 <= len(parts) <= 3:
         yield "须写作“名称:容器端口”或“名称:容器端口:节点端口”"
     yield from _name_faults(parts[0])
@@ -103,7 +94,7 @@ def _name_faults(name: str) -> Iterator[str]:
     elif not _NAME_RE.fullmatch(name):
         yield "的名称只能用小写字母、数字和“-”，且不能以“-”开头或结尾"
     if len(name) > MAX_NAME:
-        yield f"的名称长度不能超过{MAX_NAME}个字符，实际为{len(name)}个"
+        yield f"的名称{too_long(name, MAX_NAME)}"
 
 
 def _is_number(text: str, allowed: range) -> bool:
@@ -112,7 +103,3 @@ def _is_number(text: str, allowed: range) -> bool:
 
 def _hint(number: str) -> str:
     return "，不能有前导0或符号" if len(number) > 1 and number[0] in "0+-" else ""
-
-
-def _node_port(parts: list[str], node_ports: range) -> str:
-    return parts[2] if len(parts) == 3 and _is_number(parts[2], node_ports) else ""

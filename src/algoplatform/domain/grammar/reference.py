@@ -22,7 +22,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
-from algoplatform.domain.errors import Malformed, clip
+from algoplatform.domain.errors import clip, too_long
+from algoplatform.domain.grammar.items import EMPTY, malformed
 
 MAX_NAME: Final = 255
 MAX_TAG: Final = 128
@@ -58,7 +59,7 @@ class ImageName:
         """Parse a name; raises Malformed."""
         if len(text) <= MAX_NAME and _NAME_RE.fullmatch(text):
             return cls(text)
-        raise Malformed.first(map(_subject(text).__add__, _name_faults(text)))
+        raise malformed(text, _name_faults(text))
 
     @property
     def namespace(self) -> str | None:
@@ -83,7 +84,7 @@ class ImageTag:
         """Parse a tag; raises Malformed."""
         if _TAG_RE.fullmatch(text):
             return cls(text)
-        raise Malformed.first(map(_subject(text).__add__, _tag_faults(text)))
+        raise malformed(text, _tag_faults(text))
 
     def __str__(self) -> str:
         return self.text
@@ -102,7 +103,7 @@ class ImageReference:
         match = _REFERENCE_RE.fullmatch(text)
         if match and len(match[1]) <= MAX_NAME:
             return cls(ImageName(match[1]), ImageTag(match[2]))
-        raise Malformed.first(map(_subject(text).__add__, reference_faults(text)))
+        raise malformed(text, reference_faults(text))
 
     def __str__(self) -> str:
         return f"{self.name.text}:{self.tag.text}"
@@ -111,7 +112,7 @@ class ImageReference:
 def reference_faults(text: str) -> Iterator[str]:
     """Yield the faults of a reference, as Chinese predicates."""
     if not text:
-        yield "不能为空"
+        yield EMPTY
         return
     name, colon, tag = text.rpartition(":")
     if not colon or "/" in tag:
@@ -124,10 +125,10 @@ def reference_faults(text: str) -> Iterator[str]:
 
 def _name_faults(text: str) -> Iterator[str]:
     if not text:
-        yield "不能为空"
+        yield EMPTY
         return
     if len(text) > MAX_NAME:
-        yield f"长度不能超过{MAX_NAME}个字符，实际为{len(text)}个"
+        yield too_long(text, MAX_NAME)
         return
     host, slash, path = text.partition("/")
     if not (slash and _is_host(host)):
@@ -151,10 +152,10 @@ def _component_fault(component: str) -> str:
 
 def _tag_faults(text: str) -> Iterator[str]:
     if not text:
-        yield "不能为空"
+        yield EMPTY
         return
     if len(text) > MAX_TAG:
-        yield f"长度不能超过{MAX_TAG}个字符，实际为{len(text)}个"
+        yield too_long(text, MAX_TAG)
     foreign = _NOT_IN_TAG.search(text)
     if foreign:
         yield f"含有不允许的字符“{clip(foreign[0])}”，只能用字母、数字及“_”“.”“-”"
@@ -170,7 +171,3 @@ def _is_host(component: str) -> bool:
         or component.startswith("[")
         or component != component.lower()
     )
-
-
-def _subject(text: str) -> str:
-    return f"“{clip(text)}”" if text else ""

@@ -16,7 +16,8 @@ import shlex
 from dataclasses import dataclass
 from typing import Final, Self
 
-from algoplatform.domain.errors import Malformed, clip
+from algoplatform.domain.errors import Malformed
+from algoplatform.domain.grammar.items import EMPTY, malformed
 
 # Validating with a regular expression is about 20 times faster than calling shlex.
 _WORDS_RE = re.compile(r"""(?:[^'"\\]++|\\[\s\S]|'[^']*+'|"(?:[^"\\]++|\\[\s\S])*")*""")
@@ -34,12 +35,12 @@ class ShellWords:
     def parse(cls, text: str) -> Self:
         """Validate that the text splits into words; raises Malformed."""
         if not text.strip(_BLANKS):
-            raise Malformed("不能为空")
+            raise Malformed(EMPTY)
         match = _WORDS_RE.match(text)
         end = match.end() if match else 0
         if end == len(text):
             return cls(text)
-        raise Malformed(f"“{clip(text)}”第{end + 1}个字符{_FAULTS[text[end]]}")
+        raise malformed(text, [f"第{end + 1}个字符{_FAULTS[text[end]]}"])
 
     @property
     def words(self) -> tuple[str, ...]:

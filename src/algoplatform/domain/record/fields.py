@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, PlainValidator, ValidationInfo
 
-from algoplatform.domain.errors import Malformed, clip
+from algoplatform.domain.errors import Malformed, clip, too_long
 from algoplatform.domain.grammar.dependencies import Dependencies
 from algoplatform.domain.grammar.environment import Environment
 from algoplatform.domain.grammar.paths import AbsolutePath, PathList, PathPairs
@@ -46,7 +46,7 @@ def check_text(value: object, *, multiline: bool = False, limit: int = MAX_TEXT)
         raise Malformed("须为字符串")
     faults = []
     if len(value) > limit:
-        faults.append(f"长度不能超过{limit}个字符，实际为{len(value)}个")
+        faults.append(too_long(value, limit))
         # Nothing is said of what is behind that: to look through a mebibyte takes long.
         value = value[:limit]
     if len(value) > MAX_MARKS and not value.isascii():
