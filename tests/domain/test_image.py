@@ -314,8 +314,6 @@ def test_frames_of_self_developed_algorithms() -> None:
     assert faults(minimal(algoType="1")) == []
     wrong = faults(minimal(algoType="0", frameInterval="x", frameNumber=1))
     assert wrong == [("frameInterval", "202", "frameInterval须为整数")]
-    assert checked(minimal(algoType="0", frameInterval=1, frameNumber=1)).needs_frames
-    assert not checked(minimal(algoType="2")).needs_frames
 
 
 def test_registration_has_no_id() -> None:

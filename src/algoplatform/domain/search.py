@@ -11,7 +11,9 @@ from algoplatform.domain.errors import Malformed, Refused
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.grammar.reference import MAX_NAME, MAX_TAG, ImageReference
 from algoplatform.domain.record import fields
-from algoplatform.domain.record.image import Image, code_of, is_blank, unknown_faults
+from algoplatform.domain.record.fields import is_blank
+from algoplatform.domain.record.model import Image
+from algoplatform.domain.record.wording import field_faults, unknown_faults
 
 DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1000
@@ -59,10 +61,7 @@ def search_text(image: Image) -> str:
 
 def check_positive(value: object, *, limit: int) -> int:
     """Validate an integer from 1 to the limit."""
-    number = fields.check_integer(value)
-    if not 1 <= number <= limit:
-        raise Malformed(f"须为1至{limit}的整数")
-    return number
+    return fields.check_range(fields.check_integer(value), 1, limit)
 
 
 def _positive(limit: int) -> PlainValidator:
@@ -78,9 +77,8 @@ def check_pattern(value: object) -> str:
 def check_ids(value: object) -> tuple[str, ...]:
     """Validate an imageId or a list of them; ignores blank items and duplicates, and sorts the rest."""
     given = value if isinstance(value, list) else [value]
-    if len(given) > _MOST_GIVEN:
-        raise Malformed(f"须为1至{MAX_IDS}个，实际为{len(given)}个")
-    ids = {fields.check_id(item) for item in given if not is_blank(item)}
+    # Too many are not looked at.
+    ids = given if len(given) > _MOST_GIVEN else {fields.check_id(item) for item in given if not is_blank(item)}
     if not 1 <= len(ids) <= MAX_IDS:
         raise Malformed(f"须为1至{MAX_IDS}个，实际为{len(ids)}个")
     return tuple(sorted(ids))
@@ -91,9 +89,8 @@ def check_reference(value: object) -> ImageReference:
     return ImageReference.parse(fields.check_text(value, limit=MAX_NAME + 1 + MAX_TAG))
 
 
-_PATTERN = Annotated[str, Field(max_length=MAX_PATTERN, pattern="^(?:[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]|\\r\\n)*$")]
-_ID = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
-_IDS = Annotated[list[_ID], Field(min_length=1, max_length=MAX_IDS)]
+_PATTERN = Annotated[str, Field(max_length=MAX_PATTERN, pattern=fields.NO_CONTROL_IN_LINES)]
+_IDS = Annotated[list[fields.HexId], Field(min_length=1, max_length=MAX_IDS)]
 _REFERENCE = Annotated[str, Field(pattern="^[A-Za-z0-9._:/\\[\\]-]{0,254}[a-z0-9]:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
 Reference = Annotated[ImageReference, PlainValidator(check_reference, json_schema_input_type=_REFERENCE)]
 
@@ -109,9 +106,9 @@ class Conditions(BaseModel):
         "也可以是imageId",
         examples=["structure_new"],
     )
-    image_id: Annotated[tuple[str, ...], PlainValidator(check_ids, json_schema_input_type=_IDS | _ID)] | None = Field(
-        None, description=f"镜像编号，可以有多个（至多{MAX_IDS}个）：其中之一"
-    )
+    image_id: (
+        Annotated[tuple[str, ...], PlainValidator(check_ids, json_schema_input_type=_IDS | fields.HexId)] | None
+    ) = Field(None, description=f"镜像编号，可以有多个（至多{MAX_IDS}个）：其中之一")
     namespace: fields.Text | None = Field(None, description="命名空间：镜像名称的第一段路径", examples=["algo"])
     algo_type: fields.AlgoType | None = Field(None, description="算法类别")
     event_type: fields.Integer | None = Field(None, description="算法编号（事件类型）")
@@ -159,8 +156,7 @@ def check_conditions(data: dict[str, Any]) -> Conditions:
         conditions = Conditions.model_validate(known)
     except ValidationError as error:
         for found in error.errors(include_url=False, include_input=False):
-            name = str(found["loc"][0])
-            faults += [Fault(name, code_of(name), f"{name}{text}") for text in found["ctx"]["error"].faults]
+            faults += field_faults(str(found["loc"][0]), found["ctx"]["error"])
     faults += _place_faults(known)
     if faults or unknown:
         raise Refused([*faults, *unknown], more=more)

@@ -32,6 +32,8 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _DIGITS = re.compile(r"[0-9]+")
 # Significant digits to convert: enough to exceed MAX_INTEGER, few enough to convert in constant time.
 _COUNTED = 11
+# Control characters that str.isspace() counts as white space, unlike Unicode.
+_SEPARATORS: Final = "\x1c\x1d\x1e\x1f"
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 # These decompose into combining marks, though their own combining class is 0.
 DECOMPOSED_MARKS: Final = "\u0f73\u0f75\u0f81"
@@ -83,15 +85,20 @@ def _is_mark(character: str) -> bool:
     return unicodedata.combining(character) > 0 or character in DECOMPOSED_MARKS
 
 
+def check_range(number: int, first: int, last: int) -> int:
+    """Validate that a number is not outside a range; raises Malformed."""
+    if not first <= number <= last:
+        raise Malformed(f"须为{first}至{last}的整数")
+    return number
+
+
 def check_integer(value: object) -> int:
     """Validate an integer from 0 to 2147483647, or a string of digits; raises Malformed."""
     if type(value) is str and _DIGITS.fullmatch(value):
         value = int(value.lstrip("0")[:_COUNTED] or "0")
     if type(value) is not int:
         raise Malformed("须为整数")
-    if not 0 <= value <= MAX_INTEGER:
-        raise Malformed(f"须为0至{MAX_INTEGER}的整数")
-    return value
+    return check_range(value, 0, MAX_INTEGER)
 
 
 def check_id(value: object) -> str:
@@ -99,6 +106,13 @@ def check_id(value: object) -> str:
     if type(value) is not str or not _HEX_ID.fullmatch(value):
         raise Malformed("须为32位小写十六进制字符串")
     return value
+
+
+def is_blank(value: object) -> bool:
+    """Return whether a value counts as empty on the wire: null, or a string of white space only."""
+    return value is None or (
+        type(value) is str and (not value or (value.isspace() and not any(map(value.__contains__, _SEPARATORS))))
+    )
 
 
 def _choice(*allowed: str) -> Callable[[object], str]:
@@ -146,12 +160,13 @@ def _parsed(parse: Callable[[str], Any], limit: int = MAX_TEXT, described: Any =
 # The rules as far as JSON Schema can express them, for the OpenAPI document.
 NO_CONTROL = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
 _TEXT = Annotated[str, Field(max_length=MAX_TEXT, pattern=NO_CONTROL)]
-_LINES = Annotated[str, Field(max_length=MAX_TEXT, pattern="^(?:[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]|\\r\\n)*$")]
+NO_CONTROL_IN_LINES = "^(?:[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]|\\r\\n)*$"
+_LINES = Annotated[str, Field(max_length=MAX_TEXT, pattern=NO_CONTROL_IN_LINES)]
 _REQUIRED = Annotated[str, Field(max_length=MAX_TEXT, pattern="\\S")]
 _NAME = Annotated[str, Field(max_length=255, pattern="^[A-Za-z0-9._:/\\[\\]-]*[a-z0-9]$")]
 _TAG = Annotated[str, Field(pattern="^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
 _INTEGER = Annotated[int, Field(ge=0, le=MAX_INTEGER)] | Annotated[str, Field(pattern="^(\\s*|0*1?[0-9]{1,9})$")]
-_ID = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+HexId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 Text = Annotated[str, PlainValidator(check_text, json_schema_input_type=_TEXT)]
 RequiredText = Annotated[str, PlainValidator(check_text, json_schema_input_type=_REQUIRED)]
@@ -159,7 +174,7 @@ MultilineText = Annotated[
     str, PlainValidator(lambda value: check_text(value, multiline=True), json_schema_input_type=_LINES)
 ]
 Integer = Annotated[int, PlainValidator(check_integer, json_schema_input_type=_INTEGER)]
-Id = Annotated[str, PlainValidator(check_id, json_schema_input_type=_ID)]
+Id = Annotated[str, PlainValidator(check_id, json_schema_input_type=HexId)]
 Name = Annotated[ImageName, _parsed(ImageName.parse, 255, _NAME)]
 Tag = Annotated[ImageTag, _parsed(ImageTag.parse, 128, _TAG)]
 AlgoType = Annotated[str, PlainValidator(_choice("0", "1", "2"), json_schema_input_type=Literal["0", "1", "2"])]

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from algoplatform.domain.errors import BadRequest
-from algoplatform.domain.record.image import INPUTS
 from algoplatform.domain.record.json import DECODER, PATIENT, not_json
+from algoplatform.domain.record.model import INPUTS
 
 MAX_RECORD: Final = 1024 * 1024
 _ENVELOPE: Final = ("status", "res", "msg")
