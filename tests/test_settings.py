@@ -73,7 +73,7 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CORS_ORIGINS", "https://*.example.com"),
         ("ROOT_PATH", "nodes"),
         ("ROOT_PATH", "/nodes/"),
-        ("DATA_DIR", ""),
+        ("DATA_DIR", "{"),
         ("DATABASE_URL", "mysql://user:hunter2@db/x"),
         ("DATABASE_URL", "postgresql://user:hunter2/x@db/x"),
         ("DATABASE_URL", "postgresql://user:hunter2#x@db/x"),
@@ -114,6 +114,15 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None
     assert "\n" not in message
     assert "hunter2" not in message
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("blank", ["", " ", '""', " '' \n"])
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_blank_is_unset(monkeypatch: pytest.MonkeyPatch, name: str, blank: str) -> None:
+    """A blank value is the default, whatever the type; but no authorities are none."""
+    default = getattr(load(), name)
+    monkeypatch.setenv(f"ALGOPLATFORM_{name.upper()}", blank)
+    assert getattr(load(), name) == (frozenset() if name.endswith("_authorities") else default)
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
@@ -271,7 +280,7 @@ def test_loopback_is_fine(host: str) -> None:
     load(host=host).check_listening()
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "registry.example", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "registry.example"])
 def test_beyond_loopback(host: str) -> None:
     """Elsewhere the operator has to declare a gateway."""
     with pytest.raises(SettingsError, match="ALGOPLATFORM_TRUST_GATEWAY=true"):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, SecretStr, ValidationError
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import NoDecode
 
 DEFAULT_PORT: Final = 8000
@@ -17,6 +17,12 @@ _LINK_NAME: Final = re.compile(
 )
 _LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.+")
 _QUOTES: Final = ('"', "'")
+_HOST: Final = r"(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]@:,/?#]*)(?::[0-9]{1,5})?"
+_DATABASE_URL: Final = re.compile(
+    rf"(?:postgres|postgresql|postgresql\+asyncpg)://(?:[^@/?#]*@)?{_HOST}(?:,{_HOST})*(?:[/?].*)?"
+)
+_PORT: Final = re.compile(r"[0-9]{1,5}")
+_TOKEN: Final = re.compile(r"[!-~]+")
 _SPACE: Final = " \t\r\n\f\v\ufeff\u00a0"
 
 
@@ -46,11 +52,6 @@ def masked(url: str) -> str:
     _, at, host = parts.netloc.rpartition("@")
     netloc = f"***@{host}" if at else host
     return parts._replace(netloc=netloc, query="***" if parts.query else "", fragment="").geturl()
-
-
-def _unset_if_blank(value: object) -> object:
-    # Compose files and Helm charts pass unset variables on as empty ones.
-    return None if isinstance(value, str) and not value.strip() else value
 
 
 def _comma_separated(value: object) -> object:
@@ -84,6 +85,48 @@ def _check_origin(value: str) -> str:
     return value.lower()
 
 
+def is_http_url(value: str) -> bool:
+    """Return whether a value is an http or https URL; the error of Pydantic's type would quote the value."""
+    try:
+        AnyHttpUrl(value)
+    except ValidationError:
+        return False
+    return value.lower().startswith(("http://", "https://")) and not any(map(str.isspace, value))
+
+
+def _check_database_url(value: SecretStr) -> SecretStr:
+    if not _DATABASE_URL.fullmatch(value.get_secret_value()):
+        raise ValueError(
+            "must be postgresql://user:password@host:port/database, with special characters in the password percent-encoded"
+        )
+    return value
+
+
+def _check_http_url(value: SecretStr) -> SecretStr:
+    if not is_http_url(value.get_secret_value()):
+        raise ValueError("must be https://host/path, with special characters in a password percent-encoded")
+    return value
+
+
+def _check_token(value: SecretStr) -> SecretStr:
+    if not _TOKEN.fullmatch(value.get_secret_value()):
+        raise ValueError("must be the token alone: ASCII without spaces, and without the prefix `Bearer`")
+    return value
+
+
+def _no_content(value: object) -> object:
+    if isinstance(value, str) and value.lstrip().startswith(("-----BEGIN", "{")):
+        raise ValueError("must be the path of a file, not its content")
+    return value
+
+
+def _check_port_range(value: str) -> str:
+    first, dash, last = value.partition("-")
+    if not (dash and _PORT.fullmatch(first) and _PORT.fullmatch(last) and 1 <= int(first) <= int(last) <= 65535):
+        raise ValueError("must be first-last, ports from 1 to 65535")
+    return value
+
+
 Hosts = Annotated[frozenset[Annotated[str, AfterValidator(_check_host)]], NoDecode, BeforeValidator(_comma_separated)]
 Origins = Annotated[
     frozenset[Annotated[str, AfterValidator(_check_origin)]], NoDecode, BeforeValidator(_comma_separated)
@@ -93,16 +136,12 @@ Networks = Annotated[
 ]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Algorithms = Annotated[frozenset[Algorithm], NoDecode, BeforeValidator(_comma_separated)]
-Text = Annotated[str | None, BeforeValidator(_unset_if_blank)]
-Secret = Annotated[SecretStr | None, BeforeValidator(_unset_if_blank)]
-File = Annotated[Path | None, BeforeValidator(_unset_if_blank)]
+Text = str | None
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database_url)] | None
+HttpUrl = Annotated[SecretStr, AfterValidator(_check_http_url)] | None
+BearerToken = Annotated[SecretStr, AfterValidator(_check_token)] | None
+File = Annotated[Path, BeforeValidator(_no_content)] | None
+Directory = Annotated[Path, BeforeValidator(_no_content), AfterValidator(Path.absolute)]
+Header = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$")]
+PortRange = Annotated[str, AfterValidator(_check_port_range)]
 Port = Annotated[int, BeforeValidator(_own_port)]
-
-
-def is_http_url(value: str) -> bool:
-    """Return whether a value is an http or https URL; the error of Pydantic's type would quote the value."""
-    try:
-        AnyHttpUrl(value)
-    except ValidationError:
-        return False
-    return value.lower().startswith(("http://", "https://")) and not any(map(str.isspace, value))

@@ -15,6 +15,8 @@ from algoplatform.settings import Settings, SettingsError
 _BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)")
 _MAX_TOKEN: Final = 8192
 _MAX_TEXT: Final = 255
+# Tolerated difference of clocks, in seconds.
+_LEEWAY: Final = 10
 # The messages for clients; the log has the details.
 _WORDS: Final = {
     "format": "令牌格式错误",
@@ -83,7 +85,7 @@ class Verifier:
             algorithms=[algorithm],
             audience=self._settings.token_audience,
             issuer=self._settings.token_issuer,
-            leeway=self._settings.token_leeway,
+            leeway=_LEEWAY,
             options={"require": self._required},
         )
         return claims

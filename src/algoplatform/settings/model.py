@@ -1,38 +1,36 @@
-"""The settings: environment variables ALGOPLATFORM_*, or files of these names in ALGOPLATFORM_SECRETS_DIR."""
+"""The settings, with their defaults and purposes."""
 
 import ipaddress
 import os
-import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Final, Literal
 
-import pydantic_settings
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from algoplatform.environment import (
     DEFAULT_PORT,
     Algorithms,
     Authorities,
+    BearerToken,
+    DatabaseUrl,
+    Directory,
     File,
+    Header,
     Hosts,
+    HttpUrl,
     Networks,
     Origins,
     Port,
-    Secret,
+    PortRange,
     Text,
     clean,
-    is_http_url,
-    is_link_value,
-    is_service_link,
-    masked,
 )
 
-PREFIX = "ALGOPLATFORM_"
-SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
-_MEBIBYTE = 1024 * 1024
-_PORT = re.compile(r"[0-9]{1,5}")
-_TOKEN = re.compile(r"[!-~]+")
+PREFIX: Final = "ALGOPLATFORM_"
+_MEBIBYTE: Final = 1024 * 1024
+# Blank means nobody: the default would give rights that the operator has taken away.
+_MAY_BE_EMPTY: Final = ("platform_authorities", "namespace_authorities")
 
 
 class SettingsError(Exception):
@@ -49,23 +47,17 @@ def _data_dir() -> Path:
     return Path(base) / "algoplatform"
 
 
-_HOST = r"(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]@:,/?#]*)(?::[0-9]{1,5})?"
-_DATABASE_URL = re.compile(
-    rf"(?:postgres|postgresql|postgresql\+asyncpg)://(?:[^@/?#]*@)?{_HOST}(?:,{_HOST})*(?:[/?].*)?"
-)
-
-
 class Settings(BaseSettings):
     """All settings, with their defaults and purposes."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    database_url: Secret = Field(
+    database_url: DatabaseUrl = Field(
         None,
         description="PostgreSQL 15 or newer, postgresql://user:password@host/database; set it to use your own server,"
         " otherwise the service starts an embedded one",
     )
-    data_dir: Path = Field(
+    data_dir: Directory = Field(
         default_factory=_data_dir,
         description="directory of the embedded PostgreSQL; set it to keep the data on another disk",
     )
@@ -102,11 +94,12 @@ class Settings(BaseSettings):
     http_status: Literal["strict", "always-200"] = Field(
         "strict", description="always-200 sends HTTP 200 with every response, for clients that read only the body"
     )
-    node_port_range: str = Field(
+    node_port_range: PortRange = Field(
         "30000-32767", description="node ports that images may use, first-last; set it to the range of your cluster"
     )
     platform_authorities: Authorities = Field(
-        frozenset({1}), description="authorities that may delete any image; set it to the numbers of your platform"
+        frozenset({1}),
+        description="authorities that may delete any image; set it to the numbers of your platform, blank for none",
     )
     namespace_authorities: Authorities = Field(
         frozenset({2, 3}), description="authorities that may delete images of their own namespaces; likewise"
@@ -116,27 +109,24 @@ class Settings(BaseSettings):
         description="how callers are authenticated: gateway trusts the gateway in front, token verifies a Bearer token (JWT)"
         " per request; use token if clients reach the service directly",
     )
-    actor_header: str = Field(
+    actor_header: Header = Field(
         "",
-        pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
         description="header in which the gateway sends the caller's name; set it to show names in the history of images",
     )
-    authority_header: str = Field(
+    authority_header: Header = Field(
         "",
-        pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
         description="header in which the gateway sends the caller's authority; set this or namespaces_header to restrict"
         " callers as claims do: requests without the header may only read",
     )
-    namespaces_header: str = Field(
+    namespaces_header: Header = Field(
         "",
-        pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$",
         description="header in which the gateway sends the caller's namespaces, comma separated; set it with authority_header",
     )
     trust_gateway: bool = Field(
         False,
         description="true allows listening beyond loopback with auth=gateway; set it once the gateway is in front",
     )
-    jwks_url: Secret = Field(
+    jwks_url: HttpUrl = Field(
         None, description="URL of the keys (JWKS) that verify tokens; set it if the identity provider publishes them"
     )
     jwks_refresh: float = Field(
@@ -156,9 +146,6 @@ class Settings(BaseSettings):
     )
     token_audience: Text = Field(None, description="required `aud` of tokens; token mode needs it")
     token_issuer: Text = Field(None, description="required `iss` of tokens; token mode needs it")
-    token_leeway: float = Field(
-        10, ge=0, le=300, description="tolerated clock skew in seconds; raise it if fresh tokens count as expired"
-    )
     actor_claim: str = Field(
         "sub",
         min_length=1,
@@ -175,7 +162,7 @@ class Settings(BaseSettings):
         min_length=1,
         description="claim with the caller's namespace or a list of them; set it to the name that your provider uses",
     )
-    token: Secret = Field(
+    token: BearerToken = Field(
         None, description="token that the command line sends to --url; set it if that service uses auth=token"
     )
     max_body_bytes: int = Field(
@@ -246,53 +233,14 @@ class Settings(BaseSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _clean(cls, value: object) -> object:
-        return clean(value) if isinstance(value, str) else value
-
-    @field_validator("database_url")
-    @classmethod
-    def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not _DATABASE_URL.fullmatch(value.get_secret_value()):
-            raise ValueError(
-                "must be postgresql://user:password@host:port/database, with special characters in the password percent-encoded"
-            )
-        return value
-
-    @field_validator("jwks_url")
-    @classmethod
-    def _check_jwks_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not is_http_url(value.get_secret_value()):
-            raise ValueError("must be https://host/path, with special characters in a password percent-encoded")
-        return value
-
-    @field_validator("token")
-    @classmethod
-    def _check_shown_token(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not _TOKEN.fullmatch(value.get_secret_value()):
-            raise ValueError("must be the token alone: ASCII without spaces, and without the prefix `Bearer`")
-        return value
-
-    @field_validator("data_dir", "postgres_bin", "key_file", mode="before")
-    @classmethod
-    def _check_path(cls, value: object) -> object:
-        if isinstance(value, str) and value.lstrip().startswith(("-----BEGIN", "{")):
-            raise ValueError("must be the path of a file, not its content")
-        return value
-
-    @field_validator("data_dir")
-    @classmethod
-    def _check_data_dir(cls, value: Path) -> Path:
-        if value == Path():
-            raise ValueError("must be the path of a directory")
-        return value.absolute()
-
-    @field_validator("node_port_range")
-    @classmethod
-    def _check_node_ports(cls, value: str) -> str:
-        first, dash, last = value.partition("-")
-        if not (dash and _PORT.fullmatch(first) and _PORT.fullmatch(last) and 1 <= int(first) <= int(last) <= 65535):
-            raise ValueError("must be first-last, ports from 1 to 65535")
-        return value
+    def _clean(cls, value: object, info: ValidationInfo) -> object:
+        """Strip a text; a blank one counts as unset, as Compose files and Helm charts pass unset variables on."""
+        if not isinstance(value, str):
+            return value
+        name, text = str(info.field_name), clean(value)
+        if text or name in _MAY_BE_EMPTY:
+            return text
+        return cls.model_fields[name].get_default(call_default_factory=True, validated_data={})
 
     @property
     def node_ports(self) -> range:
@@ -326,77 +274,3 @@ class Settings(BaseSettings):
             missing.append("either ALGOPLATFORM_JWKS_URL or ALGOPLATFORM_KEY_FILE")
         if missing:
             raise SettingsError(f"ALGOPLATFORM_AUTH=token needs {' and '.join(missing)}")
-
-
-def load(**given: Any) -> Settings:
-    """Load the settings; `given` ones take precedence. Raises SettingsError for the first wrong one."""
-    secrets = _secrets_dir()
-    if secrets and not Path(secrets).is_dir():
-        raise SettingsError(f"{SECRETS_DIR}: is not a directory")
-    try:
-        return Settings(_secrets_dir=secrets, **given)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        name = str(first["loc"][0]).upper() if first["loc"] else ""
-        raise SettingsError(f"{PREFIX}{name}: {first['msg'].removeprefix('Value error, ')}") from None
-    except OSError as error:
-        raise SettingsError(f"{SECRETS_DIR}: {error.strerror}") from None
-    except pydantic_settings.SettingsError:
-        raise SettingsError(f"{SECRETS_DIR}: a file in it cannot be read, or is not UTF-8") from None
-
-
-def _secrets_dir() -> str | None:
-    try:
-        return clean(os.environ.get(SECRETS_DIR, "")) or None
-    except ValueError as error:
-        raise SettingsError(f"{SECRETS_DIR}: {error}") from None
-
-
-def unknown() -> list[str]:
-    """Return variables that look like settings but are not."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | {SECRETS_DIR}
-    ours = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
-    return sorted(
-        name for name, value in ours.items() if name.upper() not in known and not is_service_link(name, value)
-    )
-
-
-def ignored() -> list[str]:
-    """Return variables set by Kubernetes for a Service that have the name of a setting."""
-    return sorted(
-        name for name, value in os.environ.items() if name.upper() == f"{PREFIX}PORT" and is_link_value(value)
-    )
-
-
-def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
-    """Return variable, value (secrets masked), default and purpose of each setting."""
-    rows = [
-        (
-            PREFIX + name.upper(),
-            _shown_url(settings) if name == "jwks_url" else _shown(getattr(settings, name)),
-            _shown(field.get_default(call_default_factory=True, validated_data={})),
-            field.description or "",
-        )
-        for name, field in Settings.model_fields.items()
-    ]
-    secrets = (
-        SECRETS_DIR,
-        _secrets_dir() or "",
-        "",
-        "directory with files named like these variables, for secrets",
-    )
-    return [*rows, secrets]
-
-
-def _shown_url(settings: Settings) -> str:
-    return masked(settings.jwks_url.get_secret_value()) if settings.jwks_url else ""
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, frozenset):
-        return ",".join(map(str, sorted(value)))
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "" if value is None else str(value)

@@ -1,0 +1,6 @@
+"""The settings: environment variables ALGOPLATFORM_*, or files of these names in ALGOPLATFORM_SECRETS_DIR."""
+
+from algoplatform.settings.loading import SECRETS_DIR, describe, ignored, load, unknown
+from algoplatform.settings.model import PREFIX, Settings, SettingsError
+
+__all__ = ["PREFIX", "SECRETS_DIR", "Settings", "SettingsError", "describe", "ignored", "load", "unknown"]
