@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from algoplatform.cli import commands
+from algoplatform.cli.output import errors
 from algoplatform.cli.registry.opening import open_registry
 from tests.cli.conftest import Call
 from tests.support.images import IMAGES, minimal, records, register
@@ -109,7 +109,7 @@ async def test_import_refused(
     reached: Call, client: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     """All faults of all records are listed, uncut and without control characters, and nothing is written."""
-    monkeypatch.setattr(commands.errors, "width", width)
+    monkeypatch.setattr(errors, "width", width)
     result = await reached("import", written(tmp_path / "in.json", FAULTY))
     assert (result.exit_code, result.stdout) == (1, "")
     rows = cells(result.stderr)

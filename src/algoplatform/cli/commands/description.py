@@ -1,0 +1,32 @@
+"""`openapi` and `settings`: describe the service and its configuration."""
+
+import sys
+import textwrap
+
+from algoplatform.api.app import create_app
+from algoplatform.cli import listing
+from algoplatform.cli.commands.common import AsJson, load_settings
+from algoplatform.cli.output import print_json, print_line, reported
+from algoplatform.settings import describe
+
+
+def openapi() -> None:
+    """输出OpenAPI文档。"""
+    with reported():
+        document = create_app(load_settings()).openapi()
+    print_json(document)
+
+
+def settings(as_json: AsJson = False) -> None:
+    """列出全部配置项：当前值、用途、默认值。"""
+    with reported():
+        rows = describe(load_settings())
+    if as_json:
+        print_json([dict(zip(("name", "value", "default", "description"), row, strict=True)) for row in rows])
+        return
+    width = listing.terminal_width() or sys.maxsize
+    for name, value, default, purpose in rows:
+        print_line(f"{name}={value}", "bold")
+        told = purpose if value == default else f"{purpose}（默认值：{default or '无'}）"
+        for line in textwrap.wrap(told, width - 4):
+            print_line(f"    {line}")
