@@ -14,7 +14,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from algoplatform.cli import serving
+from algoplatform.cli import listening, serving
 from algoplatform.runtime import NotReady
 from algoplatform.settings import Settings, load
 from tests.cli.conftest import Call
@@ -187,7 +187,7 @@ def test_any_host(settings: dict[str, Any], warned: bool, log: Log, monkeypatch:
     def listen(settings: Settings) -> NoReturn:
         raise Listened
 
-    monkeypatch.setattr(serving, "_listen", listen)
+    monkeypatch.setattr(listening, "bound", listen)
     monkeypatch.setattr(serving, "configure_logging", lambda level: None)
     with pytest.raises(Listened):
         serving.run(Settings(**settings), None)
@@ -206,7 +206,7 @@ def test_sample_only_into_an_empty_registry(in_process: None, tmp_path: Path) ->
     faulty.write_text('[{"imageName":"algo/a","imageTag":"1"}]')
 
     async def prepare(file: Path) -> None:
-        await serving._prepare(load(), file)
+        await serving.prepare(load(), file)
 
     with pytest.raises(Exception, match="algo/a1:"):
         asyncio.run(prepare(faulty))
@@ -220,13 +220,13 @@ def test_serving_in_process(
     """In this process it runs from start to SIGTERM, and restores the previous signal handler."""
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setenv("ALGOPLATFORM_PROT", "1")
-    welcome = serving._welcome
+    welcome = serving.welcome
 
     def welcomed(settings: Settings) -> None:
         welcome(settings)
         _terminate_when_ready(settings.port)
 
-    monkeypatch.setattr(serving, "_welcome", welcomed)
+    monkeypatch.setattr(serving, "welcome", welcomed)
     with pytest.raises(SystemExit) as left:
         serving.run(load(port=0), None)
     assert left.value.code == 0
@@ -241,7 +241,7 @@ def test_begun_in_order(in_process: None) -> None:
         taken = load(port=listener.getsockname()[1], database_url=away)
         with pytest.raises(NotReady, match="Address already in use"):
             serving.run(taken, None)
-    asyncio.run(serving._prepare(taken, SAMPLE))
+    asyncio.run(serving.prepare(taken, SAMPLE))
 
 
 def _terminate_when_ready(port: int) -> None:

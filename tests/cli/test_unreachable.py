@@ -295,5 +295,7 @@ async def test_damaged_database(cli: Call, postgres: Postgres) -> None:
 
 async def test_no_database_at_all(cli: Call) -> None:
     """Without the setting, the commands name it."""
-    result = await cli("search")
-    assert (result.exit_code, "ALGOPLATFORM_DATABASE_URL" in result.output) == (2, True)
+    for command in ("search", "check"):
+        result = await cli(command)
+        told = "ALGOPLATFORM_DATABASE_URL未设置，也没有用--url指明服务的地址\n"
+        assert (result.exit_code, result.output) == (2, told)

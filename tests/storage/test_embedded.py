@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -46,12 +47,19 @@ def test_variables_of_another_server(home: Path, monkeypatch: pytest.MonkeyPatch
         assert ask(server.dsn, KEPT) == 1
 
 
+def test_settings_are_not_inherited(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server does not see our settings, which may contain secrets."""
+    monkeypatch.setenv("ALGOPLATFORM_TOKEN", "hunter2")
+    with EmbeddedPostgres(home, fast=True) as server:
+        assert b"ALGOPLATFORM_" not in Path(f"/proc/{server.pid}/environ").read_bytes()
+
+
 def test_long_path(home: Path, enterable: Path) -> None:
     """If the path is too long for a socket, the socket is elsewhere and removed afterwards."""
     deep = enterable / ("x" * 120)
     deep.symlink_to(home)
     with EmbeddedPostgres(deep, fast=True) as server:
-        folder = server._socket_dir
+        folder = Path(parse_qs(urlsplit(server.dsn).query)["host"][0])
         assert ask(server.dsn, KEPT) == 1
     assert not folder.exists()
 

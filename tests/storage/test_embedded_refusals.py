@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 import pytest
@@ -76,7 +76,7 @@ def test_folder_out_of_reach(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
 def test_nobody_to_run_as(enterable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL does not run as root."""
-    monkeypatch.setattr(processes, "_SERVER_USERS", ("no-such-user",))
+    monkeypatch.setattr(processes, "SERVER_USERS", ("no-such-user",))
     assert "there is no user no-such-user" in _refusal(enterable / "new")
 
 
@@ -105,28 +105,26 @@ def test_initdb_fails(enterable: Path) -> None:
     assert _refusal(enterable / "fresh", programs) == "initdb failed: no space left"
 
 
-def _break_configuration(home: Path) -> Callable[[], object]:
+def test_server_does_not_start(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the server does not start, the error names the log."""
+    monkeypatch.setattr(server, "START_SECONDS", 0.5)
     file = home / "postgres" / "postgresql.auto.conf"
     text = file.read_text()
     file.write_text("nonsense")
-    return lambda: file.write_text(text)
-
-
-def _break_log(home: Path) -> Callable[[], object]:
-    file = home / "postgres.log"
-    file.unlink()
-    file.mkdir()
-    return file.rmdir
-
-
-@pytest.mark.parametrize("spoil", [_break_configuration, _break_log])
-def test_server_does_not_start(
-    home: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], Callable[[], object]]
-) -> None:
-    """If the server does not start, the error names the log."""
-    monkeypatch.setattr(server, "_START_SECONDS", 0.5)
-    mend = spoil(home)
     try:
         assert _refusal(home) == f"PostgreSQL does not start; see {home / 'postgres.log'}"
     finally:
-        mend()
+        file.write_text(text)
+
+
+@pytest.mark.parametrize("name", ["postgres.log", "lock"])
+def test_folder_in_the_place_of_a_file(home: Path, name: str) -> None:
+    """A folder that the server's user has made in the place of a file is named at once."""
+    (home / name).unlink()
+    (home / name).mkdir()
+    try:
+        start = time.monotonic()
+        assert _refusal(home) == f"{home / name} is a folder: remove it, or set ALGOPLATFORM_DATA_DIR"
+        assert time.monotonic() - start < server.START_SECONDS / 4
+    finally:
+        (home / name).rmdir()

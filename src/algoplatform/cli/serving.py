@@ -1,15 +1,13 @@
 """What `serve` does before and around uvicorn: port, database, sample, welcome message."""
 
 import asyncio
-import errno
 import multiprocessing
 import os
 import resource
 import signal
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -25,6 +23,7 @@ from uvicorn.supervisors import Multiprocess
 from algoplatform.api.app import app_from_environment
 from algoplatform.api.http import metrics
 from algoplatform.api.server.protocol import server_options
+from algoplatform.cli import listening, metrics_folders
 from algoplatform.domain.access import OPERATOR
 from algoplatform.domain.errors import Unavailable
 from algoplatform.embedded import EmbeddedPostgres
@@ -34,10 +33,6 @@ from algoplatform.runtime import NotReady, Runtime
 from algoplatform.settings import Settings, ignored, unknown
 from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.schema.versions import HEAD, SchemaUnknown, revision
-
-# After a kill, the port is free in a moment, once the workers have noticed.
-_PORT_SECONDS = 3
-_BACKLOG = 2048
 
 
 def run(settings: Settings, sample: Path | None) -> None:
@@ -56,18 +51,18 @@ def run(settings: Settings, sample: Path | None) -> None:
     with ExitStack() as stack:
         stack.enter_context(_terminable())
         # First, so that a port in use is reported before anything is started or written.
-        listener = stack.enter_context(_listen(settings))
+        listener = stack.enter_context(listening.bound(settings))
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         if settings.database_url is None:
             _forget_other_servers()
             server = stack.enter_context(EmbeddedPostgres(settings.data_dir, settings.postgres_bin))
             settings = settings.model_copy(update={"database_url": SecretStr(server.dsn)})
             _migrate(server.dsn)
-        asyncio.run(_prepare(settings, sample))
+        asyncio.run(prepare(settings, sample))
         _export(settings)
         _allow_connections()
-        _accept(listener, settings)
-        _welcome(settings)
+        listening.accept(listener, settings)
+        welcome(settings)
         _serve(settings, listener)
 
 
@@ -85,9 +80,10 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         **server_options(settings),
     )
     if settings.workers > 1:
-        metrics.prepare_multiprocess()
+        metrics_folders.remove_abandoned()
         supervisor = _Workers(config, sockets=[listener])
-        supervisor.run()
+        with metrics_folders.held(metrics.prepare_multiprocess()):
+            supervisor.run()
         started = all(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)
     else:
         server = uvicorn.Server(config)
@@ -150,31 +146,6 @@ def _terminable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def _listen(settings: Settings) -> Iterator[socket.socket]:
-    """Bind the port without listening: clients cannot connect until everything is ready."""
-    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _take_port(settings, lambda: listener.bind((settings.host, settings.port)))
-        yield listener
-
-
-def _accept(listener: socket.socket, settings: Settings) -> None:
-    """Listen. Linux allows two services to bind the same port, but only one of them to listen."""
-    _take_port(settings, lambda: listener.listen(_BACKLOG))
-
-
-def _take_port(settings: Settings, take: Callable[[], None]) -> None:
-    deadline = time.monotonic() + _PORT_SECONDS
-    while True:
-        try:
-            return take()
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                raise NotReady(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
-            time.sleep(0.05)
-
-
 def _forget_other_servers() -> None:
     """Remove libpq's variables: an operator's PGSSLMODE or PGHOST is not meant for the embedded server."""
     for name in [name for name in os.environ if name.startswith("PG")]:
@@ -194,7 +165,7 @@ def _migrate(dsn: str) -> None:
         migrations.upgrade(dsn)
 
 
-async def _prepare(settings: Settings, sample: Path | None) -> None:
+async def prepare(settings: Settings, sample: Path | None) -> None:
     """Refuse an outdated schema, and import the sample if the registry is empty."""
     async with Runtime.open(settings) as runtime:
         try:
@@ -224,7 +195,8 @@ def _allow_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _welcome(settings: Settings) -> None:
+def welcome(settings: Settings) -> None:
+    """Print the addresses of the service."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     base = f"http://{host}:{settings.port}{settings.root_path}"
     token = " -H 'Authorization: Bearer <JWT>'" if settings.auth == "token" else ""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
-_SERVER_USERS: Final = ("postgres", "nobody")
+SERVER_USERS: Final = ("postgres", "nobody")
 
 
 class EmbeddedPostgresError(RuntimeError):
@@ -27,12 +27,12 @@ def server_user(owner: int) -> pwd.struct_passwd | None:
     with suppress(KeyError):
         if owner:
             return pwd.getpwuid(owner)
-    for name in _SERVER_USERS:
+    for name in SERVER_USERS:
         try:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise EmbeddedPostgresError(f"PostgreSQL does not run as root, and there is no user {' or '.join(_SERVER_USERS)}")
+    raise EmbeddedPostgresError(f"PostgreSQL does not run as root, and there is no user {' or '.join(SERVER_USERS)}")
 
 
 def die_with_parent() -> Callable[[], None]:

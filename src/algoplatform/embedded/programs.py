@@ -13,6 +13,8 @@ from typing import Any, Final
 from algoplatform.embedded.folders import Folder
 from algoplatform.embedded.processes import EmbeddedPostgresError
 
+# The locale and other servers' settings would change PostgreSQL; our own settings contain secrets.
+_NOT_INHERITED: Final = ("LC_", "LANG", "PG", "ALGOPLATFORM_")
 _COPY: Final = "programs"
 # Written last: identifies the wheel that was copied.
 _STAMP: Final = "copied"
@@ -46,8 +48,8 @@ class Programs:
             return False
 
     def as_user(self) -> dict[str, Any]:
-        """Return subprocess options that run a program as the user, without locale and PG* variables."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PG"))}
+        """Return subprocess options that run a program as the user, without variables that are not for it."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
         options: dict[str, Any] = {"env": environment, "cwd": "/"}
         if self._user:
             options |= {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}

@@ -24,20 +24,19 @@ from urllib.parse import quote
 import asyncpg
 import structlog
 
+from algoplatform.embedded.data import DATABASE, Data
 from algoplatform.embedded.folders import Folder
 from algoplatform.embedded.processes import EmbeddedPostgresError, die_with_parent, server_user
 from algoplatform.embedded.programs import Programs
 
 log = structlog.get_logger()
 
-DATABASE: Final = "algoplatform"
 # Set for server and clients: an operator's PGPORT is meant for another server.
 _PORT: Final = 5432
-_START_SECONDS: Final = 60
+START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 30
 # The path of a Unix socket is limited to 107 bytes; the file name takes 15.
 _MAX_SOCKET_DIR: Final = 107 - 15
-_BUILTIN_LOCALE: Final = 17
 # Overrides everything that asyncpg would read from PG* variables and ~/.pgpass, meant for other servers.
 _CONNECTION: Final[dict[str, Any]] = {
     "user": DATABASE,
@@ -50,7 +49,8 @@ _CONNECTION: Final[dict[str, Any]] = {
     "krbsrvname": "postgres",
     "gsslib": "gssapi",
 }
-_ENTRIES: Final = ("lock", "postgres", "postgres.log", "run", "programs")
+_FILES: Final = ("lock", "postgres.log")
+_ENTRIES: Final = (*_FILES, "postgres", "run", "programs")
 
 
 class EmbeddedPostgres:
@@ -58,11 +58,11 @@ class EmbeddedPostgres:
 
     def __init__(self, data_dir: Path, bin_dir: Path | None = None, *, fast: bool = False) -> None:
         self._path = data_dir.absolute()
-        self._data = self._path / "postgres"
         self._socket_dir = self._path / "run"
         self._bin_dir = bin_dir.absolute() if bin_dir else None
         self._fast = fast
         self._home: Folder
+        self._data: Data
         self._lock: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: threading.Thread | None = None
@@ -87,9 +87,7 @@ class EmbeddedPostgres:
         try:
             self._take_ownership()
             self._make_reachable()
-            if not self._is_made():
-                self._initdb()
-            self._check_version()
+            self._data.prepare()
             self._watcher = threading.Thread(target=self._watch, name="postgres", daemon=True)
             self._watcher.start()
             self._await_ready()
@@ -119,8 +117,10 @@ class EmbeddedPostgres:
 
     def _take_ownership(self) -> None:
         for name in _ENTRIES:
-            if (state := self._home.state(name)) and stat.S_ISLNK(state.st_mode):
-                raise EmbeddedPostgresError(f"{self._path / name} is a link: remove it, or set ALGOPLATFORM_DATA_DIR")
+            mode = state.st_mode if (state := self._home.state(name)) else 0
+            kind = "link" if stat.S_ISLNK(mode) else "folder" if stat.S_ISDIR(mode) and name in _FILES else None
+            if kind:
+                raise EmbeddedPostgresError(f"{self._path / name} is a {kind}: remove it, or set ALGOPLATFORM_DATA_DIR")
         if (state := self._home.state("lock")) and state.st_mode & 0o077:
             # Earlier versions created a lock file that any user could open and lock.
             self._home.remove("lock")
@@ -145,40 +145,7 @@ class EmbeddedPostgres:
                 " root; set ALGOPLATFORM_DATA_DIR to a folder that others can enter"
             )
         self._programs.make_runnable(self._home, self._path)
-
-    def _is_made(self) -> bool:
-        if self._home.state("postgres") is None:
-            return False
-        with self._home.folder("postgres") as data:
-            return data.state("PG_VERSION") is not None
-
-    def _initdb(self) -> None:
-        if self._programs.version() >= _BUILTIN_LOCALE:
-            locale = ["--locale=C", "--lc-ctype=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        else:
-            locale = ["--locale=C.UTF-8"]
-        # A killed initdb leaves a partial folder, so it is renamed only once complete.
-        unfinished = "postgres.new"
-        self._home.remove(unfinished)
-        with self._home.own_folder(unfinished, self._user):
-            pass
-        sync = ["--no-sync"] if self._fast else []
-        options: list[str | Path] = ["-D", self._path / unfinished, "-U", DATABASE, "-E", "UTF8", "-A", "trust"]
-        command = [self._programs.folder / "initdb", *options, *locale, *sync]
-        answer = subprocess.run(command, check=False, capture_output=True, text=True, **self._programs.as_user())
-        if answer.returncode:
-            raise EmbeddedPostgresError(f"initdb failed: {'; '.join(answer.stderr.strip().splitlines())}")
-        self._home.rename(unfinished, "postgres")
-
-    def _check_version(self) -> None:
-        with self._home.folder("postgres") as data:
-            theirs, ours = data.read("PG_VERSION").strip(), self._programs.version()
-        if theirs != str(ours):
-            theirs = theirs if theirs.isdecimal() else "?"
-            raise EmbeddedPostgresError(
-                f"{self._data} is of PostgreSQL {theirs}, but {self._programs.folder} is {ours}: export with the old version"
-                " (algoplatform export), move the folder away, and import"
-            )
+        self._data = Data(self._home, self._path, self._programs, self._user, fast=self._fast)
 
     def _watch(self) -> None:
         """Run the server, restarting it when it dies, until the owner stops.
@@ -210,10 +177,10 @@ class EmbeddedPostgres:
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         environment = self._programs.as_user()
-        environment["env"]["PG_GRANDPARENT_PID"] = self._stale_pid()
+        environment["env"]["PG_GRANDPARENT_PID"] = self._data.stale_pid(_STOP_SECONDS, self._stopping)
         with os.fdopen(self._home.own_file("postgres.log"), "ab") as output:
             return subprocess.Popen(
-                [self._programs.folder / "postgres", "-D", self._data, *options],
+                [self._programs.folder / "postgres", "-D", self._data.path, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -222,36 +189,8 @@ class EmbeddedPostgres:
                 **environment,
             )
 
-    def _stale_pid(self) -> str:
-        """Wait for a server that outlived its owner; return the stale pid in postmaster.pid, or "0".
-
-        PostgreSQL treats the pid in PG_GRANDPARENT_PID as stale, and starts although another program has that
-        pid now.
-        """
-        deadline = time.monotonic() + _STOP_SECONDS
-        with self._home.folder("postgres") as data:
-            while time.monotonic() < deadline and not self._stopping.is_set():
-                try:
-                    pid = int(data.read("postmaster.pid").split("\n", 1)[0])
-                except FileNotFoundError:
-                    break
-                except (ValueError, OSError):
-                    # Empty, if killed while creating it, or no file: PostgreSQL would never start again.
-                    data.remove("postmaster.pid")
-                    break
-                if not self._serves_data(pid):
-                    return str(pid)
-                time.sleep(0.05)
-        return "0"
-
-    def _serves_data(self, pid: int) -> bool:
-        try:
-            return Path(f"/proc/{pid}/cwd").readlink() == self._data.resolve()
-        except OSError:
-            return False
-
     def _await_ready(self) -> None:
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             with suppress(OSError, asyncpg.PostgresError):
                 if self._is_ours() and self._query("SELECT 1"):
@@ -261,8 +200,7 @@ class EmbeddedPostgres:
 
     def _is_ours(self) -> bool:
         # A server that outlived its owner could answer too.
-        with self._home.folder("postgres") as data:
-            return self._process is not None and data.read("postmaster.pid").startswith(f"{self._process.pid}\n")
+        return self._process is not None and self._data.is_served_by(self._process.pid)
 
     def _create_database(self) -> None:
         if not self._query("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from algoplatform.cli.registry.base import Registry
 from algoplatform.cli.registry.local import Local
 from algoplatform.runtime import Runtime
-from algoplatform.settings import Settings
+from algoplatform.settings import Settings, SettingsError
 
 
 @asynccontextmanager
@@ -17,6 +17,8 @@ async def open_registry(settings: Settings, url: str | None) -> AsyncIterator[Re
 
         async with Remote.open(url, settings.token.get_secret_value() if settings.token else "") as remote:
             yield remote
+    elif settings.database_url is None:
+        raise SettingsError("ALGOPLATFORM_DATABASE_URL未设置，也没有用--url指明服务的地址")
     else:
         async with Runtime.open(settings) as runtime:
             await runtime.require_schema()
