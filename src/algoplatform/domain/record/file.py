@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from algoplatform.domain.errors import BadRequest
-from algoplatform.domain.record.json import DECODER, PATIENT, not_json
+from algoplatform.domain.record.json import DECODER, PATIENT, not_json, repeated_name
 from algoplatform.domain.record.model import INPUTS
 
 MAX_RECORD: Final = 1024 * 1024
@@ -45,7 +45,7 @@ def _object(reader: "_Reader") -> Iterator[tuple[str, Any]]:
     for _ in reader.elements("{", "}"):
         key = reader.key()
         if key in seen:
-            raise BadRequest(f"JSON对象中字段“{key}”重复")
+            raise repeated_name(key)
         if key not in _ENVELOPE:
             bare = True
             yield key, _record(reader, key)

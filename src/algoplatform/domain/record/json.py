@@ -9,12 +9,17 @@ from algoplatform.domain.errors import BadRequest, clip
 _COUNTED: Final = 32
 
 
+def repeated_name(name: str) -> BadRequest:
+    """Build the error of a name that occurs twice in an object."""
+    return BadRequest(f"JSON对象中字段“{clip(name)}”重复")
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         times = Counter(name for name, _ in pairs)
         repeated = next(name for name in times if times[name] > 1)
-        raise BadRequest(f"JSON对象中字段“{clip(repeated)}”重复")
+        raise repeated_name(repeated)
     return found
 
 
