@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from algoplatform.api.http.envelope import HTTP_STATUS, TITLES
+from algoplatform.api.http.status_table import HTTP_STATUS, TITLES
 from algoplatform.domain.faults import Code
 from algoplatform.settings import PREFIX, SECRETS_DIR, Settings
 from tests.support.markdown import ROOT, anchor, headings, links, rows

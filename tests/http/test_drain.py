@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from algoplatform.api.server import protocol
+from algoplatform.api.server import options
 from tests.support.images import IMAGES, minimal, upload
 from tests.support.raw import Connection, post
 from tests.support.service import serving, settings_for
@@ -56,8 +56,8 @@ class Ending:
 
 async def ending(database_url: str, patch: pytest.MonkeyPatch, drain: int, farewell: float) -> Ending:
     """Serve with a drain of this many seconds."""
-    patch.setattr(protocol, "_DRAIN", drain)
-    patch.setattr(protocol, "_FAREWELL", farewell)
+    patch.setattr(options, "DRAIN", drain)
+    patch.setattr(options, "FAREWELL", farewell)
     stack = AsyncExitStack()
     return Ending(stack, await stack.enter_async_context(serving(settings_for(database_url))))
 

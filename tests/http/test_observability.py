@@ -9,7 +9,6 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from algoplatform.api.app import app_from_environment
-from algoplatform.api.http.errors import answer_to
 from algoplatform.api.http.streams import BrokenOff
 from algoplatform.api.middleware.observability import Observability
 from tests.support.images import IMAGES, minimal, register, upload
@@ -121,7 +120,7 @@ async def test_answer_that_cannot_be_finished(log: Log) -> None:
         sent.append(message)
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
-    app = Observability(broken, lambda scope, error: answer_to(scope, error, always_200=False))
+    app = Observability(broken)
     with pytest.raises(BrokenOff) as raised:
         await app(scope, None, send)  # type: ignore[arg-type]  # nothing is received
     assert raised.value.__suppress_context__

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from jsonschema_rs import Draft202012Validator, meta
 from schemathesis.specs.openapi.definitions import OPENAPI_31
@@ -22,7 +23,7 @@ PUBLISHED: Json = create_app(Settings(database_url=None)).openapi()
 OPERATIONS: dict[str, Json] = {
     operation["operationId"]: operation for path in PUBLISHED["paths"].values() for operation in path.values()
 }
-ALWAYS = {"200", "500", "503"}
+ALWAYS = {"200", "431", "500", "503"}
 BODY = {"400", "408", "413", "415", "422", "429"}
 
 
@@ -169,6 +170,10 @@ def test_answers(operation: str, statuses: set[str]) -> None:
             assert not content
         elif status == "200":
             assert list(content) == ["application/json"]
+        elif status == "431":
+            # The head was never read, so nor was Accept.
+            assert list(content) == ["application/json"]
+            assert [example["status"] for example in shown(content["application/json"])] == ["-1"]
         else:
             assert list(content) == ["application/json", "application/problem+json"]
             codes = {example["status"] for example in shown(content["application/json"])}
@@ -294,3 +299,11 @@ def test_status_table_is_shown() -> None:
         "422",
         "412",
     )
+
+
+async def test_it_is_served_as_built_once(client: httpx.AsyncClient) -> None:
+    """/openapi.json is the document, byte for byte the same at each request."""
+    answers = [await client.get("/openapi.json") for _ in range(2)]
+    assert answers[0].json() == PUBLISHED
+    assert answers[0].headers["content-type"] == "application/json"
+    assert answers[0].content == answers[1].content

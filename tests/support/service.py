@@ -13,7 +13,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from algoplatform.api.app import create_app
-from algoplatform.api.server.protocol import server_options
+from algoplatform.api.server.options import server_options
 from algoplatform.settings import Settings
 
 # As uvicorn calls it; uvicorn's own type is stricter than Starlette's.

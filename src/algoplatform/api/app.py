@@ -3,23 +3,22 @@
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoplatform import __version__
-from algoplatform.api.docs.openapi import DocumentedAPI, introduction
-from algoplatform.api.docs.openapi_token import declare_token
+from algoplatform.api.docs.document import introduction, publish
 from algoplatform.api.docs.pages import mount_pages
 from algoplatform.api.http import metrics
-from algoplatform.api.http.errors import answer_to, install_handlers
+from algoplatform.api.http.errors import install_handlers
 from algoplatform.api.http.intake import Intake
 from algoplatform.api.middleware import authentication
+from algoplatform.api.middleware.always_ok import AlwaysOk
 from algoplatform.api.middleware.cors import CrossOrigin
 from algoplatform.api.middleware.observability import Observability
 from algoplatform.api.middleware.request_guard import Gate, Slots
+from algoplatform.api.middleware.root_path import RootPath
 from algoplatform.api.middleware.shortcut import Shortcut
 from algoplatform.api.routes import health, history, images
 from algoplatform.catalogue.search_cache import KeptAnswers
@@ -27,14 +26,17 @@ from algoplatform.logs import configure_logging
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings, load
 
+if TYPE_CHECKING:
+    from algoplatform.auth.tokens import Verifier
+
 # Bytes of request bodies in flight, at most, per worker.
 _BODIES = 16 * 1024 * 1024
+_OPERATIONS = [route for router in (images.router, history.router) for route in router.routes]
 
 
 def create_app(settings: Settings) -> FastAPI:
     """Build the FastAPI application; its lifespan opens and closes the runtime."""
     verifier = authentication.verifier(settings)
-    always_200 = settings.http_status == "always-200"
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -45,11 +47,12 @@ def create_app(settings: Settings) -> FastAPI:
             with metrics.publishing(runtime.database.usage):
                 yield {"runtime": runtime, "kept": KeptAnswers(runtime.stamps)}
 
-    app = _Application(
+    app = FastAPI(
         title="算法平台 · algoplatform",
         version=__version__,
         description=introduction(),
         lifespan=lifespan,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -57,13 +60,20 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
         openapi_tags=[{"name": "镜像管理", "description": "镜像的操作 · the operations on images"}],
     )
-    app.add_middleware(Shortcut, routes=images.router.routes, always_200=always_200)
-    if verifier:
-        app.add_middleware(authentication.Authentication, verifier=verifier, always_200=always_200)
-        declare_token(app)
-    if settings.cors_origins:
-        app.add_middleware(CrossOrigin, origins=settings.cors_origins, always_200=always_200)
-    app.add_middleware(Gate, settings=settings)
+    # Not passed as a parameter, which is deprecated, nor as uvicorn's option, which would require every
+    # ingress to strip the path.
+    app.root_path = settings.root_path
+    for router in (images.router, history.router, health.router):
+        app.include_router(router)
+    publish(app, _OPERATIONS, tokens=verifier is not None)
+    mount_pages(app)
+    install_handlers(app)
+    _add_limits(app, settings)
+    _add_middleware(app, settings, verifier)
+    return app
+
+
+def _add_limits(app: FastAPI, settings: Settings) -> None:
     app.state.figures = health.Figures()
     # Writes hold at most half of the pool. Uploads leave one of these connections to single writes, if there are two.
     uploads = min(settings.max_uploads, max(1, settings.pool_size // 2 - 1))
@@ -71,56 +81,21 @@ def create_app(settings: Settings) -> FastAPI:
     # Uploads share a budget of bytes on disk; all other bodies share a budget of bytes in memory.
     app.state.files = Intake(settings.max_uploads * settings.max_upload_bytes)
     app.state.bodies = Intake(max(_BODIES, 4 * settings.max_body_bytes))
-    # Not passed as a parameter, which is deprecated, nor as uvicorn's option, which would require every
-    # ingress to strip the path.
-    app.root_path = settings.root_path
+
+
+def _add_middleware(app: FastAPI, settings: Settings, verifier: "Verifier | None") -> None:
+    """Add the middleware, from the innermost outward."""
+    app.add_middleware(Shortcut, routes=_OPERATIONS)
+    if verifier:
+        app.add_middleware(authentication.Authentication, verifier=verifier)
+    if settings.cors_origins:
+        app.add_middleware(CrossOrigin, origins=settings.cors_origins)
+    app.add_middleware(Gate, settings=settings)
     if settings.root_path:
-        app.add_middleware(_WithRootPath)
-    app.add_middleware(Observability, failed=partial(answer_to, always_200=always_200))
-    app.include_router(images.router)
-    app.include_router(history.router)
-    app.include_router(health.router)
-    mount_pages(app)
-    install_handlers(app, always_200=always_200)
-    return app
-
-
-class _Application(DocumentedAPI):
-    """FastAPI without Starlette's outermost middleware, which costs time on every request.
-
-    Observability takes over what that middleware does.
-    """
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """Return the stack from our outermost middleware inward."""
-        stack: Any = super().build_middleware_stack()
-        while not isinstance(stack, Observability):
-            stack = stack.app
-        return stack
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass an HTTP request straight to that middleware."""
-        if self.middleware_stack is None or scope["type"] != "http":
-            await super().__call__(scope, receive, send)
-            return
-        scope["app"] = self
-        if self.root_path:
-            scope["root_path"] = self.root_path
-        await self.middleware_stack(scope, receive, send)
-
-
-class _WithRootPath:
-    """Restores a path prefix that an ingress has stripped, as mounts match only on full paths."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its full path."""
-        root = scope.get("root_path", "")
-        if scope["type"] == "http" and not f"{scope['path']}/".startswith(f"{root}/"):
-            scope["path"] = root + scope["path"]
-        await self._app(scope, receive, send)
+        app.add_middleware(RootPath)
+    app.add_middleware(Observability)
+    if settings.http_status == "always-200":
+        app.add_middleware(AlwaysOk)
 
 
 def app_from_environment() -> FastAPI:

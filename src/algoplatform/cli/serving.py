@@ -22,7 +22,7 @@ from uvicorn.supervisors import Multiprocess
 
 from algoplatform.api.app import app_from_environment
 from algoplatform.api.http import metrics
-from algoplatform.api.server.protocol import server_options
+from algoplatform.api.server.options import server_options
 from algoplatform.cli import listening, metrics_folders
 from algoplatform.domain.access import OPERATOR
 from algoplatform.domain.errors import Unavailable

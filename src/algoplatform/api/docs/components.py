@@ -1,14 +1,14 @@
-"""Components shared in the OpenAPI document: schemas, headers, parameters, errors in both formats."""
+"""Components shared in the OpenAPI document: headers, parameters, errors in both formats."""
 
 from typing import Any, Final
 
 import orjson
-from pydantic import BaseModel
 
 from algoplatform.api.docs import examples
-from algoplatform.api.docs.schemas import Counts, Deletion, Failure, Problem, Restoration, record_schema
-from algoplatform.api.http.envelope import JSON, PROBLEM, TITLES, failure
+from algoplatform.api.docs.models import REF, SCHEMAS, Schema
+from algoplatform.api.http.envelope import JSON, PROBLEM, failure
 from algoplatform.api.http.errors import INTERNAL
+from algoplatform.api.http.status_table import TITLES
 from algoplatform.domain.errors import (
     AlgoplatformError,
     BadRequest,
@@ -22,16 +22,12 @@ from algoplatform.domain.errors import (
     Unavailable,
     VersionConflict,
 )
-from algoplatform.domain.record.image import Image, Rules, check
-from algoplatform.domain.search import Conditions
-
-Schema = dict[str, Any]
-_REF: Final = "#/components/schemas/{model}"
+from algoplatform.domain.record.image import Rules, check
 
 
 def schema(name: str) -> Schema:
     """Return a reference to a schema."""
-    return {"$ref": _REF.format(model=name)}
+    return {"$ref": REF.format(model=name)}
 
 
 def header(name: str) -> Schema:
@@ -46,16 +42,15 @@ def parameter(name: str) -> Schema:
 
 def refusals(*names: str) -> dict[str, Schema]:
     """Return references to shared error responses, by HTTP status."""
-    every = (*names, "InternalError", "Unavailable")
+    every = (*names, "HeadTooLarge", "InternalError", "Unavailable")
     return {_STATUSES[name]: {"$ref": f"#/components/responses/{name}"} for name in every}
 
 
-def refusal(description: str, *errors: AlgoplatformError, retry: bool = False) -> Schema:
+def refusal(description: str, *errors: AlgoplatformError, retry: bool = False, problem: bool = True) -> Schema:
     """Describe an error response, with what the service returns for these errors as examples."""
-    forms = {
-        JSON: {"schema": schema("Failure"), "examples": _shown(errors, problem=False)},
-        PROBLEM: {"schema": schema("Problem"), "examples": _shown(errors, problem=True)},
-    }
+    forms = {JSON: {"schema": schema("Failure"), "examples": _shown(errors, problem=False)}}
+    if problem:
+        forms[PROBLEM] = {"schema": schema("Problem"), "examples": _shown(errors, problem=True)}
     headers = {"X-Request-Id": header("RequestId")} | ({"Retry-After": header("RetryAfter")} if retry else {})
     return {"description": description, "headers": headers, "content": forms}
 
@@ -67,46 +62,6 @@ def _shown(errors: tuple[AlgoplatformError, ...], *, problem: bool) -> Schema:
             "value": orjson.loads(failure(error, problem=problem).body),
         }
         for error in errors
-    }
-
-
-def _models(described: dict[type[BaseModel], str]) -> dict[str, Schema]:
-    found: dict[str, Schema] = {}
-    for model, description in described.items():
-        own = _plain(model.model_json_schema(ref_template=_REF))
-        found |= own.pop("$defs", {}) | {model.__name__: own | {"description": description}}
-    return {name: {"title": name, **own} for name, own in found.items()}
-
-
-def _plain(value: Any) -> Any:
-    # Pydantic titles every property with its name and adds null defaults: noise on the pages.
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if not _is_noise(key, item)}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
-def _is_noise(key: str, item: Any) -> bool:
-    return (key == "title" and isinstance(item, str)) or (key == "default" and item is None)
-
-
-def _inputs(image: Schema) -> dict[str, Schema]:
-    """Describe the input of register and update: the same fields, except for the id."""
-    properties = image["properties"] | {
-        "imageports": image["properties"]["imagePorts"] | {"description": "imagePorts的别名"}
-    }
-    identifier = properties["imageId"] | {"anyOf": [{"type": "null"}, {"const": ""}], "examples": [None]}
-    given = {"type": "string", "pattern": "^[0-9a-f]{32}$", "examples": [examples.IMAGE_ID], "description": "镜像编号"}
-    new = {**properties, "imageId": identifier | {"description": "由服务端生成，注册时须为空"}}
-    known = {**properties, "imageId": given}
-    return {
-        "Image": image | {"properties": new},
-        "ImageUpdate": image
-        | {
-            "title": "ImageUpdate",
-            "description": "对镜像的修改：没有出现的字段不变，null或空字符串表示清空",
-            "properties": known,
-            "required": ["imageId", *image["required"]],
-        },
     }
 
 
@@ -127,27 +82,7 @@ def _query(conditions: Schema) -> dict[str, Schema]:
     return found
 
 
-# Typed clients send every field of a shared class: an unknown field is ignored if it is empty.
-_UNKNOWN: Final = {
-    "additionalProperties": {
-        "anyOf": [{"type": "null"}, {"type": "string", "pattern": "^\\s*$"}],
-        "description": "其他字段只能为空",
-    }
-}
-_SCHEMAS: Final = _models(
-    {
-        Image: "要登记的镜像",
-        Conditions: "查询和下载的条件：都是可选的，须同时满足",
-        Deletion: "要删除的镜像，以及删除者的权限和所属分组",
-        Restoration: "恢复的目标",
-        Counts: "上传的结果",
-        Failure: "失败的应答",
-        Problem: "失败的应答，RFC 9457形式",
-    }
-)
-CONDITIONS: Final = tuple(_SCHEMAS["Conditions"]["properties"])
-for _input in ("Image", "Conditions", "Deletion", "Restoration", "UserResult"):
-    _SCHEMAS[_input] |= _UNKNOWN
+CONDITIONS: Final = tuple(SCHEMAS["Conditions"]["properties"])
 _REFUSALS: Final = {
     "BadRequest": ("400", "请求无法读取（-1）：JSON、编码或表单格式错误", BadRequest("JSON格式错误：第1行第2列")),
     "Forbidden": ("403", "没有权限，或来自其他网站的页面（240）", Forbidden("当前用户权限不足，不能执行此操作")),
@@ -172,10 +107,13 @@ _REFUSALS: Final = {
     ),
     "Unavailable": ("503", "服务暂时不可用（-503），按Retry-After重试", Unavailable()),
 }
-_STATUSES: Final = {name: status for name, (status, _, _) in _REFUSALS.items()} | {"InternalError": "500"}
+_STATUSES: Final = {name: status for name, (status, _, _) in _REFUSALS.items()} | {
+    "HeadTooLarge": "431",
+    "InternalError": "500",
+}
 
 COMPONENTS: Final[dict[str, Any]] = {
-    "schemas": _SCHEMAS | _inputs(_SCHEMAS["Image"]) | {"Record": record_schema(_SCHEMAS["Image"]["properties"])},
+    "schemas": SCHEMAS,
     "headers": {
         "RequestId": _header(
             "请求编号：请求头X-Request-Id原样返回，没有则由服务端生成；日志中可查", "b1946ac92492d2347c6235b4d2611184"
@@ -186,7 +124,7 @@ COMPONENTS: Final[dict[str, Any]] = {
         "LastModified": _header("镜像最后一次修改的时间", "Tue, 03 Nov 2026 08:30:00 GMT"),
         "ContentDisposition": _header("下载的文件名", 'attachment; filename="image_list.json"'),
     },
-    "parameters": _query(_SCHEMAS["Conditions"])
+    "parameters": _query(SCHEMAS["Conditions"])
     | {
         "IdempotencyKey": _parameter(
             "Idempotency-Key",
@@ -219,5 +157,12 @@ COMPONENTS: Final[dict[str, Any]] = {
         name: refusal(description, error, retry=status in ("429", "503"))
         for name, (status, description, error) in _REFUSALS.items()
     }
-    | {"InternalError": refusal("服务内部错误（-500），凭X-Request-Id联系管理员", INTERNAL)},
+    | {
+        "HeadTooLarge": refusal(
+            "请求头（含网址）过大（-1），总是信封的形式，连接随后关闭",
+            BadRequest("请求头超过上限32768字节"),
+            problem=False,
+        ),
+        "InternalError": refusal("服务内部错误（-500），凭X-Request-Id联系管理员", INTERNAL),
+    },
 }

@@ -1,125 +1,14 @@
-"""The operations in the OpenAPI document: Chinese texts, the API document's examples, both error formats."""
+"""The operations on images in the OpenAPI document, with the API document's examples."""
 
-from typing import Any, Final
-
-from fastapi import FastAPI
+from typing import Final
 
 from algoplatform.api.docs import examples
-from algoplatform.api.docs.components import (
-    COMPONENTS,
-    CONDITIONS,
-    Schema,
-    header,
-    parameter,
-    refusal,
-    refusals,
-    schema,
-)
-from algoplatform.api.http.envelope import JSON, TITLES, http_status
-from algoplatform.domain.errors import FileRefused, ImageInUse, Refused, RequestRunning
+from algoplatform.api.docs.components import CONDITIONS, header, parameter, refusal, refusals, schema
+from algoplatform.api.docs.parts import NULL, READ, WRITE, body, choice, conflict, operation, success
+from algoplatform.domain.errors import FileRefused, ImageInUse, Refused
 from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.record.image import exists_fault
 
-_INTRODUCTION: Final = """算法平台的镜像登记处：登记、查询、更新、删除镜像，以一个JSON文件在平台之间迁移。
-
-应答为`{status, res, msg}`，`status`为`"0"`表示成功，HTTP状态码与之一致（`ALGOPLATFORM_HTTP_STATUS=always-200`时总是200）。
-请求头`Accept: application/problem+json`时，错误以RFC 9457的形式返回。
-错误一次全部返回：`status`是第一处错误的状态码，`msg`以`；`连接全部错误。
-
-"""
-# Folded, so that operations come first. Markdown within HTML needs the blank lines.
-_STATUS_TABLE: Final = """<details>
-<summary>状态码表</summary>
-
-| status | HTTP | 含义 |
-|---|---|---|
-{rows}
-
-</details>
-"""
-
-
-_ORDER: Final = ("_register", "_search", "_update", "_delete", "_load", "_upload")
-
-
-class DocumentedAPI(FastAPI):
-    """FastAPI plus the parts of the OpenAPI document that it does not generate."""
-
-    def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document."""
-        document = super().openapi()
-        # FastAPI drops every null, even in examples that need it.
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                operation |= _DETAILS.get(operation["operationId"], {})
-        document["components"] = document.get("components", {}) | COMPONENTS
-        document["paths"] = dict(sorted(document["paths"].items(), key=_place))
-        return document
-
-
-def _place(path: tuple[str, Any]) -> int:
-    """Order paths as the API document does; additional ones follow in route order."""
-    operation = path[0].rpartition("/")[2]
-    return _ORDER.index(operation) if operation in _ORDER else len(_ORDER)
-
-
-def introduction() -> str:
-    """Return the introduction, with the status table folded."""
-    rows = [f"| {code} | {_http(code)} | {TITLES.get(code, '成功')} |" for code in Code]
-    return _INTRODUCTION + _STATUS_TABLE.format(rows="\n".join(rows))
-
-
-def _http(code: Code) -> str:
-    return "400 / 422" if code is Code.BAD_REQUEST else str(http_status(code))
-
-
-_DETAILS: Final[dict[str, Schema]] = {}
-
-
-def success(res: Schema, message: str, *shown: Any, headers: dict[str, str] | None = None) -> Schema:
-    """Describe a success response: the schema and an example of `res`, and `msg`."""
-    envelope = {
-        "type": "object",
-        "properties": {"status": {"const": "0"}, "res": res, "msg": {"const": message}},
-        "required": ["status", "res", "msg"],
-        "additionalProperties": False,
-    }
-    body = {"schema": envelope, "example": {"status": "0", "res": shown[0] if shown else None, "msg": message}}
-    named = {name: header(component) for name, component in (headers or {}).items()}
-    return {
-        "description": "成功（0）",
-        "headers": {**named, "X-Request-Id": header("RequestId")},
-        "content": {JSON: body},
-    }
-
-
-def body(described: Schema, example: Any, *, required: bool = True) -> Schema:
-    """Describe a JSON body by schema and example."""
-    return {"required": required, "content": {JSON: {"schema": described, "example": example}}}
-
-
-def operation(
-    operation_id: str,
-    summary: str,
-    description: str,
-    responses: dict[str, Schema],
-    *parameters: Schema,
-    body: Schema | None = None,
-) -> dict[str, Any]:
-    """Describe an operation, as arguments of its route."""
-    extra: Schema = {"responses": dict(sorted(responses.items())), "parameters": [*parameters, parameter("RequestId")]}
-    if body:
-        extra["requestBody"] = body
-    _DETAILS[operation_id] = extra
-    return {"operation_id": operation_id, "summary": summary, "description": description, "openapi_extra": extra}
-
-
-def choice(name: str, description: str, described: Schema) -> Schema:
-    """Describe a query parameter."""
-    return {"name": name, "in": "query", "required": False, "description": description, "schema": described}
-
-
-NULL: Final = {"type": "null"}
 _FOUND: Final = {
     "type": "object",
     "properties": {
@@ -129,18 +18,7 @@ _FOUND: Final = {
     "required": ["data"],
     "additionalProperties": False,
 }
-WRITE: Final = parameter("IdempotencyKey")
 _QUERY: Final = tuple(parameter(name) for name in CONDITIONS)
-READ: Final = ("BadRequest", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "Refused", "TooManyRequests")
-_RUNNING: Final = "相同Idempotency-Key的请求正在处理（-409，按Retry-After重试）"
-
-
-def conflict(description: str, *errors: Refused | ImageInUse) -> dict[str, Schema]:
-    """Describe the conflicts of a write (409)."""
-    described = f"{description}，或{_RUNNING}" if errors else _RUNNING
-    return {"409": refusal(described, *errors, RequestRunning(), retry=True)}
-
-
 _OWN_NAME: Final = Refused([Fault("imageName", Code.IDENTITY_CHANGED, "更新不能修改imageName或imageTag")])
 _FILE_FAULTS: Final = [
     RecordFault(position, image, Fault(text.partition("不能")[0], Code.FRAME_INTERVAL, text))

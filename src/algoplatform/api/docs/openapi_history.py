@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from algoplatform.api.docs import examples
 from algoplatform.api.docs.components import parameter, refusals, schema
-from algoplatform.api.docs.openapi import NULL, READ, WRITE, body, choice, conflict, operation, success
+from algoplatform.api.docs.parts import NULL, READ, WRITE, body, choice, conflict, operation, success
 from algoplatform.api.docs.schemas import MAX_REVISIONS
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.record.image import exists_fault

@@ -1,8 +1,10 @@
 """The OpenAPI pages, for networks without internet: the service itself serves everything they load."""
 
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
+import orjson
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -46,7 +48,7 @@ _STYLE: Final = '<link rel="stylesheet" href="docs/assets/swagger-ui.css">'
 
 
 def mount_pages(app: FastAPI) -> None:
-    """Add /docs (Swagger UI), /redoc and their assets, and redirect / to /docs."""
+    """Add /openapi.json, /docs (Swagger UI), /redoc and their assets, and redirect / to /docs."""
     swagger = _PAGE.format(
         title="算法平台 · 接口文档", style=_STYLE, library="swagger-ui-bundle.js", start="swagger.js"
     )
@@ -61,7 +63,16 @@ def mount_pages(app: FastAPI) -> None:
     async def redoc_page(request: Request) -> Response:
         return HTMLResponse(redoc, headers=_HEADERS)
 
+    @cache
+    def document() -> bytes:
+        servers = {"servers": [{"url": app.root_path}]} if app.root_path else {}
+        return orjson.dumps(app.openapi() | servers)
+
+    async def openapi(request: Request) -> Response:
+        return Response(document(), media_type="application/json")
+
     app.add_route("/", home, include_in_schema=False)
+    app.add_route("/openapi.json", openapi, include_in_schema=False)
     app.add_route("/docs", swagger_page, include_in_schema=False)
     app.add_route("/redoc", redoc_page, include_in_schema=False)
     app.mount("/docs/assets", StaticFiles(directory=str(files("fastapi_offline") / "static")))

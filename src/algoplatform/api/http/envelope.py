@@ -1,12 +1,13 @@
-"""The two response formats: the API document's envelope and, on request, RFC 9457 for errors."""
+"""The two response formats, the API document's envelope and RFC 9457 for errors, and their headers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from algoplatform.api.http.status_table import TITLES, http_status
 from algoplatform.domain.answer import Answer
 from algoplatform.domain.errors import (
     AlgoplatformError,
@@ -24,59 +25,16 @@ PROBLEM: Final = "application/problem+json"
 
 # A response is at most 256 KiB; the rest is room for what surrounds the faults.
 _ROOM: Final = 240 * 1024
-# Key in a request's state: the original status of a response that goes out as 200.
-OWN_STATUS: Final = "own_status"
 _RETRY_SECONDS: Final = "1"
 _CHALLENGE: Final = 'Bearer realm="algoplatform"'
 
-HTTP_STATUS: Final = {
-    Code.SUCCESS: 200,
-    Code.IMAGE_EXISTS: 409,
-    Code.IMAGE_NOT_FOUND: 404,
-    Code.IDENTITY_CHANGED: 409,
-    Code.IMAGE_IN_USE: 409,
-    Code.FORBIDDEN: 403,
-    **{code: -int(code) for code in Code if int(code) < -1},
-}
-
-TITLES: Final = {
-    Code.BAD_REQUEST: "请求或文件有误",
-    Code.FIELD: "字段有误",
-    Code.IMAGE_EXISTS: "镜像已注册",
-    Code.IMAGE_NOT_FOUND: "镜像不存在",
-    Code.IMAGE_PORTS: "端口列表有误",
-    Code.CONFIG: "配置文件有误",
-    Code.SUB_PATH: "子目录有误",
-    Code.ALGO_TYPE: "算法类别有误",
-    Code.WORKING_DIR: "容器工作目录有误",
-    Code.IMAGE_MOUNT: "挂载目录有误",
-    Code.ENV: "环境变量有误",
-    Code.IDENTITY_CHANGED: "不能修改镜像名称或版本",
-    Code.IMAGE_IN_USE: "镜像被依赖",
-    Code.IMAGE_NAME: "镜像名称有误",
-    Code.IMAGE_TAG: "镜像版本有误",
-    Code.HOST_PATH: "主机目录有误",
-    Code.FORBIDDEN: "权限不足",
-    Code.DEPENDENCY: "算法依赖有误",
-    Code.FRAME_INTERVAL: "抽帧频率为空",
-    Code.FRAME_NUMBER: "抽帧数量为空",
-    Code.UNAUTHENTICATED: "未认证",
-    Code.NO_SUCH_PATH: "路径不存在",
-    Code.METHOD_NOT_ALLOWED: "请求方式不允许",
-    Code.STILL_RUNNING: "相同请求正在处理",
-    Code.PRECONDITION_FAILED: "镜像已被修改",
-    Code.BODY_TOO_LARGE: "请求体过大",
-    Code.MEDIA_TYPE: "请求体类型不支持",
-    Code.PRECONDITION_REQUIRED: "缺少前提条件",
-    Code.TOO_MANY_REQUESTS: "请求过多",
-    Code.INTERNAL: "服务内部错误",
-    Code.UNAVAILABLE: "服务暂时不可用",
-}
-
-
-def http_status(code: Code) -> int:
-    """Return the HTTP status for a code of the status table."""
-    return HTTP_STATUS.get(code, 422)
+Headers = tuple[tuple[bytes, bytes], ...]
+REQUEST_ID: Final = b"x-request-id"
+_JSON_TYPE: Final = (b"content-type", JSON.encode())
+# Cache rules (RFC 9111): revalidate what has an ETag, store nothing else.
+_VARY: Final = (b"vary", b"Accept")
+_REVALIDATE: Final = (b"cache-control", b"no-cache")
+_NO_STORE: Final = (b"cache-control", b"no-store")
 
 
 def success(message: str, res: bytes = b"null", headers: dict[str, str] | None = None) -> Answer:
@@ -98,15 +56,14 @@ def success_of_many(message: str, items: list[bytes], total: int | None = None) 
     return Answer(200, b",".join(items), {"content-type": JSON})
 
 
-def failure(error: AlgoplatformError, *, problem: bool) -> Answer:
-    """Return an error in the format that the client asked for; a repeat gets the stored response."""
+def failure(error: AlgoplatformError, *, problem: bool, status: int | None = None) -> Answer:
+    """Return an error in the format that the client asked for; a repeat gets the stored response.
+
+    `status` overrides the HTTP status of the error's code.
+    """
     if isinstance(error, Repeated):
         return error.answer
-    status = http_status(error.code)
-    if isinstance(error, BodyTooSlow):
-        status = 408
-    elif isinstance(error, BadRequest) and error.malformed:
-        status = 400
+    status = status or _status_of(error)
     headers = {"content-type": PROBLEM if problem else JSON}
     if error.code in (Code.UNAVAILABLE, Code.STILL_RUNNING, Code.TOO_MANY_REQUESTS):
         headers["retry-after"] = _RETRY_SECONDS
@@ -116,18 +73,27 @@ def failure(error: AlgoplatformError, *, problem: bool) -> Answer:
     return Answer(status, orjson.dumps(body), headers)
 
 
-def to_response(answer: Answer, *, always_200: bool) -> Response:
-    """Make a response of an answer; `always_200` sends status 200, for clients that read the body only."""
-    if always_200 and answer.http_status != 200 and answer.headers.get("content-type") == JSON:
-        return _SentAs200(answer, 200)
-    return _Sent(answer, answer.http_status)
+def cache_headers(given: Iterable[tuple[bytes, bytes]] = ()) -> Headers:
+    """Return the cache headers to add to a response with these headers."""
+    told: Headers = (_NO_STORE, _VARY)
+    for name, _ in given:
+        if name == b"cache-control":
+            return (_VARY,)
+        if name == b"etag":
+            told = (_REVALIDATE, _VARY)
+    return told
 
 
-class _Sent(Response):
+def lenient_status(status: int, headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """Return the status to send if ALGOPLATFORM_HTTP_STATUS is always-200: RFC 9457 keeps its own."""
+    return 200 if _JSON_TYPE in headers else status
+
+
+class EnvelopeResponse(Response):
     """A response with its headers as given; Starlette's would look for headers that are always set."""
 
-    def __init__(self, answer: Answer, status: int) -> None:
-        self.status_code = status
+    def __init__(self, answer: Answer) -> None:
+        self.status_code = answer.http_status
         self.background = None
         self.body = answer.body
         self.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
@@ -139,17 +105,12 @@ class _Sent(Response):
         await send({"type": "http.response.body", "body": self.body})
 
 
-class _SentAs200(_Sent):
-    """A response sent as 200; its original status is kept for log and metrics."""
-
-    def __init__(self, answer: Answer, status: int) -> None:
-        super().__init__(answer, status)
-        self._own_status = answer.http_status
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Store the original status, then send the response."""
-        scope["state"][OWN_STATUS] = self._own_status
-        await super().__call__(scope, receive, send)
+def _status_of(error: AlgoplatformError) -> int:
+    if isinstance(error, BodyTooSlow):
+        return 408
+    if isinstance(error, BadRequest) and error.malformed:
+        return 400
+    return http_status(error.code)
 
 
 def _envelope(error: AlgoplatformError) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from algoplatform.api.http.envelope import failure, to_response
+from algoplatform.api.http.envelope import EnvelopeResponse, failure
 from algoplatform.api.http.request import wants_problem
 from algoplatform.domain.errors import AlgoplatformError
 from algoplatform.domain.faults import Code
@@ -35,34 +35,35 @@ class FrameworkError(AlgoplatformError):
 INTERNAL: Final = FrameworkError(Code.INTERNAL, "服务内部错误，请凭X-Request-Id联系管理员")
 
 
-def install_handlers(app: FastAPI, *, always_200: bool) -> None:
+def install_handlers(app: FastAPI) -> None:
     """Register handlers for domain and framework errors; all others reach the outermost middleware."""
-
-    async def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, AlgoplatformError)
-        return to_response(failure(error, problem=wants_problem(request)), always_200=always_200)
-
-    async def framework(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        code, message = _MESSAGES.get(error.status_code, (Code.BAD_REQUEST, "请求有误"))
-        response = await refused(request, FrameworkError(code, message))
-        response.headers.update(error.headers or {})
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            response.headers["allow"] = _allowed(request)
-        return response
-
-    app.add_exception_handler(AlgoplatformError, refused)
-    app.add_exception_handler(HTTPException, framework)
+    app.add_exception_handler(AlgoplatformError, _refused)
+    app.add_exception_handler(HTTPException, _framework)
 
 
-def answer_to(scope: Scope, error: AlgoplatformError, *, always_200: bool) -> Response:
-    """Make a response for an error that occurs outside of a route."""
-    return to_response(failure(error, problem=wants_problem(Request(scope))), always_200=always_200)
+def response_to(error: AlgoplatformError, request: Request) -> EnvelopeResponse:
+    """Return an error's response in the format that the client asked for."""
+    return EnvelopeResponse(failure(error, problem=wants_problem(request)))
 
 
-async def refuse(error: AlgoplatformError, scope: Scope, receive: Receive, send: Send, *, always_200: bool) -> None:
-    """Send an error response before a route is reached."""
-    await answer_to(scope, error, always_200=always_200)(scope, receive, send)
+async def refuse(error: AlgoplatformError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send an error response outside of the routes."""
+    await response_to(error, Request(scope))(scope, receive, send)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AlgoplatformError)
+    return response_to(error, request)
+
+
+async def _framework(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code, message = _MESSAGES.get(error.status_code, (Code.BAD_REQUEST, "请求有误"))
+    response = response_to(FrameworkError(code, message), request)
+    response.headers.update(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["allow"] = _allowed(request)
+    return response
 
 
 def _allowed(request: Request) -> str:

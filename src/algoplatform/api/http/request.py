@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.types import Scope
 
+from algoplatform.api.http.accept import qualities
 from algoplatform.api.http.envelope import JSON, PROBLEM
 from algoplatform.api.http.forms import FileForm
 from algoplatform.api.http.intake import Intake, Reception
@@ -17,10 +18,6 @@ from algoplatform.domain.errors import BadRequest, BodyTooLarge, MediaTypeRefuse
 _ENTITY_TAG: Final = re.compile(r'\*|(?:W/)?"[!#-~\x80-\xff]*+"')
 _ENTITY_TAGS: Final = re.compile(rf"(?:[ \t]*+(?:{_ENTITY_TAG.pattern})?+[ \t]*+(?:,|$))*+")
 _VERSION: Final = re.compile(r'(?:W/)?"([1-9][0-9]{0,17})"')
-_WISH: Final = re.compile(
-    r"(?:^|,)\s*(application/(?:problem\+)?json)\s*(?:;([^,]*))?(?=,|$)", re.ASCII | re.IGNORECASE
-)
-_QUALITY: Final = re.compile(r"(?:^|;)\s*[qQ]=([01](?:\.[0-9]{0,3})?)\s*(?:$|;)", re.ASCII)
 # Limit of query parameters: imageId may be repeated a thousand times.
 _MOST_PARAMETERS: Final = 1024
 _MAX_KEY: Final = 255
@@ -37,13 +34,7 @@ _CODINGS: Final = {"content-encoding": "identity", "transfer-encoding": "chunked
 
 def wants_problem(request: Request) -> bool:
     """Return whether the client prefers RFC 9457: named in Accept, at least at JSON's quality."""
-    accept = ",".join(request.headers.getlist("accept"))
-    if "problem+json" not in accept.lower():
-        return False
-    wishes: dict[str, float] = {}
-    for media, parameters in _WISH.findall(accept):
-        quality = _QUALITY.search(parameters)
-        wishes[media.lower()] = float(quality[1]) if quality else 1
+    wishes = qualities(request)
     return wishes.get(PROBLEM, 0) > 0 and wishes[PROBLEM] >= wishes.get(JSON, 0)
 
 

@@ -8,8 +8,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from algoplatform.api.http.envelope import OWN_STATUS
-
 
 class BrokenOff(Exception):
     """A response failed after it had started; the cause is in the log."""
@@ -59,8 +57,6 @@ class StreamedRecords(Response):
         except Exception as error:
             if not started:
                 raise
-            # For log and metrics: the client has received a 200 and sees only that the connection breaks.
-            scope["state"][OWN_STATUS] = 500
             raise BrokenOff from error
         finally:
             gone.cancel()

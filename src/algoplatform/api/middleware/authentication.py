@@ -25,10 +25,9 @@ _ACTOR: Final = 255
 class Authentication:
     """Pure ASGI middleware: requires a valid token below /algoPlatform, even for unknown paths."""
 
-    def __init__(self, app: ASGIApp, verifier: "Verifier", *, always_200: bool) -> None:
+    def __init__(self, app: ASGIApp, verifier: "Verifier") -> None:
         self._app = app
         self._verifier = verifier
-        self._always_200 = always_200
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Authenticate the caller, or respond with -401 before any byte of the body is read."""
@@ -39,7 +38,7 @@ class Authentication:
                 caller = await self._verifier.caller(given)
                 state["caller"] = replace(caller, request_id=state.get("request_id"))
             except AlgoplatformError as error:
-                await refuse(error, scope, receive, send, always_200=self._always_200)
+                await refuse(error, scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -8,8 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from algoplatform.api.http.envelope import failure, to_response
-from algoplatform.api.http.request import wants_problem
+from algoplatform.api.http.errors import response_to
 from algoplatform.api.middleware.hosts import plain_origin
 from algoplatform.domain.errors import BadRequest
 
@@ -17,7 +16,7 @@ from algoplatform.domain.errors import BadRequest
 class CrossOrigin(CORSMiddleware):
     """CORSMiddleware inside the gate and outside of authentication, as preflights carry no token."""
 
-    def __init__(self, app: ASGIApp, origins: Collection[str], *, always_200: bool) -> None:
+    def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
         super().__init__(
             app,
             allow_origins=frozenset(map(plain_origin, origins)),
@@ -32,7 +31,6 @@ class CrossOrigin(CORSMiddleware):
             ],
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
         )
-        self._always_200 = always_200
 
     def is_allowed_origin(self, origin: str) -> bool:
         """Return whether an origin is allowed, with or without its default port."""
@@ -45,7 +43,7 @@ class CrossOrigin(CORSMiddleware):
             return response
         asked = Request({"type": "http", "headers": request_headers.raw})
         error = BadRequest("跨域预检未通过：来源、请求方式或请求头不在允许之列")
-        refused = to_response(failure(error, problem=wants_problem(asked)), always_200=self._always_200)
+        refused = response_to(error, asked)
         for name, value in response.headers.items():
             refused.headers.setdefault(name, value)
         return refused

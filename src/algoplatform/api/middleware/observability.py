@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -12,36 +12,29 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from algoplatform.api.http import metrics
-from algoplatform.api.http.envelope import OWN_STATUS
-from algoplatform.api.http.errors import INTERNAL
+from algoplatform.api.http.envelope import REQUEST_ID, Headers, cache_headers
+from algoplatform.api.http.errors import INTERNAL, refuse
 from algoplatform.api.http.request import path_of
 from algoplatform.api.http.request_log import UNMATCHED, log_request, new_request_id
 from algoplatform.api.http.streams import BrokenOff
 from algoplatform.domain.errors import AlgoplatformError, Unavailable
-from algoplatform.logs import REQUEST_ID, kind, places
+from algoplatform.logs import REQUEST_ID as LOGGED_ID
+from algoplatform.logs import kind, places
 
-_HEADER: Final = b"x-request-id"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # nginx's status for a client that disconnected before the response.
 _GONE: Final = 499
 
-# Cache rules (RFC 9111): revalidate what has an ETag, store nothing else.
-_TOLD: Final = ((b"vary", b"Accept"),)
-_WITH_TAG: Final = ((b"cache-control", b"no-cache"), *_TOLD)
-_WITHOUT_TAG: Final = ((b"cache-control", b"no-store"), *_TOLD)
 _CLOSE: Final = (b"connection", b"close")
 _PAGES: Final = ("/docs", "/redoc", "/openapi.json")
-
-Failed = Callable[[Scope, AlgoplatformError], ASGIApp]
 
 
 class Observability:
     """Pure ASGI middleware around everything but the server."""
 
-    def __init__(self, app: ASGIApp, failed: Failed) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._failed = failed
         self._log = structlog.get_logger()
         self._tells = self._log.is_enabled_for(logging.INFO)
 
@@ -60,7 +53,7 @@ class Observability:
             if message["type"] == "http.response.start":
                 started, status = True, message["status"]
                 given = message.get("headers", ())
-                message["headers"] = [*given, (_HEADER, request_id), *_for_caches(scope, given)]
+                message["headers"] = [*given, (REQUEST_ID, request_id), *_for_caches(scope, given)]
             await send(message)
 
         async def fail(error: AlgoplatformError, *, close: bool = False) -> None:
@@ -70,12 +63,12 @@ class Observability:
                 # Only a broken connection tells the client that the response is incomplete. `from None`:
                 # uvicorn prints the exception, and its cause may quote a request's values.
                 raise BrokenOff from None
-            await self._failed(scope, error)(scope, receive, _closing(identified) if close else identified)
+            await refuse(error, scope, receive, _closing(identified) if close else identified)
 
         name = request_id.decode()
         state = scope.setdefault("state", {})
         state["request_id"] = name
-        token = REQUEST_ID.set(name)
+        token = LOGGED_ID.set(name)
         try:
             await self._app(scope, receive, identified)
         except ClientDisconnect:
@@ -89,14 +82,14 @@ class Observability:
             self._log.error("unhandled_error", error=kind(error), where=places(error))
             await fail(INTERNAL)
         finally:
-            self._tell(scope, state.get(OWN_STATUS, status), time.perf_counter() - began, broken=broken)
-            REQUEST_ID.reset(token)
+            # A broken response was sent with a success status, yet counts as a failure.
+            self._tell(scope, 500 if broken else status, time.perf_counter() - began, broken=broken)
+            LOGGED_ID.reset(token)
 
     def _tell(self, scope: Scope, status: int, seconds: float, *, broken: bool) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = getattr(scope.get("route"), "path", None) or UNMATCHED
-        # A broken response was sent with a success status, yet counts as a failure.
-        metrics.observer(method, route, 500 if broken else status)(seconds)
+        metrics.observer(method, route, status)(seconds)
         if self._tells:
             more = {"broken": True} if broken else {}
             log_request(self._log, method, route, status, seconds, scope.get("client"), **more)
@@ -104,7 +97,7 @@ class Observability:
 
 def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
-        if name == _HEADER and _REQUEST_ID.fullmatch(value):
+        if name == REQUEST_ID and _REQUEST_ID.fullmatch(value):
             return bytes(value)
     return new_request_id()
 
@@ -120,14 +113,6 @@ def _closing(send: Send) -> Send:
     return closing
 
 
-def _for_caches(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
+def _for_caches(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Return the cache headers of a response; the pages, which are public, set their own."""
-    if path_of(scope).startswith(_PAGES):
-        return ()
-    told = _WITHOUT_TAG
-    for name, _ in headers:
-        if name == b"cache-control":
-            return _TOLD
-        if name == b"etag":
-            told = _WITH_TAG
-    return told
+    return () if path_of(scope).startswith(_PAGES) else cache_headers(headers)

@@ -23,7 +23,7 @@ from algoplatform.domain.errors import (
 from algoplatform.settings import Settings
 
 # Probes and scrapers use a pod's IP address as Host.
-_ANY_HOST: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # Received bytes that extend a body's deadline by one second.
 _RATE: Final = 64 * 1024
@@ -41,7 +41,6 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
-        self._always_200 = settings.http_status == "always-200"
         self._is_local = settings.listens_on_loopback and not settings.allowed_hosts
         self._origins = frozenset(map(plain_origin, settings.cors_origins))
 
@@ -54,13 +53,13 @@ class Gate:
                 receive, send, error = body.receive, body.send, body.fault
             error = error or self._refusal(scope)
             if error is not None:
-                return refuse(error, scope, receive, send, always_200=self._always_200)
+                return refuse(error, scope, receive, send)
         return self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> AlgoplatformError | None:
         if "\ufffd" in scope["path"] and not _is_utf8(scope["raw_path"]):
             return BadRequest("路径不是UTF-8编码")
-        if self._settings.allowed_hosts and path_of(scope) not in _ANY_HOST and not self._is_known(scope):
+        if self._settings.allowed_hosts and path_of(scope) not in PROBES and not self._is_known(scope):
             return BadRequest(_UNKNOWN_HOST)
         return None if scope["method"] in _SAFE else self._refusal_of_page(scope)
 

@@ -1,6 +1,6 @@
-"""A fast path to the operations: exact paths bypass FastAPI's routing, which costs more than most operations.
+"""The one bypass of FastAPI's routing: an exact path of an operation calls its handler (decision 043).
 
-Each operation is a FastAPI route as well, for the OpenAPI document and for paths that do not match exactly.
+Every operation is an ordinary route as well: for the OpenAPI document, 404 and 405, and paths with parameters.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -22,15 +22,14 @@ _Handler = Callable[[Request], Awaitable[Response]]
 class Shortcut:
     """Pure ASGI middleware, the innermost."""
 
-    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute], *, always_200: bool) -> None:
+    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
         self._app = app
         self._routes: Final = {
             (method, route.path): route
             for route in routes
-            if isinstance(route, APIRoute) and "{" not in route.path
+            if isinstance(route, APIRoute) and not route.param_convertors
             for method in route.methods or ()
         }
-        self._always_200 = always_200
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the operation, and turn a domain error into a response."""
@@ -43,4 +42,4 @@ class Shortcut:
             response = await cast("_Handler", route.endpoint)(Request(scope, receive, send))
             await response(scope, receive, send)
         except AlgoplatformError as error:
-            await refuse(error, scope, receive, send, always_200=self._always_200)
+            await refuse(error, scope, receive, send)

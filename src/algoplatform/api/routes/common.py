@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import orjson
-from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
-from algoplatform.api.http.envelope import failure, to_response
+from algoplatform.api.http.envelope import EnvelopeResponse, failure
 from algoplatform.api.http.request import idempotency_key, read_json_text, wants_problem
 from algoplatform.api.middleware.authentication import caller_of
 from algoplatform.catalogue.idempotency import Idempotency
@@ -22,24 +21,12 @@ from algoplatform.runtime import Runtime
 
 Result = TypeVar("Result")
 
-PREFIX: Final = "/algoPlatform/images"
-TAGS: Final = ["镜像管理"]
-
 # Idempotency records keep an error whole up to _BRIEF bytes; of a larger one, _SHOWN
 # characters of the message and _ENTRIES entries.
 _BRIEF: Final = 4096
 _SHOWN: Final = 500
 _ENTRIES: Final = 5
 _CUT: Final = "……（重复的请求，只给出开头部分）"
-
-
-class _ImageId(StringConvertor):
-    """An image id in a path; operations begin with "_" and do not match."""
-
-    regex = "[^/_][^/]*"
-
-
-register_url_convertor("imageId", _ImageId())
 
 
 def runtime_of(request: Request) -> Runtime:
@@ -60,9 +47,8 @@ def image_id_of(request: Request) -> str:
 
 
 def answered(request: Request, answer: Answer) -> Response:
-    """Make a response with the status that the settings ask for."""
-    runtime: Runtime = request.scope["state"]["runtime"]
-    return to_response(answer, always_200=runtime.settings.http_status == "always-200")
+    """Make a response."""
+    return EnvelopeResponse(answer)
 
 
 async def read_json(request: Request) -> tuple[bytes, Any]:

@@ -4,7 +4,6 @@ from datetime import UTC
 from typing import Any
 
 import orjson
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,12 +12,13 @@ from algoplatform.api.docs.schemas import check_paging
 from algoplatform.api.http.envelope import success, success_of_many
 from algoplatform.api.http.request import if_match, parse_query, read_json_text
 from algoplatform.api.middleware.authentication import caller_of
-from algoplatform.api.routes.common import PREFIX, TAGS, answered, idempotency_of, image_id_of, runtime_of
+from algoplatform.api.routes.common import answered, idempotency_of, image_id_of, runtime_of
+from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.parsing import parse
 from algoplatform.domain.answer import Answer
 from algoplatform.domain.revision import Revision
 
-router = APIRouter(prefix=PREFIX, tags=[*TAGS])
+router = image_router()
 
 
 @router.head("/{imageId:imageId}/history", include_in_schema=False)

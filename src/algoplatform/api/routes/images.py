@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any, BinaryIO, Final
 
 import orjson
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,7 +19,8 @@ from algoplatform.api.http.intake import Intake
 from algoplatform.api.http.request import if_match, is_known, parse_query, parse_query_with, read_file, read_json_text
 from algoplatform.api.http.streams import StreamedRecords, Write, while_connected
 from algoplatform.api.middleware.authentication import caller_of
-from algoplatform.api.routes.common import PREFIX, TAGS, answered, idempotency_of, image_id_of, read_json, runtime_of
+from algoplatform.api.routes.common import answered, idempotency_of, image_id_of, read_json, runtime_of
+from algoplatform.api.routes.operation import PREFIX, image_router
 from algoplatform.catalogue.images import Registered
 from algoplatform.catalogue.parsing import parse
 from algoplatform.catalogue.search_cache import KeptAnswers
@@ -35,7 +35,7 @@ _CHUNK: Final = 64 * 1024
 # Longest query string, in bytes, whose parsed conditions are cached.
 _REMEMBERED: Final = 512
 
-router = APIRouter(prefix=PREFIX, tags=[*TAGS])
+router = image_router()
 
 
 @router.post("/_register", **openapi.REGISTER)

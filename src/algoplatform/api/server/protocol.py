@@ -2,27 +2,19 @@
 
 import asyncio
 from collections import deque
-from functools import partial
 from typing import Any, Final, NoReturn, cast
 
-import orjson
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from algoplatform.api.http import metrics
 from algoplatform.api.http.request import ENDING, MALFORMED, NO_HTTP
 from algoplatform.api.http.request_log import UNMATCHED, log_request, new_request_id
 from algoplatform.api.server.heads import RequestLine, without_upgrade
-from algoplatform.api.server.transport import ANY_LENGTH, HoldingFlow, JoiningTransport
-from algoplatform.domain.faults import Code
-from algoplatform.settings import Settings
+from algoplatform.api.server.refusal import raw_refusal
+from algoplatform.api.server.timer import Timer
+from algoplatform.api.server.transport import ANY_LENGTH, HoldingFlow, UnframedTransport
 
-# Seconds. The ingress keeps connections for 60 s; the service must outlast it, or it would close a connection
-# on which a request is just arriving.
-_KEEP_ALIVE: Final = 75
-_DRAIN: Final = 30
-# Seconds before the drain ends at which an unfinished body is rejected: time to send the response.
-_FAREWELL: Final = 4
 # Bytes: a client that reads less than this within the send timeout has stopped reading.
 _PROGRESS: Final = 16 * 1024
 # Bytes that are parsed at a time: bounds the memory for pipelined requests.
@@ -34,30 +26,11 @@ _MOST_HEADERS: Final = 256
 _TRAILERS: Final = cast("list[tuple[bytes, bytes]]", deque[tuple[bytes, bytes]](maxlen=0))
 
 
-def server_options(settings: Settings) -> dict[str, Any]:
-    """Return uvicorn's options, the same for one process, several workers and the tests."""
-    return {
-        "http": partial(
-            BoundedProtocol,
-            max_head=settings.max_header_bytes,
-            head_timeout=settings.header_timeout,
-            send_timeout=settings.send_timeout,
-            always_200=settings.http_status == "always-200",
-        ),
-        "ws": "none",
-        "access_log": False,
-        "log_config": None,
-        "server_header": False,
-        # uvicorn trusts every proxy on this machine by default.
-        "proxy_headers": bool(settings.trusted_proxies),
-        "forwarded_allow_ips": sorted(settings.trusted_proxies),
-        "timeout_keep_alive": _KEEP_ALIVE,
-        "timeout_graceful_shutdown": _DRAIN,
-    }
-
-
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection; what it rejects before a complete head also gets an envelope."""
+    """One connection; what it rejects before a complete head also gets an envelope.
+
+    Timeouts in seconds: for a head to arrive, for a client to read, for a body after the shutdown has begun.
+    """
 
     def __init__(
         self,
@@ -65,6 +38,7 @@ class BoundedProtocol(HttpToolsProtocol):
         max_head: int,
         head_timeout: float,
         send_timeout: float,
+        drain_timeout: float,
         always_200: bool,
         **options: Any,
     ) -> None:
@@ -72,13 +46,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._max_head = max_head
         self._head_timeout = head_timeout
         self._send_timeout = send_timeout
+        self._drain_timeout = drain_timeout
         self._always_200 = always_200
         self._in_head = True
         self._line = RequestLine(max_head)
         self._fed = self._piece = 0
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._send_timer: asyncio.TimerHandle | None = None
-        self._drain_timer: asyncio.TimerHandle | None = None
+        self._head_timer = Timer(self.loop)
+        self._send_timer = Timer(self.loop)
+        self._drain_timer = Timer(self.loop)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class has it
         """Start the timer for the first head."""
@@ -90,10 +65,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Cancel the timers and drop buffered bytes."""
         super().connection_lost(exc)
         self._flow.take()
-        self._forget_head_timer()
-        self._forget_send_timer()
-        if self._drain_timer is not None:
-            self._drain_timer.cancel()
+        for timer in (self._head_timer, self._send_timer, self._drain_timer):
+            timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Parse incoming bytes; pipelined requests wait unparsed until the current response is complete."""
@@ -135,7 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Drain; an unfinished body is rejected before the server cancels everything."""
         super().shutdown()
-        self._drain_timer = self.loop.call_later(_DRAIN - _FAREWELL, self._end_body)
+        self._drain_timer.start(self._drain_timeout, self._end_body)
 
     def _end_body(self) -> None:
         if self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete:
@@ -163,7 +136,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._fed > self._max_head:
             self._refuse(431, f"请求头超过上限{self._max_head}字节")
-        elif self._in_head and self._head_timer is None:
+        elif self._in_head and not self._head_timer.is_running:
             self._expect_head()
 
     def on_headers_complete(self) -> None:
@@ -178,15 +151,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._in_head = False
         self._fed = 0
-        self._forget_head_timer()
+        self._head_timer.cancel()
         self.headers = _TRAILERS
         if is_old:
             # Chunked encoding requires HTTP/1.1.
             self.cycle.chunked_encoding = False
             self.cycle.expected_content_length = ANY_LENGTH
-        # A response to HEAD has no body to join with its head.
-        if self.scope["method"] != "HEAD":
-            self.cycle.transport = cast(asyncio.Transport, JoiningTransport(self.transport, self.cycle))
+            self.cycle.transport = cast(asyncio.Transport, UnframedTransport(self.transport, self.cycle))
 
     def _check_head(self, *, is_old: bool) -> None:
         # The head of a pipelined request in the same piece was parsed without being counted.
@@ -223,26 +194,25 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Start the send timer: the write buffer is full."""
         super().pause_writing()
-        self._forget_send_timer()
         self._watch(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """Cancel the send timer: the client has read."""
         super().resume_writing()
-        self._forget_send_timer()
+        self._send_timer.cancel()
 
     def _expect_head(self) -> None:
-        self._head_timer = self.loop.call_later(self._head_timeout, self._head_too_slow)
+        self._head_timer.start(self._head_timeout, self._head_too_slow)
 
     def _head_too_slow(self) -> None:
-        self._head_timer = None
+        self._head_timer.cancel()
         if self._fed:
             self._refuse(408, "请求头发送过慢")
         else:
             self.transport.close()
 
     def _watch(self, unsent: int) -> None:
-        self._send_timer = self.loop.call_later(self._send_timeout, self._read_too_slow, unsent)
+        self._send_timer.start(self._send_timeout, self._read_too_slow, unsent)
 
     def _read_too_slow(self, before: int) -> None:
         unsent = self.transport.get_write_buffer_size()
@@ -261,24 +231,9 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.scope["state"][MALFORMED] = True
                 self.cycle.message_event.set()
             return
-        body = orjson.dumps({"status": Code.BAD_REQUEST, "res": None, "msg": message})
         request_id = new_request_id()
-        head = (
-            b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
-            b"cache-control: no-store\r\nvary: Accept\r\nconnection: close\r\n\r\n" % (len(body), request_id)
-        )
-        self.transport.write(STATUS_LINE[200 if self._always_200 else status] + head + body)
+        self.transport.write(raw_refusal(status, message, request_id, always_200=self._always_200))
         self.transport.close()
         metrics.observer("other", UNMATCHED, status)(0)
         log = structlog.get_logger()
         log_request(log, "other", UNMATCHED, status, 0, self.client, request_id=request_id.decode())
-
-    def _forget_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _forget_send_timer(self) -> None:
-        if self._send_timer is not None:
-            self._send_timer.cancel()
-            self._send_timer = None

@@ -1,4 +1,4 @@
-"""Transport and flow control: a head is sent together with its body, and pipelined bytes are held back."""
+"""Transport and flow control: HTTP/1.0 bodies end with the connection, and pipelined bytes are held back."""
 
 import asyncio
 import socket
@@ -29,37 +29,23 @@ class AnyLength(int):
 ANY_LENGTH: Final = AnyLength()
 
 
-class JoiningTransport:
-    """The transport of one response: head and first part of the body go out in one system call, not two."""
+class UnframedTransport:
+    """The transport of a response to HTTP/1.0, whose body ends with the connection."""
 
-    __slots__ = ("_cycle", "_head", "_started", "_transport", "is_closing")
+    __slots__ = ("_cycle", "_transport", "is_closing", "write")
 
     def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
         self._transport = transport
         self._cycle = cycle
-        self._head = b""
-        self._started = False
+        self.write = transport.write
         self.is_closing = transport.is_closing
 
-    def write(self, data: bytes) -> None:
-        """Hold back the head until the body comes; "100 Continue" is sent at once."""
-        if self._head:
-            self._transport.writelines((self._head, data))
-            self._head = b""
-        elif self._started or data.startswith(b"HTTP/1.1 100 "):
-            self._transport.write(data)
-        else:
-            self._head = data
-            self._started = True
-
     def close(self) -> None:
-        """Flush and close; reset instead if the end of the connection would delimit an incomplete body."""
-        if self._cycle.expected_content_length is ANY_LENGTH and not self._cycle.response_complete:
+        """Close the connection, or reset it if the body is incomplete."""
+        if self._cycle.response_complete:
+            self._transport.close()
+        else:
             _reset(self._transport)
-            return
-        if self._head:
-            self._transport.write(self._head)
-        self._transport.close()
 
 
 def _reset(transport: asyncio.Transport) -> None:

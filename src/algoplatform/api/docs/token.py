@@ -2,8 +2,6 @@
 
 from typing import Any, Final
 
-from fastapi import FastAPI
-
 from algoplatform.api.docs.components import COMPONENTS, header, refusal, refusals
 from algoplatform.domain.errors import Unauthenticated
 
@@ -26,20 +24,13 @@ _COMPONENTS: Final = {
 }
 
 
-def declare_token(app: FastAPI) -> None:
+def with_token(document: dict[str, Any]) -> dict[str, Any]:
     """Declare for every operation that it requires a token, and its response without one."""
-    plain = app.openapi
-
-    def with_token() -> dict[str, Any]:
-        document = plain()
-        document["components"] = _COMPONENTS
-        for path in document["paths"].values():
-            for operation in path.values():
-                operation["security"] = [{"bearer": []}]
-                operation["responses"] = _with_refusals(operation["responses"])
-        return document
-
-    app.openapi = with_token  # type: ignore[method-assign]  # FastAPI's own way to extend the document
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["security"] = [{"bearer": []}]
+            operation["responses"] = _with_refusals(operation["responses"])
+    return document | {"components": _COMPONENTS}
 
 
 def _with_refusals(responses: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""What descriptions of operations are made of: bodies, answers, parameters, conflicts."""
+
+from typing import Any, Final
+
+from algoplatform.api.docs.components import header, parameter, refusal
+from algoplatform.api.docs.models import Schema
+from algoplatform.api.http.envelope import JSON
+from algoplatform.domain.errors import ImageInUse, Refused, RequestRunning
+
+NULL: Final = {"type": "null"}
+WRITE: Final = parameter("IdempotencyKey")
+READ: Final = ("BadRequest", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "Refused", "TooManyRequests")
+_RUNNING: Final = "相同Idempotency-Key的请求正在处理（-409，按Retry-After重试）"
+
+
+def success(res: Schema, message: str, *shown: Any, headers: dict[str, str] | None = None) -> Schema:
+    """Describe a success response: the schema and an example of `res`, and `msg`."""
+    envelope = {
+        "type": "object",
+        "properties": {"status": {"const": "0"}, "res": res, "msg": {"const": message}},
+        "required": ["status", "res", "msg"],
+        "additionalProperties": False,
+    }
+    body = {"schema": envelope, "example": {"status": "0", "res": shown[0] if shown else None, "msg": message}}
+    named = {name: header(component) for name, component in (headers or {}).items()}
+    return {
+        "description": "成功（0）",
+        "headers": {**named, "X-Request-Id": header("RequestId")},
+        "content": {JSON: body},
+    }
+
+
+def body(described: Schema, example: Any, *, required: bool = True) -> Schema:
+    """Describe a JSON body by schema and example."""
+    return {"required": required, "content": {JSON: {"schema": described, "example": example}}}
+
+
+def operation(
+    operation_id: str,
+    summary: str,
+    description: str,
+    responses: dict[str, Schema],
+    *parameters: Schema,
+    body: Schema | None = None,
+) -> dict[str, Any]:
+    """Describe an operation, as arguments of its route."""
+    extra: Schema = {"responses": dict(sorted(responses.items())), "parameters": [*parameters, parameter("RequestId")]}
+    if body:
+        extra["requestBody"] = body
+    return {"operation_id": operation_id, "summary": summary, "description": description, "openapi_extra": extra}
+
+
+def choice(name: str, description: str, described: Schema) -> Schema:
+    """Describe a query parameter."""
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": described}
+
+
+def conflict(description: str, *errors: Refused | ImageInUse) -> dict[str, Schema]:
+    """Describe the conflicts of a write (409)."""
+    described = f"{description}，或{_RUNNING}" if errors else _RUNNING
+    return {"409": refusal(described, *errors, RequestRunning(), retry=True)}

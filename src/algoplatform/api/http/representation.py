@@ -1,0 +1,98 @@
+"""Answers in media types of their own: which one a client asks for, its ETag, its file name.
+
+The envelope is the default. `format=` in the query wins; else a media type that Accept names, if the client wants
+it at least as much as JSON. Errors are never raw: they stay in the envelope or RFC 9457.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+from urllib.parse import quote
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from algoplatform.api.http.accept import qualities
+from algoplatform.api.http.envelope import JSON
+from algoplatform.api.http.request import is_known
+from algoplatform.domain.errors import Refused, clip
+from algoplatform.domain.faults import Code, Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A representation: its name in `format=`, its media types (the first is sent), the ending of its files."""
+
+    name: str
+    media_types: tuple[str, ...]
+    ending: str
+
+
+ENVELOPE: Final = Format("json", (JSON,), "json")
+# RFC 9512 names the others, which are older.
+YAML: Final = Format("yaml", ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"), "yaml")
+SVG: Final = Format("svg", ("image/svg+xml",), "svg")
+MERMAID: Final = Format("mermaid", ("text/vnd.mermaid",), "mmd")
+DOT: Final = Format("dot", ("text/vnd.graphviz",), "dot")
+SARIF: Final = Format("sarif", ("application/sarif+json",), "sarif")
+
+
+def choose_format(request: Request, asked: str | None, *raw: Format) -> Format:
+    """Return the envelope's format or one of the raw ones; `asked` is the query parameter `format`.
+
+    Raises Refused if `asked` is none of these.
+    """
+    if asked:
+        named = {each.name: each for each in (ENVELOPE, *raw)}
+        if asked not in named:
+            text = f"format须为{'、'.join(named)}之一，不能为“{clip(asked)}”"
+            raise Refused([Fault("format", Code.FIELD, text)])
+        return named[asked]
+    wishes = qualities(request)
+    best, quality = ENVELOPE, wishes.get(JSON, 0)
+    for each in raw:
+        wish = max(wishes.get(media, 0) for media in each.media_types)
+        # A type named beside JSON, equally wanted, is what makes this client different from others.
+        if wish > quality or (wish == quality > 0 and best is ENVELOPE):
+            best, quality = each, wish
+    return best
+
+
+def tag_of(*parts: object) -> str:
+    """Return a strong ETag over parts that JSON can express: versions, options, renderer, and the format's name."""
+    return f'"{sha256(orjson.dumps(parts)).hexdigest()[:32]}"'
+
+
+def not_modified(request: Request, tag: str) -> Response | None:
+    """Return a 304 if the client has the representation with this ETag, else None."""
+    return Response(status_code=304, headers={"etag": tag}) if is_known(request, tag) else None
+
+
+def representation(body: bytes, form: Format, tag: str, name: str | None = None) -> Response:
+    """Return a raw body with its ETag; with a `name`, as a file of this name and the format's ending.
+
+    Cache-Control and Vary are added to every response.
+    """
+    headers = {"etag": tag}
+    if name is not None:
+        headers["content-disposition"] = attachment(f"{name}.{form.ending}")
+    return Response(body, headers=headers | {"content-type": content_type(form)})
+
+
+def content_type(form: Format) -> str:
+    """Return the Content-Type of a raw body, which is UTF-8 text; only text/* has the parameter."""
+    media = form.media_types[0]
+    return f"{media}; charset=utf-8" if media.startswith("text/") else media
+
+
+def attachment(filename: str) -> str:
+    """Return a Content-Disposition (RFC 6266) for a file name, which may hold any characters."""
+    plain = "".join(char if _is_plain(char) else "_" for char in filename)
+    if plain == filename:
+        return f'attachment; filename="{plain}"'
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+
+
+def _is_plain(char: str) -> bool:
+    return char.isascii() and char.isprintable() and char not in '"\\/%'
