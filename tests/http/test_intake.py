@@ -2,13 +2,21 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
+from algoplatform.api.http.errors import install_handlers
 from algoplatform.api.http.intake import Intake, Reception
+from algoplatform.api.http.request import read_json_text
+from algoplatform.api.routes.operation import image_router
 from algoplatform.domain.errors import TooManyRequests
 from tests.support.images import IMAGES, minimal, upload
 from tests.support.raw import connected, post
@@ -132,3 +140,30 @@ async def test_files_are_let_go(database_url: str) -> None:
         async with asyncio.timeout(30):
             while unlinked() != before:  # noqa: ASYNC110 - nor has its end
                 await asyncio.sleep(0.02)
+
+
+async def test_large_bodies_have_a_budget_of_their_own() -> None:
+    """A JSON body as large as an upload counts against its own budget, and is refused beyond its limit."""
+    app = FastAPI()
+    app.state.bodies, app.state.large_bodies = Intake(MIB), Intake(4 * MIB)
+    router = image_router()
+
+    @router.post("/_large")
+    async def large(request: Request) -> Response:
+        return PlainTextResponse(str(len(await read_json_text(request, 3 * MIB, request.app.state.large_bodies))))
+
+    @router.post("/_small")
+    async def small(request: Request) -> Response:
+        return PlainTextResponse(str(len(await read_json_text(request, 3 * MIB))))
+
+    async def pieces(size: int) -> AsyncIterator[bytes]:
+        for _ in range(size // KIB):
+            yield b" " * KIB
+
+    app.include_router(router)
+    install_handlers(app)
+    headers = {"content-type": "application/json"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://x{IMAGES}") as client:
+        for path, size, status in (("_large", 2, 200), ("_small", 2, 429), ("_large", 4, 413), ("_large", 3, 200)):
+            answer = await client.post(path, content=pieces(size * MIB), headers=headers)
+            assert answer.status_code == status, (path, size, answer.text)

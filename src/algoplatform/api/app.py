@@ -78,9 +78,10 @@ def _add_limits(app: FastAPI, settings: Settings) -> None:
     # Writes hold at most half of the pool. Uploads leave one of these connections to single writes, if there are two.
     uploads = min(settings.max_uploads, max(1, settings.pool_size // 2 - 1))
     app.state.uploads, app.state.exports = Slots(uploads), Slots(settings.max_exports)
-    # Uploads share a budget of bytes on disk; all other bodies share a budget of bytes in memory.
+    # Uploads share a budget of bytes on disk; bodies in memory share two, so that small ones do not give way to large.
     app.state.files = Intake(settings.max_uploads * settings.max_upload_bytes)
     app.state.bodies = Intake(max(_BODIES, 4 * settings.max_body_bytes))
+    app.state.large_bodies = Intake(settings.max_upload_bytes)
 
 
 def _add_middleware(app: FastAPI, settings: Settings, verifier: "Verifier | None") -> None:

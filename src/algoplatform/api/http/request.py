@@ -70,9 +70,12 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
     return [(name, value) for name, value in given if not name.startswith("_")]
 
 
-async def read_json_text(request: Request, limit: int) -> bytes:
-    """Return a JSON body as unparsed bytes; empty if the request has no body."""
-    content = await read_body(request, limit)
+async def read_json_text(request: Request, limit: int, intake: Intake | None = None) -> bytes:
+    """Return a JSON body as unparsed bytes; empty if the request has no body.
+
+    A body that may be as large as an upload needs a budget of its own: `request.app.state.large_bodies`.
+    """
+    content = await read_body(request, limit, intake or request.app.state.bodies)
     if not content:
         return content
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -96,8 +99,8 @@ def has_body(scope: Scope) -> bool:
     return False
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """Return a body of at most `limit` bytes."""
+async def read_body(request: Request, limit: int, intake: Intake) -> bytes:
+    """Return a body of at most `limit` bytes, which counts against a budget if it arrives in pieces."""
     if not has_body(request.scope):
         return b""
     _check_body(request, limit)
@@ -106,7 +109,6 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise BodyTooLarge(limit)
     if not more:
         return piece
-    intake: Intake = request.app.state.bodies
     # Not a list: pieces may be one byte each.
     content = bytearray(piece)
     with intake.reception() as reception:
