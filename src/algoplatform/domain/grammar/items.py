@@ -76,7 +76,7 @@ class ListGrammar(Generic[T]):
         items = self._separator.split(text)
         if self._list.fullmatch(text) and not self._is_mistyped(text):
             built = [item for item in map(self._build, items) if item is not None]
-            if len(built) == len(items) and next(self._repeats(items), None) is None:
+            if len(built) == len(items) and (len(items) == 1 or next(self._repeats(items), None) is None):
                 return tuple(built)
         raise Malformed.first(chain(self._item_flaws(items), self._repeats(items)))
 
