@@ -6,18 +6,22 @@ from typing import Final
 
 from algoplatform.domain.answer import Answer
 from algoplatform.storage.postgres.pool import Connection
+from algoplatform.storage.schema import sql
+from algoplatform.storage.schema.tables import idempotency_key as table
 
 # The latest refusals stored per caller: a caller without write permission must not fill the database.
 _REFUSALS: Final = 1000
 
+_KEY, *_ANSWER = (column for column in table.columns if column.server_default is None)
+_NAMES: Final = sql.names([_KEY, *_ANSWER])
+
 # Another transaction may have deleted the expired key without having committed: the upsert overwrites the
-# key, and waits only for that commit.
-_KEEP: Final = """
-INSERT INTO idempotency_key AS kept (key, caller, fingerprint, http_status, headers, body)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (key) DO UPDATE SET caller = excluded.caller, fingerprint = excluded.fingerprint,
-    http_status = excluded.http_status, headers = excluded.headers, body = excluded.body, created_at = now()
-WHERE kept.created_at <= now() - make_interval(hours => $7)
+# key, and waits only for that commit. $1: how long a key lasts, in hours.
+_KEEP: Final = f"""
+INSERT INTO idempotency_key AS kept ({sql.listed([_KEY, *_ANSWER])})
+VALUES ({", ".join(sql.arguments([_KEY, *_ANSWER], 2))})
+ON CONFLICT (key) DO UPDATE SET {sql.excluded(_ANSWER)}, created_at = now()
+WHERE kept.created_at <= now() - make_interval(hours => $1)
 RETURNING true
 """
 
@@ -60,8 +64,15 @@ async def keep(connection: Connection, key: str, caller: str, fingerprint: bytes
     Return False if the key holds another response, committed after this transaction looked it up.
     """
     refused = answer.http_status != 200
-    given = (key, caller if refused else None, fingerprint, answer.http_status, json.dumps(answer.headers), answer.body)
-    if not await connection.fetchval(_KEEP, *given, hours):
+    values = {
+        "key": key,
+        "fingerprint": fingerprint,
+        "http_status": answer.http_status,
+        "headers": json.dumps(answer.headers),
+        "body": answer.body,
+        "caller": caller if refused else None,
+    }
+    if not await connection.fetchval(_KEEP, hours, *(values[name] for name in _NAMES)):
         return False
     await connection.execute(_DROP_OLD, hours)
     if refused:

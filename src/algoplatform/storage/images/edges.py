@@ -1,18 +1,38 @@
-"""Finds dependency edges that differ from what the records name.
+"""Dependency edges: looks up dependencies, links and unlinks images, and reads the edges.
 
-The database function `image_link` keeps them consistent (alembic/versions/0007_edges.py). Writers call it
-while they hold the row lock of the image.
+An edge leads from a live image to each live image that its record names. The database function `image_link`
+makes the edges of some images equal to their records (alembic/versions/0007_edges.py). Writers call it while
+they hold the row lock of the image.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from algoplatform.domain.grammar.reference import ImageReference
 from algoplatform.storage.postgres.pool import Connection
 
 Problem: TypeAlias = Literal["unregistered", "missing", "surplus"]
 
 _BATCH: Final = 500
+
+# Takes rows of (dependent_id, dependency_id) of new images: no other transaction writes their edges.
+INSERT: Final = "INSERT INTO image_dependency (dependent_id, dependency_id)"
+
+# The live images that depend on image $1.
+DEPENDENTS: Final = """
+    SELECT image.image_name || ':' || image.image_tag AS reference
+    FROM image_dependency
+    CROSS JOIN LATERAL (SELECT image_name, image_tag FROM image WHERE image_id = dependent_id LIMIT 1) AS image
+    WHERE dependency_id = $1 ORDER BY image.image_name, image.image_tag
+"""
+
+# In batches: one array of a million ids would have to fit into memory.
+_LINK_ALL: Final = """
+SELECT image_link(array_agg(image_id)) FROM (
+    SELECT image_id, row_number() OVER () / 1000 AS batch FROM {table}
+) AS batched GROUP BY batch
+"""
 
 _DRIFT: Final = """
 SELECT image, reference, problem FROM (
@@ -51,6 +71,42 @@ class Drift:
     image: str
     reference: str
     problem: Problem
+
+
+def lookup(names: int, tags: int) -> str:
+    """Return SQL for the positions, counted from 1, and ids of those references that are live images.
+
+    `names` and `tags` are the numbers of the arguments that hold the arrays.
+    """
+    # LIMIT forces an index lookup: the planner could choose a sequential scan for a join, and keep that plan
+    # while the table grows.
+    return f"""
+    SELECT wanted.position, image.image_id
+    FROM unnest(${names}::text[], ${tags}::text[]) WITH ORDINALITY AS wanted (name, tag, position)
+    CROSS JOIN LATERAL (
+        SELECT image_id FROM image WHERE image_name = wanted.name AND image_tag = wanted.tag AND live LIMIT 1
+    ) AS image
+"""
+
+
+def link(image_id: str) -> str:
+    """Return SQL that links an image, or unlinks it if it is deleted; `image_id` is SQL too."""
+    return f"image_link(ARRAY[{image_id}])"
+
+
+async def link_all(connection: Connection, table: str) -> None:
+    """Link the images of a temporary table; raise ForeignKeyViolationError if a dependency is gone by now."""
+    await connection.execute(_LINK_ALL.format(table=table))
+
+
+def names_and_tags(references: Sequence[ImageReference]) -> tuple[list[str], list[str]]:
+    """Split references into the two arrays that the statements take."""
+    return [str(item.name) for item in references], [str(item.tag) for item in references]
+
+
+def missing_positions(references: Sequence[ImageReference], found: Sequence[int]) -> list[int]:
+    """Return the positions, counted from 1, of the references that were not found."""
+    return [position for position in range(1, len(references) + 1) if position not in found]
 
 
 async def drift(connection: Connection) -> AsyncIterator[Drift]:

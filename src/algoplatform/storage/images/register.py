@@ -11,11 +11,14 @@ import structlog
 
 from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import Busy
-from algoplatform.domain.record.image import Image, render
-from algoplatform.storage.images.single import Written, columns, names_and_tags
+from algoplatform.domain.record.image import Image
+from algoplatform.storage.images import edges
+from algoplatform.storage.images.columns import CALLER, STORED, stored
+from algoplatform.storage.images.single import Written
 from algoplatform.storage.postgres.batching import Gathering, turn
 from algoplatform.storage.postgres.pool import Connection, Database, is_outage
 from algoplatform.storage.postgres.transactions import retried
+from algoplatform.storage.schema import sql
 
 log = structlog.get_logger()
 
@@ -24,37 +27,34 @@ _MOST: Final = 100
 # written and not yet committed.
 _LOCK_TIMEOUT: Final = "50ms"
 
+_COLUMNS: Final = (*STORED, *CALLER)
+
 # Inserted in the order of names, so that concurrent statements wait for each other in one direction only and
 # cannot deadlock. No other transaction writes edges of a new image, so `image_link` is not needed. Each
 # lookup is a scalar subquery, which is planned as an index scan, whereas joins and EXISTS could become
 # sequential scans; enable_seqscan does the same for the foreign key checks.
-_INSERT: Final = """
+_INSERT: Final = f"""
 WITH given AS (
-    SELECT *
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[],
-                $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])
-      AS given (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
-                useable_flag, search, record, actor, request_id)
+    SELECT * FROM unnest({sql.arrays(_COLUMNS, 6)}) AS given ({sql.listed(_COLUMNS)})
 ), wanted AS (
     SELECT wanted.dependent_id, wanted.position, (
         SELECT image_id FROM image WHERE image_name = wanted.name AND image_tag = wanted.tag AND live
     ) AS dependency_id
-    FROM unnest($14::uuid[], $15::integer[], $16::text[], $17::text[]) AS wanted (dependent_id, position, name, tag)
+    FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[]) AS wanted (dependent_id, position, name, tag)
 ), missing AS (
     SELECT dependent_id, array_agg(position ORDER BY position) AS positions
     FROM wanted WHERE dependency_id IS NULL GROUP BY dependent_id
 ), written AS (
-    INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
-                       useable_flag, search, record, actor, request_id)
+    INSERT INTO image ({sql.listed(_COLUMNS)})
     SELECT * FROM given
     WHERE (SELECT concat(set_config('enable_seqscan', 'off', true),
-                         CASE WHEN $18::text IS NOT NULL THEN set_config('lock_timeout', $18, true) END)) IS NOT NULL
+                         CASE WHEN $5::text IS NOT NULL THEN set_config('lock_timeout', $5, true) END)) IS NOT NULL
       AND NOT EXISTS (SELECT FROM missing WHERE dependent_id = given.image_id)
     ORDER BY image_name, image_tag
     ON CONFLICT (image_name, image_tag) WHERE live DO NOTHING
     RETURNING image_id, version
 ), edges AS (
-    INSERT INTO image_dependency (dependent_id, dependency_id)
+    {edges.INSERT}
     SELECT dependent_id, dependency_id FROM wanted JOIN written ON written.image_id = wanted.dependent_id
 )
 SELECT given.image_id, written.version, missing.positions AS missing,
@@ -82,23 +82,22 @@ async def insert(
     """Insert each image with its edges, unless its name and tag are taken or a dependency is missing."""
     rows = [_row(item) for item in registrations]
     needs = [(item.image_id, item.image.dependencies) for item in registrations]
-    names, tags = names_and_tags([reference for _, references in needs for reference in references])
+    names, tags = edges.names_and_tags([reference for _, references in needs for reference in references])
     found = await connection.fetch(
         _INSERT,
-        *map(list, zip(*rows, strict=True)),
         [image_id for image_id, references in needs for _ in references],
         [position for _, references in needs for position in range(1, len(references) + 1)],
         names,
         tags,
         lock_timeout,
+        *map(list, zip(*rows, strict=True)),
     )
     outcomes = {row["image_id"]: row for row in found}
     return [_written(outcomes[item.image_id]) for item in registrations]
 
 
 def _row(item: Registration) -> tuple[Any, ...]:
-    record = render(item.image, item.image_id.hex)
-    return item.image_id, *columns(item.image), record, item.caller.subject, item.caller.request_id
+    return *stored(item.image, item.image_id), item.caller.subject, item.caller.request_id
 
 
 def _written(row: asyncpg.Record) -> Written:

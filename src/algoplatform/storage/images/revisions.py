@@ -9,8 +9,13 @@ import asyncpg
 from algoplatform.domain.access import Caller
 from algoplatform.domain.record.image import Image, render
 from algoplatform.domain.revision import Revision
-from algoplatform.storage.images.single import FOUND, NOW, Written, columns, missing_positions, names_and_tags
+from algoplatform.storage.images import edges
+from algoplatform.storage.images.columns import CHANGING, FIXED, changed, changing, fixed
+from algoplatform.storage.images.single import Written
 from algoplatform.storage.postgres.pool import Connection
+from algoplatform.storage.schema import sql
+
+_FIRST: Final = 8
 
 _REVISIONS: Final = """
     SELECT version, operation, actor, request_id, updated_at AS made_at, record FROM image WHERE image_id = $1
@@ -32,17 +37,16 @@ WHERE image_id = $1
 """
 
 _RESTORE: Final = f"""
-WITH found AS ({FOUND.format(names="$12", tags="$13")}),
+WITH found AS ({edges.lookup(3, 4)}),
 written AS (
-    UPDATE image SET factory = $5, algo_type = $6, event_type = $7, incident_id = $8, useable_flag = $9, search = $10,
-                     record = $11, live = true, version = version + 1, updated_at = {NOW}, operation = 'restore',
-                     actor = $14, request_id = $15
-    WHERE image_id = $1 AND version = $16 AND image_name = $2 AND image_tag = $3 AND namespace IS NOT DISTINCT FROM $4
-      AND (SELECT count(*) FROM found) = cardinality($12::text[])
+    UPDATE image SET live = true, record = $7, {changed("restore", 5)},
+                     {sql.assigned(CHANGING, sql.arguments(CHANGING, _FIRST + len(FIXED)))}
+    WHERE image_id = $1 AND version = $2 AND {sql.same(FIXED, sql.arguments(FIXED, _FIRST))}
+      AND (SELECT count(*) FROM found) = cardinality($3::text[])
     RETURNING image_id, version
 )
 SELECT (SELECT version FROM written) AS version, ARRAY(SELECT position FROM found) AS found,
-       (SELECT image_link(ARRAY[image_id]) FROM written) AS linked
+       (SELECT {edges.link("image_id")} FROM written) AS linked
 """
 
 
@@ -95,14 +99,15 @@ async def restore(connection: Connection, caller: Caller, image: Image, image_id
             row = await connection.fetchrow(
                 _RESTORE,
                 UUID(image_id),
-                *columns(image),
-                render(image, image_id),
-                *names_and_tags(needs),
+                version,
+                *edges.names_and_tags(needs),
                 caller.subject,
                 caller.request_id,
-                version,
+                render(image, image_id),
+                *fixed(image),
+                *changing(image),
             )
     except asyncpg.UniqueViolationError:
         return Written(None, existed=True)
     assert row is not None
-    return Written(row["version"], missing_positions(needs, row["found"]))
+    return Written(row["version"], edges.missing_positions(needs, row["found"]))

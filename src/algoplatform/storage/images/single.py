@@ -6,53 +6,44 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import Column
+
 from algoplatform.domain.access import Caller
 from algoplatform.domain.grammar.reference import ImageReference
 from algoplatform.domain.record.image import RECORD_FIELDS, Image, render_json
-from algoplatform.domain.search import fold_exact, search_text
+from algoplatform.storage.images import edges
+from algoplatform.storage.images.columns import CHANGING, changed, changing
 from algoplatform.storage.postgres.pool import Connection
+from algoplatform.storage.schema import sql
 
-# LIMIT forces an index lookup: the planner could choose a sequential scan for a join, and keep that plan
-# while the table grows.
-FOUND: Final = """
-    SELECT wanted.position, image.image_id
-    FROM unnest({names}::text[], {tags}::text[]) WITH ORDINALITY AS wanted (name, tag, position)
-    CROSS JOIN LATERAL (
-        SELECT image_id FROM image WHERE image_name = wanted.name AND image_tag = wanted.tag AND live LIMIT 1
-    ) AS image
-"""
+# The folded algoDesc of the image, where an update does not send it.
+_OLD_DESCRIPTION: Final = "CASE WHEN 'algoDesc' = ANY ($5::text[]) THEN '' ELSE split_part(search, E'\\n', 4) END"
 
-# Time of the write rather than of BEGIN, as the transaction may have waited; never before the last change.
-NOW: Final = "greatest(clock_timestamp(), image.updated_at)"
 
+def _updated(column: Column[Any], argument: str) -> str:
+    """Return the new value of a column, which stays as it is if the update does not send its field."""
+    if column.name == "search":
+        return f"{argument} || {_OLD_DESCRIPTION}"
+    [field] = column.info["fields"]
+    return f"CASE WHEN '{field}' = ANY ($5::text[]) THEN {argument} ELSE {column.name} END"
+
+
+# $4: the values that are sent, as JSON; $5: their fields.
 _UPDATE: Final = f"""
-WITH found AS ({FOUND.format(names="$9", tags="$10")}),
+WITH found AS ({edges.lookup(7, 8)}),
 written AS (
-    UPDATE image SET
-        record = image_merge(record, $4),
-        factory = $5,
-        algo_type = $6,
-        search = $7 || CASE WHEN $4::json -> 'algoDesc' IS NULL THEN split_part(search, E'\\n', 4) ELSE '' END,
-        event_type = CASE WHEN $4::json -> 'eventType' IS NULL THEN event_type
-                     ELSE ($4::json ->> 'eventType')::integer END,
-        incident_id = CASE WHEN $4::json -> 'incidentId' IS NULL THEN incident_id ELSE $15 END,
-        useable_flag = CASE WHEN $4::json -> 'useableFlag' IS NULL THEN useable_flag
-                       ELSE $4::json ->> 'useableFlag' END,
-        version = version + 1,
-        updated_at = {NOW},
-        operation = 'update',
-        actor = $13,
-        request_id = $14
+    UPDATE image SET record = image_merge(record, $4), {changed("update", 11)},
+                     {sql.assigned(CHANGING, map(_updated, CHANGING, sql.arguments(CHANGING, 13)))}
     WHERE image_id = $1 AND live AND image_name = $2 AND image_tag = $3
-      AND ($8::bigint[] IS NULL OR version = ANY ($8))
-      AND (SELECT count(*) FROM found) = cardinality($9::text[])
-      AND NOT EXISTS (SELECT FROM unnest($11::text[]) AS needed WHERE record::json ->> needed IS NULL)
+      AND ($6::bigint[] IS NULL OR version = ANY ($6))
+      AND (SELECT count(*) FROM found) = cardinality($7::text[])
+      AND NOT EXISTS (SELECT FROM unnest($9::text[]) AS needed WHERE record::json ->> needed IS NULL)
     RETURNING image_id, version, updated_at
 )
 SELECT written.version AS new_version, written.updated_at, ARRAY(SELECT position FROM found) AS found,
-       CASE WHEN $12 AND written.version IS NOT NULL THEN image_link(ARRAY[written.image_id]) END AS linked,
+       CASE WHEN $10 AND written.version IS NOT NULL THEN {edges.link("written.image_id")} END AS linked,
        image.image_name, image.image_tag, image.version,
-       ARRAY(SELECT needed FROM unnest($11::text[]) AS needed WHERE image.record::json ->> needed IS NULL) AS empty
+       ARRAY(SELECT needed FROM unnest($9::text[]) AS needed WHERE image.record::json ->> needed IS NULL) AS empty
 FROM (VALUES (1)) AS always
 LEFT JOIN image ON image.image_id = $1 AND image.live
 LEFT JOIN written ON true
@@ -64,27 +55,22 @@ SELECT image_name, image_tag,
 FROM image WHERE image_id = $1 AND live
 """
 
-_DEPENDENTS: Final = """
-    SELECT image.image_name || ':' || image.image_tag AS reference
-    FROM image_dependency
-    CROSS JOIN LATERAL (SELECT image_name, image_tag FROM image WHERE image_id = dependent_id LIMIT 1) AS image
-    WHERE dependency_id = $1 ORDER BY image.image_name, image.image_tag
-"""
-
 _DELETE: Final = f"""
-WITH dependents AS ({_DEPENDENTS}),
+WITH dependents AS ({edges.DEPENDENTS}),
 removed AS (
-    UPDATE image SET live = false, version = version + 1, updated_at = {NOW}, operation = 'delete', actor = $3,
-                     request_id = $4, record = replace(record, '"deleteFlag":"0"', '"deleteFlag":"1"')
+    UPDATE image SET live = false, record = replace(record, '"deleteFlag":"0"', '"deleteFlag":"1"'),
+                     {changed("delete", 4)}
     WHERE image_id = $1 AND live AND ($2::text[] IS NULL OR namespace = ANY ($2))
-      AND ($5::bigint[] IS NULL OR version = ANY ($5)) AND NOT EXISTS (SELECT FROM dependents)
+      AND ($3::bigint[] IS NULL OR version = ANY ($3)) AND NOT EXISTS (SELECT FROM dependents)
     RETURNING image_id
 )
 SELECT image.namespace, image.version, (SELECT count(*) FROM dependents) AS total,
        ARRAY(SELECT reference FROM dependents LIMIT 20) AS dependents,
-       coalesce((SELECT image_link(ARRAY[image_id]) FROM removed), false) AS removed
+       coalesce((SELECT {edges.link("image_id")} FROM removed), false) AS removed
 FROM image WHERE image_id = $1 AND live
 """
+
+_LOOKUP: Final = edges.lookup(1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,31 +109,6 @@ class Removed:
     total: int
 
 
-def columns(image: Image) -> tuple[Any, ...]:
-    """Return the values of the columns besides the record, in the order of the statements here."""
-    return (
-        image.image_name.text,
-        image.image_tag.text,
-        image.image_name.namespace,
-        fold_exact(image.factory),
-        image.algo_type,
-        image.event_type,
-        fold_exact(image.incident_id),
-        image.useable_flag,
-        search_text(image),
-    )
-
-
-def names_and_tags(references: Sequence[ImageReference]) -> tuple[list[str], list[str]]:
-    """Split references into the two arrays that the statements take."""
-    return [str(item.name) for item in references], [str(item.tag) for item in references]
-
-
-def missing_positions(references: Sequence[ImageReference], found: Sequence[int]) -> list[int]:
-    """Return the positions, counted from 1, of the references that were not found."""
-    return [position for position in range(1, len(references) + 1) if position not in found]
-
-
 async def update(
     connection: Connection,
     caller: Caller,
@@ -165,32 +126,29 @@ async def update(
     values = {
         name: sent.get(name) for name in RECORD_FIELDS if name in present and name not in ("imageId", "deleteFlag")
     }
-    name, tag, _, factory, algo_type, _, incident_id, _, search = columns(image)
     relinks = "dependencyServiceId" in present
     needs = image.dependencies if relinks else ()
     row = await connection.fetchrow(
         _UPDATE,
         UUID(image.image_id),
-        name,
-        tag,
+        image.image_name.text,
+        image.image_tag.text,
         render_json(values),
-        factory,
-        algo_type,
-        search,
+        list(values),
         versions,
-        *names_and_tags(needs),
+        *edges.names_and_tags(needs),
         needed,
         relinks,
         caller.subject,
         caller.request_id,
-        incident_id,
+        *changing(image),
     )
     assert row is not None
     if row["image_name"] is None:
         return None
     return Written(
         row["new_version"],
-        missing_positions(needs, row["found"]),
+        edges.missing_positions(needs, row["found"]),
         name_and_tag=(row["image_name"], row["image_tag"]),
         stale=versions is not None and row["version"] not in versions,
         empty=row["empty"],
@@ -214,7 +172,7 @@ async def delete(
 
     Return None if there is no such image.
     """
-    row = await connection.fetchrow(_DELETE, UUID(image_id), namespaces, caller.subject, caller.request_id, versions)
+    row = await connection.fetchrow(_DELETE, UUID(image_id), namespaces, versions, caller.subject, caller.request_id)
     if row is None:
         return None
     stale = versions is not None and row["version"] not in versions
@@ -232,8 +190,7 @@ async def get(connection: Connection, image_id: str) -> Stored | None:
 
 async def find_references(connection: Connection, references: Sequence[ImageReference]) -> set[ImageReference]:
     """Return those references that are live images."""
-    names, tags = names_and_tags(references)
-    rows = await connection.fetch(FOUND.format(names="$1", tags="$2"), names, tags)
+    rows = await connection.fetch(_LOOKUP, *edges.names_and_tags(references))
     return {references[row["position"] - 1] for row in rows}
 
 

@@ -30,6 +30,11 @@ _NOW = text("now()")
 _TRUE = text("true")
 
 
+def _of(*fields: str) -> dict[str, tuple[str, ...]]:
+    """Mark a column whose value storage/images/columns.py computes from these fields of the record."""
+    return {"fields": fields}
+
+
 def _filter_index(column: str, *, short: bool = True) -> Index:
     """Return the index of a filter, in result order within a value (storage/search/filter_indexes.py)."""
     others = [text(cut(other, WIDTH)) if other in LONG_COLUMNS else other for other in FILTERS if other != column]
@@ -51,15 +56,21 @@ image = Table(
     "image",
     metadata,
     Column("image_id", Uuid, nullable=False),
-    Column("image_name", _BYTEWISE, nullable=False),
-    Column("image_tag", _BYTEWISE, nullable=False),
-    Column("namespace", _BYTEWISE),
-    Column("factory", _BYTEWISE, nullable=False),
-    Column("algo_type", _BYTEWISE, nullable=False),
-    Column("event_type", Integer),
-    Column("incident_id", _BYTEWISE),
-    Column("useable_flag", _BYTEWISE),
-    Column("search", _BYTEWISE, nullable=False, comment="name:tag, factory, algoName, algoDesc, folded, a line each"),
+    Column("image_name", _BYTEWISE, nullable=False, info=_of("imageName")),
+    Column("image_tag", _BYTEWISE, nullable=False, info=_of("imageTag")),
+    Column("namespace", _BYTEWISE, info=_of("imageName")),
+    Column("factory", _BYTEWISE, nullable=False, info=_of("factory")),
+    Column("algo_type", _BYTEWISE, nullable=False, info=_of("algoType")),
+    Column("event_type", Integer, info=_of("eventType")),
+    Column("incident_id", _BYTEWISE, info=_of("incidentId")),
+    Column("useable_flag", _BYTEWISE, info=_of("useableFlag")),
+    Column(
+        "search",
+        _BYTEWISE,
+        nullable=False,
+        comment="name:tag, factory, algoName, algoDesc, folded, a line each",
+        info=_of("imageName", "imageTag", "factory", "algoName", "algoDesc"),
+    ),
     Column("record", _BYTEWISE, nullable=False, comment="the record as the interface answers it: compact JSON"),
     Column("version", BigInteger, nullable=False, server_default=text("1"), comment="the ETag"),
     Column("live", Boolean, nullable=False, server_default=_TRUE, comment="false once deleted"),

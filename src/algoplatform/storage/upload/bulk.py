@@ -14,14 +14,14 @@ from typing import Any, BinaryIO, Final, cast
 import asyncpg
 
 from algoplatform.domain.access import Caller
+from algoplatform.storage.images import edges
+from algoplatform.storage.images.columns import CALLER, STORED
 from algoplatform.storage.postgres.pool import Connection
-from algoplatform.storage.upload import staging
+from algoplatform.storage.schema import sql
+from algoplatform.storage.schema.tables import image
 from algoplatform.storage.upload.staging import UPLOAD_LOCK, StagedRow
 
-_COLUMNS: Final = (
-    *("image_id", "image_name", "image_tag", "namespace", "factory", "algo_type", "event_type", "incident_id"),
-    *("useable_flag", "search", "record", "operation", "actor", "request_id"),
-)
+_COLUMNS: Final = sql.names((*STORED, *CALLER, image.c.operation))
 _SPOOL: Final = 1024 * 1024
 
 
@@ -54,17 +54,18 @@ async def fill(connection: Connection, caller: Caller, rows: AsyncIterator[Stage
     """Write the images, then link those with dependencies, whose ids are spooled to a file meanwhile."""
     await connection.execute("SET LOCAL statement_timeout = 0")
     with cast("BinaryIO", SpooledTemporaryFile(_SPOOL)) as dependents:
-        by = ("upload", caller.subject, caller.request_id)
+        by = (caller.subject, caller.request_id, "upload")
         await connection.copy_records_to_table("image", records=_images(rows, by, dependents), columns=_COLUMNS)
         if dependents.tell():
             dependents.seek(0)
             await connection.execute("CREATE TEMPORARY TABLE dependent (image_id uuid) ON COMMIT DROP")
             await connection.copy_to_table("dependent", source=dependents)
-            await staging.link(connection, "dependent")
+            await edges.link_all(connection, "dependent")
 
 
 async def _images(rows: AsyncIterator[StagedRow], by: tuple[Any, ...], dependents: BinaryIO) -> AsyncIterator[Any]:
     async for row in rows:
-        if row[12]:
-            dependents.write(b"%b\n" % row[1].hex.encode())
-        yield (*row[1:12], *by)
+        _, *stored, dependency_names, _ = row
+        if dependency_names:
+            dependents.write(b"%b\n" % stored[0].hex.encode())
+        yield (*stored, *by)

@@ -8,16 +8,20 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import ARRAY, BigInteger, Column, MetaData, Table, Text, Uuid
+
 from algoplatform.domain.access import Caller
 from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.grammar.dependencies import Dependencies
 from algoplatform.domain.grammar.reference import ImageReference
-from algoplatform.domain.record.image import Image, exists_fault, label_of, missing_fault, render, render_json
+from algoplatform.domain.record.image import Image, exists_fault, label_of, missing_fault, render_json
 from algoplatform.domain.record.partial import Readable
 from algoplatform.domain.uploads import OnConflict
-from algoplatform.storage.images.single import NOW, columns, names_and_tags
+from algoplatform.storage.images import edges
+from algoplatform.storage.images.columns import CALLER, CHANGING, STORED, changed, stored
 from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.postgres.transactions import UPLOAD_LOCK_SECONDS
+from algoplatform.storage.schema import sql
 
 # Held by an upload while it writes, so that overlapping uploads cannot deadlock. The two-number form never
 # collides with locks of a single number, which Idempotency-Keys and migrations use.
@@ -26,15 +30,24 @@ UPLOAD_LOCK: Final = "1634494319, 1"
 # Position, counted from 1, at which a record's text continues after the id.
 REST: Final = 46
 
-_CREATE: Final = """
-CREATE TEMPORARY TABLE staging (
-    position bigint, image_id uuid, image_name text COLLATE "C", image_tag text COLLATE "C", namespace text,
-    factory text, algo_type text, event_type integer, incident_id text, useable_flag text, search text, record text,
-    dependency_names text[], dependency_tags text[]
-) ON COMMIT DROP;
-CREATE TEMPORARY TABLE written (
-    image_id uuid, image_name text COLLATE "C", image_tag text COLLATE "C", created boolean
-) ON COMMIT DROP;
+_METADATA: Final = MetaData()
+_TEMPORARY: Final[dict[str, Any]] = {"prefixes": ["TEMPORARY"], "postgresql_on_commit": "DROP"}
+
+# Nullable throughout, as invalid records have a row too.
+_STAGING: Final = Table(
+    "staging",
+    _METADATA,
+    Column("position", BigInteger),
+    *(Column(column.name, column.type) for column in STORED),
+    Column("dependency_names", ARRAY(Text)),
+    Column("dependency_tags", ARRAY(Text)),
+    **_TEMPORARY,
+)
+_WRITTEN: Final = Table("written", _METADATA, Column("image_id", Uuid), **_TEMPORARY)
+
+_CREATE: Final = f"""
+{sql.create(_STAGING)};
+{sql.create(_WRITTEN)};
 SET LOCAL statement_timeout = 0;
 SET LOCAL enable_seqscan = on;
 SET LOCAL plan_cache_mode = force_custom_plan;
@@ -46,6 +59,9 @@ SELECT position, image_name, image_tag, first, count(*) OVER () AS total FROM (
     FROM staging WHERE {key} IS NOT NULL
 ) AS grouped WHERE position <> first ORDER BY position LIMIT $1
 """
+
+_REPEATED_NAME: Final = _REPEATED.format(key="(image_name || ':' || image_tag)")
+_REPEATED_ID: Final = _REPEATED.format(key="image_id")
 
 _MISSING: Final = """
 SELECT first.*, staging.record::json ->> 'dependencyServiceId' AS listed FROM (
@@ -72,28 +88,28 @@ FROM (
 ) AS moved WHERE staging.position = moved.position
 """
 
-_UPDATE_CLAUSE: Final = f"""
-DO UPDATE SET
-    factory = excluded.factory, algo_type = excluded.algo_type, event_type = excluded.event_type,
-    incident_id = excluded.incident_id, useable_flag = excluded.useable_flag, search = excluded.search,
-    record = overlay(excluded.record PLACING substr(image.record, 13, 32) FROM 13 FOR 32),
-    version = image.version + 1, updated_at = {NOW}, operation = excluded.operation, actor = excluded.actor,
-    request_id = excluded.request_id
+# The row keeps its id, also within the record.
+_UPDATE: Final = f"""
+DO UPDATE SET {sql.excluded(CHANGING)}, {changed("upload", 1)},
+    record = overlay(excluded.record PLACING substr(image.record, 13, 32) FROM 13 FOR 32)
 WHERE substr(image.record, {REST}) <> substr(excluded.record, {REST})
 """
 
-_WRITE: Final = """
+_WRITE: Final = f"""
 WITH done AS (
-    INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
-                       useable_flag, search, record, operation, actor, request_id)
-    SELECT image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
-           useable_flag, search, record, 'upload', $1, $2
+    INSERT INTO image ({sql.listed((*STORED, *CALLER))}, operation)
+    SELECT {sql.listed(STORED)}, {", ".join(sql.arguments(CALLER, 1))}, 'upload'
     FROM staging ORDER BY image_name, image_tag
-    ON CONFLICT (image_name, image_tag) WHERE live {on_conflict}
-    RETURNING image_id, image_name, image_tag, xmax = 0 AS created
-), noted AS (INSERT INTO written SELECT * FROM done)
+    ON CONFLICT (image_name, image_tag) WHERE live {{on_conflict}}
+    RETURNING image_id, xmax = 0 AS created
+), noted AS (INSERT INTO written SELECT image_id FROM done)
 SELECT count(*) FILTER (WHERE created) AS created, count(*) FILTER (WHERE NOT created) AS updated FROM done
 """
+_WRITES: Final = {
+    OnConflict.UPDATE: _WRITE.format(on_conflict=_UPDATE),
+    OnConflict.SKIP: _WRITE.format(on_conflict="DO NOTHING"),
+    OnConflict.FAIL: _WRITE.format(on_conflict="DO NOTHING"),
+}
 
 _COUNT: Final = f"""
 SELECT count(*) FILTER (WHERE image.image_id IS NULL) AS created,
@@ -102,29 +118,27 @@ FROM staging LEFT JOIN image
   ON image.image_name = staging.image_name AND image.image_tag = staging.image_tag AND image.live
 """
 
-# In batches: one array of a million ids would have to fit into memory.
-_LINK: Final = """
-SELECT image_link(array_agg(image_id)) FROM (
-    SELECT image_id, row_number() OVER () / 1000 AS batch FROM {written}
-) AS batched GROUP BY batch
-"""
-
-
 StagedRow = tuple[Any, ...]
 
 
 def row(position: int, image: Image, image_id: str) -> StagedRow:
     """Return the staging row of a valid record."""
-    return position, UUID(image_id), *columns(image), render(image, image_id), *names_and_tags(image.dependencies)
+    return position, *stored(image, UUID(image_id)), *edges.names_and_tags(image.dependencies)
 
 
 def faulty_row(position: int, image_id: str | None, said: Readable) -> StagedRow:
     """Return the staging row of an invalid record, as far as readable, to check others against it."""
-    identity = said.identity
-    name_and_tag = (str(identity.name), str(identity.tag)) if identity else (None, None)
-    record = render_json({"dependencyServiceId": str(said.dependencies)}) if said.dependencies else None
-    needs = names_and_tags([item for _, item in said.needs])
-    return position, UUID(image_id) if image_id else None, *name_and_tag, *[None] * 7, record, *needs
+    names, tags = edges.names_and_tags([item for _, item in said.needs])
+    readable: dict[str, Any] = {
+        "position": position,
+        "image_id": UUID(image_id) if image_id else None,
+        "image_name": str(said.identity.name) if said.identity else None,
+        "image_tag": str(said.identity.tag) if said.identity else None,
+        "record": render_json({"dependencyServiceId": str(said.dependencies)}) if said.dependencies else None,
+        "dependency_names": names,
+        "dependency_tags": tags,
+    }
+    return tuple(readable.get(name) for name in sql.names(_STAGING.columns.values()))
 
 
 async def fill(connection: Connection, rows: AsyncIterator[StagedRow]) -> None:
@@ -140,8 +154,8 @@ async def faults(connection: Connection, on_conflict: OnConflict, limit: int) ->
     found: list[RecordFault] = []
     total = 0
     for rows, faults_of in (
-        (await connection.fetch(_REPEATED.format(key="(image_name || ':' || image_tag)"), limit), _repeated),
-        (await connection.fetch(_REPEATED.format(key="image_id"), limit), _repeated_id),
+        (await connection.fetch(_REPEATED_NAME, limit), _repeated),
+        (await connection.fetch(_REPEATED_ID, limit), _repeated_id),
         (await connection.fetch(_MISSING, limit), _missing),
         (await connection.fetch(_EXISTING, limit) if on_conflict is OnConflict.FAIL else [], _existing),
     ):
@@ -165,15 +179,14 @@ async def lock(connection: Connection) -> None:
 async def write(connection: Connection, caller: Caller, on_conflict: OnConflict) -> tuple[int, int]:
     """Write the staged images, and return the numbers created and updated; the caller holds `lock`."""
     await connection.execute(_MOVE_TAKEN_IDS)
-    clause = _UPDATE_CLAUSE if on_conflict is OnConflict.UPDATE else "DO NOTHING"
-    done = await connection.fetchrow(_WRITE.format(on_conflict=clause), caller.subject, caller.request_id)
+    done = await connection.fetchrow(_WRITES[on_conflict], caller.subject, caller.request_id)
     assert done is not None
     return done["created"], done["updated"]
 
 
-async def link(connection: Connection, table: str = "written") -> None:
-    """Link the images of a temporary table; raise ForeignKeyViolationError if a dependency is gone by now."""
-    await connection.execute(_LINK.format(written=table))
+async def link(connection: Connection) -> None:
+    """Link the written images; raise ForeignKeyViolationError if a dependency is gone by now."""
+    await edges.link_all(connection, _WRITTEN.name)
 
 
 def _label(found: Any) -> str:

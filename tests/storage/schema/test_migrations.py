@@ -22,7 +22,7 @@ from tests.support.owners import ask, environment, wait_until
 from tests.support.postgres import Postgres, execute
 from tests.support.service import serving, settings_for
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STEPS = list(zip(["base", *REVISIONS], REVISIONS, strict=False))
 MIGRATION_LOCK = 4_715_962_001
 

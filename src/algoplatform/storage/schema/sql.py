@@ -1,0 +1,63 @@
+"""Parts of SQL statements, built from the columns of a table.
+
+Modules call these functions once, at import, so that no statement repeats a list of columns and a request
+pays nothing for it. asyncpg numbers its arguments: where a statement takes one for each column, they come
+last, and `first` is the number of the first.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Column, Table
+from sqlalchemy.engine import make_url
+from sqlalchemy.schema import CreateTable
+
+Columns = Sequence[Column[Any]]
+
+_DIALECT: Final = make_url("postgresql+asyncpg://").get_dialect()()
+
+
+def names(columns: Columns) -> list[str]:
+    """Return the columns' names."""
+    return [column.name for column in columns]
+
+
+def listed(columns: Columns, table: str = "") -> str:
+    """Return `a, b`, or `table.a, table.b`."""
+    return ", ".join(f"{table}.{name}" if table else name for name in names(columns))
+
+
+def arguments(columns: Columns, first: int) -> list[str]:
+    """Return an argument of the column's type for each: `$3::text`, `$4::integer`."""
+    return [f"${number}::{_type_of(column)}" for number, column in enumerate(columns, first)]
+
+
+def arrays(columns: Columns, first: int) -> str:
+    """Return an array of the column's type for each, as `unnest` takes them: `$3::text[], $4::integer[]`."""
+    return ", ".join(f"{argument}[]" for argument in arguments(columns, first))
+
+
+def assigned(columns: Columns, values: Iterable[str]) -> str:
+    """Return the assignments of an UPDATE: `a = value, b = value`."""
+    return ", ".join(f"{name} = {value}" for name, value in zip(names(columns), values, strict=True))
+
+
+def excluded(columns: Columns) -> str:
+    """Return the assignments of an upsert: `a = excluded.a, b = excluded.b`."""
+    return assigned(columns, (f"excluded.{name}" for name in names(columns)))
+
+
+def same(columns: Columns, values: Iterable[str]) -> str:
+    """Return the condition that the columns have these values, NULL included."""
+    return " AND ".join(
+        f"{name} IS NOT DISTINCT FROM {value}" for name, value in zip(names(columns), values, strict=True)
+    )
+
+
+def create(table: Table) -> str:
+    """Return the CREATE TABLE statement."""
+    return str(CreateTable(table).compile(dialect=_DIALECT)).strip()
+
+
+def _type_of(column: Column[Any]) -> str:
+    return column.type.compile(dialect=_DIALECT).partition(" COLLATE")[0].lower()
