@@ -12,6 +12,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Final, cast
 
 import asyncpg
+from sqlalchemy import Column, MetaData, Table, Text, Uuid
 
 from algoplatform.domain.access import Caller
 from algoplatform.storage.images import edges
@@ -22,6 +23,16 @@ from algoplatform.storage.schema.tables import image
 from algoplatform.storage.upload.staging import UPLOAD_LOCK, StagedRow
 
 _COLUMNS: Final = sql.names((*STORED, *CALLER, image.c.operation))
+_NEEDED: Final = Table(
+    "needed",
+    MetaData(),
+    Column("dependent_id", Uuid),
+    Column("name", Text(collation="C")),
+    Column("tag", Text(collation="C")),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DROP",
+)
+_CREATE: Final = sql.create(_NEEDED)
 _SPOOL: Final = 1024 * 1024
 
 
@@ -51,21 +62,22 @@ async def begin(connection: Connection) -> None:
 
 
 async def fill(connection: Connection, caller: Caller, rows: AsyncIterator[StagedRow]) -> None:
-    """Write the images, then link those with dependencies, whose ids are spooled to a file meanwhile."""
+    """Write the images, then their dependencies, which are spooled to a file meanwhile."""
     await connection.execute("SET LOCAL statement_timeout = 0")
-    with cast("BinaryIO", SpooledTemporaryFile(_SPOOL)) as dependents:
+    with cast("BinaryIO", SpooledTemporaryFile(_SPOOL)) as needed:
         by = (caller.subject, caller.request_id, "upload")
-        await connection.copy_records_to_table("image", records=_images(rows, by, dependents), columns=_COLUMNS)
-        if dependents.tell():
-            dependents.seek(0)
-            await connection.execute("CREATE TEMPORARY TABLE dependent (image_id uuid) ON COMMIT DROP")
-            await connection.copy_to_table("dependent", source=dependents)
-            await edges.link_all(connection, "dependent")
+        await connection.copy_records_to_table("image", records=_images(rows, by, needed), columns=_COLUMNS)
+        if needed.tell():
+            needed.seek(0)
+            await connection.execute(_CREATE)
+            await connection.copy_to_table(_NEEDED.name, source=needed)
+            await edges.insert_all(connection, f"SELECT * FROM {_NEEDED.name}")
 
 
-async def _images(rows: AsyncIterator[StagedRow], by: tuple[Any, ...], dependents: BinaryIO) -> AsyncIterator[Any]:
+async def _images(rows: AsyncIterator[StagedRow], by: tuple[Any, ...], needed: BinaryIO) -> AsyncIterator[Any]:
     async for row in rows:
-        _, *stored, dependency_names, _ = row
-        if dependency_names:
-            dependents.write(b"%b\n" % stored[0].hex.encode())
+        _, *stored, names, tags = row
+        for name, tag in zip(names, tags, strict=True):
+            # Neither contains a character that COPY would have to escape.
+            needed.write(f"{stored[0]}\t{name}\t{tag}\n".encode())
         yield (*stored, *by)

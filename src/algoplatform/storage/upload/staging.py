@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Column, MetaData, Table, Text, Uuid
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, MetaData, Table, Text, Uuid
 
 from algoplatform.domain.access import Caller
 from algoplatform.domain.faults import Code, Fault, RecordFault
@@ -43,7 +43,7 @@ _STAGING: Final = Table(
     Column("dependency_tags", ARRAY(Text)),
     **_TEMPORARY,
 )
-_WRITTEN: Final = Table("written", _METADATA, Column("image_id", Uuid), **_TEMPORARY)
+_WRITTEN: Final = Table("written", _METADATA, Column("image_id", Uuid), Column("created", Boolean), **_TEMPORARY)
 
 _CREATE: Final = f"""
 {sql.create(_STAGING)};
@@ -102,7 +102,7 @@ WITH done AS (
     FROM staging ORDER BY image_name, image_tag
     ON CONFLICT (image_name, image_tag) WHERE live {{on_conflict}}
     RETURNING image_id, xmax = 0 AS created
-), noted AS (INSERT INTO written SELECT image_id FROM done)
+), noted AS (INSERT INTO written SELECT * FROM done)
 SELECT count(*) FILTER (WHERE created) AS created, count(*) FILTER (WHERE NOT created) AS updated FROM done
 """
 _WRITES: Final = {
@@ -110,6 +110,13 @@ _WRITES: Final = {
     OnConflict.SKIP: _WRITE.format(on_conflict="DO NOTHING"),
     OnConflict.FAIL: _WRITE.format(on_conflict="DO NOTHING"),
 }
+
+# What the created images depend on.
+_NEEDED: Final = """
+SELECT image_id, name, tag
+FROM staging JOIN written USING (image_id) CROSS JOIN unnest(dependency_names, dependency_tags) AS needed (name, tag)
+WHERE created AND cardinality(dependency_names) > 0
+"""
 
 _COUNT: Final = f"""
 SELECT count(*) FILTER (WHERE image.image_id IS NULL) AS created,
@@ -186,7 +193,8 @@ async def write(connection: Connection, caller: Caller, on_conflict: OnConflict)
 
 async def link(connection: Connection) -> None:
     """Link the written images; raise ForeignKeyViolationError if a dependency is gone by now."""
-    await edges.link_all(connection, _WRITTEN.name)
+    await edges.link_all(connection, "SELECT image_id FROM written WHERE NOT created")
+    await edges.insert_all(connection, _NEEDED)
 
 
 def _label(found: Any) -> str:
