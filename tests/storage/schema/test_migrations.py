@@ -137,6 +137,31 @@ def test_text_is_folded_anew(filled: str) -> None:
     assert asyncio.run(found(*queries)) == [1, 1, 1]
 
 
+_BEFORE_0009 = """
+    SET session_replication_role = replica;
+    UPDATE image SET namespace = '[abc]' WHERE image_name LIKE '[abc]/%'
+"""
+
+
+def test_a_host_in_brackets_is_no_namespace(filled: str) -> None:
+    """Images stored with their host as namespace get their own, or none; others keep theirs, without a revision."""
+
+    async def fill() -> None:
+        async with serving(settings_for(filled)) as client:
+            for name in ("[abc]/vse/x", "[abc]/y", "vse/z"):
+                await register(client, name)
+
+    asyncio.run(fill())
+    now = _content(filled)
+    migrations.downgrade(filled, "0008")
+    execute(filled, _BEFORE_0009)
+    assert _content(filled) != now
+    migrations.upgrade(filled)
+    assert _content(filled) == now
+    assert ask(filled, "SELECT namespace FROM image WHERE image_name = '[abc]/vse/x'") == "vse"
+    assert ask(filled, "SELECT count(namespace) FROM image WHERE image_name = '[abc]/y'") == 0
+
+
 _DRIFTED = """
     INSERT INTO image_dependency (dependent_id, dependency_id)
     SELECT one.image_id, other.image_id FROM image AS one, image AS other
