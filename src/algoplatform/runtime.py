@@ -16,9 +16,7 @@ from algoplatform.settings import Settings, SettingsError
 from algoplatform.storage.images.live_count import LiveCount
 from algoplatform.storage.images.register import Registrar
 from algoplatform.storage.postgres.pool import Database
-from algoplatform.storage.postgres.snapshot import Stamps
 from algoplatform.storage.schema.versions import HEAD, REVISIONS, SchemaUnknown, revision
-from algoplatform.storage.search.statements import ImageSearch
 
 
 class NotReady(Exception):
@@ -34,7 +32,6 @@ class Runtime:
     images: Images
     revisions: Revisions
     searches: Searches
-    stamps: Stamps
     transfer: Transfer
     _live_count: LiveCount
     # What the last check of the schema found, None if nothing.
@@ -90,15 +87,13 @@ class Runtime:
             statement_timeout=settings.statement_timeout,
             prepared_statements=settings.prepared_statements,
         ) as database:
-            search = ImageSearch()
             writes = Writes(database, access, settings.idempotency_hours)
             yield cls(
                 settings,
                 database,
                 Images(rules, access, database, Registrar(database, settings.pool_timeout), writes),
                 Revisions(rules, access, database, writes),
-                Searches(database, search, settings.pool_size, settings.pool_timeout),
-                Stamps(database),
-                Transfer(rules, access, search, writes),
+                Searches(database, settings.pool_size, settings.pool_timeout),
+                Transfer(rules, access, writes),
                 LiveCount(database),
             )

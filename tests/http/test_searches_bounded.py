@@ -1,6 +1,7 @@
 """Limits on searches: memory for the cache, and PostgreSQL's work for counting."""
 
 import asyncio
+import hashlib
 import json
 import os
 import time
@@ -8,6 +9,7 @@ import time
 import asyncpg
 import pytest
 
+from algoplatform.domain.search import MAX_PAGE_SIZE
 from tests.http.test_streams import FILL
 from tests.support.counting import counting
 from tests.support.images import IMAGES, register
@@ -124,3 +126,37 @@ async def test_those_who_ask_the_same_share_the_answer(
         read = await ask([1] * 10 if same else [*range(1, 11)])
         # The first, the next one, and a shared one for all others.
         assert read <= 3 if same else read == 10
+
+
+async def test_large_pages_are_streamed(database_url: str, aside: asyncpg.Connection) -> None:
+    """Pages of records of 185 KB are read whole and at once, and add at most 64 MiB to the process."""
+    execute(database_url, FILL.replace("4000", "185000") % MAX_PAGE_SIZE)
+    records = [row[0].encode() for row in await aside.fetch("SELECT record FROM image ORDER BY image_name, image_tag")]
+    first, last = (f"algo/n{number:05}:1.0" for number in (1, MAX_PAGE_SIZE))
+    pages: list[tuple[dict[str, str | int], list[bytes], bytes]] = [
+        ({"page": 1, "pageSize": MAX_PAGE_SIZE}, records, b',"total":1000'),
+        ({"page": 2, "pageSize": 300, "searchCondition": "algo"}, records[300:600], b',"total":1000'),
+        ({"pageSize": MAX_PAGE_SIZE, "after": first}, records[1:], b""),
+        ({"pageSize": 500, "before": last}, records[-501:-1], b""),
+        # Records that are large, but not together.
+        ({"page": 100, "pageSize": 10}, records[990:], b',"total":1000'),
+        ({"after": f"algo/n{MAX_PAGE_SIZE - 3:05}:1.0"}, records[-3:], b""),
+    ]
+    async with service(database_url) as running, running.client() as client:
+
+        async def ask(query: dict[str, str | int], expected: list[bytes], total: bytes) -> None:
+            whole = b'{"status":"0","res":{"data":[%b]%b},"msg":"' % (b",".join(expected), total)
+            digest, size = hashlib.sha256(), 0
+            async with client.stream("GET", f"{IMAGES}/_search", params=query) as answer:
+                assert answer.status_code == 200
+                async for piece in answer.aiter_bytes():
+                    digest.update(piece)
+                    size += len(piece)
+            whole += '查询成功"}'.encode()
+            assert (size, digest.digest()) == (len(whole), hashlib.sha256(whole).digest())
+
+        await asyncio.gather(*(client.get("/healthz") for _ in range(len(pages))))
+        running.reset_peak()
+        resident = running.peak()
+        await asyncio.gather(*(ask(*page) for page in pages))
+        assert running.peak() - resident < 64 * MEBIBYTE

@@ -207,3 +207,24 @@ async def test_what_is_known_is_not_read_again(runtime: Runtime, *, written: boo
             await search.copy(connection, conditions, write, begun=begun)
             names = [image.get("imageName") for image in json.loads(b"[%b]" % b"".join(passed))]
             assert names == ["algo/n0" if written else None, *(f"algo/n{number}" for number in range(1, 5))]
+
+
+@pytest.mark.parametrize("written", [False, True])
+async def test_total_of_a_page_that_is_streamed(runtime: Runtime, *, written: bool) -> None:
+    """A page of more than 4 MiB is left out, and streamed with the total of the same snapshot."""
+    await add(runtime, "algo/a", "algo/b")
+    search = ImageSearch()
+    passed: list[bytes] = []
+
+    async def write(data: bytes) -> None:
+        passed.append(data)
+
+    async with runtime.database.connection() as connection:
+        longer = "left(record, -1) || ',\"algoDesc\":\"' || repeat('x', 3145728) || '\"}'"
+        await connection.execute(f"UPDATE image SET record = {longer}, version = version + 1")
+        begun = await search.page(connection, asked(page=1))
+        assert (begun.records, begun.total, begun.left_out) == ([], 2, True)
+        if written:
+            await add(runtime, "algo/c")
+        assert await search.copy(connection, asked(page=1), write, begun=begun) == 2 + written
+    assert len(json.loads(b"[%b]" % b"".join(passed))) == 2 + written

@@ -21,7 +21,6 @@ from algoplatform.api.middleware.request_guard import Gate, Slots
 from algoplatform.api.middleware.root_path import RootPath
 from algoplatform.api.middleware.shortcut import Shortcut
 from algoplatform.api.routes import health, history, images
-from algoplatform.catalogue.search_cache import KeptAnswers
 from algoplatform.logs import configure_logging
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings, load
@@ -45,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
             gc.collect()
             gc.freeze()
             with metrics.publishing(runtime.database.usage):
-                yield {"runtime": runtime, "kept": KeptAnswers(runtime.stamps)}
+                yield {"runtime": runtime}
 
     app = FastAPI(
         title="算法平台 · algoplatform",

@@ -1,16 +1,25 @@
-"""The search use case.
+"""The search use case: answers from the cache, answers read anew, and streams of what is too large for one.
 
 Slow searches run few at a time, which leaves connections and CPU of PostgreSQL to other requests.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
+from algoplatform.catalogue.search_cache import KeptAnswers
+from algoplatform.domain.answer import Answer
 from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions
-from algoplatform.storage.postgres.batching import Gathering, turn
+from algoplatform.storage.postgres.batching import Gathering, Turns
 from algoplatform.storage.postgres.pool import Database
+from algoplatform.storage.postgres.snapshot import Stamps
 from algoplatform.storage.search.statements import Found, ImageSearch
+
+Write: TypeAlias = Callable[[bytes], Awaitable[None]]
+# Passes records, separated by commas, to a function, and returns their total number if that was asked for.
+Stream: TypeAlias = Callable[[Write], Awaitable[int | None]]
+# Makes an answer of records and their total.
+Shape: TypeAlias = Callable[[list[bytes], int | None], Answer]
 
 # Concurrent counts: at a million images, each keeps a core of PostgreSQL busy for up to 250 ms.
 _COUNTS: Final = 2
@@ -22,34 +31,51 @@ class Searches:
     A text can be built so that its search takes seconds: searches for text hold at most half of the pool.
     """
 
-    def __init__(self, database: Database, search: ImageSearch, size: int, patience: float) -> None:
+    def __init__(self, database: Database, size: int, patience: float) -> None:
         self._database = database
-        self._search = search
+        self._search = ImageSearch()
+        self._cache = KeptAnswers(Stamps(database))
         self._patience = patience
-        self._texts = asyncio.Semaphore(max(1, size // 2))
-        self._counts = {with_text: asyncio.Semaphore(_COUNTS) for with_text in (False, True)}
+        self._texts = Turns(max(1, size // 2), patience)
+        self._counts = {with_text: Turns(_COUNTS, patience) for with_text in (False, True)}
         self._asked: dict[str, Gathering[Conditions, Found]] = {}
 
-    async def find(self, conditions: Conditions) -> Found:
-        """Return a page, or without `page` up to MAX_PAGE_SIZE + 1 records.
+    async def answer(self, conditions: Conditions, asked: bytes | str, shape: Shape) -> Answer | Stream:
+        """Return the answer of `shape` to a search, cached under what was `asked`.
 
-        The one beyond MAX_PAGE_SIZE shows that there are more records to stream.
+        Returns a stream instead if there are more than MAX_PAGE_SIZE records, or more than 4 MiB of them.
         """
+        if answer := await self._cache.fresh(asked):
+            return answer
+        found = await self._find(conditions)
+        if found.left_out or len(found.records) > MAX_PAGE_SIZE:
+            return partial(self.stream, conditions, begun=found)
+        answer = shape([*found.records], found.total)
+        self._cache.keep(asked, found.stamp, answer)
+        return answer
+
+    async def stream(
+        self, conditions: Conditions, write: Write, *, keyed: bool = False, begun: Found | None = None
+    ) -> int | None:
+        """Pass all records to `write`, from one snapshot; with `keyed`, each follows its id as a key.
+
+        `begun` has the first records and the total, or is read again if it is out of date. Returns its total.
+        """
+        async with self._database.connection(stream=True) as connection:
+            return await self._search.copy(connection, conditions, write, keyed=keyed, begun=begun)
+
+    async def _find(self, conditions: Conditions) -> Found:
         if conditions.page:
             return await self._shared(conditions)
         if conditions.search_condition is None:
             return await self._records(conditions)
-        async with turn(self._texts, self._patience):
+        async with self._texts:
             return await self._records(conditions)
 
     async def _records(self, conditions: Conditions) -> Found:
         async with self._database.connection() as connection:
+            # The one beyond the limit shows that there are more.
             return await self._search.records(connection, conditions, MAX_PAGE_SIZE + 1)
-
-    async def pass_on(self, conditions: Conditions, begun: Found, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """Stream all records to `write`; `begun` holds the first of them."""
-        async with self._database.connection(stream=True) as connection:
-            await self._search.copy(connection, conditions, write, begun=begun)
 
     async def _shared(self, conditions: Conditions) -> Found:
         key = conditions.key
@@ -68,8 +94,5 @@ class Searches:
         return [await self._page(asking[0])] * len(asking)
 
     async def _page(self, conditions: Conditions) -> Found:
-        async with (
-            turn(self._counts[conditions.search_condition is not None], self._patience),
-            self._database.connection() as connection,
-        ):
+        async with self._counts[conditions.search_condition is not None], self._database.connection() as connection:
             return await self._search.page(connection, conditions)

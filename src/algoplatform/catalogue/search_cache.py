@@ -16,7 +16,7 @@ class KeptAnswers:
         self._stamps = stamps
         self._answers: BoundedCache[tuple[str, Answer]] = BoundedCache(most)
 
-    async def fresh(self, asked: str) -> Answer | None:
+    async def fresh(self, asked: bytes | str) -> Answer | None:
         """Return the cached response if it is still current, else None."""
         if asked not in self._answers:
             return None
@@ -28,7 +28,7 @@ class KeptAnswers:
         self.keep(asked, *kept)
         return kept[1]
 
-    def keep(self, asked: str, stamp: str, answer: Answer) -> None:
+    def keep(self, asked: bytes | str, stamp: str, answer: Answer) -> None:
         """Cache a response with the stamp that the same statement returned.
 
         With a later stamp, a stale response would pass as current.

@@ -1,8 +1,8 @@
-"""The use cases that move images between sites: import a file atomically, and export to a file."""
+"""The use case of an upload: imports a file of images atomically."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import BinaryIO, Final
 
@@ -13,11 +13,9 @@ from algoplatform.catalogue.upload_reading import MAX_FAULTS, Reading
 from algoplatform.domain.access import AccessPolicy, Caller
 from algoplatform.domain.errors import FileRefused, Unavailable
 from algoplatform.domain.record.image import Rules, field_order
-from algoplatform.domain.search import Conditions
 from algoplatform.domain.uploads import DEFAULT_OPTIONS, Counts, CountsAndChanges, OnConflict, UploadOptions
 from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.postgres.transactions import UPLOAD_LOCK_TIMEOUT, transaction
-from algoplatform.storage.search.statements import ImageSearch
 from algoplatform.storage.upload import bulk, staging
 from algoplatform.storage.upload.changes import find as find_changes
 from algoplatform.storage.upload.staging import StagedRow
@@ -32,18 +30,11 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Imports and exports in constant memory."""
+    """Imports in constant memory."""
 
     _rules: Rules
     _access: AccessPolicy
-    _search: ImageSearch
     _writes: Writes
-
-    async def export(
-        self, connection: Connection, conditions: Conditions, write: Callable[[bytes], Awaitable[None]]
-    ) -> None:
-        """Stream the matching records to `write`, as members of one JSON object without its braces."""
-        await self._search.copy(connection, conditions, write, keyed=True)
 
     def admit(self, caller: Caller) -> None:
         """Raise Forbidden before the upload if the caller may write nowhere; `load` checks each record."""

@@ -16,10 +16,10 @@ class BoundedCache(Generic[Value]):
     def __init__(self, most: int) -> None:
         self._most = most
         # OrderedDict: a plain dict scans over all removed slots to find its first item.
-        self._entries: OrderedDict[str, tuple[int, Value]] = OrderedDict()
+        self._entries: OrderedDict[bytes | str, tuple[int, Value]] = OrderedDict()
         self.bytes = 0
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: bytes | str) -> bool:
         """Return whether the key has a value."""
         return key in self._entries
 
@@ -27,7 +27,7 @@ class BoundedCache(Generic[Value]):
         """Return the number of values."""
         return len(self._entries)
 
-    def put(self, key: str, value: Value, size: int = 0) -> None:
+    def put(self, key: bytes | str, value: Value, size: int = 0) -> None:
         """Cache a value whose contents take `size` bytes."""
         self.take(key)
         size += sys.getsizeof(key) + _FRAME
@@ -38,7 +38,7 @@ class BoundedCache(Generic[Value]):
         while self.bytes > self._most:
             self.take(next(iter(self._entries)))
 
-    def take(self, key: str) -> Value | None:
+    def take(self, key: bytes | str) -> Value | None:
         """Remove and return a value; None if there is none."""
         entry = self._entries.pop(key, None)
         if entry is None:

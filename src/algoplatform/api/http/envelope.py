@@ -1,7 +1,7 @@
 """The two response formats, the API document's envelope and RFC 9457 for errors, and their headers."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeAlias
 
 import orjson
 from starlette.responses import Response
@@ -19,6 +19,9 @@ from algoplatform.domain.errors import (
     unlisted,
 )
 from algoplatform.domain.faults import Code, Fault
+
+# Head and tail of a success envelope.
+Around: TypeAlias = tuple[bytes, Callable[[int | None], bytes]]
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
@@ -48,12 +51,24 @@ def success_of_many(message: str, items: list[bytes], total: int | None = None) 
 
     The list `items` is modified.
     """
-    end = b']%b},"msg":"%b"}' % (b"" if total is None else b',"total":%d' % total, message.encode())
+    head, tail = list_around(message)
     # Adding head and tail to the first and last item lets one join copy everything once.
     items = items or [b""]
-    items[0] = b'{"status":"0","res":{"data":[' + items[0]
-    items[-1] += end
+    items[0] = head + items[0]
+    items[-1] += tail(total)
     return Answer(200, b",".join(items), {"content-type": JSON})
+
+
+def list_around(message: str) -> Around:
+    """Return what surrounds the items of a list, separated by commas; `tail` takes the total of a page."""
+    end = b'},"msg":"%b"}' % message.encode()
+    return b'{"status":"0","res":{"data":[', lambda total: (b"]" if total is None else b'],"total":%d' % total) + end
+
+
+def object_around(message: str) -> Around:
+    """Return what surrounds the members of an object, separated by commas."""
+    end = b'},"msg":"%b"}' % message.encode()
+    return b'{"status":"0","res":{', lambda total: end
 
 
 def failure(error: AlgoplatformError, *, problem: bool, status: int | None = None) -> Answer:

@@ -1,34 +1,33 @@
 """Streamed responses in constant memory: records go from COPY to the client as they arrive."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from algoplatform.api.http.envelope import JSON, Around
+from algoplatform.catalogue.search import Stream
+
 
 class BrokenOff(Exception):
     """A response failed after it had started; the cause is in the log."""
 
 
-Write = Callable[[bytes], Awaitable[None]]
-
-
 class StreamedRecords(Response):
-    """An envelope around the records that `copy` writes.
+    """An envelope around the records that `stream` writes, whose tail takes the total that it returns.
 
     It starts with the first record, so that a failure before it still gets an error response.
     """
 
-    def __init__(self, copy: Callable[[Write], Awaitable[None]], head: str, tail: str, headers: dict[str, str]) -> None:
-        self._copy = copy
-        self._head = head.encode()
-        self._tail = tail.encode()
+    def __init__(self, stream: Stream, around: Around, headers: dict[str, str] | None = None) -> None:
+        self._stream = stream
+        self._head, self._tail = around
         self.status_code = 200
         self.background = None
-        self.init_headers({"content-type": "application/json", **headers})
+        self.init_headers({"content-type": JSON, **(headers or {})})
         # The length is not known in advance.
         self.raw_headers = [item for item in self.raw_headers if item[0] != b"content-length"]
 
@@ -49,7 +48,7 @@ class StreamedRecords(Response):
             await send({"type": "http.response.body", "body": data, "more_body": True})
 
         try:
-            await self._copy(write)
+            total = await self._stream(write)
             if not started:
                 await write(b"")
         except ClientDisconnect:
@@ -60,7 +59,7 @@ class StreamedRecords(Response):
             raise BrokenOff from error
         finally:
             gone.cancel()
-        await send({"type": "http.response.body", "body": self._tail, "more_body": False})
+        await send({"type": "http.response.body", "body": self._tail(total), "more_body": False})
 
 
 @asynccontextmanager

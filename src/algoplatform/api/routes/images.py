@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import format_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, BinaryIO, Final
 
 import orjson
@@ -14,22 +14,21 @@ from starlette.responses import Response
 
 from algoplatform.api.docs import openapi
 from algoplatform.api.docs.schemas import check_upload_options
-from algoplatform.api.http.envelope import success, success_of_many
+from algoplatform.api.http.envelope import list_around, object_around, success, success_of_many
 from algoplatform.api.http.intake import Intake
 from algoplatform.api.http.request import if_match, is_known, parse_query, parse_query_with, read_file, read_json_text
-from algoplatform.api.http.streams import StreamedRecords, Write, while_connected
+from algoplatform.api.http.streams import StreamedRecords, while_connected
 from algoplatform.api.middleware.authentication import caller_of
 from algoplatform.api.routes.common import answered, idempotency_of, image_id_of, read_json, runtime_of
 from algoplatform.api.routes.operation import PREFIX, image_router
 from algoplatform.catalogue.images import Registered
 from algoplatform.catalogue.parsing import parse
-from algoplatform.catalogue.search_cache import KeptAnswers
+from algoplatform.catalogue.search import Stream, Write
 from algoplatform.domain.answer import Answer
 from algoplatform.domain.errors import BadRequest
-from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions, check_conditions
+from algoplatform.domain.search import Conditions, check_conditions
 from algoplatform.domain.uploads import Counts
 from algoplatform.runtime import Runtime
-from algoplatform.storage.search.statements import Found
 
 _CHUNK: Final = 64 * 1024
 # Longest query string, in bytes, whose parsed conditions are cached.
@@ -117,23 +116,10 @@ async def search(request: Request) -> Response:
     """镜像按条件查询"""
     runtime = runtime_of(request)
     conditions, asked = await _conditions(request, runtime)
-    kept: KeptAnswers = request.scope["state"]["kept"]
-    if answer := await kept.fresh(asked):
-        return answered(request, answer)
-    found = await runtime.searches.find(conditions)
-    if len(found.records) > MAX_PAGE_SIZE:
-        return _streamed(request, conditions, found)
-    answer = success_of_many("查询成功", [*found.records], found.total)
-    kept.keep(asked, found.stamp, answer)
-    return answered(request, answer)
-
-
-def _streamed(request: Request, conditions: Conditions, begun: Found) -> Response:
-    async def copy(write: Write) -> None:
-        with request.app.state.exports.taken():
-            await runtime_of(request).searches.pass_on(conditions, begun, write)
-
-    return StreamedRecords(copy, '{"status":"0","res":{"data":[', ']},"msg":"查询成功"}', {})
+    found = await runtime.searches.answer(conditions, asked, partial(success_of_many, "查询成功"))
+    if isinstance(found, Answer):
+        return answered(request, found)
+    return StreamedRecords(_within_limit(request, found), list_around("查询成功"))
 
 
 @router.post("/_load", **openapi.LOAD)
@@ -142,13 +128,19 @@ async def load(request: Request) -> Response:
     runtime = runtime_of(request)
     conditions, _ = await _conditions(request, runtime)
 
-    async def copy(write: Write) -> None:
-        with request.app.state.exports.taken():
-            async with runtime.database.connection(stream=True) as connection:
-                await runtime.transfer.export(connection, conditions, write)
-
+    export = partial(runtime.searches.stream, conditions, keyed=True)
     download = {"content-disposition": 'attachment; filename="image_list.json"'}
-    return StreamedRecords(copy, '{"status":"0","res":{', '},"msg":"镜像下载成功"}', download)
+    return StreamedRecords(_within_limit(request, export), object_around("镜像下载成功"), download)
+
+
+def _within_limit(request: Request, stream: Stream) -> Stream:
+    """Return a stream that needs one of the slots of ALGOPLATFORM_MAX_EXPORTS."""
+
+    async def limited(write: Write) -> int | None:
+        with request.app.state.exports.taken():
+            return await stream(write)
+
+    return limited
 
 
 @router.head("/{imageId:imageId}", include_in_schema=False)
@@ -165,14 +157,14 @@ async def get(request: Request) -> Response:
     return answered(request, success("查询成功", stored.record, headers))
 
 
-async def _conditions(request: Request, runtime: Runtime) -> tuple[Conditions, str]:
-    """Return the search conditions and their cache key."""
+async def _conditions(request: Request, runtime: Runtime) -> tuple[Conditions, bytes | str]:
+    """Return the search conditions and their cache key: the query string, or with a body what they mean."""
     query: bytes = request.scope["query_string"]
     # Check the query string even where the body overrides it, so that no fault goes unreported.
-    asked = _asked_before(query) if len(query) <= _REMEMBERED else _asked(query)
+    conditions = _asked_before(query) if len(query) <= _REMEMBERED else _asked(query)
     content = await read_json_text(request, runtime.settings.max_body_bytes)
     if not content:
-        return asked
+        return conditions, query
     body = await parse(content)
     if not isinstance(body, dict):
         raise BadRequest("请求体须为JSON对象", malformed=False)
@@ -181,9 +173,8 @@ async def _conditions(request: Request, runtime: Runtime) -> tuple[Conditions, s
     return conditions, conditions.key
 
 
-def _asked(query: bytes) -> tuple[Conditions, str]:
-    conditions = check_conditions(_parsed(query))
-    return conditions, conditions.key
+def _asked(query: bytes) -> Conditions:
+    return check_conditions(_parsed(query))
 
 
 def _parsed(query: bytes) -> dict[str, Any]:

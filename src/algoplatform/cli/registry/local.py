@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,14 +22,16 @@ class Local:
 
     async def search(self, text: str) -> list[dict[str, Any]]:
         """Return the images that contain the text."""
-        found = await self._runtime.searches.find(check_conditions({"searchCondition": text, "pageSize": LIMIT}))
-        return [json.loads(record) for record in found.records]
+        found = BytesIO()
+        conditions = check_conditions({"searchCondition": text, "pageSize": LIMIT})
+        await self._runtime.searches.stream(conditions, writer(found))
+        images: list[dict[str, Any]] = json.loads(b"[%b]" % found.getvalue())
+        return images
 
     async def export(self, file: BinaryIO) -> None:
         """Write all images to a file, in the format of a `_load` response."""
         file.write(b'{"status":"0","res":{')
-        async with self._runtime.database.connection(stream=True) as connection:
-            await self._runtime.transfer.export(connection, Conditions(), writer(file))
+        await self._runtime.searches.stream(Conditions(), writer(file), keyed=True)
         file.write('},"msg":"镜像下载成功"}'.encode())
 
     async def drift(self, tell: Callable[[Drift], None]) -> None:

@@ -1,6 +1,5 @@
 """Registering: the statement that inserts a batch of new images."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +14,7 @@ from algoplatform.domain.record.image import Image
 from algoplatform.storage.images import edges
 from algoplatform.storage.images.columns import CALLER, STORED, stored
 from algoplatform.storage.images.single import Written
-from algoplatform.storage.postgres.batching import Gathering, turn
+from algoplatform.storage.postgres.batching import Gathering, Turns
 from algoplatform.storage.postgres.pool import Connection, Database, is_outage
 from algoplatform.storage.postgres.transactions import retried
 from algoplatform.storage.schema import sql
@@ -111,7 +110,7 @@ class Registrar:
         self._database = database
         self._patience = patience
         self._gathering = Gathering(self._insert_together, most=_MOST, patience=patience)
-        self._locked = asyncio.Semaphore(1)
+        self._locked = Turns(1, patience)
 
     async def insert(self, registration: Registration) -> Written:
         """Register an image, in a transaction shared with concurrent calls."""
@@ -130,7 +129,7 @@ class Registrar:
         except _LockedError:
             pass
         # Images whose locks are held for longer wait here, so that they do not hold all connections for writes.
-        async with turn(self._locked, self._patience), self._database.connection(write=True) as connection:
+        async with self._locked, self._database.connection(write=True) as connection:
             return await insert_alone(connection, registration)
 
     async def _insert_together(self, registrations: list[Registration]) -> list[Written]:

@@ -2,10 +2,9 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 from algoplatform.domain.errors import Busy
 
@@ -97,18 +96,19 @@ def _send_away(waiter: "asyncio.Future[Given]") -> None:
         waiter.set_exception(Busy())
 
 
-@asynccontextmanager
-async def turn(free: asyncio.Semaphore, patience: float) -> AsyncIterator[None]:
-    """Hold one of the semaphore's places; raises Busy if none is free within `patience` seconds."""
-    if not free.locked():
-        await free.acquire()
-    else:
+class Turns(asyncio.Semaphore):
+    """A semaphore that raises Busy in a call that gets no place within `patience` seconds."""
+
+    def __init__(self, places: int, patience: float) -> None:
+        super().__init__(places)
+        self._patience = patience
+
+    async def acquire(self) -> Literal[True]:
+        """Take a place, in the order of the calls."""
+        if not self.locked():
+            return await super().acquire()
         try:
-            async with asyncio.timeout(patience):
-                await free.acquire()
+            async with asyncio.timeout(self._patience):
+                return await super().acquire()
         except TimeoutError:
             raise Busy from None
-    try:
-        yield
-    finally:
-        free.release()

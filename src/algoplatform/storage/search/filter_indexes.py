@@ -67,15 +67,12 @@ class Lead:
 
 def values_of(conditions: Conditions) -> dict[str, Any]:
     """Return the values of the filters, by column."""
-    values = {
-        "event_type": conditions.event_type,
-        "incident_id": fold_exact(conditions.incident_id),
-        "factory": fold_exact(conditions.factory),
-        "namespace": conditions.namespace,
-        "algo_type": conditions.algo_type,
-        "useable_flag": conditions.useable_flag,
-    }
-    return {column: value for column, value in values.items() if value is not None}
+    values = {}
+    for column in FILTERS:
+        value = getattr(conditions, column)
+        if value is not None:
+            values[column] = fold_exact(value) if column in LONG_COLUMNS else value
+    return values
 
 
 def leads_of(conditions: Conditions) -> list[Lead]:

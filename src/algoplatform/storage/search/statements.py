@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+import asyncpg
+
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, Conditions, fold
 from algoplatform.storage.bounded_cache import BoundedCache
 from algoplatform.storage.postgres.pool import Connection
@@ -19,6 +21,8 @@ _TOTALS: Final = 1024 * 1024
 # Below this many matches, reading and sorting them beats every other plan: for a page, and for a stream.
 _FEW, _FEW_OF_MANY = 500, 10_000
 
+# Size in bytes of the records that are held in memory together; more are streamed.
+_HELD: Final = 4 * 1024 * 1024
 # As bytes: asyncpg would decode text, only for us to encode it again.
 _BYTES: Final = "convert_to(record, 'UTF8')"
 
@@ -31,11 +35,15 @@ _STREAMING: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Records, the stamp of the snapshot they were read in, and the total number of matches if requested."""
+    """Records, the stamp of the snapshot they were read in, and the total number of matches if requested.
+
+    Records that take more than 4 MiB are left out, all of them: they have to be streamed.
+    """
 
     stamp: str
     records: list[bytes]
     total: int | None = None
+    left_out: bool = False
 
 
 class ImageSearch:
@@ -48,9 +56,8 @@ class ImageSearch:
     async def records(self, connection: Connection, conditions: Conditions, most: int) -> Found:
         """Return up to `most` records that meet the conditions, or a page, with the stamp of the snapshot."""
         way = await self._way(connection, conditions, _FEW)
-        rows = way.rows(_BYTES, min(most, conditions.page_size or most))
-        [row] = await connection.fetch(f"SELECT {STAMP}, ARRAY({rows})", *way.arguments, timeout=connection.prompt)
-        return Found(row[0], row[1])
+        stamp, records = await _read(connection, way, min(most, conditions.page_size or most))
+        return Found(stamp, records or [], left_out=records is None)
 
     async def page(self, connection: Connection, conditions: Conditions) -> Found:
         """Return one page of the records that meet the conditions, and the total number of matches.
@@ -63,18 +70,12 @@ class ImageSearch:
         size = conditions.page_size or DEFAULT_PAGE_SIZE
         key = f"{way.where} {way.arguments}"
         stamp, total = self._totals.take(key) or ("", 0)
-        # Not fetchrow, which uses a cursor: PostgreSQL does not run those in parallel.
-        [row] = await connection.fetch(
-            f"SELECT {STAMP}, ARRAY({way.rows(_BYTES, size, (conditions.page - 1) * size)}),"
-            f" CASE WHEN {STAMP} <> ${len(way.arguments) + 1} OR pg_is_in_recovery() THEN {way.total} END",
-            *way.arguments,
-            stamp,
-            timeout=connection.prompt,
-        )
-        stamp, records, counted = row
+        anew = f"CASE WHEN {STAMP} <> ${len(way.arguments) + 1} OR pg_is_in_recovery() THEN {way.total} END"
+        offset = (conditions.page - 1) * size
+        stamp, records, counted = await _read(connection, way, size, offset, f", {anew}", stamp)
         total = total if counted is None else counted
         self._totals.put(key, (stamp, total), len(stamp))
-        return Found(stamp, records, total)
+        return Found(stamp, records or [], total, left_out=records is None)
 
     async def copy(
         self,
@@ -84,17 +85,22 @@ class ImageSearch:
         *,
         keyed: bool = False,
         begun: Found | None = None,
-    ) -> None:
+    ) -> int | None:
         """Stream all records that meet the conditions to `write`, from one snapshot and in constant memory.
 
         The records are separated by commas, and with `keyed` each follows its id as a key. If nothing was
-        committed since `begun` was read, its records are not read again.
+        committed since `begun` was read, its records are not read again. Returns the total that belongs to
+        the records, if `begun` has one.
         """
         way = await self._way(connection, conditions, _FEW_OF_MANY)
+        total = begun.total if begun else None
         separator = b""
 
         async def separated(data: bytes) -> None:
             nonlocal separator
+            if begun and begun.left_out:
+                # The line ends of COPY: a page has the same bytes whether it is streamed or not.
+                data = data.replace(b"\n", b"")
             # Each record comes with a leading comma; drop the first.
             await write(data if separator else data[1:])
             separator = b","
@@ -103,8 +109,11 @@ class ImageSearch:
             # An index scan returns the first record at once, whereas a sort would read all of them first.
             await connection.execute(f"{_STREAMING}; SET LOCAL enable_sort = off" if way.walks else _STREAMING)
             if begun and begun.stamp and begun.stamp == await connection.fetchval(f"SELECT {STAMP}"):
-                await separated(b"".join(b"," + record for record in begun.records))
-                way.go_on_after(*_name_and_tag(begun.records[-1]))
+                if begun.records:
+                    await separated(b"".join(b"," + record for record in begun.records))
+                    way.go_on_after(*_name_and_tag(begun.records[-1]))
+            elif total is not None:
+                total = await connection.fetchval(f"SELECT {way.total}", *way.arguments)
             await connection.copy_from_query(
                 way.rows(_item(keyed=keyed), *_part(conditions)),
                 *way.arguments,
@@ -113,6 +122,7 @@ class ImageSearch:
                 delimiter=_NEVER[0],
                 quote=_NEVER[1],
             )
+        return total
 
     async def _way(self, connection: Connection, conditions: Conditions, few: int) -> Filter:
         """Choose a plan: the index of the most selective filter, unless another one is better."""
@@ -141,6 +151,27 @@ class ImageSearch:
         if self._sample.is_old():
             await self._sample.refresh(connection)
         return self._sample.choose(fold(conditions.search_condition))
+
+
+async def _read(
+    connection: Connection, way: Filter, limit: int, offset: int = 0, further: str = "", *arguments: object
+) -> asyncpg.Record:
+    """Read the stamp, the records, or None if they take more than _HELD bytes, and the `further` columns."""
+
+    async def fetch(records: str) -> asyncpg.Record:
+        # Not fetchrow, which uses a cursor: PostgreSQL does not run those in parallel.
+        statement = f"SELECT {STAMP}, {records}{further}"
+        [row] = await connection.fetch(statement, *way.arguments, *arguments, timeout=connection.prompt)
+        return row
+
+    # Adding up the sizes would take as long as reading a small page. As long as no record is above average,
+    # all of them fit; such a record is read as NULL.
+    average = f"CASE WHEN octet_length(record) <= {_HELD // limit} THEN {_BYTES} END"
+    row = await fetch(f"ARRAY({way.rows(average, limit, offset)})")
+    if all(row[1]):
+        return row
+    held = f"SELECT CASE WHEN (SELECT sum(octet_length(record)) FROM page) <= {_HELD} THEN ARRAY(SELECT {_BYTES} FROM page) END"
+    return await fetch(f"(WITH page AS MATERIALIZED ({way.rows('record', limit, offset)}) {held})")
 
 
 def _item(*, keyed: bool) -> str:
