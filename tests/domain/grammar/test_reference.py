@@ -47,6 +47,21 @@ def test_a_name_and_its_namespace(text: str, namespace: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "host", "path"),
+    [
+        ("algo/x", None, "algo/x"),
+        ("x", None, "x"),
+        ("localhost/x", "localhost", "x"),
+        ("harbor.local:5000/algo/team/x", "harbor.local:5000", "algo/team/x"),
+        ("[::1]/x", "[::1]", "x"),
+    ],
+)
+def test_host_and_path(text: str, host: str | None, path: str) -> None:
+    name = ImageName.parse(text)
+    assert (name.host, name.path) == (host, path)
+
+
+@pytest.mark.parametrize(
     ("text", "faults"),
     [
         ("", ["不能为空"]),

@@ -42,6 +42,7 @@ TITLES: Final = {
     Code.PRECONDITION_FAILED: "镜像已被修改",
     Code.BODY_TOO_LARGE: "请求体过大",
     Code.MEDIA_TYPE: "请求体类型不支持",
+    Code.IMPOSSIBLE: "无法完成",
     Code.PRECONDITION_REQUIRED: "缺少前提条件",
     Code.TOO_MANY_REQUESTS: "请求过多",
     Code.INTERNAL: "服务内部错误",

@@ -62,12 +62,21 @@ class ImageName:
         raise malformed(text, _name_faults(text))
 
     @property
+    def host(self) -> str | None:
+        """The registry's host, with its port; None if the name has none."""
+        first, slash, _ = self.text.partition("/")
+        return first if slash and _is_host(first) else None
+
+    @property
+    def path(self) -> str:
+        """The name without the registry's host."""
+        return self.text.partition("/")[2] if self.host else self.text
+
+    @property
     def namespace(self) -> str | None:
         """The first component of the path, or None if the path has only one."""
-        first, _, rest = self.text.partition("/")
-        if rest and _is_host(first):
-            first, _, rest = rest.partition("/")
-        return first if rest else None
+        first, slash, _ = self.path.partition("/")
+        return first if slash else None
 
     def __str__(self) -> str:
         return self.text

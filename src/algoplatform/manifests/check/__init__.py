@@ -1,0 +1,1 @@
+"""The verdicts of a Kubernetes API server that no schema contains."""

@@ -1,0 +1,54 @@
+"""Amounts, paths and texts in the form in which Kubernetes takes them."""
+
+import re
+from posixpath import basename, normpath, splitext
+from typing import Any, Final
+
+from algoplatform.domain.record.image import Image
+from algoplatform.manifests.options import Options
+
+_FILES: Final = frozenset(["/etc/localtime", "/etc/timezone"])
+# Kubernetes expands `$(NAME)` and turns `$$` into `$`; before a non-ASCII character it drops a byte.
+_EXPANDED = re.compile(r"\$(?:[$(]|[^\x00-\x7f])")
+
+
+def literal(text: str) -> str:
+    """Escape a text so that Kubernetes passes it to the container unchanged."""
+    return text.replace("$", "$$") if "$" in text and _EXPANDED.search(text) else text
+
+
+def canonical(path: str) -> str:
+    """Return a path without "." segments and redundant slashes."""
+    # In POSIX exactly two leading slashes are special, three are not.
+    return normpath("//" + path)
+
+
+def requests(image: Image, options: Options) -> dict[str, str]:
+    """Return the CPU and memory requests; a record's 0 counts as empty."""
+    cpu = image.cpu_requests or options.default_cpu
+    memory = image.mem_requests or options.default_memory
+    found = {"cpu": f"{cpu}m"} if cpu else {}
+    return found | ({"memory": f"{memory}Mi"} if memory else {})
+
+
+def resources(image: Image, options: Options, gpu: dict[str, int | str]) -> dict[str, Any]:
+    """Return a container's resources: requests, and the limits on GPUs and, on request, memory."""
+    asked = requests(image, options)
+    memory = {"memory": asked["memory"]} if options.limits == "memory" and "memory" in asked else {}
+    found = {"requests": asked, "limits": memory | gpu}
+    return {kind: amounts for kind, amounts in found.items() if amounts}
+
+
+def file_type(source: str) -> str | None:
+    """Return `File` if the name of a source on the node looks like that of a file."""
+    # Without a type, the node would create a directory of that name.
+    name = basename(source)
+    return "File" if ".so" in name or splitext(name)[1] else None
+
+
+def host_type(source: str) -> str | None:
+    """Return the type of a hostPath volume: `File`, `Directory`, or None for sockets and devices."""
+    place = canonical(source)
+    if place.endswith(".sock") or f"{place}/".startswith("/dev/"):
+        return None
+    return "File" if place in _FILES else file_type(source) or "Directory"
