@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from benchmarks.results import Result
 from benchmarks.session import Session
-from benchmarks.suites import depending, processes, searching, transferring, writing
+from benchmarks.suites import depending, processes, rendering, searching, transferring, writing
 
 Benchmark = Callable[[Session], list[Result]]
 
@@ -20,4 +20,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "search-large": searching.search_large,
     "search-filters": searching.search_filters,
     "load": transferring.load,
+    "render": rendering.rendering,
 }
