@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algoplatform.domain.errors import BadRequest
 from algoplatform.manifests.gpu.amounts import DoesNotFit, amounts
 from algoplatform.manifests.gpu.profiles import SHIPPED, ProfilesInvalid, parse_profiles, with_site
 from tests.support.rendering import main_of, only, options, pod_of, reasons, rendered, target
@@ -238,5 +237,5 @@ def test_wrong_rows(rows: object, faults: list[str]) -> None:
 
 
 def test_no_json() -> None:
-    with pytest.raises(BadRequest, match="第1行"):
+    with pytest.raises(ProfilesInvalid, match=r"is not JSON: .*第1行"):
         parse_profiles(b"[")

@@ -10,6 +10,7 @@
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any, Final
@@ -111,8 +112,8 @@ def annotations(image: Image, image_id: str, version: int) -> dict[str, str]:
 def config_keys(paths: Iterable[str]) -> dict[str, str]:
     """Return the key of each normalised path in a ConfigMap; paths with the same key get a hash each."""
     plain = {path: _config_key(path) for path in paths}
-    keys = list(plain.values())
-    return {path: key if keys.count(key) == 1 else _key_with_hash(key, path) for path, key in plain.items()}
+    times = Counter(plain.values())
+    return {path: key if times[key] == 1 else _key_with_hash(key, path) for path, key in plain.items()}
 
 
 def _config_key(path: str) -> str:

@@ -22,7 +22,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from algoplatform.domain.errors import clip
+from algoplatform.domain.errors import BadRequest, clip
 from algoplatform.domain.record.json import parse_json
 
 _PREFIX = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
@@ -75,8 +75,11 @@ class ProfilesInvalid(ValueError):
 
 
 def parse_profiles(data: bytes) -> dict[str, Profile]:
-    """Read a JSON list of rows; raises ProfilesInvalid with every fault, and BadRequest if it is no JSON."""
-    rows = parse_json(data)
+    """Read a JSON list of rows; raises ProfilesInvalid with every fault."""
+    try:
+        rows = parse_json(data)
+    except BadRequest as error:
+        raise ProfilesInvalid(f"is not JSON: {error.message}") from None
     if not isinstance(rows, list):
         raise ProfilesInvalid("must be a JSON list of rows")
     found: dict[str, Profile] = {}
