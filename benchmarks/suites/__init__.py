@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from benchmarks.results import Result
 from benchmarks.session import Session
-from benchmarks.suites import depending, processes, rendering, searching, transferring, writing
+from benchmarks.suites import depending, graphs, processes, rendering, searching, transferring, writing
 
 Benchmark = Callable[[Session], list[Result]]
 
@@ -21,4 +21,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "search-filters": searching.search_filters,
     "load": transferring.load,
     "render": rendering.rendering,
+    "graph": graphs.graph,
 }

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from algoplatform.catalogue.graph import Graphs
 from algoplatform.catalogue.idempotency import Writes
 from algoplatform.catalogue.images import Images
 from algoplatform.catalogue.revisions import Revisions
@@ -33,6 +34,7 @@ class Runtime:
     revisions: Revisions
     searches: Searches
     transfer: Transfer
+    graphs: Graphs
     _live_count: LiveCount
     # What the last check of the schema found, None if nothing.
     _problem: str | None = None
@@ -95,5 +97,6 @@ class Runtime:
                 Revisions(rules, access, database, writes),
                 Searches(database, settings.pool_size, settings.pool_timeout),
                 Transfer(rules, access, writes),
+                Graphs(rules, database),
                 LiveCount(database),
             )

@@ -165,6 +165,23 @@ async def test_writes_look_up(dsn: str) -> None:
     assert not grown, grown[0]
 
 
+async def test_graphs_look_up(dsn: str) -> None:
+    """No reading of the graph scans a table, in any direction and at any depth."""
+    async with explained(dsn) as (runtime, plans):
+        base, _ = await runtime.images.register(None, CALLER, minimal("algo/base"))
+        await runtime.images.register(None, CALLER, minimal("algo/app", dependencyServiceId="algo/base:1.0"))
+        for direction in ("down", "up", "both"):
+            for image in (base, "algo/app:1.0"):
+                await runtime.graphs.dependencies(image, {"direction": direction})
+                await runtime.graphs.dependencies(image, {"direction": direction, "depth": 2})
+        await runtime.graphs.impact("algo/base:1.0", {"action": "replace", "by": "algo/app:1.0"})
+        await runtime.graphs.closure(["algo/app:1.0", base])
+    scans = [scan for scan in plans.scans() if "INSERT INTO" not in scan[0]]
+    assert len([text for text, _ in scans if "WITH RECURSIVE" in text]) > 20
+    grown = [(text, node) for text, node in scans if _grows(text, node)]
+    assert not grown, grown[0]
+
+
 SEARCHES: list[dict[str, Any]] = [
     {},
     {"searchCondition": "algo"},

@@ -8,7 +8,7 @@ AlgoplatformError
 ├── BodyTooLarge           the body exceeds the size limit
 ├── BodyTooSlow            the body does not arrive within its deadline
 ├── MediaTypeRefused       the operation does not accept this media type
-├── ImageNotFound          no live image has this id
+├── ImageNotFound          no live image has this id or reference
 ├── ImageInUse             other images depend on it
 ├── Forbidden              the caller may not do this
 ├── VersionConflict        If-Match names a different version
@@ -172,13 +172,15 @@ class MediaTypeRefused(AlgoplatformError):
 
 
 class ImageNotFound(AlgoplatformError):
-    """No live image has this id."""
+    """No live image has this id or reference; names all that were asked for in vain."""
 
     code = Code.IMAGE_NOT_FOUND
 
-    def __init__(self, image_id: str) -> None:
+    def __init__(self, *images: str) -> None:
         super().__init__()
-        self.message = f"镜像不存在：{clip(image_id)}"
+        self.message = (
+            f"镜像不存在：{'，'.join(clip_reference(image) if ':' in image else clip(image) for image in images)}"
+        )
 
 
 class ImageInUse(AlgoplatformError):

@@ -1,0 +1,91 @@
+"""Dependencies and impact: milliseconds of an answer with up to 1,000 of many images."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from random import Random
+from typing import Any, Final
+
+import orjson
+
+from algoplatform.catalogue.graph import Graphs
+from algoplatform.domain.record.image import Rules
+from algoplatform.storage.postgres.pool import Database
+from benchmarks import data
+from benchmarks.load import percentile
+from benchmarks.results import Goal, Result
+from benchmarks.session import Session, settle
+
+# Each image depends on three others of its group, so that the last of a group reach nearly all of it.
+_GROUP: Final = 1_000
+_EDGES: Final = 3
+_GOAL: Final = Goal("at most", 10, "figure")
+
+Ask = Callable[[Graphs, str], Awaitable[Any]]
+
+
+def graph(session: Session) -> list[Result]:
+    """Milliseconds of dependencies and impact, from the question to the JSON, for images that reach the most."""
+    rows = session.plan.middle
+    dsn = session.copied(rows)
+    edges = sorted(_edges(rows))
+    asyncio.run(_link(dsn, edges))
+    settle(dsn)
+    results = asyncio.run(_measured(dsn, session.plan.samples, rows, len(edges)))
+    session.postgres.drop(dsn)
+    return results
+
+
+def _edges(rows: int) -> Iterator[tuple[str, str]]:
+    random = Random(data.SEED)
+    for index in range(rows):
+        first = index // _GROUP * _GROUP
+        for other in random.sample(range(first, index), min(_EDGES, index - first)):
+            yield data.image_id(index), data.image_id(other)
+
+
+async def _link(dsn: str, edges: list[tuple[str, str]]) -> None:
+    async with Database.open(dsn) as database, database.connection(write=True) as connection:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute("TRUNCATE image_dependency")
+        await connection.execute(
+            "INSERT INTO image_dependency SELECT * FROM unnest($1::uuid[], $2::uuid[])", *zip(*edges, strict=True)
+        )
+        connection.terminate()
+
+
+async def _measured(dsn: str, samples: int, rows: int, edges: int) -> list[Result]:
+    async with Database.open(dsn) as database:
+        graphs = Graphs(Rules(), database)
+        size = min(_GROUP, rows)
+        last = [data.image_id(at) for at in range(rows - 1, 0, -1) if at % _GROUP >= size * 0.9]
+        first = [data.image_id(at) for at in range(rows) if at % _GROUP < size * 0.02]
+        of = f"of {rows:,} images with {edges:,} edges"
+        return [
+            await _timed(f"dependencies, {of}: p95", graphs, _dependencies, last, samples),
+            await _timed(f"impact of a delete, {of}: p95", graphs, _impact, first, samples),
+        ]
+
+
+async def _timed(name: str, graphs: Graphs, ask: Ask, images: list[str], samples: int) -> Result:
+    chosen = Random(data.SEED).choices(images, k=samples)
+    await ask(graphs, chosen[0])
+    took, sizes = [], []
+    for image in chosen:
+        began = time.perf_counter()
+        sizes.append(await ask(graphs, image))
+        took.append((time.perf_counter() - began) * 1000)
+    note = f"{sum(sizes) / len(sizes):,.0f} images in the answer, median {percentile(sorted(took), 0.5):.1f} ms"
+    return Result(name, "ms", percentile(sorted(took), 0.95), goal=_GOAL, note=note)
+
+
+async def _dependencies(graphs: Graphs, image: str) -> int:
+    found = (await graphs.dependencies(image, {})).document()
+    orjson.dumps(found)
+    return len(found["nodes"])
+
+
+async def _impact(graphs: Graphs, image: str) -> int:
+    found = await graphs.impact(image, {"action": "delete"})
+    orjson.dumps(found)
+    return len(found["order"])

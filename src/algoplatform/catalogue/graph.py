@@ -1,0 +1,219 @@
+"""The use cases of the graph: dependencies of an image, the impact of a change, and closures for rendering."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from algoplatform.domain.errors import ImageNotFound, Malformed, Refused
+from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.grammar.reference import ImageReference
+from algoplatform.domain.graph_options import ImpactRequest, check_graph_options, check_impact_request
+from algoplatform.domain.record.image import (
+    Image,
+    Rules,
+    check,
+    identity_fault,
+    in_field_order,
+    missing_faults,
+)
+from algoplatform.domain.record.partial import id_of
+from algoplatform.planning.graph.changes import Change, harmful_changes
+from algoplatform.planning.graph.model import Graph
+from algoplatform.planning.graph.removal import removal_order
+from algoplatform.planning.graph.svg import MOST_NODES, TooManyNodes, svg
+from algoplatform.storage.images import graph as stored
+from algoplatform.storage.images import single
+from algoplatform.storage.images.graph import Reached
+from algoplatform.storage.postgres.pool import Connection, Database
+
+MAX_CLOSURE: Final = 10_000
+# Larger graphs are worked on in a thread: beyond, it takes more than about 20 ms.
+_SMALL: Final = 2_000
+# The fields that an update must repeat; `record` of an impact may leave them out.
+_REQUIRED: Final = ("imageName", "imageTag", "factory", "algoName", "algoType")
+# Stored records were valid when they were written; the cluster's node ports may have changed since.
+_STORED: Final = Rules(node_ports=range(1, 65536))
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An image of a closure, with the version of its record, and its level: 0 without a dependency in it."""
+
+    image: Image
+    version: int
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """Images with all their dependencies, each once, dependencies first; `named` are those asked for."""
+
+    members: list[Member]
+    named: frozenset[str]
+    cycles: list[list[str]]
+
+    @property
+    def order(self) -> list[list[str]]:
+        """The references by level."""
+        levels: list[list[str]] = [[] for _ in range(1 + max((each.level for each in self.members), default=-1))]
+        for each in self.members:
+            levels[each.level].append(str(each.image.reference))
+        return levels
+
+
+class Graphs:
+    """Answers questions about dependencies; an image is named by its id or its reference."""
+
+    def __init__(self, rules: Rules, database: Database) -> None:
+        self._rules = rules
+        self._database = database
+
+    async def dependencies(self, image: str, query: Mapping[str, Any]) -> Graph:
+        """Return the graph around an image; `query` holds direction, depth and limit.
+
+        Raises ImageNotFound, and Refused for wrong options.
+        """
+        options = check_graph_options(query)
+        async with self._database.connection() as connection:
+            [root] = await _identified(connection, [image])
+            if options.depth is None or options.depth >= options.limit:
+                found = await stored.reach(connection, [root], options.direction, options.limit)
+            else:
+                found = await stored.reach_within(connection, root, options.direction, options.depth, options.limit)
+        return _graph(found, root, image)
+
+    async def impact(self, image: str, body: object) -> dict[str, Any]:
+        """Return what a change does to the dependents of an image, as the interface answers it.
+
+        Raises ImageNotFound for the image or its replacement, and Refused for a wrong request or record.
+        """
+        request = check_impact_request(body)
+        async with self._database.connection() as connection:
+            [root] = await _identified(connection, [image])
+            changes = await self._changes(connection, root, request)
+            found = await stored.reach(connection, [root], "up", None)
+        if len(found.image_ids) > _SMALL:
+            return await asyncio.to_thread(_impact, found, root, image, changes)
+        return _impact(found, root, image, changes)
+
+    async def closure(self, images: Sequence[str], *, limit: int = MAX_CLOSURE) -> Closure:
+        """Return these images with all their dependencies and records.
+
+        Raises ImageNotFound with all unknown ones, and Refused if there are more than `limit` images.
+        """
+        async with self._database.connection() as connection:
+            roots = await _identified(connection, images)
+            found = await stored.reach_records(connection, roots, limit)
+        if found.cut:
+            raise Refused([Fault("images", Code.IMPOSSIBLE, f"镜像及其依赖超过{limit}个")])
+        known = set(found.image_ids)
+        if not known.issuperset(roots):
+            raise ImageNotFound(*(given for given, root in zip(images, roots, strict=True) if root not in known))
+        if len(found.image_ids) > _SMALL // 10:
+            return await asyncio.to_thread(_closure, found, roots)
+        return _closure(found, roots)
+
+    async def _changes(self, connection: Connection, root: str, request: ImpactRequest) -> list[Change]:
+        if request.action == "delete":
+            return []
+        old = await _record(connection, root)
+        if request.by is not None:
+            [other] = await _identified(connection, [request.by])
+            new = _image(await _record(connection, other))
+        else:
+            new = await self._updated(connection, old, request.record or {})
+        return harmful_changes(_image(old), new, request.channels)
+
+    async def _updated(self, connection: Connection, old: dict[str, Any], given: dict[str, Any]) -> Image:
+        """Return the image as an update would leave it; raises Refused with the faults of that update."""
+        required = {name: old[name] for name in _REQUIRED}
+        checked = check(required | {"imageId": old["imageId"]} | given, self._rules, partial=True)
+        faults = list(checked.faults)
+        at_fault = {fault.field for fault in faults}
+        own = ("imageId", "imageName", "imageTag")
+        if any(name in given and name not in at_fault and given[name] != old[name] for name in own):
+            faults.append(identity_fault())
+        if checked.image is not None and checked.image.dependencies:
+            needs = checked.image.dependencies
+            there = await single.find_references(connection, needs)
+            faults += missing_faults(checked.image, [at for at, need in enumerate(needs, 1) if need not in there])
+        if faults:
+            raise Refused(in_field_order(faults), more=checked.more, at_least=checked.cut)
+        kept = {name: value for name, value in old.items() if name != "imagePorts" or "imageports" not in given}
+        return _image(kept | given)
+
+
+def drawing(graph: Graph, link: Any) -> bytes:
+    """Return the graph as SVG; raises Refused if it has more images than a readable drawing holds."""
+    try:
+        return svg(graph, link)
+    except TooManyNodes:
+        count = len(graph.references)
+        message = f"图中有{count}个镜像，最多能画{MOST_NODES}个：请减小depth，或改用json、mermaid或dot"
+        raise Refused([Fault("depth", Code.IMPOSSIBLE, message)]) from None
+
+
+async def _identified(connection: Connection, images: Sequence[str]) -> list[str]:
+    """Return the ids of images by id or reference; raises ImageNotFound with all unknown ones."""
+    given = dict.fromkeys(images)
+    ids = {image for image in given if id_of(image)}
+    references = {image: parsed for image in given if image not in ids and (parsed := _reference(image))}
+    # A single id needs no look-up: the graph of an unknown image is empty.
+    if len(given) == 1 and ids:
+        return list(ids) * len(images)
+    found = await stored.identify(connection, list(ids), list(references.values()))
+    unknown = [image for image in given if image not in found]
+    if unknown:
+        raise ImageNotFound(*unknown)
+    return [found[image] for image in images]
+
+
+def _reference(text: str) -> ImageReference | None:
+    try:
+        return ImageReference.parse(text)
+    except Malformed:
+        return None
+
+
+async def _record(connection: Connection, image_id: str) -> dict[str, Any]:
+    found = await single.get(connection, image_id)
+    if found is None:
+        raise ImageNotFound(image_id)
+    record: dict[str, Any] = json.loads(found.record)
+    return record
+
+
+def _image(record: Mapping[str, Any]) -> Image:
+    checked = check(dict(record), _STORED)
+    if checked.image is None:
+        raise Refused(checked.faults, more=checked.more, at_least=checked.cut)
+    return checked.image
+
+
+def _graph(found: Reached, root: str, asked: str) -> Graph:
+    if root not in found.image_ids:
+        raise ImageNotFound(asked)
+    at = found.image_ids.index(root)
+    return Graph(at, found.image_ids, found.references, found.edges, found.cut, found.total)
+
+
+def _impact(found: Reached, root: str, asked: str, changes: Sequence[Change]) -> dict[str, Any]:
+    graph = _graph(found, root, asked)
+    direct = {source for source, target in graph.edges if target == graph.root != source}
+    return {
+        "direct": sorted(graph.references[at] for at in direct),
+        "transitive": sorted(name for at, name in enumerate(graph.references) if at != graph.root),
+        "order": removal_order(graph),
+        "changes": [change.document() for change in changes],
+    }
+
+
+def _closure(found: Reached, roots: Sequence[str]) -> Closure:
+    graph = Graph(0, found.image_ids, found.references, found.edges, total=found.total)
+    members = [
+        Member(_image(json.loads(found.records[at])), found.versions[at], graph.levels[at]) for at in graph.order
+    ]
+    named = {found.references[found.image_ids.index(root)] for root in roots}
+    return Closure(members, frozenset(named), [[graph.references[at] for at in ring] for ring in graph.cycles])

@@ -1,0 +1,105 @@
+"""What can be asked of the graph of dependencies: options and requests, with every fault at once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Literal
+
+from algoplatform.domain.errors import Malformed, Refused, clip
+from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.record.fields import MAX_INTEGER, check_integer, check_text
+from algoplatform.domain.record.image import is_blank, unknown_faults
+from algoplatform.domain.search import check_positive
+
+MAX_IMAGES: Final = 1_000
+_MAX_REFERENCE: Final = 384
+
+Direction = Literal["down", "up", "both"]
+Action = Literal["delete", "replace", "update"]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphOptions:
+    """Which way to follow dependencies, over how many edges (None: all), and to how many images."""
+
+    direction: Direction = "down"
+    depth: int | None = None
+    limit: int = MAX_IMAGES
+
+
+@dataclass(frozen=True, slots=True)
+class ImpactRequest:
+    """A change of an image: `by` is the id or reference of a replacement, `record` holds changed fields."""
+
+    action: Action
+    by: str | None = None
+    record: dict[str, Any] | None = None
+    channels: int | None = None
+
+
+def check_graph_options(query: Mapping[str, Any]) -> GraphOptions:
+    """Check the options of dependencies; raises Refused."""
+    checks: dict[str, Callable[[object], Any]] = {
+        "direction": partial(_one_of, ("down", "up", "both")),
+        "depth": check_integer,
+        "limit": partial(check_positive, limit=MAX_IMAGES),
+    }
+    values, faults = _checked(query, checks)
+    if faults:
+        raise Refused(faults)
+    return GraphOptions(**values)
+
+
+def check_impact_request(body: object) -> ImpactRequest:
+    """Check a request for the impact of a change; raises Refused."""
+    if not isinstance(body, dict):
+        raise Refused([Fault("", Code.BAD_REQUEST, "请求体须为JSON对象")])
+    checks: dict[str, Callable[[object], Any]] = {
+        "action": partial(_one_of, ("delete", "replace", "update")),
+        "by": partial(check_text, limit=_MAX_REFERENCE),
+        "record": _object,
+        "channels": partial(check_positive, limit=MAX_INTEGER),
+    }
+    values, faults = _checked(body, checks)
+    at_fault = {fault.field for fault in faults}
+    action = values.get("action")
+    if action is None and "action" not in at_fault:
+        faults.insert(0, Fault("action", Code.FIELD, "action不能为空"))
+    for field, needed_by in (("by", "replace"), ("record", "update")):
+        if action == needed_by and field not in values and field not in at_fault:
+            faults.append(Fault(field, Code.FIELD, f"action为{needed_by}时{field}不能为空"))
+        if action not in (None, needed_by) and field in values:
+            faults.append(Fault(field, Code.FIELD, f"action为{action}时不能有{field}"))
+    if action == "delete" and "channels" in values:
+        faults.append(Fault("channels", Code.FIELD, "action为delete时不能有channels"))
+    if faults:
+        raise Refused(faults)
+    return ImpactRequest(**values)
+
+
+def _checked(
+    given: Mapping[str, Any], checks: Mapping[str, Callable[[object], Any]]
+) -> tuple[dict[str, Any], list[Fault]]:
+    values: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, check in checks.items():
+        if is_blank(given.get(name)):
+            continue
+        try:
+            values[name] = check(given[name])
+        except Malformed as error:
+            faults += [Fault(name, Code.FIELD, f"{name}{text}") for text in error.faults]
+    return values, faults + unknown_faults(given, checks.keys(), what="不是已知的选项")[0]
+
+
+def _one_of(allowed: tuple[str, ...], value: object) -> str:
+    if type(value) is not str or value not in allowed:
+        shown = f"，不能为“{clip(value)}”" if type(value) is str else "（字符串）"
+        raise Malformed(f"须为{'、'.join(allowed)}之一{shown}")
+    return value
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Malformed("须为JSON对象")
+    return value

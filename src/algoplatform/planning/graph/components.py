@@ -1,0 +1,87 @@
+"""Strongly connected components and levels; iterative, as a chain may be longer than Python's stack."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+_UNSEEN: Final = -1
+
+
+def adjacency(size: int, edges: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Return the targets of each node; an edge from a node to itself is left out, as it orders nothing."""
+    targets: list[list[int]] = [[] for _ in range(size)]
+    for source, target in edges:
+        if source != target:
+            targets[source].append(target)
+    return targets
+
+
+def components(targets: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Return the strongly connected components, each after all those that it reaches (Tarjan, 1972)."""
+    found: list[list[int]] = []
+    order = [_UNSEEN] * len(targets)
+    low = order[:]
+    done = [False] * len(targets)
+    pending: list[int] = []
+    count = 0
+    for root in range(len(targets)):
+        if order[root] != _UNSEEN:
+            continue
+        path = [(root, iter(targets[root]))]
+        order[root] = low[root] = count
+        count += 1
+        pending.append(root)
+        while path:
+            node, rest = path[-1]
+            for target in rest:
+                if order[target] == _UNSEEN:
+                    order[target] = low[target] = count
+                    count += 1
+                    pending.append(target)
+                    path.append((target, iter(targets[target])))
+                    break
+                if not done[target] and order[target] < low[node]:
+                    low[node] = order[target]
+            else:
+                path.pop()
+                if path and low[node] < low[path[-1][0]]:
+                    low[path[-1][0]] = low[node]
+                if low[node] == order[node]:
+                    found.append(_popped(pending, node, done))
+    return found
+
+
+def _popped(pending: list[int], root: int, done: list[bool]) -> list[int]:
+    at = len(pending) - 1
+    while pending[at] != root:
+        at -= 1
+    members = pending[at:]
+    del pending[at:]
+    for member in members:
+        done[member] = True
+    return members
+
+
+def levels(targets: Sequence[Sequence[int]], found: Sequence[Sequence[int]]) -> list[int]:
+    """Return the level of each node: 0 without targets, else one more than the highest of its targets.
+
+    `found` are the components as returned above; the members of one share a level.
+    """
+    level = [_UNSEEN] * len(targets)
+    for members in found:
+        # Targets of the same component have no level yet.
+        highest = max((level[target] for member in members for target in targets[member]), default=_UNSEEN)
+        for member in members:
+            level[member] = highest + 1
+    return level
+
+
+def walk(targets: Sequence[Sequence[int]], members: Sequence[int]) -> list[int]:
+    """Return the members of a component in the order of a walk from the first: that of a ring is the ring."""
+    inside, seen, path, walked = set(members), {members[0]}, [members[0]], []
+    while path:
+        node = path.pop()
+        walked.append(node)
+        fresh = [target for target in targets[node] if target in inside and target not in seen]
+        seen.update(fresh)
+        path.extend(reversed(fresh))
+    return walked

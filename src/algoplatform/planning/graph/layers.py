@@ -1,0 +1,185 @@
+"""The order of images within their layers, with few crossings (Sugiyama's method).
+
+A layer is a level. A block is a component: an image, or the images of a cycle, which stay together. An edge
+over several layers passes a joint in each; all long edges to one image share its joints, so that no picture
+needs more joints than images times layers.
+"""
+
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from algoplatform.planning.graph.model import Graph
+
+_SWEEPS: Final = 24
+# Links to compare in all sweeps together, and up to which adjacent blocks are also swapped one by one.
+_WORK: Final = 400_000
+_FEW_LINKS: Final = 1_500
+
+
+@dataclass(slots=True)
+class Block:
+    """Images of one layer that stay together, or a joint of the edges to `target`."""
+
+    layer: int
+    members: list[int]
+    target: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A part of an edge, from a slot of a block to one of a block in the next lower layer."""
+
+    source: int
+    source_slot: int
+    target: int
+    target_slot: int
+
+
+@dataclass(slots=True)
+class Layers:
+    """Blocks, the links between neighbouring layers, and the order of the blocks in each layer, lowest first.
+
+    `first` is the first link of each edge between two blocks; behind it the edge follows the joints.
+    """
+
+    blocks: list[Block]
+    links: list[Link]
+    rows: list[list[int]]
+    first: dict[tuple[int, int], Link] = field(default_factory=dict)
+    above: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    below: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    @classmethod
+    def of(cls, graph: Graph) -> "Layers":
+        """Lay out a graph."""
+        builder = _Builder(graph)
+        layers = builder.built()
+        for link in layers.links:
+            layers.above[link.target].append(link.source)
+            layers.below[link.source].append(link.target)
+        _reduce_crossings(layers)
+        return layers
+
+
+class _Builder:
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        rings = {graph.ring_of[ring[0]]: ring for ring in graph.cycles}
+        members = [rings.get(at, found) for at, found in enumerate(graph.components)]
+        self._blocks = [Block(graph.levels[found[0]], found) for found in members]
+        self._slot = {at: slot for found in members for slot, at in enumerate(found)}
+        self._links: list[Link] = []
+        self._first: dict[tuple[int, int], Link] = {}
+        self._joints: dict[tuple[int, int], int] = {}
+
+    def built(self) -> Layers:
+        of = self._graph.ring_of
+        for source, target in self._graph.sorted_edges:
+            if of[source] != of[target]:
+                position = len(self._links)
+                self._connect(of[source], self._slot[source], target)
+                self._first[source, target] = self._links[position]
+        rows: list[list[int]] = [[] for _ in range(1 + max(self._graph.levels))]
+        for at in self._by_visit():
+            rows[self._blocks[at].layer].append(at)
+        return Layers(self._blocks, self._links, rows, self._first)
+
+    def _connect(self, source: int, slot: int, target: int) -> None:
+        """Link a block to an image, over joints where it is further away."""
+        layer, last = self._blocks[source].layer - 1, self._graph.levels[target]
+        while layer > last:
+            known = (target, layer) in self._joints
+            joint = self._joint(target, layer)
+            self._links.append(Link(source, slot, joint, 0))
+            if known:
+                return
+            source, slot, layer = joint, 0, layer - 1
+        self._links.append(Link(source, slot, self._graph.ring_of[target], self._slot[target]))
+
+    def _joint(self, target: int, layer: int) -> int:
+        if (target, layer) not in self._joints:
+            self._joints[target, layer] = len(self._blocks)
+            self._blocks.append(Block(layer, [], target))
+        return self._joints[target, layer]
+
+    def _name(self, at: int) -> str:
+        block = self._blocks[at]
+        return self._graph.references[block.members[0] if block.target is None else block.target]
+
+    def _by_visit(self) -> list[int]:
+        """Return all blocks in the order of a depth-first visit, which is already free of many crossings."""
+        below: dict[int, list[int]] = defaultdict(list)
+        for link in self._links:
+            below[link.source].append(link.target)
+        seen: dict[int, None] = {}
+        tops = sorted(range(len(self._blocks)), key=lambda at: (-self._blocks[at].layer, self._name(at)))
+        path = tops[::-1]
+        while path:
+            at = path.pop()
+            if at not in seen:
+                seen[at] = None
+                path.extend(reversed(below[at]))
+        return list(seen)
+
+
+def _reduce_crossings(layers: Layers) -> None:
+    """Order each layer by the means of its neighbours, down and up in turn, and keep the best order found."""
+    best, fewest = [row[:] for row in layers.rows], crossings(layers)
+    sweeps = min(_SWEEPS, max(2, _WORK // (1 + len(layers.links))))
+    for sweep in range(sweeps):
+        if not fewest:
+            break
+        downward = sweep % 2 == 0
+        neighbours = layers.above if downward else layers.below
+        rows = layers.rows[-2::-1] if downward else layers.rows[1:]
+        place = {at: place for row in layers.rows for place, at in enumerate(row)}
+        for row in rows:
+            row.sort(key=lambda at: _mean([place[other] for other in neighbours[at]], place[at]))
+            place.update((at, position) for position, at in enumerate(row))
+        if len(layers.links) <= _FEW_LINKS:
+            _swap_neighbours(layers, place)
+        found = crossings(layers)
+        if found < fewest:
+            best, fewest = [row[:] for row in layers.rows], found
+    layers.rows = best
+
+
+def _mean(places: Sequence[int], otherwise: float) -> float:
+    return sum(places) / len(places) if places else otherwise
+
+
+def _swap_neighbours(layers: Layers, place: dict[int, int]) -> None:
+    for row in layers.rows:
+        for at in range(len(row) - 1):
+            first, second = row[at], row[at + 1]
+            gain = 0
+            for side in (layers.above, layers.below):
+                one = sorted(place[other] for other in side[first])
+                two = sorted(place[other] for other in side[second])
+                gain += _inversions(one, two) - _inversions(two, one)
+            if gain > 0:
+                row[at], row[at + 1] = second, first
+                place[first], place[second] = at + 1, at
+
+
+def _inversions(left: list[int], right: list[int]) -> int:
+    """Count the pairs of which the left end lies behind the right one; both are sorted."""
+    return sum(bisect_left(right, end) for end in left)
+
+
+def crossings(layers: Layers) -> int:
+    """Count the crossings of links between neighbouring layers."""
+    place = {at: place for row in layers.rows for place, at in enumerate(row)}
+    by_layer: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for link in layers.links:
+        by_layer[layers.blocks[link.target].layer].append((place[link.source], place[link.target]))
+    total = 0
+    for ends in by_layer.values():
+        seen: list[int] = []
+        for _, end in sorted(ends):
+            total += len(seen) - bisect_left(seen, end + 1)
+            insort(seen, end)
+    return total

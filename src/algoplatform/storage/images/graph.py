@@ -1,0 +1,184 @@
+"""Reads the graph of dependencies: the images that one reaches, with their edges, from one snapshot.
+
+The recursion walks ids alone, and UNION drops those that it has met: a cycle ends, and a ladder visits each
+image once. Rows of a recursion come breadth first, so that LIMIT keeps the nearest images.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from algoplatform.domain.grammar.reference import ImageReference
+from algoplatform.storage.images.single import FOUND, names_and_tags
+from algoplatform.storage.postgres.pool import Connection
+
+Direction: TypeAlias = Literal["down", "up", "both"]
+
+# Images beyond the limit of an answer are counted up to here.
+COUNTED: Final = 1_000
+_ID: Final = 16
+
+# OFFSET keeps PostgreSQL from making a join of this: each image is looked up by the index, whatever the
+# planner thinks of the size of the tables.
+_STEPS: Final = {
+    "down": "SELECT dependency_id AS id FROM image_dependency WHERE dependent_id = {id} OFFSET 0",
+    "up": "SELECT dependent_id AS id FROM image_dependency WHERE dependency_id = {id} OFFSET 0",
+}
+
+
+def _walk(direction: str) -> str:
+    return f"""{direction}(id) AS (
+        SELECT unnest($1::uuid[])
+        UNION
+        SELECT next.id FROM {direction} CROSS JOIN LATERAL ({_STEPS[direction].format(id=f"{direction}.id")}) AS next
+    )"""
+
+
+# Those of both directions are taken in turn, the nearest first.
+_BOTH: Final = """
+    SELECT id FROM (
+        (SELECT id, row_number() OVER () AS place FROM down LIMIT $3)
+        UNION ALL
+        (SELECT id, row_number() OVER () AS place FROM up LIMIT $3)
+    ) AS reached GROUP BY id ORDER BY min(place), id LIMIT $3
+"""
+_REACHED: Final = {
+    "down": f"WITH RECURSIVE {_walk('down')}, counted AS MATERIALIZED (SELECT id FROM down LIMIT $3)",
+    "up": f"WITH RECURSIVE {_walk('up')}, counted AS MATERIALIZED (SELECT id FROM up LIMIT $3)",
+    "both": f"WITH RECURSIVE {_walk('down')}, {_walk('up')}, counted AS MATERIALIZED ({_BOTH})",
+}
+_LISTED: Final = "WITH counted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id LIMIT $3)"
+
+# An image that names itself has no edge in the table. `strpos` spares the others the parsing. All is one row,
+# and ids are bytes: a thousand rows with arrays take several times as long to decode.
+_NODES: Final = f"""
+SELECT string_agg(uuid_send(picked.id), '') AS ids,
+       array_agg(image.image_name || ':' || image.image_tag) AS references,
+       string_agg(uuid_send(picked.id), '') FILTER (
+           WHERE strpos(image.record, image.image_name || ':' || image.image_tag) > 0
+             AND (SELECT count(*) FROM image_needs(image.record) AS need
+                  WHERE need.name = image.image_name AND need.tag = image.image_tag) > 0
+       ) AS selves,
+       (SELECT string_agg(uuid_send(picked.id) || uuid_send(needs.id), '')
+        FROM (SELECT id FROM counted LIMIT $2) AS picked CROSS JOIN LATERAL ({_STEPS["down"].format(id="picked.id")}) AS needs) AS edges,
+       (SELECT count(*) FROM counted) AS reached{{records}}
+FROM (SELECT id FROM counted LIMIT $2) AS picked
+CROSS JOIN LATERAL (
+    SELECT image_name, image_tag, record, version FROM image WHERE image_id = picked.id AND live LIMIT 1
+) AS image
+"""
+_RECORD_ARRAYS: Final = """,
+       array_agg(convert_to(image.record, 'UTF8')) AS records,
+       array_agg(image.version) AS versions"""
+_WALKS: Final = {direction: text + _NODES.format(records="") for direction, text in _REACHED.items()}
+_OF_IDS: Final = _LISTED + _NODES.format(records="")
+_RECORDS: Final = _REACHED["down"] + _NODES.format(records=_RECORD_ARRAYS)
+_NEXT: Final = {
+    direction: f"""
+        SELECT DISTINCT next.id FROM unnest($1::uuid[]) AS given (id)
+        CROSS JOIN LATERAL ({step.format(id="given.id")}) AS next ORDER BY next.id LIMIT $2
+    """
+    for direction, step in _STEPS.items()
+}
+_LIVE: Final = """
+SELECT given.id FROM unnest($1::uuid[]) AS given (id)
+CROSS JOIN LATERAL (SELECT FROM image WHERE image_id = given.id AND live LIMIT 1) AS image
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Live images with all edges among them, as positions (dependent, dependency).
+
+    `total` counts all images within reach, None if there are more than COUNTED; `cut` is set if some of them
+    are left out here. `records` (JSON in UTF-8) and `versions` are empty unless they were asked for.
+    """
+
+    image_ids: list[str]
+    references: list[str]
+    edges: list[tuple[int, int]]
+    total: int | None
+    cut: bool
+    records: Sequence[bytes] = ()
+    versions: Sequence[int] = ()
+
+
+async def identify(connection: Connection, ids: Sequence[str], references: Sequence[ImageReference]) -> dict[str, str]:
+    """Return the ids of those images that are live, by the id or the reference given."""
+    found: dict[str, str] = {}
+    if ids:
+        found = {row["id"].hex: row["id"].hex for row in await connection.fetch(_LIVE, list(map(UUID, ids)))}
+    if references:
+        rows = await connection.fetch(FOUND.format(names="$1", tags="$2"), *names_and_tags(references))
+        found |= {str(references[row["position"] - 1]): row["image_id"].hex for row in rows}
+    return found
+
+
+async def reach(connection: Connection, ids: Sequence[str], direction: Direction, limit: int | None) -> Reached:
+    """Return what these images reach, at most `limit` images; each of them is live, or left out."""
+    counted = None if limit is None else max(limit, COUNTED) + 1
+    return _reached(await connection.fetchrow(_WALKS[direction], list(map(UUID, ids)), limit, counted), limit)
+
+
+async def reach_records(connection: Connection, ids: Sequence[str], limit: int) -> Reached:
+    """Return the dependencies of these images, with their records."""
+    return _reached(await connection.fetchrow(_RECORDS, list(map(UUID, ids)), limit, limit + 1), limit)
+
+
+async def reach_within(connection: Connection, image_id: str, direction: Direction, depth: int, limit: int) -> Reached:
+    """Return what an image reaches over at most `depth` edges, one statement for each level."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        near, more = await _near(connection, UUID(image_id), direction, depth, limit)
+        found = _reached(await connection.fetchrow(_OF_IDS, near, limit, limit + 1), limit)
+        if not more:
+            return found
+        total = (await reach(connection, [image_id], direction, 1)).total
+        return replace(found, total=total, cut=True)
+
+
+async def _near(
+    connection: Connection, root: UUID, direction: Direction, depth: int, limit: int
+) -> tuple[list[UUID], bool]:
+    """Return the nearest images breadth first, and whether there are more."""
+    ways = ("down", "up") if direction == "both" else (direction,)
+    seen = {way: {root} for way in ways}
+    last = {way: [root] for way in ways}
+    near = {root: None}
+    for distance in range(depth + 1):
+        for way in ways:
+            # So many that, beside those seen already, more than the limit are new if there are more.
+            most = limit + 1 + len(seen[way])
+            rows = await connection.fetch(_NEXT[way], last[way], most) if last[way] else []
+            last[way] = [row["id"] for row in rows if row["id"] not in seen[way]]
+            seen[way].update(last[way])
+        fresh = [each for way in ways for each in last[way] if each not in near]
+        if fresh and (distance == depth or len(near) + len(fresh) > limit):
+            near.update(dict.fromkeys(fresh[: limit - len(near)] if distance < depth else ()))
+            return list(near), True
+        near.update(dict.fromkeys(fresh))
+        if not any(last.values()):
+            break
+    return list(near), False
+
+
+def _reached(row: asyncpg.Record | None, limit: int | None) -> Reached:
+    assert row is not None
+    ids, edges = row["ids"] or b"", row["edges"] or b""
+    at = {ids[start : start + _ID]: start // _ID for start in range(0, len(ids), _ID)}
+    ends = [at.get(edges[start : start + _ID], -1) for start in range(0, len(edges), _ID)]
+    found = [(source, target) for source, target in zip(ends[::2], ends[1::2], strict=True) if target >= 0]
+    selves = row["selves"] or b""
+    found += [(at[selves[start : start + _ID]],) * 2 for start in range(0, len(selves), _ID)]
+    reached = row["reached"]
+    most = None if limit is None else max(limit, COUNTED)
+    return Reached(
+        [each.hex() for each in at],
+        row["references"] or [],
+        found,
+        None if most is not None and reached > most else reached,
+        limit is not None and reached > limit,
+        *list(row.values())[5:],
+    )
