@@ -17,8 +17,9 @@ _LANE: Final = 12
 _ONE_SIDED: Final = 8
 _TWO_SIDED: Final = 24
 _LINK_ROUNDS: Final = 200_000
-# How strongly a link pulls by the number of joints at its ends: long lines should be straight.
-_STRENGTH: Final = (1.0, 2.0, 8.0)
+# How strongly a link pulls by the number of joints at its ends. Joints follow their target more than their
+# source: a long line turns once and then runs straight.
+_STRENGTH: Final = (1.0, 2.0, 16.0)
 # Room between two layers: for the arrows, for arcs within cycles, and more where many lines turn.
 _GAP: Final = 56
 _GAP_MOST: Final = 130
@@ -69,7 +70,7 @@ def _heights(layers: Layers) -> dict[int, float]:
         offset = (link.target_slot - link.source_slot) * ROW
         strength = _STRENGTH[sum(layers.blocks[at].target is not None for at in (link.source, link.target))]
         pulls[link.source].append((link.target, offset, strength, False))
-        pulls[link.target].append((link.source, -offset, strength, True))
+        pulls[link.target].append((link.source, -offset, min(strength, _STRENGTH[1]), True))
     rounds = min(_ONE_SIDED + _TWO_SIDED, max(4, _LINK_ROUNDS // (1 + len(layers.links))))
     for turn in range(rounds):
         rows = layers.rows if turn % 2 == 0 else layers.rows[::-1]

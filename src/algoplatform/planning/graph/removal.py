@@ -40,7 +40,7 @@ class _Knot:
     def __init__(self, graph: Graph, members: Sequence[int]) -> None:
         inside = set(members)
         self._name = graph.references.__getitem__
-        self._needs = {at: [target for target in graph.needs[at] if target in inside] for at in members}
+        self._needs = {at: sorted(inside.intersection(graph.needs[at]), key=self._name) for at in members}
         self._users: dict[int, set[int]] = {at: set() for at in members}
         for source, targets in self._needs.items():
             for target in targets:

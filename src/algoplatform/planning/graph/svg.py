@@ -19,7 +19,7 @@ _CHARACTER: Final = 7.25  # of a monospaced font of 12 px
 _PADDING: Final = 12
 
 STYLE: Final = """
-.ground{fill:#fff}.caption{fill:#334155}.layer{fill:#94a3b8}
+.ground{fill:#fff}.caption{fill:#334155}.layer{fill:#7b8aa0}
 .edge{stroke:#a3b1c6}.tip{fill:#8796ad}.edge.near{stroke:#3b82f6}.tip.near{fill:#3b82f6}
 .edge.ring{stroke:#ea580c}.tip.ring{fill:#ea580c}.knot{fill:#fff7ed;stroke:#fdba74}
 .image rect{fill:#f8fafc;stroke:#94a3b8}.image text{fill:#0f172a}.image .tag{fill:#64748b}
@@ -27,8 +27,8 @@ STYLE: Final = """
 .image.root text,.image.root .tag{fill:#fff}
 .image:hover rect,.image:focus rect{stroke:#2563eb;stroke-width:2.5}.edge:hover{stroke:#2563eb;stroke-width:3}
 @media(prefers-color-scheme:dark){
-.ground{fill:#0b1220}.caption{fill:#cbd5e1}.layer{fill:#64748b}
-.edge{stroke:#4b5d78}.tip{fill:#64789a}.edge.near{stroke:#60a5fa}.tip.near{fill:#60a5fa}
+.ground{fill:#0b1220}.caption{fill:#cbd5e1}.layer{fill:#7b8aa0}
+.edge{stroke:#566b8c}.tip{fill:#7087ab}.edge.near{stroke:#60a5fa}.tip.near{fill:#60a5fa}
 .edge.ring{stroke:#fb923c}.tip.ring{fill:#fb923c}.knot{fill:#2a1a0e;stroke:#9a3412}
 .image rect{fill:#162033;stroke:#52658a}.image text{fill:#e2e8f0}.image .tag{fill:#94a3b8}
 .image.ring rect{stroke:#fb923c}.image.root rect{fill:#2563eb;stroke:#60a5fa}
@@ -88,7 +88,7 @@ class _Drawing:
         yield f"{caption}</text>"
         for layer, left in enumerate(placed.x):
             middle = left + placed.widths[layer] / 2
-            yield f'<text class="layer" x="{middle:.1f}" y="{HEAD - 14}" text-anchor="middle" fill="#94a3b8">{layer}</text>'
+            yield f'<text class="layer" x="{middle:.1f}" y="{HEAD - 14}" text-anchor="middle" fill="#94a3b8">第{layer}层</text>'
         yield from self._knots()
         yield '<g fill="none" stroke-width="1.4">'
         yield from self._edges()
