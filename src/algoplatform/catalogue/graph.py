@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -145,7 +145,7 @@ class Graphs:
         return _image(kept | given)
 
 
-def drawing(graph: Graph, link: Any) -> bytes:
+def drawing(graph: Graph, link: Callable[[str], str]) -> bytes:
     """Return the graph as SVG; raises Refused if it has more images than a readable drawing holds."""
     try:
         return svg(graph, link)
@@ -215,5 +215,6 @@ def _closure(found: Reached, roots: Sequence[str]) -> Closure:
     members = [
         Member(_image(json.loads(found.records[at])), found.versions[at], graph.levels[at]) for at in graph.order
     ]
-    named = {found.references[found.image_ids.index(root)] for root in roots}
-    return Closure(members, frozenset(named), [[graph.references[at] for at in ring] for ring in graph.cycles])
+    reference = dict(zip(found.image_ids, found.references, strict=True))
+    named = frozenset(reference[root] for root in roots)
+    return Closure(members, named, [[graph.references[at] for at in ring] for ring in graph.cycles])
