@@ -1,0 +1,165 @@
+"""Cycles, depths and common closures of the graph of dependencies, over the numbers of images.
+
+Each is a generator that yields None every few thousand steps, so that the caller can let others work.
+"""
+
+from array import array
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+MOST_LEVELS: Final = 8
+MOST_IMAGES: Final = 50
+_STEPS: Final = 5000
+
+Needs: TypeAlias = Sequence[tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Images that depend on each other, or a single one.
+
+    `level` is the length of the longest chain of dependencies, with a cycle as one link. `many` is set if the
+    closure holds more than MOST_IMAGES besides an image itself.
+    """
+
+    members: list[int]
+    level: int
+    many: bool
+
+
+def components(needs: Needs) -> Iterator[Component | None]:
+    """Yield the cycles and the deep components, dependencies first (Tarjan's algorithm, without recursion)."""
+    return _Components(needs).found()
+
+
+class _Components:
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+        count = len(needs)
+        # Order of discovery from 1, and the lowest order that is known to be reachable.
+        self._order, self._lowest = array("i", bytes(4 * count)), array("i", bytes(4 * count))
+        self._open = bytearray(count)
+        self._waiting: list[int] = []
+        self._level = array("i", bytes(4 * count))
+        # Size of the closure, at most MOST_IMAGES + 2.
+        self._size = array("i", bytes(4 * count))
+
+    def found(self) -> Iterator[Component | None]:
+        last = 0
+        for root in range(len(self._needs)):
+            if root % _STEPS == 0:
+                yield None
+            if not self._order[root]:
+                last = yield from self._from(root, last)
+
+    def _from(self, root: int, last: int) -> Generator[Component | None, None, int]:
+        order, lowest, needs = self._order, self._lowest, self._needs
+        path = [(root, iter(needs[root]))]
+        last = self._discover(root, last)
+        while path:
+            node, rest = path[-1]
+            for need in rest:
+                if not order[need]:
+                    last = self._discover(need, last)
+                    path.append((need, iter(needs[need])))
+                    break
+                if self._open[need] and order[need] < lowest[node]:
+                    lowest[node] = order[need]
+            else:
+                path.pop()
+                if path and lowest[node] < lowest[path[-1][0]]:
+                    lowest[path[-1][0]] = lowest[node]
+                if lowest[node] == order[node] and (closed := self._closed(node)):
+                    yield closed
+        return last
+
+    def _discover(self, node: int, last: int) -> int:
+        self._order[node] = self._lowest[node] = last + 1
+        self._open[node] = 1
+        self._waiting.append(node)
+        return last + 1
+
+    def _closed(self, root: int) -> Component | None:
+        """Close a component; return it if there is something to say about it."""
+        if self._waiting[-1] == root:
+            self._waiting.pop()
+            self._open[root] = 0
+            needs = self._needs[root]
+            if not needs:
+                self._size[root] = 1
+                return None
+            return self._measured([root], set(needs))
+        at = len(self._waiting) - 1
+        while self._waiting[at] != root:
+            at -= 1
+        members = self._waiting[at:]
+        del self._waiting[at:]
+        for member in members:
+            self._open[member] = 0
+        own = set(members)
+        return self._measured(members, {need for member in members for need in self._needs[member]} - own)
+
+    def _measured(self, members: list[int], outside: set[int]) -> Component | None:
+        level = 1 + max([self._level[need] for need in outside], default=-1)
+        size = self._closure(members, outside)
+        for member in members:
+            self._level[member], self._size[member] = level, size
+        many = size > MOST_IMAGES + 1
+        return Component(members, level, many) if len(members) > 1 or many or level > MOST_LEVELS else None
+
+    def _closure(self, members: list[int], outside: set[int]) -> int:
+        most = MOST_IMAGES + 2
+        if len(outside) < 2:
+            return min(most, len(members) + sum(self._size[need] for need in outside))
+        if max(self._size[need] for need in outside) + len(members) >= most:
+            return most
+        seen = set(members) | outside
+        ahead = list(outside)
+        while ahead and len(seen) < most:
+            fresh = [need for need in self._needs[ahead.pop()] if need not in seen]
+            seen.update(fresh)
+            ahead += fresh
+        return min(most, len(seen))
+
+
+class Dependents:
+    """The graph upside down: from an image to those that depend on it."""
+
+    def __init__(self, needs: Needs) -> None:
+        self._starts = starts = array("i", bytes(4 * (len(needs) + 1)))
+        for listed in needs:
+            for need in listed:
+                starts[need + 1] += 1
+        for node in range(len(needs)):
+            starts[node + 1] += starts[node]
+        at = starts[:]
+        self._all = everything = array("i", bytes(4 * starts[-1]))
+        for node, listed in enumerate(needs):
+            for need in listed:
+                everything[at[need]] = node
+                at[need] += 1
+
+    def share_closure(self, images: Sequence[int]) -> Generator[None, None, bool]:
+        """Return whether any closure, of whatever image, holds two of these images.
+
+        Each image's name goes up to all that depend on it; where two names meet, a closure holds both.
+        """
+        starts, everything = self._starts, self._all
+        reached = dict(zip(images, images, strict=True))
+        ahead = list(images)
+        steps = 0
+        while ahead:
+            node = ahead.pop()
+            name = reached[node]
+            for dependent in everything[starts[node] : starts[node + 1]]:
+                known = reached.get(dependent)
+                if known is None:
+                    reached[dependent] = name
+                    ahead.append(dependent)
+                elif known != name:
+                    return True
+            steps += 1
+            if steps % _STEPS == 0:
+                yield
+        return False

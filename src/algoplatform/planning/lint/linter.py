@@ -1,0 +1,99 @@
+"""One run of lint: records go in, findings come out as they are found, and the counts at the end."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+from algoplatform.planning.lint.across import Candidate, Survey
+from algoplatform.planning.lint.asked import Asked
+from algoplatform.planning.lint.findings import Finding
+from algoplatform.planning.lint.policy import Policy
+from algoplatform.planning.lint.record import Record, reference_of
+from algoplatform.planning.lint.rules import RULES, Severity
+from algoplatform.planning.lint.single import flaws
+from algoplatform.planning.lint.themes.ports import reserved
+
+
+class Linter:
+    """Applies all rules to records, and keeps to what was asked: rules, severities, a page."""
+
+    def __init__(self, policy: Policy, asked: Asked, today: date) -> None:
+        self._policy = policy
+        self._asked = asked
+        self._kept = reserved(policy.node_ports)
+        self._exempt: dict[str, list[re.Pattern[str]]] = policy.active(today)
+        self._severities = self._wanted()
+        self._survey = Survey(policy.node_ports, self._is_exempt if self._exempt else None)
+        self.counts: Counter[str] = Counter()
+        self.total = 0
+
+    def _wanted(self) -> dict[str, Severity]:
+        severities = {rule.id: self._policy.severities.get(rule.id, rule.severity) for rule in RULES.values()}
+        return {rule: severity for rule, severity in severities.items() if self._is_asked(rule, severity)}
+
+    def _is_asked(self, rule: str, severity: str) -> bool:
+        rules, severities = self._asked.rules, self._asked.severities
+        return (rules is None or rule in rules) and (severities is None or severity in severities)
+
+    def check(self, records: Sequence[Record], *, given: bool = True) -> list[Finding]:
+        """Add records; return the findings of the single ones, unless they are there for others only."""
+        found: list[Finding] = []
+        for record in records:
+            self.add(record, found, given=given)
+        return found
+
+    def add(self, record: Record, found: list[Finding], *, given: bool) -> None:
+        """Add a record, and append its findings to `found` if they are to be given."""
+        reference = reference_of(record)
+        self._survey.add(record, reference, given=given)
+        if not given:
+            return
+        names = [reference]
+        severities, exempt, counts = self._severities, self._exempt, self.counts
+        first, end = self._asked.first, self._asked.end
+        for flaw in flaws(record, self._policy, self._kept):
+            rule = flaw[0]
+            severity = severities.get(rule)
+            if severity is None or (exempt and self._is_exempt(rule, reference)):
+                continue
+            counts[rule] += 1
+            if end is None or first <= self.total < end:
+                found.append(Finding(flaw, severity, names))
+            self.total += 1
+
+    def missing(self) -> list[str]:
+        """Return the dependencies of the records so far that are none of them."""
+        return self._survey.missing()
+
+    def is_known(self, reference: str) -> bool:
+        """Return whether this image was added."""
+        return self._survey.is_known(reference)
+
+    def across(self) -> Iterator[list[Finding]]:
+        """Yield the findings across all records, after the last; often none, so that others can work."""
+        references = self._survey.references()
+        for candidate in self._survey.candidates():
+            found: list[Finding] = []
+            if candidate and any(map(self._survey.is_given, candidate.numbers)):
+                self._judge(candidate, [references[number] for number in candidate.numbers], found)
+            yield found
+
+    def _judge(self, candidate: Candidate, images: list[str], found: list[Finding]) -> None:
+        rule = candidate.flaw.rule
+        severity = self._policy.severities.get(rule, candidate.severity)
+        if not self._is_asked(rule, severity):
+            return
+        if self._exempt and any(self._is_exempt(rule, image) for image in images):
+            return
+        self._give(Finding(candidate.flaw, severity, images), found)
+
+    def _give(self, finding: Finding, found: list[Finding]) -> None:
+        self.counts[finding.flaw.rule] += 1
+        end = self._asked.end
+        if end is None or self._asked.first <= self.total < end:
+            found.append(finding)
+        self.total += 1
+
+    def _is_exempt(self, rule: str, reference: str) -> bool:
+        return any(pattern.fullmatch(reference) for pattern in self._exempt.get(rule, ()))

@@ -1,0 +1,104 @@
+"""A light view of records: fields of stored JSON, split without checks, as they were checked when written.
+
+A register of 100,000 images has to be read in two seconds: the value objects of the domain take longer to
+build than all rules to run.
+"""
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from functools import lru_cache, wraps
+from posixpath import normpath
+from typing import Any, Final, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+# A record by the wire's names; empty fields are null or absent.
+Record: TypeAlias = Mapping[str, Any]
+
+# Equal fields recur across records. Bounded by entries and by characters of the arguments.
+_REMEMBERED: Final = 512
+_SHORT: Final = 512
+# For the rules that look at one field in turn.
+_RECENT: Final = 64
+_QUOTING: Final = re.compile(r"""['"\\]""")
+_SEPARATOR: Final = re.compile(r"(?<!\\),")
+
+
+def remembered(function: Callable[..., T]) -> Callable[..., T]:
+    """Cache the results of a function of texts (or None), unless the texts are long."""
+    known = lru_cache(_REMEMBERED)(function)
+
+    @wraps(function)
+    def recall(*texts: str | None) -> T:
+        short = sum(map(len, filter(None, texts))) <= _SHORT
+        return known(*texts) if short else function(*texts)
+
+    return recall
+
+
+def reference_of(record: Record) -> str:
+    """Return name and tag."""
+    return f"{record['imageName']}:{record['imageTag']}"
+
+
+def normal(path: str) -> str:
+    """Return a path without redundant slashes and "." segments."""
+    if "//" not in path and "/." not in path and path[-1] != "/":
+        return path
+    return normpath("//" + path)
+
+
+@lru_cache(_RECENT)
+def ports(text: str) -> list[tuple[str, str, int | None]]:
+    """Split imagePorts into name, container port and node port."""
+    items = [item.split(":") for item in text.split(",")]
+    return [(item[0], item[1], int(item[2]) if len(item) > 2 else None) for item in items]
+
+
+def paths(text: str | None) -> list[str]:
+    """Split a list of paths, and normalise them."""
+    return [normal(path) for path in text.split(",")] if text else []
+
+
+@lru_cache(_RECENT)
+def pairs(text: str | None) -> list[tuple[str, str]]:
+    """Split `source:target` pairs, and normalise the paths."""
+    parted = [item.partition(":") for item in text.split(",")] if text else []
+    return [(normal(source), normal(target)) for source, _, target in parted]
+
+
+def variables(text: str) -> list[tuple[str, str]]:
+    """Split env into keys and unescaped values."""
+    if "\\" not in text:
+        parted = [item.partition(":") for item in text.split(",")]
+        return [(key, value) for key, _, value in parted]
+    parted = [item.partition(":") for item in _SEPARATOR.split(text)]
+    return [(key, value.replace("\\,", ",")) for key, _, value in parted]
+
+
+def words(text: str | None) -> list[str]:
+    """Split a command line as a shell does."""
+    if not text:
+        return []
+    # Control characters, and so other blanks, are not allowed in a command line.
+    return shlex.split(text) if _QUOTING.search(text) else [word for word in text.split(" ") if word]
+
+
+def first_word(text: str | None) -> str:
+    """Return the first word of a command line, empty if there is none."""
+    if not text:
+        return ""
+    word = text.partition(" ")[0]
+    if word and "'" not in word and '"' not in word and "\\" not in word:
+        return word
+    return next(iter(words(text)), "")
+
+
+def dependencies(record: Record) -> list[str]:
+    """Return the references that a record depends on, except its own."""
+    text = record.get("dependencyServiceId")
+    if not text:
+        return []
+    own = reference_of(record)
+    return [item for item in text.split(",") if item != own]

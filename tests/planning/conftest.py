@@ -1,0 +1,5 @@
+"""Fixtures of the planning tests."""
+
+from tests.domain.conftest import cost
+
+__all__ = ["cost"]
