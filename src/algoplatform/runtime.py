@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from algoplatform.catalogue.graph import Graphs
 from algoplatform.catalogue.idempotency import Writes
 from algoplatform.catalogue.images import Images
+from algoplatform.catalogue.lint import Lint
 from algoplatform.catalogue.revisions import Revisions
 from algoplatform.catalogue.search import Searches
 from algoplatform.catalogue.uploads import Transfer
 from algoplatform.domain.access import AccessPolicy
 from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.domain.record.image import Rules
+from algoplatform.planning.lint.policy import Policy
 from algoplatform.settings import Settings, SettingsError
 from algoplatform.storage.images.live_count import LiveCount
 from algoplatform.storage.images.register import Registrar
@@ -35,6 +37,7 @@ class Runtime:
     searches: Searches
     transfer: Transfer
     graphs: Graphs
+    lint: Lint
     _live_count: LiveCount
     # What the last check of the schema found, None if nothing.
     _problem: str | None = None
@@ -77,10 +80,11 @@ class Runtime:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator["Runtime"]:
-        """Build the use cases from the settings; raises SettingsError if there is no database URL."""
+        """Build the use cases from the settings; raises SettingsError for what only a use case can check."""
         if settings.database_url is None:
             raise SettingsError("ALGOPLATFORM_DATABASE_URL is not set")
         rules = Rules(settings.node_ports)
+        policy = _policy(settings)
         access = AccessPolicy(settings.platform_authorities, settings.namespace_authorities)
         async with Database.open(
             settings.database_url.get_secret_value(),
@@ -98,5 +102,13 @@ class Runtime:
                 Searches(database, settings.pool_size, settings.pool_timeout),
                 Transfer(rules, access, writes),
                 Graphs(rules, database),
+                Lint(database, rules, policy),
                 LiveCount(database),
             )
+
+
+def _policy(settings: Settings) -> Policy:
+    try:
+        return Policy.parse(settings.lint_severity, settings.lint_exemptions, settings.gpu_cards, settings.node_ports)
+    except ValueError as error:
+        raise SettingsError(f"ALGOPLATFORM_{error}") from None

@@ -88,7 +88,7 @@ class Reading:
         checked = check(data, self._rules)
         image = checked.image
         said = read(data) if image is None and isinstance(data, dict) else None
-        faults = [*_key_faults(key, data), *checked.faults, *self._access_faults(image or said)]
+        faults = [*key_faults(key, data), *checked.faults, *self._access_faults(image or said)]
         if image is not None and not faults:
             return staging.row(self.records, image, image.image_id or key or uuid4().hex)
         self._keep(in_field_order(faults), data)
@@ -116,7 +116,8 @@ class Reading:
         return label_of(self.records, named.get("imageName"), named.get("imageTag"))
 
 
-def _key_faults(key: str | None, data: Any) -> list[Fault]:
+def key_faults(key: str | None, data: Any) -> list[Fault]:
+    """Return the fault of a key that is no image id, or differs from the id inside the record."""
     if key is None:
         return []
     inside = data.get("imageId") if isinstance(data, dict) else None

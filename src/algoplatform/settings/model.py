@@ -231,6 +231,18 @@ class Settings(BaseSettings):
         24, ge=1, le=24 * 365, description="hours to store an Idempotency-Key; lower it to keep the table small"
     )
 
+    gpu_cards: str = Field(
+        "",
+        description="GPU memory of each kind of card in MiB, comma separated; set it to find images that fit no card",
+    )
+    lint_severity: str = Field(
+        "", description='severity of rules, JSON such as {"tag-latest": "error"}; set it to what your site tolerates'
+    )
+    lint_exemptions: str = Field(
+        "",
+        description="images that rules do not look at: JSON list of objects with rule, image (a pattern), reason, until",
+    )
+
     @field_validator("*", mode="before")
     @classmethod
     def _clean(cls, value: object, info: ValidationInfo) -> object:

@@ -1,0 +1,87 @@
+"""A file of records that is judged, not imported: checked whole as an upload is, then read again."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Final
+
+from algoplatform.catalogue.parsing import off_loop
+from algoplatform.catalogue.upload_reading import MAX_FAULTS, key_faults
+from algoplatform.domain.errors import MAX_COUNTED, MAX_RECORD_FAULTS, FileRefused
+from algoplatform.domain.faults import Code, Fault, RecordFault
+from algoplatform.domain.record.file import read_records
+from algoplatform.domain.record.image import Image, Rules, check, in_field_order, label_of
+from algoplatform.planning.lint.record import Record
+
+_CHUNK: Final = 64 * 1024
+_TURN_SECONDS: Final = 0.03
+
+
+class CheckedFile:
+    """Reads a file twice, as all of it has to be valid before anything is said about it."""
+
+    def __init__(self, file: BinaryIO, rules: Rules) -> None:
+        self._file = file
+        self._rules = rules
+        self._start = file.tell()
+        self._faults: list[RecordFault] = []
+        self._total = 0
+        self._at_least = False
+        self._position = 0
+        # Positions by reference and by id, to find repeated ones.
+        self._seen: dict[str, int] = {}
+
+    async def check(self) -> None:
+        """Check all records; raises FileRefused with their faults, BadRequest if it is no such file."""
+        records = self._read()
+        while await off_loop(lambda: self._check_some(records)):
+            pass
+        if self._total:
+            raise FileRefused(self._faults, self._total, at_least=self._at_least)
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records, by the wire's names; only after `check`."""
+        for _, data in self._read():
+            image = check(data, self._rules).image
+            assert image
+            yield image.values()
+
+    def _read(self) -> Iterator[tuple[str | None, Any]]:
+        self._file.seek(self._start)
+        return read_records(iter(lambda: self._file.read(_CHUNK), b""))
+
+    def _check_some(self, records: Iterator[tuple[str | None, Any]]) -> bool:
+        """Check for a slice of time; return whether there is more to check."""
+        until = time.monotonic() + _TURN_SECONDS
+        for key, data in records:
+            self._position += 1
+            self._check(key, data)
+            if self._total > MAX_COUNTED:
+                self._at_least = True
+                return False
+            if time.monotonic() > until:
+                return True
+        return False
+
+    def _check(self, key: str | None, data: Any) -> None:
+        checked = check(data, self._rules)
+        faults = [*key_faults(key, data), *checked.faults]
+        if checked.image:
+            faults += self._repeats(checked.image, key)
+        if not faults:
+            return
+        self._total += len(faults) + checked.more
+        self._at_least |= checked.cut
+        room = min(MAX_RECORD_FAULTS, max(0, MAX_FAULTS - len(self._faults)))
+        named = data if isinstance(data, dict) else {}
+        label = label_of(self._position, named.get("imageName"), named.get("imageTag"))
+        self._faults += [RecordFault(self._position, label, fault) for fault in in_field_order(faults)[:room]]
+
+    def _repeats(self, image: Image, key: str | None) -> Iterator[Fault]:
+        first = self._seen.setdefault(str(image.reference), self._position)
+        if first != self._position:
+            yield Fault("imageName", Code.IMAGE_EXISTS, f"文件中重复：与第{first}条记录的镜像名和标签相同")
+        image_id = image.image_id or key
+        if image_id:
+            first = self._seen.setdefault(image_id, self._position)
+            if first != self._position:
+                yield Fault("imageId", Code.FIELD, f"imageId在文件中重复：与第{first}条记录相同")

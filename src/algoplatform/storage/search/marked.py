@@ -1,0 +1,57 @@
+"""Reads every live record, marked with whether it meets the conditions: for rules across all records."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from algoplatform.domain.search import Conditions
+from algoplatform.storage.postgres.pool import Connection
+from algoplatform.storage.postgres.transactions import abandonable
+from algoplatform.storage.search.where_clause import Filter
+
+# Leads a record that meets the conditions; the others have `-`.
+MEETS: Final = b"+"
+
+# Control characters, which compact JSON never contains, so that COPY outputs one record a line.
+_NEVER: Final = ("\x1e", "\x1f")
+_STREAMING: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0"
+_NAMED: Final = """
+SELECT array_agg(image_id) FROM image JOIN unnest($1::text[], $2::text[]) AS named (name, tag)
+    ON image_name = name AND image_tag = tag WHERE live
+"""
+_CLOSURE: Final = """
+WITH RECURSIVE closure (id) AS (
+    SELECT unnest($1::uuid[])
+    UNION
+    SELECT dependency_id FROM image_dependency JOIN closure ON dependent_id = id
+)
+SELECT '-' || record FROM closure JOIN image ON image_id = id WHERE live
+"""
+
+Write = Callable[[bytes], Awaitable[None]]
+
+
+async def copy_all(connection: Connection, conditions: Conditions, write: Write) -> None:
+    """Stream all live records to `write`, one a line, in the order of name and tag and from one snapshot."""
+    met = Filter(conditions)
+    mark = f"CASE WHEN ({met.where}) THEN '+' ELSE '-' END" if met.arguments else "'+'"
+    await _copy(
+        connection,
+        f"SELECT {mark} || record FROM image WHERE live ORDER BY image_name, image_tag",
+        met.arguments,
+        write,
+    )
+
+
+async def copy_closure(connection: Connection, references: Sequence[tuple[str, str]], write: Write) -> None:
+    """Stream the live ones of these images (name, tag), and all that they depend on, as `copy_all` does."""
+    ids = await connection.fetchval(_NAMED, *map(list, zip(*references, strict=True))) if references else None
+    if ids:
+        await _copy(connection, _CLOSURE, [ids], write)
+
+
+async def _copy(connection: Connection, query: str, arguments: Sequence[object], write: Write) -> None:
+    async with abandonable(connection):
+        await connection.execute(_STREAMING)
+        await connection.copy_from_query(
+            query, *arguments, output=write, format="csv", delimiter=_NEVER[0], quote=_NEVER[1]
+        )
