@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from benchmarks.results import Result
 from benchmarks.session import Session
-from benchmarks.suites import depending, graphs, processes, rendering, searching, transferring, writing
+from benchmarks.suites import depending, graphs, linting, processes, rendering, searching, transferring, writing
 
 Benchmark = Callable[[Session], list[Result]]
 
@@ -22,4 +22,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "load": transferring.load,
     "render": rendering.rendering,
     "graph": graphs.graph,
+    "lint": linting.lint,
 }

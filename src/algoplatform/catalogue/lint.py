@@ -32,6 +32,7 @@ Form: TypeAlias = Callable[[Sequence[Finding]], bytes]
 _BATCH_BYTES: Final = 512 * 1024
 _BATCH: Final = 200
 _TURN_SECONDS: Final = 0.03
+_MANY: Final = 1000
 
 
 class Lint:
@@ -151,7 +152,9 @@ class _Run:
 
     async def _pass_on(self, data: bytes) -> None:
         if data:
-            await self._write(self._separator + data)
+            if self._separator:
+                await self._write(self._separator)
+            await self._write(data)
             self._separator = b","
 
     def _lines(self, whole: bytes) -> list[Finding]:
@@ -166,12 +169,12 @@ class _Run:
         return found
 
     def _slice(self, across: Iterator[list[Finding]]) -> bytes | None:
-        """Return the findings of a slice of time, None at the end."""
+        """Return the findings of a slice of time, None at the end; one with very many images ends the slice."""
         until = time.monotonic() + _TURN_SECONDS
         found: list[Finding] = []
         for more in across:
             found += more
-            if time.monotonic() > until:
+            if time.monotonic() > until or (more and len(more[0].images) > _MANY):
                 return self._form(found)
         return self._form(found) or None
 

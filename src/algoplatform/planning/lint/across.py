@@ -61,8 +61,10 @@ class Survey:
         return number
 
     def _add_ports(self, text: str, reference: str, number: int) -> None:
-        counted = not self._is_left_out("node-ports-exhausted", reference)
-        compared = not self._is_left_out("node-port-clash", reference)
+        counted = compared = True
+        if self._is_exempt:
+            counted = not self._is_exempt("node-ports-exhausted", reference)
+            compared = not self._is_exempt("node-port-clash", reference)
         for _, _, node_port in ports(text):
             if node_port is None:
                 continue
@@ -75,7 +77,7 @@ class Survey:
                 users.append(number)
 
     def _add_paths(self, text: str, reference: str, number: int) -> None:
-        if self._is_left_out("hostpath-conflict", reference):
+        if self._is_exempt and self._is_exempt("hostpath-conflict", reference):
             return
         for source, _ in pairs(text):
             users = self._paths.setdefault(source, number)
@@ -84,9 +86,6 @@ class Survey:
                     users.append(number)
             elif type(users) is int and users != number:
                 self._paths[source] = array("i", [users, number])
-
-    def _is_left_out(self, rule: str, reference: str) -> bool:
-        return self._is_exempt is not None and self._is_exempt(rule, reference)
 
     def missing(self) -> list[str]:
         """Return the references that records depend on, and that were not added."""

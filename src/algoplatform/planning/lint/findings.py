@@ -50,20 +50,33 @@ class Finding(NamedTuple):
 
 def as_json(findings: Iterable[Finding]) -> bytes:
     """Return the findings as members of a JSON array, without its brackets."""
-    return ",".join([_text(*finding) for finding in findings]).encode()
+    pieces: list[bytes] = []
+    said: Sequence[str] = ()
+    names = b""
+    for flaw, severity, images in findings:
+        # The findings of one image follow each other, and share the list of its name.
+        if images is not said:
+            said, names = images, _names(images)
+        rest = _rest(flaw) if len(flaw[3]) <= _SHORT else _rest.__wrapped__(flaw)
+        pieces += (_head(flaw[0], severity), names, rest)
+    return b"".join(pieces)[1:]
 
 
-def _text(flaw: Flaw, severity: Severity, images: Sequence[str]) -> str:
+@lru_cache
+def _head(rule: str, severity: Severity) -> bytes:
+    return f',{{"rule":"{rule}","severity":"{severity}",'.encode()
+
+
+def _names(images: Sequence[str]) -> bytes:
     # References contain nothing that JSON escapes (domain/grammar/reference.py).
-    names = '","'.join(images)
-    rest = _rest(flaw) if len(flaw.message) <= _SHORT else _rest.__wrapped__(flaw)
-    return f'{{"rule":"{flaw[0]}","severity":"{severity}","image":"{images[0]}","images":["{names}"],{rest}'
+    listed = '","'.join(images)
+    return f'"image":"{images[0]}","images":["{listed}"],'.encode()
 
 
 @lru_cache(_REMEMBERED)
-def _rest(flaw: Flaw) -> str:
+def _rest(flaw: Flaw) -> bytes:
     _, field, value, message = flaw
-    return orjson.dumps({"field": field, "value": value, "message": message}).decode()[1:]
+    return orjson.dumps({"field": field, "value": value, "message": message})[1:]
 
 
 def named(references: Sequence[str]) -> str:

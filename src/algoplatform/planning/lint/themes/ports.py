@@ -1,5 +1,6 @@
 """Rules on imagePorts. What several images do with one node port is a rule across records."""
 
+from functools import lru_cache
 from typing import Final
 
 from algoplatform.domain.errors import clip
@@ -20,10 +21,10 @@ def flaws(text: str, kept: range) -> list[Flaw]:
     found: list[Flaw] = []
     seen: dict[str, str] = {}
     for name, number, node_port in ports(text):
-        if number in seen:
-            message = f"端口“{clip(name)}”与“{clip(seen[number])}”是同一容器端口{number}"
+        other = seen.setdefault(number, name)
+        if other is not name:
+            message = f"端口“{clip(name)}”与“{clip(other)}”是同一容器端口{number}"
             found.append(Flaw("port-duplicate", "imagePorts", int(number), message))
-        seen.setdefault(number, name)
         if node_port is not None and node_port not in kept:
             found.append(_dynamic(node_port))
         if len(name) > _LONGEST:
@@ -33,6 +34,7 @@ def flaws(text: str, kept: range) -> list[Flaw]:
     return found
 
 
+@lru_cache(4096)
 def _dynamic(node_port: int) -> Flaw:
     message = f"节点端口{node_port}可能已被Kubernetes自动分配给别的Service"
     return Flaw("node-port-dynamic", "imagePorts", node_port, message)
