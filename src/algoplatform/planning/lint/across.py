@@ -35,7 +35,7 @@ class Survey:
         self._numbers: dict[str, int] = {}
         self._needs: list[tuple[int, ...]] = []
         self._known = bytearray()
-        self._ports: dict[int, array[int]] = {}
+        self._ports: dict[str, array[int]] = {}
         # A number for each node port that an image needs.
         self._needed = array("i")
         # Most paths have one user: its number, until there are more.
@@ -66,7 +66,7 @@ class Survey:
             counted = not self._is_exempt("node-ports-exhausted", reference)
             compared = not self._is_exempt("node-port-clash", reference)
         for _, _, node_port in ports(text):
-            if node_port is None:
+            if not node_port:
                 continue
             if counted:
                 self._needed.append(number)
@@ -117,19 +117,28 @@ class Survey:
                 yield from self._deep(component, references)
 
     def _clashes(self, references: list[str]) -> Iterator[Candidate | None]:
-        shared = {port: list(users) for port, users in sorted(self._ports.items()) if len(users) > 1}
+        shared = {port: list(users) for port, users in self._ports.items() if len(users) > 1}
         dependents = Dependents(self._needs) if shared else None
-        for port, users in shared.items():
+        for port, users in sorted(shared.items(), key=lambda item: int(item[0])):
             yield None
             assert dependents
             severity: Severity = "info"
             where = "它们不在同一命名空间，也不在同一组依赖中"
             if (yield from dependents.share_closure(users)):
                 severity, where = "error", "其中有镜像会一起部署，必然冲突"
-            elif len({namespace_of(references[user]) for user in users}) < len(users):
+            elif self._share_namespace(users, references):
                 severity, where = "warning", "其中有镜像在同一命名空间"
             text = f"节点端口{port}由{named([references[user] for user in users])}共用，{where}"
-            yield Candidate(Flaw("node-port-clash", "imagePorts", port, text), severity, users)
+            yield Candidate(Flaw("node-port-clash", "imagePorts", int(port), text), severity, users)
+
+    def _share_namespace(self, users: list[int], references: list[str]) -> bool:
+        seen: set[str] = set()
+        for user in users:
+            namespace = namespace_of(references[user])
+            if namespace in seen:
+                return True
+            seen.add(namespace)
+        return False
 
     def _exhausted(self) -> Iterator[Candidate]:
         needed = len(self._needed)

@@ -50,7 +50,9 @@ class _Components:
         for root in range(len(self._needs)):
             if root % _STEPS == 0:
                 yield None
-            if not self._order[root]:
+            if not self._needs[root]:
+                self._close_leaf(root)
+            elif not self._order[root]:
                 last = yield from self._from(root, last)
 
     def _from(self, root: int, last: int) -> Generator[Component | None, None, int]:
@@ -60,11 +62,13 @@ class _Components:
         while path:
             node, rest = path[-1]
             for need in rest:
-                if not order[need]:
+                if not needs[need]:
+                    self._close_leaf(need)
+                elif not order[need]:
                     last = self._discover(need, last)
                     path.append((need, iter(needs[need])))
                     break
-                if self._open[need] and order[need] < lowest[node]:
+                elif self._open[need] and order[need] < lowest[node]:
                     lowest[node] = order[need]
             else:
                 path.pop()
@@ -80,16 +84,16 @@ class _Components:
         self._waiting.append(node)
         return last + 1
 
+    def _close_leaf(self, node: int) -> None:
+        # Nothing follows from its order, so that it may have any.
+        self._order[node] = self._size[node] = 1
+
     def _closed(self, root: int) -> Component | None:
         """Close a component; return it if there is something to say about it."""
         if self._waiting[-1] == root:
             self._waiting.pop()
             self._open[root] = 0
-            needs = self._needs[root]
-            if not needs:
-                self._size[root] = 1
-                return None
-            return self._measured([root], set(needs))
+            return self._measured([root], set(self._needs[root]))
         at = len(self._waiting) - 1
         while self._waiting[at] != root:
             at -= 1
@@ -111,7 +115,7 @@ class _Components:
     def _closure(self, members: list[int], outside: set[int]) -> int:
         most = MOST_IMAGES + 2
         if len(outside) < 2:
-            return min(most, len(members) + sum(self._size[need] for need in outside))
+            return min(most, len(members) + sum([self._size[need] for need in outside]))
         if max(self._size[need] for need in outside) + len(members) >= most:
             return most
         seen = set(members) | outside

@@ -22,6 +22,7 @@ _SHORT: Final = 512
 # For the rules that look at one field in turn.
 _RECENT: Final = 64
 _QUOTING: Final = re.compile(r"""['"\\]""")
+_PORT: Final = re.compile(r"([^:,]++):([^:,]++)(?::([^,]++))?")
 _SEPARATOR: Final = re.compile(r"(?<!\\),")
 
 
@@ -50,10 +51,9 @@ def normal(path: str) -> str:
 
 
 @lru_cache(_RECENT)
-def ports(text: str) -> list[tuple[str, str, int | None]]:
-    """Split imagePorts into name, container port and node port."""
-    items = [item.split(":") for item in text.split(",")]
-    return [(item[0], item[1], int(item[2]) if len(item) > 2 else None) for item in items]
+def ports(text: str) -> list[tuple[str, str, str]]:
+    """Split imagePorts into name, container port and node port, empty if there is none."""
+    return _PORT.findall(text)
 
 
 def paths(text: str | None) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from algoplatform.domain.errors import clip, clip_reference
+from algoplatform.domain.errors import clip_reference
 from algoplatform.planning.lint.findings import Flaw
 from algoplatform.planning.lint.record import Record, dependencies
 
@@ -16,8 +16,7 @@ def flaws(record: Record) -> list[Flaw]:
     found = [_LATEST] if record["imageTag"] == "latest" else []
     name: str = record["imageName"]
     if not has_host(name):
-        text = f"镜像名称“{clip(name)}”没有仓库地址，将从Docker Hub拉取"
-        found.append(Flaw("no-registry", "imageName", name, text))
+        found.append(Flaw("no-registry", "imageName", name, "镜像名称中没有仓库地址，将从Docker Hub拉取"))
     listed = record.get("dependencyServiceId")
     if listed and ":latest" in listed:
         found += _latest(dependencies(record))

@@ -25,8 +25,8 @@ def flaws(text: str, kept: range) -> list[Flaw]:
         if other is not name:
             message = f"端口“{clip(name)}”与“{clip(other)}”是同一容器端口{number}"
             found.append(Flaw("port-duplicate", "imagePorts", int(number), message))
-        if node_port is not None and node_port not in kept:
-            found.append(_dynamic(node_port))
+        if node_port and int(node_port) not in kept:
+            found.append(_dynamic(int(node_port)))
         if len(name) > _LONGEST:
             found.append(_unnamed("port-name-long", name, f"超过{_LONGEST}个字符"))
         if not name.islower():
