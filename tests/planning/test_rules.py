@@ -1,6 +1,7 @@
 """Each rule finds its fault, and nothing in what only looks like it."""
 
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,13 @@ def test_rules_are_described(rule: Any) -> None:
     """Each rule says in Chinese what it finds and what to do."""
     assert not rule.summary.isascii()
     assert not rule.advice.isascii()
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "cluster.md"
+
+
+@pytest.mark.skipif(not DOCUMENT.exists(), reason="the page on clusters comes with the routes")
+def test_document_lists_the_rules() -> None:
+    """The table of the document has each rule, in order and with its severity."""
+    rows = re.findall(r"^\| `([a-z-]+)` \| (error|warning|info) \|", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    assert rows == [(rule.id, rule.severity) for rule in RULES.values()]
