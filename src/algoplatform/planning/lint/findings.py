@@ -12,7 +12,7 @@ from algoplatform.planning.lint.rules import Severity
 Value: TypeAlias = str | int | None
 
 # Flaws of equal fields are equal: their texts are cached, short ones only.
-_REMEMBERED: Final = 1024
+_REMEMBERED: Final = 512
 _SHORT: Final = 256
 # References that a message names.
 _NAMED: Final = 3

@@ -17,10 +17,10 @@ T = TypeVar("T")
 Record: TypeAlias = Mapping[str, Any]
 
 # Equal fields recur across records. Bounded by entries and by characters of the arguments.
-_REMEMBERED: Final = 512
+_REMEMBERED: Final = 256
 _SHORT: Final = 512
 # For the rules that look at one field in turn.
-_RECENT: Final = 64
+_RECENT: Final = 32
 _QUOTING: Final = re.compile(r"""['"\\]""")
 _PORT: Final = re.compile(r"([^:,]++):([^:,]++)(?::([^,]++))?")
 _SEPARATOR: Final = re.compile(r"(?<!\\),")
