@@ -16,7 +16,7 @@ from algoplatform.planning.graph.model import Graph
 from algoplatform.runtime import Runtime
 from tests.support.counting import counting
 from tests.support.graphs import ladder
-from tests.support.images import minimal
+from tests.support.images import deletion, minimal
 from tests.support.service import settings_for
 
 Needs = Mapping[str, list[str]]
@@ -44,7 +44,7 @@ async def filled(runtime: Runtime, needs: Needs, **fields: Any) -> dict[str, str
     ids = {}
     for reference in needs:
         name, _, tag = reference.rpartition(":")
-        ids[reference], _ = await runtime.images.register(None, TRUSTED, minimal(name, tag, **fields))
+        ids[reference], _ = await runtime.images.register(TRUSTED, minimal(name, tag, **fields))
     for reference, others in needs.items():
         if others:
             await rewired(runtime, ids[reference], reference, others)
@@ -55,14 +55,12 @@ async def rewired(runtime: Runtime, image_id: str, reference: str, others: list[
     """Update the dependencies of an image."""
     name, _, tag = reference.rpartition(":")
     body = minimal(name, tag, imageId=image_id, dependencyServiceId=",".join(others) or None)
-    async with runtime.database.connection(write=True) as connection:
-        await runtime.images.update(connection, TRUSTED, body, None)
+    await runtime.images.update(TRUSTED, body, None)
 
 
 async def removed(runtime: Runtime, image_id: str) -> None:
     """Delete an image."""
-    async with runtime.database.connection(write=True) as connection:
-        await runtime.images.delete(connection, TRUSTED, image_id, TRUSTED, None)
+    await runtime.images.delete(TRUSTED, deletion(image_id), None)
 
 
 def of_edges(edges: list[tuple[str, str]]) -> dict[str, list[str]]:

@@ -45,8 +45,7 @@ def file_of(images: Any) -> io.BytesIO:
 
 async def load(runtime: Runtime, images: Any) -> None:
     """Import images."""
-    async with runtime.database.connection() as connection:
-        await runtime.transfer.load(connection, TRUSTED, file_of(images))
+    await runtime.transfer.load(TRUSTED, file_of(images))
 
 
 async def registry(runtime: Runtime, **asked: Any) -> dict[str, Any]:

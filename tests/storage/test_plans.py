@@ -168,8 +168,8 @@ async def test_writes_look_up(dsn: str) -> None:
 async def test_graphs_look_up(dsn: str) -> None:
     """No reading of the graph scans a table, in any direction and at any depth."""
     async with explained(dsn) as (runtime, plans):
-        base, _ = await runtime.images.register(None, CALLER, minimal("algo/base"))
-        await runtime.images.register(None, CALLER, minimal("algo/app", dependencyServiceId="algo/base:1.0"))
+        base, _ = await runtime.images.register(CALLER, minimal("algo/base"))
+        await runtime.images.register(CALLER, minimal("algo/app", dependencyServiceId="algo/base:1.0"))
         for direction in ("down", "up", "both"):
             for image in (base, "algo/app:1.0"):
                 await runtime.graphs.dependencies(image, {"direction": direction})

@@ -108,7 +108,7 @@ def link(image_id: str) -> str:
 
 
 async def insert_all(connection: Connection, needed: str) -> None:
-    """Link the new images of a query for (dependent id, name, tag), about faster than `link_all`.
+    """Link the new images of a query for (dependent id, name, tag), faster than `link_all`.
 
     Raises ForeignKeyViolationError if a dependency is not registered.
     """

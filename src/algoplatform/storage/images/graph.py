@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from algoplatform.domain.grammar.reference import ImageReference
-from algoplatform.storage.images.single import FOUND, names_and_tags
+from algoplatform.storage.images.edges import lookup, names_and_tags
 from algoplatform.storage.postgres.pool import Connection
 
 Direction: TypeAlias = Literal["down", "up", "both"]
@@ -112,7 +112,7 @@ async def identify(connection: Connection, ids: Sequence[str], references: Seque
     if ids:
         found = {row["id"].hex: row["id"].hex for row in await connection.fetch(_LIVE, list(map(UUID, ids)))}
     if references:
-        rows = await connection.fetch(FOUND.format(names="$1", tags="$2"), *names_and_tags(references))
+        rows = await connection.fetch(lookup(1, 2), *names_and_tags(references))
         found |= {str(references[row["position"] - 1]): row["image_id"].hex for row in rows}
     return found
 
