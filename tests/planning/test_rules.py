@@ -213,7 +213,6 @@ def test_rules_are_described(rule: Any) -> None:
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cluster.md"
 
 
-@pytest.mark.skipif(not DOCUMENT.exists(), reason="the page on clusters comes with the routes")
 def test_document_lists_the_rules() -> None:
     """The table of the document has each rule, in order and with its severity."""
     rows = re.findall(r"^\| `([a-z-]+)` \| (error|warning|info) \|", DOCUMENT.read_text("utf-8"), re.MULTILINE)
