@@ -53,7 +53,10 @@ class TextSample:
         """Return the grams to look up in the index; none if the text is too common for that to help."""
         if len(folded) < GRAM:
             return [] if self._text.count(folded) >= _COMMON else [folded]
-        rarest = sorted(grams(folded)[:_CONSIDERED], key=self._grams.__getitem__)[:_GRAMS]
+        considered = grams(folded)[:_CONSIDERED]
+        # None is rarer than one that the sample lacks: with enough of those there is nothing to sort.
+        lacking = [gram for gram in considered if gram not in self._grams][:_GRAMS]
+        rarest = lacking if len(lacking) == _GRAMS else sorted(considered, key=self._grams.__getitem__)[:_GRAMS]
         # A text is at most as common as its rarest gram.
         if self._grams[rarest[0]] >= _COMMON and self._text.count(folded) >= _COMMON:
             return []
