@@ -141,6 +141,13 @@ def test_every_fault_at_once() -> None:
     assert ("naming", "naming须为tag、image之一，不能为“x”") in found
 
 
+def test_very_many_unknown_names() -> None:
+    """Only the first are listed, and the rest is counted."""
+    with pytest.raises(Refused) as caught:
+        parse_options({f"x{number}": "1" for number in range(1000)}, SHIPPED)
+    assert (len(caught.value.faults), caught.value.total) == (200, 1000)
+
+
 def test_over_defaults() -> None:
     """Replicas given now replace the channels of the settings, and the other way round."""
     base = options(channels="100", registry="harbor.local")

@@ -97,6 +97,13 @@ def test_unknown_files(files: dict[str, Any], message: str) -> None:
     ]
 
 
+def test_very_many_unknown_files() -> None:
+    """Only the first are listed."""
+    with pytest.raises(Refused) as caught:
+        render([target()], options(), config_files={"algo/x:1.0": {f"/{number}": "" for number in range(1000)}})
+    assert len(caught.value.faults) == 200
+
+
 def test_a_thousand_images() -> None:
     found = render([target(f"a/x{number}", imagePorts=f"a:1:{30000 + number}") for number in range(1000)], options())
     assert len(found.objects) == 3000

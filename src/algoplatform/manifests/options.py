@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from algoplatform.domain.errors import Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.record.image import unknown_faults
 from algoplatform.manifests.option_values import (
     EMPTY_DIR,
     MAX_INTEGER,
@@ -113,7 +114,7 @@ def parse_options(given: Mapping[str, object], profiles: Collection[str], base: 
     """
     base = base or Options()
     read: dict[str, Any] = {}
-    faults = [Fault(clip(name), Code.FIELD, f"没有“{clip(name)}”这个选项") for name in given if name not in BY_NAME]
+    faults, more = unknown_faults(given, BY_NAME, what="不是已知的选项")
     for option in OPTIONS:
         try:
             text = _text(given.get(option.name))
@@ -123,7 +124,7 @@ def parse_options(given: Mapping[str, object], profiles: Collection[str], base: 
             faults += [Fault(option.name, Code.FIELD, f"{option.name}{sentence}") for sentence in error.faults]
     faults += _across(read, profiles)
     if faults:
-        raise Refused(faults)
+        raise Refused(faults, more=more)
     # Each of the two, given now, replaces the other one of the settings.
     if "replicas" in read:
         read["channels"] = None

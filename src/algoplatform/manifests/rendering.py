@@ -3,11 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
-from algoplatform.domain.errors import Refused, clip, clip_reference
+from algoplatform.domain.errors import MAX_RECORD_FAULTS, Refused, clip, clip_reference
 from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.record.image import Image
 from algoplatform.manifests.gpu.amounts import core_fault
 from algoplatform.manifests.gpu.profiles import SHIPPED, Profile
 from algoplatform.manifests.image import Finding, Part, Target, render_image
@@ -73,23 +75,24 @@ def render(
 def _files(
     targets: Sequence[Target], given: Mapping[str, Mapping[str, str]]
 ) -> tuple[dict[str, dict[str, str]], list[Fault]]:
-    """Return the given texts by reference and normalised path, and the faults of unknown ones."""
+    """Return the given texts by reference and normalised path, and the faults of the first unknown ones."""
     known = {target.reference: target.image for target in targets} if given else {}
-    found: dict[str, dict[str, str]] = {}
-    faults: list[Fault] = []
+    faults = list(islice(_file_faults(known, given), MAX_RECORD_FAULTS))
+    return {name: {canonical(path): text for path, text in files.items()} for name, files in given.items()}, faults
+
+
+def _file_faults(known: Mapping[str, Image], given: Mapping[str, Mapping[str, str]]) -> Iterator[Fault]:
     for reference, files in given.items():
         image = known.get(reference)
         if image is None:
             message = f"configFiles中的“{clip_reference(reference)}”不在要生成的镜像中"
-            faults.append(Fault("configFiles", Code.FIELD, message))
+            yield Fault("configFiles", Code.FIELD, message)
             continue
         paths = set(map(canonical, image.config.items)) if image.config else set()
         for path, text in files.items():
-            message = _file_fault(path, text, paths)
-            if message:
-                faults.append(Fault("configFiles", Code.FIELD, f"configFiles中{clip_reference(reference)}的{message}"))
-            found.setdefault(reference, {})[canonical(path)] = text
-    return found, faults
+            fault = _file_fault(path, text, paths)
+            if fault:
+                yield Fault("configFiles", Code.FIELD, f"configFiles中{clip_reference(reference)}的{fault}")
 
 
 def _file_fault(path: str, text: str, paths: set[str]) -> str:
