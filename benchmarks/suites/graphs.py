@@ -11,7 +11,7 @@ import orjson
 from algoplatform.catalogue.graph import Graphs
 from algoplatform.domain.record.image import Rules
 from algoplatform.storage.postgres.pool import Database
-from benchmarks import data
+from benchmarks import data, servers
 from benchmarks.load import percentile
 from benchmarks.results import Goal, Result
 from benchmarks.session import Session, settle
@@ -23,6 +23,17 @@ _WITHIN: Final = 50
 _EDGES: Final = 3
 _GOAL: Final = Goal("at most", 10, "figure")
 
+# The floor: the recursion on ids alone.
+_FLOOR: Final = {
+    way: f"""WITH RECURSIVE reached(id) AS (
+        SELECT $1::uuid UNION SELECT {target} FROM reached JOIN image_dependency ON {source} = reached.id
+    ) SELECT id FROM reached LIMIT 1001"""
+    for way, source, target in (
+        ("down", "dependent_id", "dependency_id"),
+        ("up", "dependency_id", "dependent_id"),
+    )
+}
+
 Ask = Callable[[Graphs, str], Awaitable[Any]]
 
 
@@ -33,7 +44,7 @@ def graph(session: Session) -> list[Result]:
     edges = sorted(_edges(rows))
     asyncio.run(_link(dsn, edges))
     settle(dsn)
-    results = asyncio.run(_measured(dsn, session.plan.samples, rows, len(edges)))
+    results = asyncio.run(_measured(session, dsn, rows, len(edges)))
     session.postgres.drop(dsn)
     return results
 
@@ -56,7 +67,7 @@ async def _link(dsn: str, edges: list[tuple[str, str]]) -> None:
         connection.terminate()
 
 
-async def _measured(dsn: str, samples: int, rows: int, edges: int) -> list[Result]:
+async def _measured(session: Session, dsn: str, rows: int, edges: int) -> list[Result]:
     async with Database.open(dsn) as database:
         graphs = Graphs(Rules(), database)
         size = min(_GROUP, rows)
@@ -64,21 +75,38 @@ async def _measured(dsn: str, samples: int, rows: int, edges: int) -> list[Resul
         first = [data.image_id(at) for at in range(rows) if at % _GROUP < size * 0.02]
         of = f"of {rows:,} images with {edges:,} edges"
         return [
-            await _timed(f"dependencies, {of}: p95", graphs, _dependencies, last, samples),
-            await _timed(f"impact of a delete, {of}: p95", graphs, _impact, first, samples),
+            await _timed(session, f"dependencies, {of}: p95", graphs, database, _dependencies, "down", last),
+            await _timed(session, f"impact of a delete, {of}: p95", graphs, database, _impact, "up", first),
         ]
 
 
-async def _timed(name: str, graphs: Graphs, ask: Ask, images: list[str], samples: int) -> Result:
-    chosen = Random(data.SEED).choices(images, k=samples)
+async def _timed(
+    session: Session, name: str, graphs: Graphs, database: Database, ask: Ask, way: str, images: list[str]
+) -> Result:
+    """Time the answers, then the recursion on ids alone."""
+    chosen = Random(data.SEED).choices(images, k=session.plan.samples)
+    took: list[float] = []
+    floor: list[float] = []
+    sizes: list[int] = []
     await ask(graphs, chosen[0])
-    took, sizes = [], []
+    own, of_postgres = time.process_time(), servers.cpu_seconds(session.postgres.pid)
     for image in chosen:
         began = time.perf_counter()
         sizes.append(await ask(graphs, image))
         took.append((time.perf_counter() - began) * 1000)
-    note = f"{sum(sizes) / len(sizes):,.0f} images in the answer, median {percentile(sorted(took), 0.5):.1f} ms"
-    return Result(name, "ms", percentile(sorted(took), 0.95), goal=_GOAL, note=note)
+    own, of_postgres = time.process_time() - own, servers.cpu_seconds(session.postgres.pid) - of_postgres
+    async with database.connection() as connection:
+        for image in chosen:
+            began = time.perf_counter()
+            await connection.fetch(_FLOOR[way], image)
+            floor.append((time.perf_counter() - began) * 1000)
+    figure, least = (percentile(sorted(times), 0.95) for times in (took, floor))
+    each = 1000 / len(chosen)
+    note = (
+        f"{sum(sizes) / len(sizes):,.0f} images in an answer, median {percentile(sorted(took), 0.5):.1f} ms; "
+        f"CPU an answer: service {own * each:.1f} ms, PostgreSQL {of_postgres * each:.1f} ms"
+    )
+    return Result(name, "ms", figure, least, figure / least, _GOAL, note)
 
 
 async def _dependencies(graphs: Graphs, image: str) -> int:
