@@ -68,8 +68,12 @@ def levels(targets: Sequence[Sequence[int]], found: Sequence[Sequence[int]]) -> 
     """
     level = [_UNSEEN] * len(targets)
     for members in found:
-        # Targets of the same component have no level yet.
-        highest = max((level[target] for member in members for target in targets[member]), default=_UNSEEN)
+        highest = _UNSEEN
+        for member in members:
+            for target in targets[member]:
+                # Targets of the same component have no level yet.
+                if level[target] > highest:
+                    highest = level[target]
         for member in members:
             level[member] = highest + 1
     return level
