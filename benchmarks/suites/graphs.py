@@ -1,6 +1,7 @@
 """Dependencies and impact: milliseconds of an answer with up to 1,000 of many images."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from random import Random
@@ -41,10 +42,13 @@ def graph(session: Session) -> list[Result]:
     """Milliseconds of dependencies and impact, from the question to the JSON, for images that reach the most."""
     rows = session.plan.middle
     dsn = session.copied(rows)
-    edges = sorted(_edges(rows))
-    asyncio.run(_link(dsn, edges))
+    edges = asyncio.run(_link(dsn, rows))
     settle(dsn)
-    results = asyncio.run(_measured(session, dsn, rows, len(edges)))
+    # As the service does at its start.
+    gc.collect()
+    gc.freeze()
+    results = asyncio.run(_measured(session, dsn, rows, edges))
+    gc.unfreeze()
     session.postgres.drop(dsn)
     return results
 
@@ -57,7 +61,9 @@ def _edges(rows: int) -> Iterator[tuple[str, str]]:
             yield data.image_id(index), data.image_id(other)
 
 
-async def _link(dsn: str, edges: list[tuple[str, str]]) -> None:
+async def _link(dsn: str, rows: int) -> int:
+    """Replace the edges, and return their number."""
+    edges = sorted(_edges(rows))
     async with Database.open(dsn) as database, database.connection(write=True) as connection:
         await connection.execute("SET session_replication_role = replica")
         await connection.execute("TRUNCATE image_dependency")
@@ -65,6 +71,7 @@ async def _link(dsn: str, edges: list[tuple[str, str]]) -> None:
             "INSERT INTO image_dependency SELECT * FROM unnest($1::uuid[], $2::uuid[])", *zip(*edges, strict=True)
         )
         connection.terminate()
+    return len(edges)
 
 
 async def _measured(session: Session, dsn: str, rows: int, edges: int) -> list[Result]:
