@@ -105,7 +105,7 @@ async def test_unhandled_error(log: Log, client: httpx.AsyncClient, database_url
     assert len(set(streams)) == 1
     [line, _] = log.lines("unhandled_error")
     assert (line["request_id"], line["error"].partition(" ")[0]) == ("r1", "UndefinedTableError")
-    assert any("images.py" in place for place in line["where"])
+    assert any("search.py" in place for place in line["where"])
 
 
 async def test_answer_that_cannot_be_finished(log: Log) -> None:
