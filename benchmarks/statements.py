@@ -11,7 +11,8 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from algoplatform.domain.access import TRUSTED
-from algoplatform.domain.record.image import Image, Rules, check_registration, check_update
+from algoplatform.domain.record.check import Rules, check_registration, check_update
+from algoplatform.domain.record.model import Image
 from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions, check_conditions
 from algoplatform.storage.images import single
 from algoplatform.storage.images.register import Registration, insert

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from algoplatform.api.http.status_table import HTTP_STATUS, TITLES
+from algoplatform.api.http.status_table import HTTP_STATUS
 from algoplatform.domain.faults import Code
 from algoplatform.settings import PREFIX, SECRETS_DIR, Settings
 from tests.support.markdown import ROOT, anchor, headings, links, rows
@@ -23,8 +23,8 @@ def read(name: str) -> str:
 def test_status_table() -> None:
     """The table lists every code with its HTTP status and title."""
     shown = {code.strip("`"): (http, title) for code, http, _, title in rows(read("docs/status-codes.md"))}
-    wanted = {code.value: (str(HTTP_STATUS.get(code, 422)), TITLES.get(code, "成功")) for code in Code}
-    assert shown == wanted | {"-1": ("400 / 408 / 422 / 431", TITLES[Code.BAD_REQUEST])}
+    wanted = {code.value: (str(HTTP_STATUS.get(code, 422)), code.meaning) for code in Code}
+    assert shown == wanted | {"-1": ("400 / 408 / 422 / 431", Code.BAD_REQUEST.meaning)}
 
 
 def test_dependencies() -> None:

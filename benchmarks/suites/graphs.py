@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from algoplatform.catalogue.graph import Graphs
-from algoplatform.domain.record.image import Rules
+from algoplatform.domain.record.check import Rules
 from algoplatform.storage.postgres.pool import Database
 from benchmarks import data, servers
 from benchmarks.load import percentile

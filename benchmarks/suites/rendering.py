@@ -3,7 +3,7 @@
 import time
 from typing import Any, Final
 
-from algoplatform.domain.record.image import Rules, check
+from algoplatform.domain.record.check import Rules, check
 from algoplatform.manifests.image import Target
 from algoplatform.manifests.options import Options
 from algoplatform.manifests.rendering import render

@@ -13,7 +13,7 @@ from algoplatform.catalogue.search import Searches
 from algoplatform.catalogue.uploads import Transfer
 from algoplatform.domain.access import AccessPolicy
 from algoplatform.domain.errors import Busy, Unavailable
-from algoplatform.domain.record.image import Rules
+from algoplatform.domain.record.check import Rules
 from algoplatform.planning.lint.policy import Policy
 from algoplatform.settings import Settings, SettingsError
 from algoplatform.storage.images.live_count import LiveCount

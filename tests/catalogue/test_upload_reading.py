@@ -8,7 +8,7 @@ import pytest
 from algoplatform.catalogue.upload_reading import Reading
 from algoplatform.domain.access import Scope
 from algoplatform.domain.errors import MAX_COUNTED, FileRefused
-from algoplatform.domain.record.image import Rules
+from algoplatform.domain.record.check import Rules
 from tests.support.images import minimal
 
 ID = "a" * 32

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algoplatform.domain.errors import Refused
-from algoplatform.domain.record.image import Image, Rules, check
+from algoplatform.domain.record.check import Rules, check
+from algoplatform.domain.record.model import Image
 from algoplatform.domain.search import Conditions, check_conditions, fold, fold_exact, grams, search_text
 from tests.support.images import minimal
 from tests.support.record_fields import code_of

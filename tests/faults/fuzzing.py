@@ -22,9 +22,10 @@ from algoplatform.domain.grammar.paths import AbsolutePath, PathList, PathPairs
 from algoplatform.domain.grammar.ports import NODE_PORTS, ImagePorts
 from algoplatform.domain.grammar.reference import ImageName, ImageReference, ImageTag
 from algoplatform.domain.grammar.shell_words import ShellWords
+from algoplatform.domain.record.check import Rules, check
 from algoplatform.domain.record.file import read_records
-from algoplatform.domain.record.image import RECORD_FIELDS, Rules, check
 from algoplatform.domain.record.json import parse_json
+from algoplatform.domain.record.model import RECORD_FIELDS
 from tests.support import strategies
 
 # CPU seconds that one case may take; a text is at most as long as a record's field.

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algoplatform.domain.errors import Refused
-from algoplatform.domain.record.image import Rules, check
+from algoplatform.domain.record.check import Rules, check
 from algoplatform.manifests.check.objects import check as admit
 from algoplatform.manifests.gpu.profiles import SHIPPED
 from algoplatform.manifests.image import Target

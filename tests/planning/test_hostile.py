@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from algoplatform.domain.record.check import Rules, check
 from algoplatform.domain.record.fields import MAX_TEXT
-from algoplatform.domain.record.image import Rules, check
 from tests.support.linting import record, run
 
 VALID = {"factory": "a", "algoName": "b", "algoType": "1"}

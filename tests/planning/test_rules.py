@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from algoplatform.domain.record.image import Rules, check
+from algoplatform.domain.record.check import Rules, check
 from algoplatform.planning.lint.policy import Policy
 from algoplatform.planning.lint.rules import RULES
 from algoplatform.planning.lint.single import check_image

@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from algoplatform.domain.errors import Refused
-from algoplatform.domain.record.image import Image, Rules, check
+from algoplatform.domain.record.check import Rules, check
+from algoplatform.domain.record.model import Image
 from algoplatform.manifests.gpu.profiles import SHIPPED
 from algoplatform.manifests.image import Target
 from algoplatform.manifests.options import Options, parse_options

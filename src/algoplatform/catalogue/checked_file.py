@@ -8,8 +8,10 @@ from algoplatform.catalogue.parsing import off_loop
 from algoplatform.catalogue.upload_reading import MAX_FAULTS, key_faults
 from algoplatform.domain.errors import MAX_COUNTED, MAX_RECORD_FAULTS, FileRefused
 from algoplatform.domain.faults import Code, Fault, RecordFault
+from algoplatform.domain.record.check import Rules, check
 from algoplatform.domain.record.file import read_records
-from algoplatform.domain.record.image import Image, Rules, check, in_field_order, label_of
+from algoplatform.domain.record.model import Image
+from algoplatform.domain.record.wording import in_field_order, label_of
 from algoplatform.planning.lint.record import Record
 
 _CHUNK: Final = 64 * 1024

@@ -10,15 +10,10 @@ from algoplatform.domain.errors import ImageNotFound, Malformed, Refused
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.grammar.reference import ImageReference
 from algoplatform.domain.graph_options import ImpactRequest, check_graph_options, check_impact_request
-from algoplatform.domain.record.image import (
-    Image,
-    Rules,
-    check,
-    identity_fault,
-    in_field_order,
-    missing_faults,
-)
+from algoplatform.domain.record.check import Rules, check
+from algoplatform.domain.record.model import Image
 from algoplatform.domain.record.partial import id_of
+from algoplatform.domain.record.wording import identity_fault, in_field_order, missing_faults
 from algoplatform.planning.graph.changes import Change, harmful_changes
 from algoplatform.planning.graph.model import Graph
 from algoplatform.planning.graph.removal import removal_order

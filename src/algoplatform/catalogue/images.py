@@ -14,12 +14,9 @@ from algoplatform.domain.access import AccessPolicy, Caller, covers, refuse_name
 from algoplatform.domain.errors import ImageInUse, ImageNotFound, Refused, VersionConflict
 from algoplatform.domain.faults import Fault
 from algoplatform.domain.grammar.reference import ImageReference
-from algoplatform.domain.record.image import (
-    Checked,
-    Rules,
-    absent_frames,
-    check_registration,
-    check_update,
+from algoplatform.domain.record.check import Checked, Rules, absent_frames, check_registration, check_update
+from algoplatform.domain.record.partial import id_of, read
+from algoplatform.domain.record.wording import (
     exists_fault,
     frame_fault,
     identity_fault,
@@ -27,7 +24,6 @@ from algoplatform.domain.record.image import (
     missing_fault,
     missing_faults,
 )
-from algoplatform.domain.record.partial import id_of, read
 from algoplatform.domain.requests import check_deletion
 from algoplatform.storage.images import edges, single
 from algoplatform.storage.images.edges import Drift

@@ -14,7 +14,7 @@ import orjson
 
 from algoplatform.catalogue.checked_file import CheckedFile
 from algoplatform.catalogue.parsing import off_loop
-from algoplatform.domain.record.image import Rules
+from algoplatform.domain.record.check import Rules
 from algoplatform.planning.lint import sarif
 from algoplatform.planning.lint.asked import Asked
 from algoplatform.planning.lint.findings import Finding, as_json

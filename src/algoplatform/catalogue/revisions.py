@@ -9,7 +9,9 @@ from algoplatform.catalogue.idempotency import Idempotency, Writes
 from algoplatform.domain.access import AccessPolicy, Caller
 from algoplatform.domain.errors import ImageNotFound, Refused, Unavailable, VersionConflict
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.record.image import Image, Rules, check, exists_fault, missing_faults
+from algoplatform.domain.record.check import Rules, check
+from algoplatform.domain.record.model import Image
+from algoplatform.domain.record.wording import exists_fault, missing_faults
 from algoplatform.domain.requests import check_restoration
 from algoplatform.domain.revision import Revision
 from algoplatform.storage.images import revisions

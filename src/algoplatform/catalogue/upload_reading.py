@@ -11,10 +11,12 @@ from algoplatform.catalogue.parsing import off_loop
 from algoplatform.domain.access import Scope, covers, outside_fault
 from algoplatform.domain.errors import MAX_COUNTED, MAX_RECORD_FAULTS, FileRefused, clip
 from algoplatform.domain.faults import Code, Fault, RecordFault
-from algoplatform.domain.record.fields import check_id
+from algoplatform.domain.record.check import Rules, check
+from algoplatform.domain.record.fields import check_id, is_blank
 from algoplatform.domain.record.file import read_records
-from algoplatform.domain.record.image import Image, Rules, check, in_field_order, is_blank, label_of
+from algoplatform.domain.record.model import Image
 from algoplatform.domain.record.partial import Readable, id_of, read
+from algoplatform.domain.record.wording import in_field_order, label_of
 from algoplatform.storage.upload import staging
 from algoplatform.storage.upload.staging import StagedRow
 

@@ -12,7 +12,8 @@ from algoplatform.catalogue.idempotency import Idempotency, Writes
 from algoplatform.catalogue.upload_reading import MAX_FAULTS, Reading
 from algoplatform.domain.access import AccessPolicy, Caller
 from algoplatform.domain.errors import FileRefused, Unavailable
-from algoplatform.domain.record.image import Rules, field_order
+from algoplatform.domain.record.check import Rules
+from algoplatform.domain.record.wording import field_order
 from algoplatform.domain.uploads import DEFAULT_OPTIONS, Counts, CountsAndChanges, OnConflict, UploadOptions
 from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.postgres.transactions import UPLOAD_LOCK_TIMEOUT, transaction

@@ -5,14 +5,14 @@ AlgoplatformError
 ├── FileRefused            an uploaded file is invalid: faults of many records
 ├── Unauthenticated        the request carries no valid token
 ├── BadRequest             the request as a whole cannot be processed
-├── BodyTooLarge           the body exceeds the size limit
+├── BodyTooLarge           the body exceeds the size limit, in bytes
 ├── BodyTooSlow            the body does not arrive within its deadline
 ├── MediaTypeRefused       the operation does not accept this media type
 ├── ImageNotFound          no live image has this id or reference
 ├── ImageInUse             other images depend on it
 ├── Forbidden              the caller may not do this
-├── VersionConflict        If-Match names a different version
-├── TooManyRequests        the limit of concurrent operations is reached
+├── VersionConflict        the image has changed since the caller read it (If-Match)
+├── TooManyRequests        the limit of concurrent uploads or downloads is reached
 ├── RequestRunning         a request with this Idempotency-Key is in progress
 ├── Repeated               a request with this Idempotency-Key has been answered
 └── Unavailable            the database is temporarily unavailable
@@ -95,6 +95,13 @@ class AlgoplatformError(Exception):
     total: int = 0
     at_least: bool = False
 
+    def __init__(self, message: str | None = None, code: Code | None = None) -> None:
+        super().__init__()
+        if message is not None:
+            self.message = message
+        if code is not None:
+            self.code = code
+
     def __str__(self) -> str:
         return self.message
 
@@ -139,36 +146,24 @@ class BadRequest(AlgoplatformError):
     code = Code.BAD_REQUEST
 
     def __init__(self, message: str, *, malformed: bool = True) -> None:
-        super().__init__()
-        self.message = message
+        super().__init__(message)
         self.malformed = malformed
 
 
 class BodyTooLarge(AlgoplatformError):
-    """The body exceeds the size limit, in bytes."""
-
     code = Code.BODY_TOO_LARGE
 
     def __init__(self, limit: int) -> None:
-        super().__init__()
-        self.message = f"请求体超过上限{limit}字节"
+        super().__init__(f"请求体超过上限{limit}字节")
 
 
 class BodyTooSlow(AlgoplatformError):
-    """The body does not arrive within its deadline."""
-
     code = Code.BAD_REQUEST
     message = "请求体发送过慢"
 
 
 class MediaTypeRefused(AlgoplatformError):
-    """The operation does not accept the media type of the body."""
-
     code = Code.MEDIA_TYPE
-
-    def __init__(self, message: str) -> None:
-        super().__init__()
-        self.message = message
 
 
 class ImageNotFound(AlgoplatformError):
@@ -177,10 +172,8 @@ class ImageNotFound(AlgoplatformError):
     code = Code.IMAGE_NOT_FOUND
 
     def __init__(self, *images: str) -> None:
-        super().__init__()
-        self.message = (
-            f"镜像不存在：{'，'.join(clip_reference(image) if ':' in image else clip(image) for image in images)}"
-        )
+        shown = (clip_reference(image) if ":" in image else clip(image) for image in images)
+        super().__init__(f"镜像不存在：{'，'.join(shown)}")
 
 
 class ImageInUse(AlgoplatformError):
@@ -189,9 +182,8 @@ class ImageInUse(AlgoplatformError):
     code = Code.IMAGE_IN_USE
 
     def __init__(self, dependents: Sequence[str], total: int) -> None:
-        super().__init__()
         more = f"等{total}个镜像" if total > len(dependents) else ""
-        self.message = f"镜像不能删除，以下镜像依赖它：{'，'.join(map(clip_reference, dependents))}{more}"
+        super().__init__(f"镜像不能删除，以下镜像依赖它：{'，'.join(map(clip_reference, dependents))}{more}")
 
 
 class Unauthenticated(AlgoplatformError):
@@ -200,38 +192,25 @@ class Unauthenticated(AlgoplatformError):
     code = Code.UNAUTHENTICATED
 
     def __init__(self, message: str, *, token_given: bool) -> None:
-        super().__init__()
-        self.message = message
+        super().__init__(message)
         self.token_given = token_given
 
 
 class Forbidden(AlgoplatformError):
-    """The caller may not do this."""
-
     code = Code.FORBIDDEN
-
-    def __init__(self, message: str) -> None:
-        super().__init__()
-        self.message = message
 
 
 class VersionConflict(AlgoplatformError):
-    """The image has changed since the caller read it."""
-
     code = Code.PRECONDITION_FAILED
     message = "镜像已被他人修改，请重新查询后再试"
 
 
 class TooManyRequests(AlgoplatformError):
-    """The limit of concurrent uploads or downloads is reached."""
-
     code = Code.TOO_MANY_REQUESTS
     message = "同时进行的上传或下载过多，请稍后重试"
 
 
 class RequestRunning(AlgoplatformError):
-    """A request with this Idempotency-Key is still in progress."""
-
     code = Code.STILL_RUNNING
     message = "相同Idempotency-Key的请求正在处理，请稍后重试"
 

@@ -1,18 +1,19 @@
 """What can be asked of the graph of dependencies: options and requests, with every fault at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
 
-from algoplatform.domain.errors import Malformed, Refused, clip
+from algoplatform.domain.errors import Refused
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.record.fields import MAX_INTEGER, check_integer, check_text
-from algoplatform.domain.record.image import is_blank, unknown_faults
+from algoplatform.domain.record.fields import MAX_INTEGER, check_integer, check_text, choice
+from algoplatform.domain.requests import Checks, check_object, read_fields
 from algoplatform.domain.search import check_positive
 
 MAX_IMAGES: Final = 1_000
 _MAX_REFERENCE: Final = 384
+_UNKNOWN: Final = "不是已知的选项"
 
 Direction = Literal["down", "up", "both"]
 Action = Literal["delete", "replace", "update"]
@@ -39,14 +40,14 @@ class ImpactRequest:
 
 def check_graph_options(query: Mapping[str, Any]) -> GraphOptions:
     """Check the options of dependencies; raises Refused."""
-    checks: dict[str, Callable[[object], Any]] = {
-        "direction": partial(_one_of, ("down", "up", "both")),
+    checks: Checks = {
+        "direction": choice("down", "up", "both"),
         "depth": check_integer,
         "limit": partial(check_positive, limit=MAX_IMAGES),
     }
-    values, faults = _checked(query, checks)
+    values, faults, more = read_fields(query, checks, unknown=_UNKNOWN)
     if faults:
-        raise Refused(faults)
+        raise Refused(faults, more=more)
     return GraphOptions(**values)
 
 
@@ -54,13 +55,13 @@ def check_impact_request(body: object) -> ImpactRequest:
     """Check a request for the impact of a change; raises Refused."""
     if not isinstance(body, dict):
         raise Refused([Fault("", Code.BAD_REQUEST, "请求体须为JSON对象")])
-    checks: dict[str, Callable[[object], Any]] = {
-        "action": partial(_one_of, ("delete", "replace", "update")),
+    checks: Checks = {
+        "action": choice("delete", "replace", "update"),
         "by": partial(check_text, limit=_MAX_REFERENCE),
-        "record": _object,
+        "record": check_object,
         "channels": partial(check_positive, limit=MAX_INTEGER),
     }
-    values, faults = _checked(body, checks)
+    values, faults, more = read_fields(body, checks, unknown=_UNKNOWN)
     at_fault = {fault.field for fault in faults}
     action = values.get("action")
     if action is None and "action" not in at_fault:
@@ -73,33 +74,5 @@ def check_impact_request(body: object) -> ImpactRequest:
     if action == "delete" and "channels" in values:
         faults.append(Fault("channels", Code.FIELD, "action为delete时不能有channels"))
     if faults:
-        raise Refused(faults)
+        raise Refused(faults, more=more)
     return ImpactRequest(**values)
-
-
-def _checked(
-    given: Mapping[str, Any], checks: Mapping[str, Callable[[object], Any]]
-) -> tuple[dict[str, Any], list[Fault]]:
-    values: dict[str, Any] = {}
-    faults: list[Fault] = []
-    for name, check in checks.items():
-        if is_blank(given.get(name)):
-            continue
-        try:
-            values[name] = check(given[name])
-        except Malformed as error:
-            faults += [Fault(name, Code.FIELD, f"{name}{text}") for text in error.faults]
-    return values, faults + unknown_faults(given, checks.keys(), what="不是已知的选项")[0]
-
-
-def _one_of(allowed: tuple[str, ...], value: object) -> str:
-    if type(value) is not str or value not in allowed:
-        shown = f"，不能为“{clip(value)}”" if type(value) is str else "（字符串）"
-        raise Malformed(f"须为{'、'.join(allowed)}之一{shown}")
-    return value
-
-
-def _object(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise Malformed("须为JSON对象")
-    return value

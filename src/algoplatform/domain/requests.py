@@ -1,65 +1,90 @@
-"""Bodies of writes that are no records: which image to delete or to restore."""
+"""Bodies and options other than records and conditions: checked field by field, with every fault at once."""
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, TypeAlias
 
 from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import BadRequest, Malformed, Refused
 from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.grammar.items import EMPTY
 from algoplatform.domain.record import fields
-from algoplatform.domain.record.image import is_blank, unknown_faults
+from algoplatform.domain.record.fields import is_blank
+from algoplatform.domain.record.wording import unknown_faults
 
-_DELETION_FIELDS: Final = ("imageId", "userResult")
+# How each known field is parsed; a function raises Malformed, or Refused for an object of its own.
+Checks: TypeAlias = Mapping[str, Callable[[Any], Any]]
+
+_USER: Final[Checks] = {"authority": fields.check_integer, "namespace": fields.check_text}
 
 
 def check_deletion(data: Any) -> tuple[str, Caller]:
     """Return the id to delete and the caller; raise Refused with every fault."""
-    if not isinstance(data, dict):
-        raise BadRequest("请求体须为JSON对象", malformed=False)
-    faults: list[Fault] = []
-    more = 0
-    user = data.get("userResult")
-    image_id = read_required(data, "imageId", "imageId", fields.check_id, faults)
-    authority, namespace = 0, ""
-    if is_blank(user):
-        faults.append(Fault("userResult", Code.FIELD, "userResult不能为空"))
-    elif not isinstance(user, dict):
-        faults.append(Fault("userResult", Code.FIELD, "userResult须为JSON对象"))
-    else:
-        authority = read_required(user, "authority", "userResult.authority", fields.check_integer, faults)
-        if not is_blank(user.get("namespace")):
-            namespace = read_required(user, "namespace", "userResult.namespace", fields.check_text, faults)
-        unknown, more = unknown_faults(user, ("authority", "namespace"), "userResult.")
-        faults += unknown
-    # Typed clients may send a shared class: fields of a record count as unknown only if they are not empty.
-    unknown, others = unknown_faults(data, _DELETION_FIELDS)
-    faults += unknown
-    if faults:
-        raise Refused(faults, more=more + others)
-    return image_id, Caller(authority, frozenset([namespace] if namespace else []))
+    checks = {"imageId": fields.check_id, "userResult": _check_user}
+    found = check_fields(check_body(data), checks, required=checks)
+    return found["imageId"], found["userResult"]
+
+
+def _check_user(user: object) -> Caller:
+    found = check_fields(check_object(user), _USER, prefix="userResult.", required=("authority",))
+    return Caller(found["authority"], frozenset([found["namespace"]] if "namespace" in found else []))
 
 
 def check_restoration(data: Any) -> int | None:
     """Return the version to restore; None if the image is only to be undeleted."""
-    if not isinstance(data, dict):
-        raise BadRequest("请求体须为JSON对象", malformed=False)
-    faults: list[Fault] = []
-    blank = is_blank(data.get("version"))
-    version = None if blank else read_required(data, "version", "version", fields.check_integer, faults)
-    unknown, more = unknown_faults(data, ("version",))
-    if faults or unknown:
-        raise Refused([*faults, *unknown], more=more)
+    version: int | None = check_fields(check_body(data), {"version": fields.check_integer}).get("version")
     return version
 
 
-def read_required(data: dict[str, Any], name: str, label: str, parse: Callable[[Any], Any], faults: list[Fault]) -> Any:
-    """Return a parsed field; if it is absent or malformed, add to `faults` and return None."""
-    value = data.get(name)
-    if is_blank(value):
-        faults.append(Fault(label, Code.FIELD, f"{label}不能为空"))
-        return None
-    try:
-        return parse(value)
-    except Malformed as error:
-        faults += [Fault(label, Code.FIELD, f"{label}{sentence}") for sentence in error.faults]
-        return None
+def check_body(data: Any) -> dict[str, Any]:
+    """Return a body that is an object; raise BadRequest for any other."""
+    if not isinstance(data, dict):
+        raise BadRequest("请求体须为JSON对象", malformed=False)
+    return data
+
+
+def check_object(value: object) -> dict[str, Any]:
+    """Validate a value that is an object itself."""
+    if not isinstance(value, dict):
+        raise Malformed("须为JSON对象")
+    return value
+
+
+def check_fields(
+    data: Mapping[str, Any], checks: Checks, *, prefix: str = "", required: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the parsed fields that are not blank; raise Refused with every fault."""
+    found, faults, more = read_fields(data, checks, prefix=prefix, required=required)
+    if faults:
+        raise Refused(faults, more=more)
+    return found
+
+
+def read_fields(
+    data: Mapping[str, Any],
+    checks: Checks,
+    *,
+    prefix: str = "",
+    required: Collection[str] = (),
+    unknown: str = "不是已知字段",
+) -> tuple[dict[str, Any], list[Fault], int]:
+    """Return the parsed fields that are not blank, all faults, and how many unknown fields are not listed.
+
+    Unknown fields count only if they are not blank: typed clients send every field of a shared class.
+    """
+    found: dict[str, Any] = {}
+    faults: list[Fault] = []
+    unlisted = 0
+    for name, check in checks.items():
+        label = prefix + name
+        try:
+            if not is_blank(data.get(name)):
+                found[name] = check(data[name])
+            elif name in required:
+                raise Malformed(EMPTY)
+        except Malformed as error:
+            faults += [Fault(label, Code.FIELD, label + sentence) for sentence in error.faults]
+        except Refused as error:
+            faults += error.faults
+            unlisted += error.total - len(error.faults)
+    strange, more = unknown_faults(data, checks, prefix, unknown)
+    return found, faults + strange, unlisted + more

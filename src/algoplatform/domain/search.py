@@ -69,11 +69,6 @@ def _positive(limit: int) -> PlainValidator:
     return PlainValidator(check, json_schema_input_type=Annotated[int, Field(ge=1, le=limit)])
 
 
-def check_pattern(value: object) -> str:
-    """Validate a search pattern."""
-    return fields.check_text(value, multiline=True, limit=MAX_PATTERN)
-
-
 def check_ids(value: object) -> tuple[str, ...]:
     """Validate an imageId or a list of them; ignores blank items and duplicates, and sorts the rest."""
     given = value if isinstance(value, list) else [value]
@@ -85,10 +80,10 @@ def check_ids(value: object) -> tuple[str, ...]:
 
 
 def check_reference(value: object) -> ImageReference:
-    """Validate a reference `name:tag`."""
     return ImageReference.parse(fields.check_text(value, limit=MAX_NAME + 1 + MAX_TAG))
 
 
+_check_pattern = partial(fields.check_text, multiline=True, limit=MAX_PATTERN)
 _PATTERN = Annotated[str, Field(max_length=MAX_PATTERN, pattern=fields.NO_CONTROL_IN_LINES)]
 _IDS = Annotated[list[fields.HexId], Field(min_length=1, max_length=MAX_IDS)]
 _REFERENCE = Annotated[str, Field(pattern="^[A-Za-z0-9._:/\\[\\]-]{0,254}[a-z0-9]:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
@@ -100,7 +95,7 @@ class Conditions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=False)
 
-    search_condition: Annotated[str, PlainValidator(check_pattern, json_schema_input_type=_PATTERN)] | None = Field(
+    search_condition: Annotated[str, PlainValidator(_check_pattern, json_schema_input_type=_PATTERN)] | None = Field(
         None,
         description="搜索条件：imageName、imageTag、imageName:imageTag、factory、algoName、algoDesc中的子串，不区分大小写；"
         "也可以是imageId",

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
 
 
 class OnConflict(StrEnum):
@@ -30,23 +32,25 @@ DEFAULT_OPTIONS: Final = UploadOptions()
 class Counts:
     """The result of an upload, as numbers of images."""
 
-    created: int
-    updated: int
-    unchanged: int
-    skipped: int
+    created: Annotated[int, Field(ge=0, description="新登记的镜像数")]
+    updated: Annotated[int, Field(ge=0, description="更新的镜像数")]
+    unchanged: Annotated[int, Field(ge=0, description="没有变化的镜像数")]
+    skipped: Annotated[int, Field(ge=0, description="跳过的镜像数")]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The effect on one image: `action` is create, update or skip; `fields` lists what an update changes."""
+    """The effect on one image."""
 
-    image: str
-    action: str
-    fields: Sequence[str]
+    image: Annotated[str, Field(description="镜像名:标签名")]
+    action: Annotated[Literal["create", "update", "skip"], Field(description="登记、更新或跳过")]
+    fields: Annotated[Sequence[str], Field(description="更新时有变化的字段")]
 
 
 @dataclass(frozen=True, slots=True)
 class CountsAndChanges(Counts):
-    """The counts plus the changes of up to 1,000 images, changed ones first."""
+    """The counts and, where the client asked for them, the changes of up to 1,000 images."""
 
-    changes: Sequence[Change]
+    changes: Annotated[
+        Sequence[Change], Field(max_length=1000, description="有变化的镜像，更新的在前；仅当changes=true")
+    ]

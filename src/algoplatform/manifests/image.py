@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from algoplatform.domain.errors import clip_reference
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.record.image import Image
+from algoplatform.domain.record.model import Image
 from algoplatform.manifests.check.objects import check
 from algoplatform.manifests.gpu.amounts import NOTHING, DoesNotFit, GpuAmounts, amounts
 from algoplatform.manifests.gpu.profiles import Profile

@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from algoplatform.domain.grammar.reference import ImageReference
-from algoplatform.domain.record.image import Image
+from algoplatform.domain.record.model import Image
 
 MANAGER: Final = "algoplatform"
 # Changes whenever the same record renders differently: annotations and entity tags contain it.

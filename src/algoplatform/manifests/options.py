@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from algoplatform.domain.errors import Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.record.image import unknown_faults
+from algoplatform.domain.record.wording import unknown_faults
 from algoplatform.manifests.option_values import (
     EMPTY_DIR,
     MAX_INTEGER,

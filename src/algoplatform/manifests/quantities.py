@@ -4,7 +4,7 @@ import re
 from posixpath import basename, normpath, splitext
 from typing import Any, Final
 
-from algoplatform.domain.record.image import Image
+from algoplatform.domain.record.model import Image
 from algoplatform.manifests.options import Options
 
 _FILES: Final = frozenset(["/etc/localtime", "/etc/timezone"])

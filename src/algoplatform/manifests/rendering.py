@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from algoplatform.domain.errors import MAX_RECORD_FAULTS, Refused, clip, clip_reference
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.record.image import Image
+from algoplatform.domain.record.model import Image
 from algoplatform.manifests.gpu.amounts import core_fault
 from algoplatform.manifests.gpu.profiles import SHIPPED, Profile
 from algoplatform.manifests.image import Finding, Part, Target, render_image

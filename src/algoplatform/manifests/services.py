@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any, Final
 
 from algoplatform.domain.grammar.ports import CONTAINER_PORTS, ImagePort
-from algoplatform.domain.record.image import Image
+from algoplatform.domain.record.model import Image
 from algoplatform.manifests.names import INSTANCE
 
 NODE_PORT: Final = "-nodeport"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from algoplatform.domain.errors import clip
-from algoplatform.domain.record.image import Image
+from algoplatform.domain.record.model import Image
 from algoplatform.manifests.names import config_keys, short_hash
 from algoplatform.manifests.options import Options
 from algoplatform.manifests.quantities import canonical, file_type, host_type

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from algoplatform.domain.grammar.shell_words import ShellWords
-from algoplatform.domain.record.image import Image
+from algoplatform.domain.record.model import Image
 from algoplatform.manifests.gpu.amounts import GpuAmounts
 from algoplatform.manifests.gpu.profiles import Profile
 from algoplatform.manifests.names import INSTANCE

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from algoplatform.domain.errors import BadRequest
 from algoplatform.domain.record.file import FORMS, MAX_RECORD, read_records
-from algoplatform.domain.record.image import INPUTS
+from algoplatform.domain.record.model import INPUTS
 
 RECORD: dict[str, Any] = {
     "imageName": "易华录\ud83d\ude00",

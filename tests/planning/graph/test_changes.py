@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from algoplatform.domain.record.image import Image, Rules, check
+from algoplatform.domain.record.check import Rules, check
+from algoplatform.domain.record.model import Image
 from algoplatform.planning.graph.changes import harmful_changes
 from tests.support.images import minimal
 

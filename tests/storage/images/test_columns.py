@@ -25,7 +25,7 @@ WRITES = """
 import asyncio, io, json, sys
 from uuid import uuid4
 from algoplatform.domain.access import TRUSTED
-from algoplatform.domain.record.image import Rules, check_registration, check_update
+from algoplatform.domain.record.check import Rules, check_registration, check_update
 from algoplatform.domain.uploads import OnConflict
 from algoplatform.storage.images import register, revisions, single
 from algoplatform.storage.postgres.pool import Database

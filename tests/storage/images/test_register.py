@@ -9,7 +9,7 @@ import pytest
 
 from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import Busy, Unavailable
-from algoplatform.domain.record.image import Rules, check_registration
+from algoplatform.domain.record.check import Rules, check_registration
 from algoplatform.logs import REQUEST_ID
 from algoplatform.storage.images.register import Registrar, Registration
 from algoplatform.storage.images.single import Written

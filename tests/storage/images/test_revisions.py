@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from algoplatform.domain.record.image import Image, Rules, check_update
+from algoplatform.domain.record.check import Rules, check_update
+from algoplatform.domain.record.model import Image
 from algoplatform.storage.images import revisions, single
 from algoplatform.storage.postgres.pool import Database
 from tests.storage.images.test_single import CALLER, registered, update_of

@@ -9,7 +9,8 @@ import orjson
 
 from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.grammar.reference import ImageReference
-from algoplatform.domain.record.image import Image, Rules, check_registration, check_update
+from algoplatform.domain.record.check import Rules, check_registration, check_update
+from algoplatform.domain.record.model import Image
 from algoplatform.storage.images import single
 from algoplatform.storage.images.register import Registration, insert_alone
 from algoplatform.storage.images.single import Written

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from algoplatform.domain.access import TRUSTED
-from algoplatform.domain.record.image import Image
+from algoplatform.domain.record.model import Image
 from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.upload import bulk, staging
 from tests.storage.upload.test_staging import rows, valid

@@ -9,7 +9,8 @@ import pytest
 
 from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.faults import Code
-from algoplatform.domain.record.image import Image, Rules, check_registration
+from algoplatform.domain.record.check import Rules, check_registration
+from algoplatform.domain.record.model import Image
 from algoplatform.domain.record.partial import read
 from algoplatform.domain.uploads import OnConflict
 from algoplatform.storage.postgres.pool import Connection, Database

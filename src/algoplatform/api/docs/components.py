@@ -1,14 +1,14 @@
 """Components shared in the OpenAPI document: headers, parameters, errors in both formats."""
 
+from functools import partial
 from typing import Any, Final
 
 import orjson
 
 from algoplatform.api.docs import examples
-from algoplatform.api.docs.models import REF, SCHEMAS, Schema
+from algoplatform.api.docs.models import SCHEMAS, Schema
 from algoplatform.api.http.envelope import JSON, PROBLEM, failure
 from algoplatform.api.http.errors import INTERNAL
-from algoplatform.api.http.status_table import TITLES
 from algoplatform.domain.errors import (
     AlgoplatformError,
     BadRequest,
@@ -22,28 +22,22 @@ from algoplatform.domain.errors import (
     Unavailable,
     VersionConflict,
 )
-from algoplatform.domain.record.image import Rules, check
+from algoplatform.domain.record.check import Rules, check
 
 
-def schema(name: str) -> Schema:
-    """Return a reference to a schema."""
-    return {"$ref": REF.format(model=name)}
+def _reference(kind: str, name: str) -> Schema:
+    return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def header(name: str) -> Schema:
-    """Return a reference to a header."""
-    return {"$ref": f"#/components/headers/{name}"}
-
-
-def parameter(name: str) -> Schema:
-    """Return a reference to a parameter."""
-    return {"$ref": f"#/components/parameters/{name}"}
+schema: Final = partial(_reference, "schemas")
+header: Final = partial(_reference, "headers")
+parameter: Final = partial(_reference, "parameters")
 
 
 def refusals(*names: str) -> dict[str, Schema]:
     """Return references to shared error responses, by HTTP status."""
     every = (*names, "HeadTooLarge", "InternalError", "Unavailable")
-    return {_STATUSES[name]: {"$ref": f"#/components/responses/{name}"} for name in every}
+    return {_STATUSES[name]: _reference("responses", name) for name in every}
 
 
 def refusal(description: str, *errors: AlgoplatformError, retry: bool = False, problem: bool = True) -> Schema:
@@ -58,7 +52,7 @@ def refusal(description: str, *errors: AlgoplatformError, retry: bool = False, p
 def _shown(errors: tuple[AlgoplatformError, ...], *, problem: bool) -> Schema:
     return {
         f"status{error.code}": {
-            "summary": f"{error.code} {TITLES[error.code]}",
+            "summary": f"{error.code} {error.code.meaning}",
             "value": orjson.loads(failure(error, problem=problem).body),
         }
         for error in errors
@@ -69,7 +63,8 @@ def _header(description: str, example: str) -> Schema:
     return {"description": description, "schema": {"type": "string"}, "example": example}
 
 
-def _parameter(name: str, place: str, description: str, described: Schema, **more: Any) -> Schema:
+def described_parameter(name: str, place: str, description: str, described: Schema, **more: Any) -> Schema:
+    """Describe an optional parameter; `more` overrides."""
     return {"name": name, "in": place, "required": False, "description": description, "schema": described, **more}
 
 
@@ -78,7 +73,7 @@ def _query(conditions: Schema) -> dict[str, Schema]:
     found = {}
     for name, property_ in conditions["properties"].items():
         kinds = [kind for kind in property_.get("anyOf", [property_]) if kind.get("type") != "null"]
-        found[name] = _parameter(name, "query", property_["description"], kinds[0])
+        found[name] = described_parameter(name, "query", property_["description"], kinds[0])
     return found
 
 
@@ -126,27 +121,27 @@ COMPONENTS: Final[dict[str, Any]] = {
     },
     "parameters": _query(SCHEMAS["Conditions"])
     | {
-        "IdempotencyKey": _parameter(
+        "IdempotencyKey": described_parameter(
             "Idempotency-Key",
             "header",
             "幂等键：24小时内用同一键重复同一请求，得到第一次的应答，只执行一次；同一键用于不同的请求则-1（422）",
             {"type": "string", "pattern": "^[!-~]{1,255}$"},
         ),
-        "ImageId": {
-            "name": "imageId",
-            "in": "path",
-            "required": True,
-            "description": "镜像编号：32位小写十六进制",
-            "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-            "example": examples.IMAGE_ID,
-        },
-        "IfMatch": _parameter(
+        "ImageId": described_parameter(
+            "imageId",
+            "path",
+            "镜像编号：32位小写十六进制",
+            {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+            required=True,
+            example=examples.IMAGE_ID,
+        ),
+        "IfMatch": described_parameter(
             "If-Match", "header", "镜像的ETag，可以有多个；与当前版本不符则-412，不写入", {"type": "string"}
         ),
-        "IfNoneMatch": _parameter(
+        "IfNoneMatch": described_parameter(
             "If-None-Match", "header", "镜像的ETag，可以有多个；镜像没有变化则应答304，没有应答体", {"type": "string"}
         ),
-        "RequestId": _parameter(
+        "RequestId": described_parameter(
             "X-Request-Id",
             "header",
             "请求编号，1至64个字母、数字、点、下划线或连字符；应答原样返回",

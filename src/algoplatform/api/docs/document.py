@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 
 from algoplatform.api.docs.components import COMPONENTS
 from algoplatform.api.docs.token import with_token
-from algoplatform.api.http.status_table import TITLES, http_status
+from algoplatform.api.http.status_table import http_status
 from algoplatform.domain.faults import Code
 
 _INTRODUCTION: Final = """算法平台的镜像登记处：登记、查询、更新、删除镜像，以一个JSON文件在平台之间迁移。
@@ -36,7 +36,7 @@ _ORDER: Final = ("_register", "_search", "_update", "_delete", "_load", "_upload
 
 def introduction() -> str:
     """Return the introduction, with the status table folded."""
-    rows = [f"| {code} | {_http(code)} | {TITLES.get(code, '成功')} |" for code in Code]
+    rows = [f"| {code} | {_http(code)} | {code.meaning} |" for code in Code]
     return _INTRODUCTION + _STATUS_TABLE.format(rows="\n".join(rows))
 
 

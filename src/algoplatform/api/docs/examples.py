@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from algoplatform.domain.record.image import DEPENDENCY_ADVICE, RECORD_FIELDS
+from algoplatform.domain.record.model import RECORD_FIELDS
+from algoplatform.domain.record.wording import DEPENDENCY_ADVICE
 
 IMAGE_ID: Final = "c675e74e1bc211ea9f600242ac110002"
 

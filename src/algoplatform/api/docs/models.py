@@ -2,23 +2,24 @@
 
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 
 from algoplatform.api.docs import examples
-from algoplatform.api.docs.schemas import Counts, Deletion, Failure, Problem, Restoration, record_schema
-from algoplatform.domain.record.image import Image
+from algoplatform.api.docs.schemas import Deletion, Failure, Problem, Restoration, record_schema
+from algoplatform.domain.record.model import Image
 from algoplatform.domain.search import Conditions
+from algoplatform.domain.uploads import Change, CountsAndChanges
 
 Schema = dict[str, Any]
-REF: Final = "#/components/schemas/{model}"
+_REF: Final = "#/components/schemas/{model}"
 
 
-def _models(described: dict[type[BaseModel], str]) -> dict[str, Schema]:
+def _models(described: dict[str, tuple[Any, str]]) -> dict[str, Schema]:
     found: dict[str, Schema] = {}
-    for model, description in described.items():
-        own = _plain(model.model_json_schema(ref_template=REF))
-        found |= own.pop("$defs", {}) | {model.__name__: own | {"description": description}}
-    return {name: {"title": name, **own} for name, own in found.items()}
+    for name, (model, description) in described.items():
+        own = _plain(TypeAdapter(model).json_schema(ref_template=_REF))
+        found |= own.pop("$defs", {}) | {name: own | {"description": description}}
+    return {name: {"title": name, "additionalProperties": False, **own} for name, own in found.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -62,15 +63,17 @@ _UNKNOWN: Final = {
 }
 _SCHEMAS: Final = _models(
     {
-        Image: "要登记的镜像",
-        Conditions: "查询和下载的条件：都是可选的，须同时满足",
-        Deletion: "要删除的镜像，以及删除者的权限和所属分组",
-        Restoration: "恢复的目标",
-        Counts: "上传的结果",
-        Failure: "失败的应答",
-        Problem: "失败的应答，RFC 9457形式",
+        "Image": (Image, "要登记的镜像"),
+        "Conditions": (Conditions, "查询和下载的条件：都是可选的，须同时满足"),
+        "Deletion": (Deletion, "要删除的镜像，以及删除者的权限和所属分组"),
+        "Restoration": (Restoration, "恢复的目标"),
+        "Counts": (CountsAndChanges, "上传的结果"),
+        "Change": (Change, "一个镜像的变化"),
+        "Failure": (Failure, "失败的应答"),
+        "Problem": (Problem, "失败的应答，RFC 9457形式"),
     }
 )
+_SCHEMAS["Counts"]["required"].remove("changes")
 for _input in ("Image", "Conditions", "Deletion", "Restoration", "UserResult"):
     _SCHEMAS[_input] |= _UNKNOWN
 SCHEMAS: Final = _SCHEMAS | _inputs(_SCHEMAS["Image"]) | {"Record": record_schema(_SCHEMAS["Image"]["properties"])}

@@ -7,7 +7,7 @@ from algoplatform.api.docs.components import CONDITIONS, header, parameter, refu
 from algoplatform.api.docs.parts import NULL, READ, WRITE, body, choice, conflict, operation, success
 from algoplatform.domain.errors import FileRefused, ImageInUse, Refused
 from algoplatform.domain.faults import Code, Fault, RecordFault
-from algoplatform.domain.record.image import exists_fault
+from algoplatform.domain.record.wording import exists_fault, identity_fault
 
 _FOUND: Final = {
     "type": "object",
@@ -19,7 +19,6 @@ _FOUND: Final = {
     "additionalProperties": False,
 }
 _QUERY: Final = tuple(parameter(name) for name in CONDITIONS)
-_OWN_NAME: Final = Refused([Fault("imageName", Code.IDENTITY_CHANGED, "更新不能修改imageName或imageTag")])
 _FILE_FAULTS: Final = [
     RecordFault(position, image, Fault(text.partition("不能")[0], Code.FRAME_INTERVAL, text))
     if text.startswith("frame")
@@ -46,7 +45,7 @@ UPDATE: Final = operation(
     {
         "200": success(NULL, "更新成功", headers={"ETag": "ETag"}),
         **refusals(*READ, "Forbidden", "NotFound", "PreconditionFailed"),
-        **conflict("更新不能修改名称和版本（219）", _OWN_NAME),
+        **conflict("更新不能修改名称和版本（219）", Refused([identity_fault()])),
     },
     WRITE,
     parameter("IfMatch"),

@@ -7,7 +7,7 @@ from algoplatform.api.docs.components import parameter, refusals, schema
 from algoplatform.api.docs.parts import NULL, READ, WRITE, body, choice, conflict, operation, success
 from algoplatform.api.docs.schemas import MAX_REVISIONS
 from algoplatform.domain.errors import Refused
-from algoplatform.domain.record.image import exists_fault
+from algoplatform.domain.record.wording import exists_fault
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE
 
 _KNOWN_OR_NULL: Final = {"anyOf": [{"type": "string"}, {"type": "null"}]}

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from algoplatform.api.docs.components import header, parameter, refusal
+from algoplatform.api.docs.components import described_parameter, header, parameter, refusal
 from algoplatform.api.docs.models import Schema
 from algoplatform.api.http.envelope import JSON
 from algoplatform.domain.errors import ImageInUse, Refused, RequestRunning
@@ -52,7 +52,7 @@ def operation(
 
 def choice(name: str, description: str, described: Schema) -> Schema:
     """Describe a query parameter."""
-    return {"name": name, "in": "query", "required": False, "description": description, "schema": described}
+    return described_parameter(name, "query", description, described)
 
 
 def conflict(description: str, *errors: Refused | ImageInUse) -> dict[str, Schema]:

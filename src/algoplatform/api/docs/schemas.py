@@ -5,84 +5,50 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from algoplatform.domain.errors import Refused, clip
-from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.errors import Malformed, clip
+from algoplatform.domain.faults import Code
 from algoplatform.domain.record import fields
-from algoplatform.domain.record.image import RECORD_FIELDS, is_blank, unknown_faults
-from algoplatform.domain.requests import read_required
+from algoplatform.domain.record.fields import choice
+from algoplatform.domain.record.model import RECORD_FIELDS
+from algoplatform.domain.requests import check_fields
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, check_positive
 from algoplatform.domain.uploads import OnConflict, UploadOptions
 
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
-MAX_AUTHORITY: Final = fields.MAX_INTEGER
 # A page of revisions is built in memory, each with the record before and after it.
 MAX_REVISIONS: Final = 100
 
 
-class UserResult(BaseModel):
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class UserResult(_Closed):
     """用户权限和所属分组"""
 
-    model_config = ConfigDict(extra="forbid")
-
-    authority: Annotated[int, Field(ge=0, le=MAX_AUTHORITY)] | Annotated[str, Field(pattern="^[0-9]{1,9}$")] = Field(
-        description="用户权限", examples=[3]
+    authority: Annotated[int, Field(ge=0, le=fields.MAX_INTEGER)] | Annotated[str, Field(pattern="^[0-9]{1,9}$")] = (
+        Field(description="用户权限", examples=[3])
     )
-    namespace: str | None = Field(
-        None,
-        description="所属分组（命名空间）",
-        examples=["algo"],
-        max_length=fields.MAX_TEXT,
-        pattern=fields.NO_CONTROL,
-    )
+    namespace: fields.Text | None = Field(None, description="所属分组（命名空间）", examples=["algo"])
 
 
-class Deletion(BaseModel):
+class Deletion(_Closed):
     """The body of _delete."""
-
-    model_config = ConfigDict(extra="forbid")
 
     imageId: str = Field(description="镜像Id", pattern="^[0-9a-f]{32}$", examples=["d933a740349911eb9b11b28e75924e00"])
     userResult: UserResult = Field(description="用户权限和所属分组")
 
 
-class Change(BaseModel):
-    """一个镜像的变化"""
-
-    model_config = ConfigDict(extra="forbid")
-
-    image: str = Field(description="镜像名:标签名")
-    action: Literal["create", "update", "skip"] = Field(description="登记、更新或跳过")
-    fields: list[str] = Field(description="更新时有变化的字段")
-
-
-class Counts(BaseModel):
-    """The result of an upload."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    created: int = Field(description="新登记的镜像数", ge=0)
-    updated: int = Field(description="更新的镜像数", ge=0)
-    unchanged: int = Field(description="没有变化的镜像数", ge=0)
-    skipped: int = Field(description="跳过的镜像数", ge=0)
-    changes: list[Change] = Field(
-        default_factory=list, max_length=1000, description="有变化的镜像，更新的在前；仅当changes=true"
-    )
-
-
-class Restoration(BaseModel):
+class Restoration(_Closed):
     """The body of _restore."""
-
-    model_config = ConfigDict(extra="forbid")
 
     version: (
         Annotated[int, Field(ge=0, le=fields.MAX_INTEGER)] | Annotated[str, Field(pattern="^([0-9]{1,9})?$")] | None
     ) = Field(None, description="恢复到哪个版本；不填则恢复已删除的镜像", examples=[1])
 
 
-class Failure(BaseModel):
+class Failure(_Closed):
     """The API document's envelope of an error."""
-
-    model_config = ConfigDict(extra="forbid")
 
     status: Literal[tuple(code.value for code in Code if code is not Code.SUCCESS)] = Field(  # type: ignore[valid-type]  # the table's codes
         description="状态码，见状态码表"
@@ -91,10 +57,8 @@ class Failure(BaseModel):
     msg: str = Field(description="状态描述")
 
 
-class ProblemError(BaseModel):
+class ProblemError(_Closed):
     """一处错误"""
-
-    model_config = ConfigDict(extra="forbid")
 
     image: str | None = Field(None, description="上传文件中的镜像：imageName与imageTag相连")
     field: str = Field(description="字段名")
@@ -103,10 +67,8 @@ class ProblemError(BaseModel):
     message: str = Field(description="错误描述")
 
 
-class Problem(BaseModel):
+class Problem(_Closed):
     """RFC 9457, for clients that accept application/problem+json."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: str = Field(description="错误类型：urn:algoplatform:status:状态码")
     title: str = Field(description="错误类型的名称")
@@ -116,36 +78,24 @@ class Problem(BaseModel):
     errors: list[ProblemError] = Field(description="每处字段错误")
 
 
-def check_upload_options(query: dict[str, str]) -> UploadOptions:
+def check_upload_options(query: dict[str, Any]) -> UploadOptions:
     """Return the options of an upload; raise Refused with every fault."""
-    query = {name: value for name, value in query.items() if not is_blank(value)}
-    faults, more = unknown_faults(query, ("onConflict", "dryRun", "changes"))
-    conflict = query.get("onConflict", OnConflict.UPDATE)
-    if conflict not in list(OnConflict):
-        faults.append(
-            Fault("onConflict", Code.FIELD, f"onConflict须为update、skip、fail之一，不能为“{clip(conflict)}”")
-        )
-    switches = [_TRUTHS.get(query.get(name, "false").lower()) for name in ("dryRun", "changes")]
-    for name, value in zip(("dryRun", "changes"), switches, strict=True):
-        if value is None:
-            faults.append(Fault(name, Code.FIELD, f"{name}须为true或false，不能为“{clip(query[name])}”"))
-    if faults:
-        raise Refused(faults, more=more)
-    dry_run, changes = map(bool, switches)
-    return UploadOptions(OnConflict(conflict), dry_run=dry_run, changes=changes)
+    found = check_fields(query, {"onConflict": choice(*OnConflict), "dryRun": _switch, "changes": _switch})
+    conflict = OnConflict(found.get("onConflict", OnConflict.UPDATE))
+    return UploadOptions(conflict, dry_run=found.get("dryRun", False), changes=found.get("changes", False))
 
 
-def check_paging(query: dict[str, str]) -> tuple[int, int]:
+def _switch(text: str) -> bool:
+    if text.lower() not in _TRUTHS:
+        raise Malformed(f"须为true或false，不能为“{clip(text)}”")
+    return _TRUTHS[text.lower()]
+
+
+def check_paging(query: dict[str, Any]) -> tuple[int, int]:
     """Return page and pageSize of a history; raise Refused with every fault."""
-    faults: list[Fault] = []
-    said: dict[str, Any] = {"page": 1, "pageSize": DEFAULT_PAGE_SIZE}
-    said |= {name: value for name, value in query.items() if not is_blank(value)}
-    page = read_required(said, "page", "page", partial(check_positive, limit=fields.MAX_INTEGER), faults)
-    page_size = read_required(said, "pageSize", "pageSize", partial(check_positive, limit=MAX_REVISIONS), faults)
-    unknown, more = unknown_faults(said, ("page", "pageSize"))
-    if faults or unknown:
-        raise Refused([*faults, *unknown], more=more)
-    return page, page_size
+    limits = {"page": fields.MAX_INTEGER, "pageSize": MAX_REVISIONS}
+    found = check_fields(query, {name: partial(check_positive, limit=limit) for name, limit in limits.items()})
+    return found.get("page", 1), found.get("pageSize", DEFAULT_PAGE_SIZE)
 
 
 def record_schema(inputs: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from algoplatform.api.http.status_table import TITLES, http_status
+from algoplatform.api.http.status_table import http_status
 from algoplatform.domain.answer import Answer
 from algoplatform.domain.errors import (
     AlgoplatformError,
@@ -115,7 +115,6 @@ class EnvelopeResponse(Response):
         self.raw_headers.append((b"content-length", b"%d" % len(answer.body)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body})
 
@@ -151,7 +150,7 @@ def _problem(error: AlgoplatformError, status: int) -> dict[str, Any]:
         detail += unlisted(error.total - len(errors), at_least=error.at_least)
     return {
         "type": f"urn:algoplatform:status:{error.code}",
-        "title": TITLES[error.code],
+        "title": error.code.meaning,
         "status": status,
         "detail": detail,
         "code": error.code,

@@ -17,22 +17,12 @@ from algoplatform.domain.faults import Code
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _MESSAGES = {
-    404: (Code.NO_SUCH_PATH, "路径不存在"),
-    405: (Code.METHOD_NOT_ALLOWED, "请求方式不允许"),
-    413: (Code.BODY_TOO_LARGE, "请求体过大"),
+    404: ("路径不存在", Code.NO_SUCH_PATH),
+    405: ("请求方式不允许", Code.METHOD_NOT_ALLOWED),
+    413: ("请求体过大", Code.BODY_TOO_LARGE),
 }
 
-
-class FrameworkError(AlgoplatformError):
-    """An error that the framework raises before a route is reached."""
-
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__()
-        self.code = code
-        self.message = message
-
-
-INTERNAL: Final = FrameworkError(Code.INTERNAL, "服务内部错误，请凭X-Request-Id联系管理员")
+INTERNAL: Final = AlgoplatformError("服务内部错误，请凭X-Request-Id联系管理员")
 
 
 def install_handlers(app: FastAPI) -> None:
@@ -58,8 +48,8 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code, message = _MESSAGES.get(error.status_code, (Code.BAD_REQUEST, "请求有误"))
-    response = response_to(FrameworkError(code, message), request)
+    known = _MESSAGES.get(error.status_code, ("请求有误", Code.BAD_REQUEST))
+    response = response_to(AlgoplatformError(*known), request)
     response.headers.update(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         response.headers["allow"] = _allowed(request)

@@ -55,7 +55,6 @@ class Remote:
             raise Unreachable(f"服务无法访问：{_reason(error)}{by}") from error
 
     async def search(self, text: str) -> list[dict[str, Any]]:
-        """Return the images that contain the text."""
         params: dict[str, str | int] = {"searchCondition": text, "pageSize": LIMIT}
         # Arguments that are not UTF-8 cannot be put into an address: refused as the service would refuse them.
         check_conditions(params)
@@ -67,7 +66,6 @@ class Remote:
         return records
 
     async def export(self, file: BinaryIO) -> None:
-        """Write all images to a file, in the format of a `_load` response."""
         async with self._client.stream("POST", f"{_IMAGES}/_load", headers=_PROBLEM) as answer:
             if answer.status_code != httpx.codes.OK or "content-disposition" not in answer.headers:
                 await _result(answer)
@@ -78,7 +76,6 @@ class Remote:
                 await write(chunk)
 
     async def load(self, path: Path, *, dry_run: bool, advance: Advance) -> dict[str, int]:
-        """Import a file, all or nothing."""
         with _Watched(path, advance) as file:
             async with self._client.stream(
                 "POST",
@@ -103,19 +100,9 @@ class _Watched(io.BufferedReader):
         self._advance = advance
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read, and report the size."""
         data = super().read(size)
         self._advance(len(data))
         return data
-
-
-class RemoteError(AlgoplatformError):
-    """A refusal of the service, with its code and message."""
-
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__()
-        self.code = code
-        self.message = message
 
 
 def _address(url: str) -> httpx.URL:
@@ -183,7 +170,7 @@ async def _result(answer: httpx.Response) -> dict[str, Any]:
     if named:
         total = max(len(named), int(told[0][:9]) if told else 0)
         raise FileRefused(named, total, forbidden=code is Code.FORBIDDEN)
-    raise RemoteError(code, message)
+    raise AlgoplatformError(message, code)
 
 
 async def _content(answer: httpx.Response) -> bytes:

@@ -5,7 +5,7 @@
 `reference` is defined in `algoplatform.domain.grammar.reference`; neither names nor tags contain commas.
 """
 
-from typing import Final, Self
+from typing import Final
 
 from algoplatform.domain.grammar.items import Items, Key, ListGrammar
 from algoplatform.domain.grammar.reference import (
@@ -22,24 +22,17 @@ from algoplatform.domain.grammar.reference import (
 _ITEM: Final = f"(?![^,]{{{MAX_NAME + 1}}}[^,:]*+:){NAME_PATTERN}:{TAG_PATTERN}"
 
 
-class Dependencies(Items[ImageReference]):
-    """References to other images: `algo/posterize:1.0,algo/structure:latest`."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse comma-separated references; raises Malformed."""
-        return cls(_GRAMMAR.parse(text))
-
-    def others(self, own: ImageReference | None) -> list[tuple[int, ImageReference]]:
-        """Return the references except to the image itself, each with its position, counted from 1."""
-        return [(position, item) for position, item in enumerate(self.items, 1) if item != own]
-
-
 def _built(item: str) -> ImageReference:
     name, _, tag = item.rpartition(":")
     return ImageReference(ImageName(name), ImageTag(tag))
 
 
-_GRAMMAR: Final = ListGrammar(_ITEM, _built, reference_faults, Key("", str))
+class Dependencies(Items[ImageReference]):
+    """References to other images: `algo/posterize:1.0,algo/structure:latest`."""
+
+    __slots__ = ()
+    grammar = ListGrammar(_ITEM, _built, reference_faults, Key("", str))
+
+    def others(self, own: ImageReference | None) -> list[tuple[int, ImageReference]]:
+        """Return the references except to the image itself, each with its position, counted from 1."""
+        return [(position, item) for position, item in enumerate(self.items, 1) if item != own]

@@ -15,7 +15,7 @@ as before a comma that backslash would escape the comma.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 from algoplatform.domain.errors import clip
 from algoplatform.domain.grammar.items import SPACE_AROUND, Items, Key, ListGrammar
@@ -35,17 +35,6 @@ class EnvironmentVariable:
 
     def __str__(self) -> str:
         return f"{self.key}:{self.value.replace(',', _COMMA)}"
-
-
-class Environment(Items[EnvironmentVariable]):
-    """Environment variables: `CVSIP:172.38.90.52,CVSPORT:11112`."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse comma-separated variables; raises Malformed."""
-        return cls(_GRAMMAR.parse(text))
 
 
 def _built(item: str) -> EnvironmentVariable:
@@ -80,5 +69,9 @@ def _key_faults(key: str) -> Iterator[str]:
         yield "不能为“.”，也不能以“..”开头"
 
 
-# Full-width separators are ordinary characters in a value.
-_GRAMMAR: Final = ListGrammar(_ITEM, _built, _variable_faults, Key("的键", _key), separator=_SEPARATOR, full_width=None)
+class Environment(Items[EnvironmentVariable]):
+    """Environment variables: `CVSIP:172.38.90.52,CVSPORT:11112`."""
+
+    __slots__ = ()
+    # Full-width separators are ordinary characters in a value.
+    grammar = ListGrammar(_ITEM, _built, _variable_faults, Key("的键", _key), separator=_SEPARATOR, full_width=None)

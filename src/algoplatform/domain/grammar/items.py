@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 from algoplatform.domain.errors import Malformed, clip
 from algoplatform.domain.faults import Flaw
@@ -26,16 +26,6 @@ SPACE_AROUND: Final = "首尾不能有空白字符"
 EMPTY: Final = "不能为空"
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Items(Generic[T]):
-    """A parsed list."""
-
-    items: tuple[T, ...]
-
-    def __str__(self) -> str:
-        return ",".join(map(str, self.items))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +97,21 @@ class ListGrammar(Generic[T]):
             mistyped = full_width_faults(bare, self._full_width) if self._full_width else []
             for fault in mistyped or self._faults_of(bare):
                 yield _flaw(position, item, fault)
+
+
+@dataclass(frozen=True, slots=True)
+class Items(Generic[T]):
+    """A parsed list."""
+
+    items: tuple[T, ...]
+    grammar: ClassVar[ListGrammar[Any]]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        return cls(cls.grammar.parse(text))
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.items))
 
 
 def full_width_faults(text: str, full_width: re.Pattern[str]) -> list[str]:

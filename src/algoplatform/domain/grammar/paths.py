@@ -54,17 +54,6 @@ class AbsolutePath:
         return self.text
 
 
-class PathList(Items[str]):
-    """Absolute paths: `/vse/logs,/data/videos`."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse comma-separated paths; raises Malformed."""
-        return cls(_LIST.parse(text))
-
-
 @dataclass(frozen=True, slots=True)
 class PathPair:
     """A source path and its mount target."""
@@ -74,17 +63,6 @@ class PathPair:
 
     def __str__(self) -> str:
         return f"{self.source}:{self.target}"
-
-
-class PathPairs(Items[PathPair]):
-    """Source paths and their mount targets: `/home:/home,/data:/srv/data`."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse comma-separated `source:target` pairs; raises Malformed."""
-        return cls(_PAIRS.parse(text))
 
 
 def _path_faults(text: str) -> Iterator[str]:
@@ -123,11 +101,21 @@ def _canonical(path: str) -> str:
     return normpath("//" + path) if path else ""
 
 
-_LIST: Final = ListGrammar(_ITEM, str, _single_faults, Key("", _canonical), full_width=FULL_WIDTH_BETWEEN_PATHS)
-_PAIRS: Final = ListGrammar(
-    f"{_ITEM}:{_ITEM}",
-    lambda item: PathPair(*item.split(":")),
-    _pair_faults,
-    Key("的目标路径", _target),
-    full_width=FULL_WIDTH_BETWEEN_PATHS,
-)
+class PathList(Items[str]):
+    """Absolute paths: `/vse/logs,/data/videos`."""
+
+    __slots__ = ()
+    grammar = ListGrammar(_ITEM, str, _single_faults, Key("", _canonical), full_width=FULL_WIDTH_BETWEEN_PATHS)
+
+
+class PathPairs(Items[PathPair]):
+    """Source paths and their mount targets: `/home:/home,/data:/srv/data`."""
+
+    __slots__ = ()
+    grammar = ListGrammar(
+        f"{_ITEM}:{_ITEM}",
+        lambda item: PathPair(*item.split(":")),
+        _pair_faults,
+        Key("的目标路径", _target),
+        full_width=FULL_WIDTH_BETWEEN_PATHS,
+    )

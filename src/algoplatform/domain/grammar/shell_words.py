@@ -44,7 +44,6 @@ class ShellWords:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The words, without their quotes."""
         return tuple(shlex.split(self.text))
 
     def __str__(self) -> str:

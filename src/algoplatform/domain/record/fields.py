@@ -115,7 +115,8 @@ def is_blank(value: object) -> bool:
     )
 
 
-def _choice(*allowed: str) -> Callable[[object], str]:
+def choice(*allowed: str) -> Callable[[object], str]:
+    """Return a check for one of the allowed strings."""
     wanted = f"须为{'、'.join(allowed)}{'之一' if len(allowed) > 1 else ''}"
 
     def check(value: object) -> str:
@@ -177,9 +178,9 @@ Integer = Annotated[int, PlainValidator(check_integer, json_schema_input_type=_I
 Id = Annotated[str, PlainValidator(check_id, json_schema_input_type=HexId)]
 Name = Annotated[ImageName, _parsed(ImageName.parse, 255, _NAME)]
 Tag = Annotated[ImageTag, _parsed(ImageTag.parse, 128, _TAG)]
-AlgoType = Annotated[str, PlainValidator(_choice("0", "1", "2"), json_schema_input_type=Literal["0", "1", "2"])]
-UseableFlag = Annotated[str, PlainValidator(_choice("0", "1"), json_schema_input_type=Literal["0", "1", ""])]
-DeleteFlag = Annotated[str, PlainValidator(_choice("0"), json_schema_input_type=Literal["0", ""])]
+AlgoType = Annotated[str, PlainValidator(choice("0", "1", "2"), json_schema_input_type=Literal["0", "1", "2"])]
+UseableFlag = Annotated[str, PlainValidator(choice("0", "1"), json_schema_input_type=Literal["0", "1", ""])]
+DeleteFlag = Annotated[str, PlainValidator(choice("0"), json_schema_input_type=Literal["0", ""])]
 Ports = Annotated[ImagePorts, PlainValidator(_ports, json_schema_input_type=_TEXT)]
 Paths = Annotated[PathList, _parsed(PathList.parse)]
 Pairs = Annotated[PathPairs, _parsed(PathPairs.parse)]

@@ -27,14 +27,12 @@ def _no_constant(name: str) -> NoReturn:
     raise BadRequest(f"JSON中不能使用{clip(name)}")
 
 
-def _cut_integer(digits: str) -> int:
-    return int(digits[:_COUNTED])
-
-
 DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 # Fallback for text that makes DECODER raise a plain ValueError: it contains an integer with more digits than
 # Python converts. The truncated integer is still too large for any field, so the check reports its field.
-PATIENT: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_cut_integer)
+PATIENT: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=lambda digits: int(digits[:_COUNTED])
+)
 
 
 def decode_utf8(data: bytes) -> str:

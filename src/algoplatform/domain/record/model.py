@@ -107,7 +107,6 @@ class Image(BaseModel):
 
     @property
     def reference(self) -> ImageReference:
-        """The image's name and tag."""
         return ImageReference(self.image_name, self.image_tag)
 
     @property
@@ -159,5 +158,4 @@ def render(image: Image, image_id: str) -> str:
 
 
 def render_json(values: Mapping[str, str | int | None]) -> str:
-    """Render values as compact JSON."""
     return orjson.dumps(values).decode()

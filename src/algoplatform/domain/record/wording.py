@@ -17,7 +17,6 @@ _ORDER: Final = {name: position for position, name in enumerate(INPUT_FIELDS)}
 
 
 def code_of(name: str) -> Code:
-    """Return the status code of faults in this field."""
     return CODES.get(name, Code.FIELD)
 
 
@@ -67,7 +66,6 @@ def label_of(position: int, name: object, tag: object) -> str:
 
 
 def in_field_order(faults: list[Fault]) -> list[Fault]:
-    """Sort faults in the field order of the document's input table."""
     return sorted(faults, key=field_order)
 
 

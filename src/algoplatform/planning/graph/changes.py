@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from algoplatform.domain.grammar.ports import ImagePort
-from algoplatform.domain.record.image import Image
+from algoplatform.domain.record.model import Image
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from algoplatform.domain.errors import Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.record.fields import MAX_INTEGER
-from algoplatform.domain.record.image import is_blank
+from algoplatform.domain.record.fields import MAX_INTEGER, is_blank
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Conditions, check_conditions, check_positive
 from algoplatform.planning.lint.rules import RULES, SEVERITIES
 

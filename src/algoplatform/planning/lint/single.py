@@ -1,6 +1,6 @@
 """All rules over one record."""
 
-from algoplatform.domain.record.image import Image
+from algoplatform.domain.record.model import Image
 from algoplatform.planning.lint.findings import Finding, Flaw
 from algoplatform.planning.lint.policy import Policy
 from algoplatform.planning.lint.record import Record, first_word, reference_of, remembered

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
-from algoplatform.domain.record.image import Image, render
+from algoplatform.domain.record.model import Image, render
 from algoplatform.domain.search import fold_exact, search_text
 from algoplatform.storage.schema import sql
 from algoplatform.storage.schema.tables import image as table

@@ -10,7 +10,7 @@ import structlog
 
 from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import Busy
-from algoplatform.domain.record.image import Image
+from algoplatform.domain.record.model import Image
 from algoplatform.storage.images import edges
 from algoplatform.storage.images.columns import CALLER, STORED, stored
 from algoplatform.storage.images.single import Written

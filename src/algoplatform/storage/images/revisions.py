@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from algoplatform.domain.access import Caller
-from algoplatform.domain.record.image import Image, render
+from algoplatform.domain.record.model import Image, render
 from algoplatform.domain.revision import Revision
 from algoplatform.storage.images import edges
 from algoplatform.storage.images.columns import CHANGING, FIXED, changed, changing, fixed

@@ -10,7 +10,7 @@ from sqlalchemy import Column
 
 from algoplatform.domain.access import Caller
 from algoplatform.domain.grammar.reference import ImageReference
-from algoplatform.domain.record.image import RECORD_FIELDS, Image, render_json
+from algoplatform.domain.record.model import RECORD_FIELDS, Image, render_json
 from algoplatform.storage.images import edges
 from algoplatform.storage.images.columns import CHANGING, changed, changing
 from algoplatform.storage.postgres.pool import Connection

@@ -14,8 +14,9 @@ from algoplatform.domain.access import Caller
 from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.grammar.dependencies import Dependencies
 from algoplatform.domain.grammar.reference import ImageReference
-from algoplatform.domain.record.image import Image, exists_fault, label_of, missing_fault, render_json
+from algoplatform.domain.record.model import Image, render_json
 from algoplatform.domain.record.partial import Readable
+from algoplatform.domain.record.wording import exists_fault, label_of, missing_fault
 from algoplatform.domain.uploads import OnConflict
 from algoplatform.storage.images import edges
 from algoplatform.storage.images.columns import CALLER, CHANGING, STORED, changed, stored
