@@ -63,7 +63,6 @@ class FileForm:
         return self._file
 
     def close(self) -> None:
-        """Discard the file."""
         self._file.close()
 
     def _callbacks(self) -> "MultipartCallbacks":

@@ -42,17 +42,11 @@ class Intake:
         finally:
             self._coming.discard(reception)
 
-    def take(self, reception: "Reception", size: int) -> None:
-        """Count received bytes; raise TooManyRequests if they exceed the budget."""
-        if not reception.given_way:
-            reception.grow(size)
-            self._held += size
-            if self._held > self._limit:
-                self._make_room()
-        if reception.given_way:
-            raise TooManyRequests
-
-    def _make_room(self) -> None:
+    def hold(self, size: int) -> None:
+        """Count received bytes, and make room for them."""
+        self._held += size
+        if self._held <= self._limit:
+            return
         # Free a little more than needed, so that the next piece does not have to do it again.
         enough = self._limit - self._limit // 16
         for reception in sorted(self._coming, key=Reception.worth):
@@ -60,7 +54,10 @@ class Intake:
                 break
             if not reception.given_way:
                 self._release(reception)
-                reception.give_way()
+                reception.given_way = True
+                if reception.end is not None:
+                    # Stop waiting for more of it.
+                    reception.end.reschedule(_now())
 
     def _release(self, reception: "Reception") -> None:
         self._held -= reception.size
@@ -83,14 +80,14 @@ class Reception:
 
     def take(self, size: int) -> None:
         """Count received bytes; raise TooManyRequests if they exceed the budget."""
-        self._intake.take(self, size)
-
-    def grow(self, size: int) -> None:
-        """Add received bytes to size and rate."""
-        self.size += size
-        self._last = _now()
-        if self._last - self._marks[-1][0] >= self._window:
-            self._marks.append((self._last, self.size))
+        if not self.given_way:
+            self.size += size
+            self._last = _now()
+            if self._last - self._marks[-1][0] >= self._window:
+                self._marks.append((self._last, self.size))
+            self._intake.hold(size)
+        if self.given_way:
+            raise TooManyRequests
 
     def worth(self) -> tuple[float, int]:
         """Rank bodies by how fast the client could resend them, slowest first; then the largest first."""
@@ -98,12 +95,6 @@ class Reception:
         began, before = self._marks[0]
         rate = (self.size - before) / max(now - began, 1) if now - self._last < self._window else 0
         return rate / max(self.size, 1), -self.size
-
-    def give_way(self) -> None:
-        """Reject this body and stop waiting for more of it."""
-        self.given_way = True
-        if self.end is not None:
-            self.end.reschedule(_now())
 
 
 def _now() -> float:

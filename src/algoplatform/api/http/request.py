@@ -38,17 +38,8 @@ def wants_problem(request: Request) -> bool:
     return wishes.get(PROBLEM, 0) > 0 and wishes[PROBLEM] >= wishes.get(JSON, 0)
 
 
-def parse_query(query: bytes) -> dict[str, str]:
-    """Parse a query string; raise BadRequest for a repeated parameter."""
-    given = _pairs(query)
-    parameters = dict(given)
-    if len(parameters) != len(given):
-        raise BadRequest("查询参数重复", malformed=False)
-    return parameters
-
-
-def parse_query_with(query: bytes, repeatable: str) -> dict[str, Any]:
-    """Parse a query string in which one parameter may be repeated; repeated values become a list."""
+def parse_query(query: bytes, repeatable: str = "") -> dict[str, Any]:
+    """Parse a query string in which only `repeatable` may be repeated: its values become a list."""
     given = _pairs(query)
     several = [value for name, value in given if name == repeatable]
     parameters: dict[str, Any] = {name: value for name, value in given if name != repeatable}
@@ -92,7 +83,6 @@ def path_of(scope: Scope) -> str:
 
 
 def has_body(scope: Scope) -> bool:
-    """Return whether the request has a body."""
     for name, value in scope["headers"]:  # noqa: SIM110 - a generator costs more than the whole loop
         if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
             return True

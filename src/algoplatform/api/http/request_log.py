@@ -14,7 +14,6 @@ _numbers: Final = count()
 def log_request(
     log: Any, method: str, route: str, status: int, seconds: float, client: tuple[str, int] | None, **more: Any
 ) -> None:
-    """Write the log line of one request."""
     log.info(
         "request",
         method=method,

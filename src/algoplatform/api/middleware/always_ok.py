@@ -14,8 +14,6 @@ class AlwaysOk:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and change the status of its response unless it is a probe."""
-
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["status"] = lenient_status(message["status"], message["headers"])

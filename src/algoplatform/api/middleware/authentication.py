@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoplatform.api.http.errors import refuse
-from algoplatform.domain.access import TRUSTED, Caller
+from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Malformed, Unauthenticated
 from algoplatform.domain.record.fields import check_integer
 from algoplatform.settings import Settings
@@ -30,7 +30,6 @@ class Authentication:
         self._verifier = verifier
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Authenticate the caller, or respond with -401 before any byte of the body is read."""
         if scope["type"] == "http" and GUARDED in scope["path"]:
             given = [value for name, value in scope["headers"] if name == b"authorization"]
             try:
@@ -46,10 +45,9 @@ class Authentication:
 def caller_of(request: Request) -> Caller:
     """Return the caller; raise Unauthenticated if the request bypassed the middleware."""
     state = request.scope.setdefault("state", {})
-    caller = state.get("caller")
-    if caller is None:
-        caller = state["caller"] = _vouched(request)
-    assert isinstance(caller, Caller)
+    if "caller" not in state:
+        state["caller"] = _vouched(request)
+    caller: Caller = state["caller"]
     return caller
 
 
@@ -63,7 +61,7 @@ def _vouched(request: Request) -> Caller:
     if actor is not None and len(actor) > _ACTOR:
         raise BadRequest(f"请求头{settings.actor_header}超过{_ACTOR}个字符")
     if not settings.authority_header and not settings.namespaces_header:
-        return Caller(None, TRUSTED.namespaces, actor, trusted=True, request_id=request_id)
+        return Caller(None, frozenset(), actor, trusted=True, request_id=request_id)
     namespaces = _text(request, settings.namespaces_header) or ""
     listed = frozenset(filter(None, map(str.strip, namespaces.split(","))))
     return Caller(_authority(request, settings.authority_header), listed, actor, request_id=request_id)

@@ -12,6 +12,8 @@ from algoplatform.api.http.errors import response_to
 from algoplatform.api.middleware.hosts import plain_origin
 from algoplatform.domain.errors import BadRequest
 
+_ALLOWED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id")
+
 
 class CrossOrigin(CORSMiddleware):
     """CORSMiddleware inside the gate and outside of authentication, as preflights carry no token."""
@@ -21,19 +23,11 @@ class CrossOrigin(CORSMiddleware):
             app,
             allow_origins=frozenset(map(plain_origin, origins)),
             allow_methods=["GET", "POST"],
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "Idempotency-Key",
-                "If-Match",
-                "If-None-Match",
-                "X-Request-Id",
-            ],
+            allow_headers=_ALLOWED,
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
         )
 
     def is_allowed_origin(self, origin: str) -> bool:
-        """Return whether an origin is allowed, with or without its default port."""
         return super().is_allowed_origin(plain_origin(origin))
 
     def preflight_response(self, request_headers: Headers) -> Response:

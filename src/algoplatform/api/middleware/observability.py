@@ -39,7 +39,6 @@ class Observability:
         self._tells = self._log.is_enabled_for(logging.INFO)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, then log and measure it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -47,23 +46,24 @@ class Observability:
         request_id = _request_id(scope)
         status = _GONE
         started = broken = False
+        added: list[tuple[bytes, bytes]] = [(REQUEST_ID, request_id)]
 
         async def identified(message: Message) -> None:
             nonlocal started, status
             if message["type"] == "http.response.start":
                 started, status = True, message["status"]
                 given = message.get("headers", ())
-                message["headers"] = [*given, (REQUEST_ID, request_id), *_for_caches(scope, given)]
+                message["headers"] = [*given, *added, *_for_caches(scope, given)]
             await send(message)
 
-        async def fail(error: AlgoplatformError, *, close: bool = False) -> None:
+        async def fail(error: AlgoplatformError) -> None:
             nonlocal broken
             if started:
                 broken = True
                 # Only a broken connection tells the client that the response is incomplete. `from None`:
                 # uvicorn prints the exception, and its cause may quote a request's values.
                 raise BrokenOff from None
-            await refuse(error, scope, receive, _closing(identified) if close else identified)
+            await refuse(error, scope, receive, identified)
 
         name = request_id.decode()
         state = scope.setdefault("state", {})
@@ -76,7 +76,8 @@ class Observability:
             status = _GONE
         except asyncio.CancelledError:
             # The drain's time is up: the server cancels the remaining requests and exits soon after.
-            await fail(Unavailable(), close=True)
+            added.append(_CLOSE)
+            await fail(Unavailable())
         except Exception as error:
             # The message may quote a request's values: type and location suffice to find the error.
             self._log.error("unhandled_error", error=kind(error), where=places(error))
@@ -100,17 +101,6 @@ def _request_id(scope: Scope) -> bytes:
         if name == REQUEST_ID and _REQUEST_ID.fullmatch(value):
             return bytes(value)
     return new_request_id()
-
-
-def _closing(send: Send) -> Send:
-    """Add `Connection: close` to the response."""
-
-    async def closing(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), _CLOSE]
-        await send(message)
-
-    return closing
 
 
 def _for_caches(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -45,7 +45,6 @@ class Gate:
         self._origins = frozenset(map(plain_origin, settings.cors_origins))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass the request on with a deadline for its body, or reject it."""
         if scope["type"] == "http":
             error = None
             if has_body(scope):

@@ -32,7 +32,6 @@ class Shortcut:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the operation, and turn a domain error into a response."""
         route = self._routes.get((scope["method"], path_of(scope))) if scope["type"] == "http" else None
         if route is None:
             await self._app(scope, receive, send)

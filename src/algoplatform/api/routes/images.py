@@ -16,7 +16,7 @@ from algoplatform.api.docs import openapi
 from algoplatform.api.docs.schemas import check_upload_options
 from algoplatform.api.http.envelope import list_around, object_around, success, success_of_many
 from algoplatform.api.http.intake import Intake
-from algoplatform.api.http.request import if_match, is_known, parse_query, parse_query_with, read_file, read_json_text
+from algoplatform.api.http.request import if_match, is_known, parse_query, read_file, read_json_text
 from algoplatform.api.http.streams import StreamedRecords, while_connected
 from algoplatform.api.middleware.authentication import caller_of
 from algoplatform.api.routes.common import answered, idempotency_of, image_id_of, read_json, runtime_of
@@ -178,7 +178,7 @@ def _asked(query: bytes) -> Conditions:
 
 
 def _parsed(query: bytes) -> dict[str, Any]:
-    return parse_query_with(query, "imageId")
+    return parse_query(query, "imageId")
 
 
 # Programs repeat their queries: parsing takes a tenth of a small search. An entry takes at most 5 KiB, all of

@@ -18,16 +18,6 @@ def without_upgrade(piece: bytes) -> bytes:
     return _UPGRADE.sub(b"\r\nIgnored:", head) + end + body
 
 
-def is_request_line(line: bytes) -> bool:
-    """Return whether a whole line is HTTP/1.0 or 1.1; the parser also accepts HTTP/0.9, RTSP and ICE."""
-    return line.rstrip(b"\r").endswith(_VERSIONS)
-
-
-def percent_encoded(text: bytes) -> bytes:
-    """Percent-encode non-ASCII bytes, as browsers do for typed URLs; the parser rejects them."""
-    return _RAW.sub(lambda found: b"%%%02X" % found[0][0], text)
-
-
 class RequestLine:
     """Tracks a request line across the pieces in which it arrives."""
 
@@ -54,9 +44,12 @@ class RequestLine:
         part = piece[start:] if end < 0 else piece[start:end]
         line = self._seen + part
         self._seen = line if end < 0 else b""
-        if end >= 0 and not is_request_line(line):
+        # The parser also accepts HTTP/0.9, RTSP and ICE.
+        if end >= 0 and not line.rstrip(b"\r").endswith(_VERSIONS):
             return None
         # The parser itself rejects a line that would be too long.
         if part.isascii() or len(line) + 2 * len(part.translate(None, _ASCII)) > self._limit:
             return piece
-        return piece[:start] + percent_encoded(part) + piece[start + len(part) :]
+        # As browsers do for typed URLs; the parser rejects other bytes.
+        encoded = _RAW.sub(lambda found: b"%%%02X" % found[0][0], part)
+        return piece[:start] + encoded + piece[start + len(part) :]

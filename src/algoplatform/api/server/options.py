@@ -16,7 +16,6 @@ FAREWELL: Final = 4
 
 
 def server_options(settings: Settings) -> dict[str, Any]:
-    """Return uvicorn's options."""
     return {
         "http": partial(
             BoundedProtocol,

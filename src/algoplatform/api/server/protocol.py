@@ -51,18 +51,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._line = RequestLine(max_head)
         self._fed = self._piece = 0
-        self._head_timer = Timer(self.loop)
-        self._send_timer = Timer(self.loop)
-        self._drain_timer = Timer(self.loop)
+        self._head_timer, self._send_timer, self._drain_timer = (Timer(self.loop) for _ in range(3))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class has it
-        """Start the timer for the first head."""
         super().connection_made(transport)
         self.flow = self._flow = HoldingFlow(transport, self._go_on)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the timers and drop buffered bytes."""
         super().connection_lost(exc)
         self._flow.take()
         for timer in (self._head_timer, self._send_timer, self._drain_timer):
@@ -187,17 +183,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._fed = 0
 
     def send_400_response(self, msg: str) -> None:
-        """Reject what is not HTTP."""
         if not self.transport.is_closing():
             self._refuse(400, NO_HTTP)
 
     def pause_writing(self) -> None:
-        """Start the send timer: the write buffer is full."""
         super().pause_writing()
         self._watch(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """Cancel the send timer: the client has read."""
         super().resume_writing()
         self._send_timer.cancel()
 

@@ -25,7 +25,6 @@ class Timer:
         self._handle = self._loop.call_later(seconds, call, *arguments)
 
     def cancel(self) -> None:
-        """Drop the pending call."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None

@@ -27,6 +27,7 @@ class AnyLength(int):
 
 
 ANY_LENGTH: Final = AnyLength()
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 class UnframedTransport:
@@ -41,17 +42,12 @@ class UnframedTransport:
         self.is_closing = transport.is_closing
 
     def close(self) -> None:
-        """Close the connection, or reset it if the body is incomplete."""
         if self._cycle.response_complete:
             self._transport.close()
         else:
-            _reset(self._transport)
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    """Reset a connection (RST), so that the client notices: a normal close would end the body as whole."""
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+            # A reset (RST), so that the client notices: a normal close would end the body as whole.
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self._transport.abort()
 
 
 class HoldingFlow(FlowControl):
@@ -64,7 +60,6 @@ class HoldingFlow(FlowControl):
 
     @property
     def is_holding(self) -> bool:
-        """Return whether bytes are held."""
         return bool(self._held)
 
     def hold(self, data: bytes) -> None:
@@ -73,7 +68,6 @@ class HoldingFlow(FlowControl):
         self.pause_reading()
 
     def take(self) -> bytes:
-        """Remove and return the held bytes."""
         held, self._held = self._held, b""
         return held
 
