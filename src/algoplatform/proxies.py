@@ -47,15 +47,11 @@ def proxy_for(url: httpx.URL) -> Proxy | None:
         if not proxy.url.host:
             raise ValueError("no host")
     except (ValueError, ImportError, httpx.InvalidURL):
-        raise _unusable(variable) from None
+        raise SettingsError(
+            f"{variable}: is not the address of a usable proxy; it must be http://host:port or https://host:port,"
+            " or NO_PROXY must list the requested host"
+        ) from None
     return Proxy(variable, proxy)
-
-
-def _unusable(variable: str) -> SettingsError:
-    return SettingsError(
-        f"{variable}: is not the address of a usable proxy; it must be http://host:port or https://host:port,"
-        " or NO_PROXY must list the requested host"
-    )
 
 
 def _variable(name: str) -> tuple[str, str] | None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from algoplatform.cli.metrics_folders import PREFIX, held, remove_abandoned
+from algoplatform.api.http.metrics import PREFIX
+from algoplatform.cli.metrics_folders import held, remove_abandoned
 
 
 @pytest.fixture

@@ -91,7 +91,6 @@ class FetchedKeys(Keys):
         self._fetching: asyncio.Task[None] | None = None
 
     async def __aexit__(self, *error: object) -> None:
-        """Cancel a running fetch and close the client."""
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)

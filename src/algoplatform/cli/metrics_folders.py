@@ -6,7 +6,6 @@ folders of this user are touched, and no link is followed.
 
 import fcntl
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -15,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-PREFIX: Final = "algoplatform-metrics-"
+from algoplatform.api.http.metrics import PREFIX, is_alive, writers
+
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_WRITER: Final = re.compile(r"_([0-9]+)\.db")
 # Seconds that a new folder may take until its owner has locked it.
 _GRACE: Final = 10
 
@@ -48,19 +47,7 @@ def _remove_if_abandoned(folder: Path) -> None:
             return
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Workers of a killed owner may still finish their requests.
-        if not any(map(_is_alive, _writers(descriptor))):
+        if not any(map(is_alive, writers(entry.name for entry in os.scandir(descriptor)))):
             shutil.rmtree(folder)
     finally:
         os.close(descriptor)
-
-
-def _writers(descriptor: int) -> list[int]:
-    return [int(found[1]) for name in os.listdir(descriptor) if (found := _WRITER.search(name))]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:  # gone, or a later process of another user
-        return False
-    return True

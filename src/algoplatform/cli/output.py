@@ -23,7 +23,6 @@ errors = Console(stderr=True)
 
 
 def print_line(line: str, style: str | None = None) -> None:
-    """Print a line of a result."""
     console.print(tables.visible(line), style=style, markup=False, highlight=False, soft_wrap=True)
 
 

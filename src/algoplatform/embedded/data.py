@@ -98,6 +98,5 @@ class Data:
             return False
 
     def is_served_by(self, pid: int) -> bool:
-        """Return whether the postmaster of this pid has taken the folder."""
         with self._home.folder(NAME) as data:
             return data.read("postmaster.pid").startswith(f"{pid}\n")

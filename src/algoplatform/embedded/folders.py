@@ -96,7 +96,6 @@ class Folder:
             return folder
 
     def folder(self, name: str) -> "Folder":
-        """Open a subfolder."""
         return Folder(os.open(name, _FOLDER, dir_fd=self.descriptor))
 
     def read(self, name: str) -> str:
@@ -116,7 +115,6 @@ class Folder:
             shutil.rmtree(name, dir_fd=self.descriptor)
 
     def rename(self, name: str, new: str) -> None:
-        """Rename an entry."""
         os.rename(name, new, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
 
 

@@ -41,7 +41,6 @@ class Programs:
         return all(self.can_run([str(self.folder / name), "--version"]) for name in ("postgres", "initdb"))
 
     def can_run(self, command: Sequence[str | Path]) -> bool:
-        """Return whether the command succeeds as the user."""
         try:
             return subprocess.run(command, check=False, capture_output=True, **self.as_user()).returncode == 0
         except OSError:
@@ -56,7 +55,6 @@ class Programs:
         return options
 
     def version(self) -> int:
-        """Return the major version."""
         command = [str(self.folder / "postgres"), "--version"]
         answer = subprocess.run(command, check=True, capture_output=True, text=True, **self.as_user())
         return int(answer.stdout.split()[2].partition(".")[0])

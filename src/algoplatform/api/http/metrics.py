@@ -3,11 +3,12 @@
 import asyncio
 import atexit
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -15,16 +16,14 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_late
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+PREFIX: Final = "algoplatform-metrics-"
+_WRITER: Final = re.compile(r"_([0-9]+)\.db")
 _LABELS: Final = ("method", "route", "status")
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 _MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
 # Maximum age, in seconds, of the pool gauges of those workers that do not serve the scrape.
 _PUBLISHED_SECONDS: Final = 1
-_USES: Final = {
-    "open": "open connections to PostgreSQL, summed over workers",
-    "idle": "idle connections to PostgreSQL, summed over workers",
-    "max": "maximum of connections to PostgreSQL, summed over workers",
-}
+_USES: Final = {"open": "open connections", "idle": "idle connections", "max": "maximum of connections"}
 
 
 @cache
@@ -42,15 +41,14 @@ def _family() -> tuple[CollectorRegistry, Histogram]:
 
 @cache
 def _pool() -> dict[str, Gauge]:
-    # Summed over live workers.
+    gauge = partial(Gauge, registry=_family()[0], multiprocess_mode="livesum")
     return {
-        use: Gauge(f"algoplatform_pool_connections_{use}", text, registry=_family()[0], multiprocess_mode="livesum")
+        use: gauge(f"algoplatform_pool_connections_{use}", f"{text} to PostgreSQL, summed over workers")
         for use, text in _USES.items()
     }
 
 
 def publish(usage: Mapping[str, int]) -> None:
-    """Set this worker's pool gauges."""
     for use, gauge in _pool().items():
         gauge.set(usage[use])
 
@@ -89,14 +87,13 @@ class _Gauges(Collector):
         self._values = values
 
     def collect(self) -> Iterable[Metric]:
-        """Yield each value as a gauge."""
         for name, value in self._values.items():
             yield GaugeMetricFamily(name, name.removeprefix("algoplatform_").replace("_", " "), value)
 
 
 def prepare_multiprocess() -> Path:
     """Create the workers' folder for metrics before they start; it is removed when this process exits."""
-    folder = Path(tempfile.mkdtemp(prefix="algoplatform-metrics-"))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     os.environ[_MULTIPROCESS] = str(folder)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -115,11 +112,20 @@ def render(gauges: Mapping[str, float]) -> bytes:
 
 
 def _forget_the_dead(folder: Path) -> None:
-    for path in folder.glob("gauge_live*_*.db"):
-        pid = int(path.stem.rpartition("_")[2])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+    for pid in writers(path.name for path in folder.glob("gauge_live*_*.db")):
+        if not is_alive(pid):
             multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]  # as above
-        except PermissionError:
-            pass
+
+
+def writers(names: Iterable[str]) -> list[int]:
+    """Return the pids of the workers that wrote these files."""
+    return [int(found[1]) for name in names if (found := _WRITER.search(name))]
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process of this user has the pid."""
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True

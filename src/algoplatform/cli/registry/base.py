@@ -17,11 +17,14 @@ class Unreachable(Exception):
 class Registry(Protocol):
     """The operations that the commands need."""
 
-    async def search(self, text: str) -> list[dict[str, Any]]: ...
+    async def search(self, text: str) -> list[dict[str, Any]]:
+        """Return the images that contain the text, at most LIMIT."""
 
-    async def export(self, file: BinaryIO) -> None: ...
+    async def export(self, file: BinaryIO) -> None:
+        """Write all images to a file, in the format of a `_load` response."""
 
-    async def load(self, path: Path, *, dry_run: bool, advance: Advance) -> dict[str, int]: ...
+    async def load(self, path: Path, *, dry_run: bool, advance: Advance) -> dict[str, int]:
+        """Import a file, all or nothing; `advance` takes the number of bytes read."""
 
 
 def writer(file: BinaryIO) -> Callable[[bytes], Awaitable[None]]:

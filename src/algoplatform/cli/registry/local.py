@@ -21,7 +21,6 @@ class Local:
         self._runtime = runtime
 
     async def search(self, text: str) -> list[dict[str, Any]]:
-        """Return the images that contain the text."""
         found = BytesIO()
         conditions = check_conditions({"searchCondition": text, "pageSize": LIMIT})
         await self._runtime.searches.stream(conditions, writer(found))
@@ -29,7 +28,6 @@ class Local:
         return images
 
     async def export(self, file: BinaryIO) -> None:
-        """Write all images to a file, in the format of a `_load` response."""
         file.write(b'{"status":"0","res":{')
         await self._runtime.searches.stream(Conditions(), writer(file), keyed=True)
         file.write('},"msg":"镜像下载成功"}'.encode())
@@ -39,7 +37,6 @@ class Local:
         await self._runtime.images.drift(tell)
 
     async def load(self, path: Path, *, dry_run: bool, advance: Advance) -> dict[str, int]:
-        """Import a file, all or nothing."""
         with path.open("rb") as file:
             options = UploadOptions(dry_run=dry_run)
             counts = await self._runtime.transfer.load(OPERATOR, file, options, progress=advance)

@@ -58,7 +58,6 @@ class Connect:
         }
 
     async def __call__(self) -> Session:
-        """Open a session."""
         session: Session = await asyncpg.connect(**self._options)
         session.prepare_use(self._limit, pooled=self._pooled, lock_timeout_given=self._lock_timeout_given)
         dsn.set_socket_options(session, self._address)

@@ -86,7 +86,6 @@ class Deadline:
         self._until = _NOT_STARTED
 
     def stop(self) -> None:
-        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._set_for = None, inf

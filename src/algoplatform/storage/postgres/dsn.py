@@ -203,9 +203,7 @@ def _honoured(given: dict[str, str], hosts: list[str]) -> dict[str, Any]:
             raise _wrong(f"{name} must be one of {', '.join(values)}")
     for name in _SATISFIED:
         given.pop(name, None)
-    taken = {name: given.pop(name) for name in _HONOURED if given.get(name)}
-    for name in _HONOURED:
-        given.pop(name, None)
+    taken = {name: value for name in _HONOURED if (value := given.pop(name, ""))}
     if hosts and all(host.startswith("/") for host in hosts):
         return _over_sockets(taken)
     _require_files(taken)

@@ -251,7 +251,6 @@ class Lease:
         self._share = share
 
     async def __aenter__(self) -> Session:
-        """Acquire the connection."""
         try:
             self._session = await self._database.take(self._share)
         except Busy:
@@ -265,7 +264,6 @@ class Lease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Release the connection."""
         try:
             if self._session.deadline.interrupted:
                 await _settled(self._session)

@@ -18,7 +18,6 @@ _DIALECT: Final = make_url("postgresql+asyncpg://").get_dialect()()
 
 
 def names(columns: Columns) -> list[str]:
-    """Return the columns' names."""
     return [column.name for column in columns]
 
 
@@ -55,7 +54,6 @@ def same(columns: Columns, values: Iterable[str]) -> str:
 
 
 def create(table: Table) -> str:
-    """Return the CREATE TABLE statement."""
     return str(CreateTable(table).compile(dialect=_DIALECT)).strip()
 
 
