@@ -1,33 +1,15 @@
 """The schema in SQLAlchemy, to which `alembic check` compares the database."""
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    Column,
-    DateTime,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    PrimaryKeyConstraint,
-    SmallInteger,
-    Table,
-    Text,
-    UniqueConstraint,
-    Uuid,
-    text,
-)
+import sqlalchemy as sa
 
 from algoplatform.storage.search.filter_indexes import COLUMNS, FILTERS, KIND, LONG_COLUMNS, WIDTH, condition_of, cut
 from algoplatform.storage.search.where_clause import LONG_TEXT, SHORT_TEXT
 
-metadata = MetaData()
+metadata = sa.MetaData()
 
-_BYTEWISE = Text(collation="C")
-_NOW = text("now()")
-_TRUE = text("true")
+_BYTEWISE = sa.Text(collation="C")
+_NOW = sa.text("now()")
+_TRUE = sa.text("true")
 
 
 def _of(*fields: str) -> dict[str, tuple[str, ...]]:
@@ -35,79 +17,79 @@ def _of(*fields: str) -> dict[str, tuple[str, ...]]:
     return {"fields": fields}
 
 
-def _filter_index(column: str, *, short: bool = True) -> Index:
+def _filter_index(column: str, *, short: bool = True) -> sa.Index:
     """Return the index of a filter, in result order within a value (storage/search/filter_indexes.py)."""
-    others = [text(cut(other, WIDTH)) if other in LONG_COLUMNS else other for other in FILTERS if other != column]
-    return Index(
+    others = [sa.text(cut(other, WIDTH)) if other in LONG_COLUMNS else other for other in FILTERS if other != column]
+    return sa.Index(
         f"image_{column}_idx" if short else f"image_long_{column}_idx",
-        text(cut(column)),
+        sa.text(cut(column)),
         "image_name",
         "image_tag",
         *(others if short else []),
         # For counting by an index-only scan.
         postgresql_include=[column] if short else None,
-        postgresql_where=text(f"live AND {condition_of(column, short=short)}"),
+        postgresql_where=sa.text(f"live AND {condition_of(column, short=short)}"),
     )
 
 
 # Triggers copy each state to image_revision before the next, and reject what would lose one: deletes, and
 # updates that do not increment the version.
-image = Table(
+image = sa.Table(
     "image",
     metadata,
-    Column("image_id", Uuid, nullable=False),
-    Column("image_name", _BYTEWISE, nullable=False, info=_of("imageName")),
-    Column("image_tag", _BYTEWISE, nullable=False, info=_of("imageTag")),
-    Column("namespace", _BYTEWISE, info=_of("imageName")),
-    Column("factory", _BYTEWISE, nullable=False, info=_of("factory")),
-    Column("algo_type", _BYTEWISE, nullable=False, info=_of("algoType")),
-    Column("event_type", Integer, info=_of("eventType")),
-    Column("incident_id", _BYTEWISE, info=_of("incidentId")),
-    Column("useable_flag", _BYTEWISE, info=_of("useableFlag")),
-    Column(
+    sa.Column("image_id", sa.Uuid, nullable=False),
+    sa.Column("image_name", _BYTEWISE, nullable=False, info=_of("imageName")),
+    sa.Column("image_tag", _BYTEWISE, nullable=False, info=_of("imageTag")),
+    sa.Column("namespace", _BYTEWISE, info=_of("imageName")),
+    sa.Column("factory", _BYTEWISE, nullable=False, info=_of("factory")),
+    sa.Column("algo_type", _BYTEWISE, nullable=False, info=_of("algoType")),
+    sa.Column("event_type", sa.Integer, info=_of("eventType")),
+    sa.Column("incident_id", _BYTEWISE, info=_of("incidentId")),
+    sa.Column("useable_flag", _BYTEWISE, info=_of("useableFlag")),
+    sa.Column(
         "search",
         _BYTEWISE,
         nullable=False,
         comment="name:tag, factory, algoName, algoDesc, folded, a line each",
         info=_of("imageName", "imageTag", "factory", "algoName", "algoDesc"),
     ),
-    Column("record", _BYTEWISE, nullable=False, comment="the record as the interface answers it: compact JSON"),
-    Column("version", BigInteger, nullable=False, server_default=text("1"), comment="the ETag"),
-    Column("live", Boolean, nullable=False, server_default=_TRUE, comment="false once deleted"),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
-    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
-    Column("operation", _BYTEWISE, nullable=False, server_default=text("'register'")),
-    Column("actor", _BYTEWISE),
-    Column("request_id", _BYTEWISE),
-    PrimaryKeyConstraint("image_id", name="image_pkey"),
-    UniqueConstraint("image_id", "live", name="image_live_key"),
-    CheckConstraint("algo_type IN ('0', '1', '2')", name="image_algo_type_check"),
-    CheckConstraint("useable_flag IN ('0', '1')", name="image_useable_flag_check"),
-    CheckConstraint("event_type >= 0", name="image_event_type_check"),
-    CheckConstraint("substr(record, 13, 32) = replace(image_id::text, '-', '')", name="image_record_check"),
-    Index("image_reference_key", "image_name", "image_tag", unique=True, postgresql_where=text("live")),
-    Index(
+    sa.Column("record", _BYTEWISE, nullable=False, comment="the record as the interface answers it: compact JSON"),
+    sa.Column("version", sa.BigInteger, nullable=False, server_default=sa.text("1"), comment="the ETag"),
+    sa.Column("live", sa.Boolean, nullable=False, server_default=_TRUE, comment="false once deleted"),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=_NOW),
+    sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False, server_default=_NOW),
+    sa.Column("operation", _BYTEWISE, nullable=False, server_default=sa.text("'register'")),
+    sa.Column("actor", _BYTEWISE),
+    sa.Column("request_id", _BYTEWISE),
+    sa.PrimaryKeyConstraint("image_id", name="image_pkey"),
+    sa.UniqueConstraint("image_id", "live", name="image_live_key"),
+    sa.CheckConstraint("algo_type IN ('0', '1', '2')", name="image_algo_type_check"),
+    sa.CheckConstraint("useable_flag IN ('0', '1')", name="image_useable_flag_check"),
+    sa.CheckConstraint("event_type >= 0", name="image_event_type_check"),
+    sa.CheckConstraint("substr(record, 13, 32) = replace(image_id::text, '-', '')", name="image_record_check"),
+    sa.Index("image_reference_key", "image_name", "image_tag", unique=True, postgresql_where=sa.text("live")),
+    sa.Index(
         "image_grams_idx",
-        text("image_grams(search)"),
+        sa.text("image_grams(search)"),
         postgresql_using="gin",
         postgresql_with={"gin_pending_list_limit": 1024},
-        postgresql_where=text("live"),
+        postgresql_where=sa.text("live"),
     ),
     # For counting by an index-only scan: most of a row is its record.
-    Index(
+    sa.Index(
         "image_text_idx",
         "live",
         postgresql_include=["search", "image_id", "algo_type", "useable_flag"],
-        postgresql_where=text(f"live AND {SHORT_TEXT}"),
+        postgresql_where=sa.text(f"live AND {SHORT_TEXT}"),
     ),
-    Index("image_long_text_idx", "live", postgresql_where=text(f"live AND {LONG_TEXT}")),
-    Index(
+    sa.Index("image_long_text_idx", "live", postgresql_where=sa.text(f"live AND {LONG_TEXT}")),
+    sa.Index(
         "image_kind_idx",
-        text(KIND),
+        sa.text(KIND),
         "image_name",
         "image_tag",
         postgresql_include=["algo_type", "useable_flag"],
-        postgresql_where=text("live"),
+        postgresql_where=sa.text("live"),
     ),
     *map(_filter_index, COLUMNS),
     _filter_index("factory", short=False),
@@ -116,50 +98,50 @@ image = Table(
 
 # Both foreign keys include `live`, which is always true here. So PostgreSQL itself rejects the deletion of an
 # image with dependents, and a dependency on a deleted image, whichever transaction comes first.
-image_dependency = Table(
+image_dependency = sa.Table(
     "image_dependency",
     metadata,
-    Column("dependent_id", Uuid, nullable=False),
-    Column("dependency_id", Uuid, nullable=False),
-    Column("live", Boolean, nullable=False, server_default=_TRUE),
-    PrimaryKeyConstraint("dependent_id", "dependency_id", name="image_dependency_pkey"),
-    ForeignKeyConstraint(
+    sa.Column("dependent_id", sa.Uuid, nullable=False),
+    sa.Column("dependency_id", sa.Uuid, nullable=False),
+    sa.Column("live", sa.Boolean, nullable=False, server_default=_TRUE),
+    sa.PrimaryKeyConstraint("dependent_id", "dependency_id", name="image_dependency_pkey"),
+    sa.ForeignKeyConstraint(
         ["dependent_id", "live"], ["image.image_id", "image.live"], name="image_dependency_dependent_fkey"
     ),
-    ForeignKeyConstraint(
+    sa.ForeignKeyConstraint(
         ["dependency_id", "live"], ["image.image_id", "image.live"], name="image_dependency_dependency_fkey"
     ),
-    CheckConstraint("live", name="image_dependency_live_check"),
-    CheckConstraint("dependent_id <> dependency_id", name="image_dependency_self_check"),
-    Index("image_dependency_dependency_idx", "dependency_id"),
+    sa.CheckConstraint("live", name="image_dependency_live_check"),
+    sa.CheckConstraint("dependent_id <> dependency_id", name="image_dependency_self_check"),
+    sa.Index("image_dependency_dependency_idx", "dependency_id"),
 )
 
 # All earlier states of each image; one trigger fills the table, another keeps it append-only.
-image_revision = Table(
+image_revision = sa.Table(
     "image_revision",
     metadata,
-    Column("image_id", Uuid, nullable=False),
-    Column("version", BigInteger, nullable=False),
-    Column("operation", _BYTEWISE, nullable=False),
-    Column("actor", _BYTEWISE),
-    Column("request_id", _BYTEWISE),
-    Column("made_at", DateTime(timezone=True), nullable=False),
-    Column("record", _BYTEWISE, nullable=False),
-    PrimaryKeyConstraint("image_id", "version", name="image_revision_pkey"),
+    sa.Column("image_id", sa.Uuid, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("operation", _BYTEWISE, nullable=False),
+    sa.Column("actor", _BYTEWISE),
+    sa.Column("request_id", _BYTEWISE),
+    sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("record", _BYTEWISE, nullable=False),
+    sa.PrimaryKeyConstraint("image_id", "version", name="image_revision_pkey"),
 )
 
-idempotency_key = Table(
+idempotency_key = sa.Table(
     "idempotency_key",
     metadata,
-    Column("key", _BYTEWISE, nullable=False),
-    Column("fingerprint", LargeBinary, nullable=False, comment="SHA-256 of the operation and the body"),
-    Column("http_status", SmallInteger, nullable=False),
-    Column("headers", Text, nullable=False, comment="JSON object"),
-    Column("body", LargeBinary, nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
-    Column("caller", _BYTEWISE, comment="who was refused"),
-    PrimaryKeyConstraint("key", name="idempotency_key_pkey"),
-    Index("idempotency_key_created_idx", "created_at"),
+    sa.Column("key", _BYTEWISE, nullable=False),
+    sa.Column("fingerprint", sa.LargeBinary, nullable=False, comment="SHA-256 of the operation and the body"),
+    sa.Column("http_status", sa.SmallInteger, nullable=False),
+    sa.Column("headers", sa.Text, nullable=False, comment="JSON object"),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=_NOW),
+    sa.Column("caller", _BYTEWISE, comment="who was refused"),
+    sa.PrimaryKeyConstraint("key", name="idempotency_key_pkey"),
+    sa.Index("idempotency_key_created_idx", "created_at"),
     # For limiting the number of refusals stored per caller.
-    Index("idempotency_key_refused_idx", "caller", "created_at", postgresql_where=text("http_status <> 200")),
+    sa.Index("idempotency_key_refused_idx", "caller", "created_at", postgresql_where=sa.text("http_status <> 200")),
 )
