@@ -59,10 +59,6 @@ def _line(logger: Any, method: str, event: _Event) -> bytes:
         return orjson.dumps({name: repr(value) for name, value in event.items()})
 
 
-def _text_line(logger: Any, method: str, event: _Event) -> str:
-    return _line(logger, method, event).decode()
-
-
 _SHARED: Final[tuple[Callable[..., Any], ...]] = (
     _with_request_id,
     structlog.processors.add_log_level,
@@ -84,7 +80,10 @@ def configure_logging(level: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=(*_SHARED, structlog.stdlib.add_logger_name),
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _text_line],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                lambda *event: _line(*event).decode(),
+            ],
         )
     )
     root = logging.getLogger()

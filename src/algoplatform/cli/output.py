@@ -44,15 +44,9 @@ def reported() -> Iterator[None]:
         _fail(f"数据库无法连接：{_reason(error.__cause__ or error)}")
     except AlgoplatformError as error:
         _fail(f"{error.code}：{error}", 1)
-    except Unreachable as error:
-        _fail(str(error))
-    except (
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,
-    ) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         _fail(f"数据库出错：{_reason(error)}")
-    except (SettingsError, NotReady, SchemaUnknown, EmbeddedPostgresError, OSError) as error:
+    except (SettingsError, NotReady, SchemaUnknown, EmbeddedPostgresError, Unreachable, OSError) as error:
         _fail(_reason(error))
     except MigrationFailed as error:
         _fail(f"数据库结构升级失败：{_reason(error)}")

@@ -9,19 +9,7 @@ from algoplatform.api.docs import examples
 from algoplatform.api.docs.models import SCHEMAS, Schema
 from algoplatform.api.http.envelope import JSON, PROBLEM, failure
 from algoplatform.api.http.errors import INTERNAL
-from algoplatform.domain.errors import (
-    AlgoplatformError,
-    BadRequest,
-    BodyTooLarge,
-    BodyTooSlow,
-    Forbidden,
-    ImageNotFound,
-    MediaTypeRefused,
-    Refused,
-    TooManyRequests,
-    Unavailable,
-    VersionConflict,
-)
+from algoplatform.domain import errors
 from algoplatform.domain.record.check import Rules, check
 
 
@@ -40,22 +28,22 @@ def refusals(*names: str) -> dict[str, Schema]:
     return {_STATUSES[name]: _reference("responses", name) for name in every}
 
 
-def refusal(description: str, *errors: AlgoplatformError, retry: bool = False, problem: bool = True) -> Schema:
+def refusal(description: str, *shown: errors.AlgoplatformError, retry: bool = False, problem: bool = True) -> Schema:
     """Describe an error response, with what the service returns for these errors as examples."""
-    forms = {JSON: {"schema": schema("Failure"), "examples": _shown(errors, problem=False)}}
+    forms = {JSON: {"schema": schema("Failure"), "examples": _shown(shown, problem=False)}}
     if problem:
-        forms[PROBLEM] = {"schema": schema("Problem"), "examples": _shown(errors, problem=True)}
+        forms[PROBLEM] = {"schema": schema("Problem"), "examples": _shown(shown, problem=True)}
     headers = {"X-Request-Id": header("RequestId")} | ({"Retry-After": header("RetryAfter")} if retry else {})
     return {"description": description, "headers": headers, "content": forms}
 
 
-def _shown(errors: tuple[AlgoplatformError, ...], *, problem: bool) -> Schema:
+def _shown(shown: tuple[errors.AlgoplatformError, ...], *, problem: bool) -> Schema:
     return {
         f"status{error.code}": {
             "summary": f"{error.code} {error.code.meaning}",
             "value": orjson.loads(failure(error, problem=problem).body),
         }
-        for error in errors
+        for error in shown
     }
 
 
@@ -79,28 +67,32 @@ def _query(conditions: Schema) -> dict[str, Schema]:
 
 CONDITIONS: Final = tuple(SCHEMAS["Conditions"]["properties"])
 _REFUSALS: Final = {
-    "BadRequest": ("400", "请求无法读取（-1）：JSON、编码或表单格式错误", BadRequest("JSON格式错误：第1行第2列")),
-    "Forbidden": ("403", "没有权限，或来自其他网站的页面（240）", Forbidden("当前用户权限不足，不能执行此操作")),
-    "NotFound": ("404", "镜像不存在（204）", ImageNotFound(examples.IMAGE_ID)),
-    "BodyTooSlow": ("408", "请求体发送过慢（-1）", BodyTooSlow()),
-    "PreconditionFailed": ("412", "If-Match与镜像当前版本不符（-412），未写入", VersionConflict()),
-    "BodyTooLarge": ("413", "请求体过大（-413）", BodyTooLarge(1024 * 1024)),
+    "BadRequest": (
+        "400",
+        "请求无法读取（-1）：JSON、编码或表单格式错误",
+        errors.BadRequest("JSON格式错误：第1行第2列"),
+    ),
+    "Forbidden": ("403", "没有权限，或来自其他网站的页面（240）", errors.Forbidden("当前用户权限不足，不能执行此操作")),
+    "NotFound": ("404", "镜像不存在（204）", errors.ImageNotFound(examples.IMAGE_ID)),
+    "BodyTooSlow": ("408", "请求体发送过慢（-1）", errors.BodyTooSlow()),
+    "PreconditionFailed": ("412", "If-Match与镜像当前版本不符（-412），未写入", errors.VersionConflict()),
+    "BodyTooLarge": ("413", "请求体过大（-413）", errors.BodyTooLarge(1024 * 1024)),
     "UnsupportedMediaType": (
         "415",
         "请求体类型不支持（-415）",
-        MediaTypeRefused("请求体须为JSON：Content-Type须为application/json"),
+        errors.MediaTypeRefused("请求体须为JSON：Content-Type须为application/json"),
     ),
     "Refused": (
         "422",
         "内容有误：status为第一处错误的状态码，msg列出全部错误",
-        Refused(check({**examples.REGISTER, "factory": "", "imagePorts": "web:70000"}, Rules()).faults),
+        errors.Refused(check({**examples.REGISTER, "factory": "", "imagePorts": "web:70000"}, Rules()).faults),
     ),
     "TooManyRequests": (
         "429",
         "同时进行的上传或下载过多，或未发完的请求体过多（-429），按Retry-After重试",
-        TooManyRequests(),
+        errors.TooManyRequests(),
     ),
-    "Unavailable": ("503", "服务暂时不可用（-503），按Retry-After重试", Unavailable()),
+    "Unavailable": ("503", "服务暂时不可用（-503），按Retry-After重试", errors.Unavailable()),
 }
 _STATUSES: Final = {name: status for name, (status, _, _) in _REFUSALS.items()} | {
     "HeadTooLarge": "431",
@@ -155,7 +147,7 @@ COMPONENTS: Final[dict[str, Any]] = {
     | {
         "HeadTooLarge": refusal(
             "请求头（含网址）过大（-1），总是信封的形式，连接随后关闭",
-            BadRequest("请求头超过上限32768字节"),
+            errors.BadRequest("请求头超过上限32768字节"),
             problem=False,
         ),
         "InternalError": refusal("服务内部错误（-500），凭X-Request-Id联系管理员", INTERNAL),

@@ -8,16 +8,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from algoplatform.api.http.status_table import http_status
+from algoplatform.domain import errors
 from algoplatform.domain.answer import Answer
-from algoplatform.domain.errors import (
-    AlgoplatformError,
-    BadRequest,
-    BodyTooSlow,
-    FileRefused,
-    Repeated,
-    Unauthenticated,
-    unlisted,
-)
 from algoplatform.domain.faults import Code, Fault
 
 # Head and tail of a success envelope.
@@ -71,18 +63,18 @@ def object_around(message: str) -> Around:
     return b'{"status":"0","res":{', lambda total: end
 
 
-def failure(error: AlgoplatformError, *, problem: bool, status: int | None = None) -> Answer:
+def failure(error: errors.AlgoplatformError, *, problem: bool, status: int | None = None) -> Answer:
     """Return an error in the format that the client asked for; a repeat gets the stored response.
 
     `status` overrides the HTTP status of the error's code.
     """
-    if isinstance(error, Repeated):
+    if isinstance(error, errors.Repeated):
         return error.answer
     status = status or _status_of(error)
     headers = {"content-type": PROBLEM if problem else JSON}
     if error.code in (Code.UNAVAILABLE, Code.STILL_RUNNING, Code.TOO_MANY_REQUESTS):
         headers["retry-after"] = _RETRY_SECONDS
-    if isinstance(error, Unauthenticated):
+    if isinstance(error, errors.Unauthenticated):
         headers["www-authenticate"] = _CHALLENGE + (', error="invalid_token"' if error.token_given else "")
     body = _problem(error, status) if problem else _envelope(error)
     return Answer(status, orjson.dumps(body), headers)
@@ -119,42 +111,42 @@ class EnvelopeResponse(Response):
         await send({"type": "http.response.body", "body": self.body})
 
 
-def _status_of(error: AlgoplatformError) -> int:
-    if isinstance(error, BodyTooSlow):
+def _status_of(error: errors.AlgoplatformError) -> int:
+    if isinstance(error, errors.BodyTooSlow):
         return 408
-    if isinstance(error, BadRequest) and error.malformed:
+    if isinstance(error, errors.BadRequest) and error.malformed:
         return 400
     return http_status(error.code)
 
 
-def _envelope(error: AlgoplatformError) -> dict[str, Any]:
-    if isinstance(error, FileRefused):
+def _envelope(error: errors.AlgoplatformError) -> dict[str, Any]:
+    if isinstance(error, errors.FileRefused):
         shown = _fitting(error.record_faults, str)
-        message = FileRefused(error.record_faults[:shown], error.total, at_least=error.at_least).message
+        message = errors.FileRefused(error.record_faults[:shown], error.total, at_least=error.at_least).message
     elif error.faults:
         shown = _fitting(error.faults, lambda fault: fault.message)
         message = "；".join(fault.message for fault in error.faults[:shown])
-        message += unlisted(error.total - shown, at_least=error.at_least)
+        message += errors.unlisted(error.total - shown, at_least=error.at_least)
     else:
         message = error.message
     return {"status": error.code, "res": None, "msg": message}
 
 
-def _problem(error: AlgoplatformError, status: int) -> dict[str, Any]:
-    if isinstance(error, FileRefused):
+def _problem(error: errors.AlgoplatformError, status: int) -> dict[str, Any]:
+    if isinstance(error, errors.FileRefused):
         detail = f"文件中{'至少' if error.at_least else ''}有{error.total}处错误，未写入任何数据"
-        errors = _listed([_entry(item.fault, item.image) for item in error.record_faults])
+        entries = _listed([_entry(item.fault, item.image) for item in error.record_faults])
     else:
-        errors = _listed([_entry(fault) for fault in error.faults])
+        entries = _listed([_entry(fault) for fault in error.faults])
         detail = "；".join(fault.message for fault in error.faults[:3]) or error.message
-        detail += unlisted(error.total - len(errors), at_least=error.at_least)
+        detail += errors.unlisted(error.total - len(entries), at_least=error.at_least)
     return {
         "type": f"urn:algoplatform:status:{error.code}",
         "title": error.code.meaning,
         "status": status,
         "detail": detail,
         "code": error.code,
-        "errors": errors,
+        "errors": entries,
     }
 
 
@@ -164,8 +156,8 @@ def _entry(fault: Fault, image: str | None = None) -> dict[str, Any]:
     return {**named, "field": fault.field, **placed, "code": fault.code, "message": fault.message}
 
 
-def _listed(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return errors[: _fitting(errors, lambda entry: entry)]
+def _listed(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return entries[: _fitting(entries, lambda entry: entry)]
 
 
 def _fitting(items: Sequence[Any], shown: Any) -> int:

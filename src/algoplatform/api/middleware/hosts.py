@@ -35,11 +35,8 @@ def is_known(host: str, known: Collection[str]) -> bool:
     name = _PORT.sub("", host)
     # Browsers omit the default port of a scheme.
     written = {name, host} if host != name else {name, *(name + port for port in _DEFAULT_PORTS.values())}
-    return any(item in written or (item[:2] == "*." and _ends(written, item[1:])) for item in known)
-
-
-def _ends(written: Collection[str], ending: str) -> bool:
-    return any(each.endswith(ending) for each in written)
+    endings = tuple(item[1:] for item in known if item.startswith("*."))
+    return any(each in known or each.endswith(endings) for each in written)
 
 
 def _without_default(host: str, scheme: str) -> str:

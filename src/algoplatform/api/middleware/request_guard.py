@@ -12,14 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from algoplatform.api.http.errors import refuse
 from algoplatform.api.http.request import ENDING, MALFORMED, NO_HTTP, has_body, path_of
 from algoplatform.api.middleware.hosts import is_known, is_loopback, is_same_origin, plain_origin
-from algoplatform.domain.errors import (
-    AlgoplatformError,
-    BadRequest,
-    BodyTooSlow,
-    Forbidden,
-    TooManyRequests,
-    Unavailable,
-)
+from algoplatform.domain import errors
 from algoplatform.settings import Settings
 
 # Probes and scrapers use a pod's IP address as Host.
@@ -55,14 +48,14 @@ class Gate:
                 return refuse(error, scope, receive, send)
         return self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> AlgoplatformError | None:
+    def _refusal(self, scope: Scope) -> errors.AlgoplatformError | None:
         if "\ufffd" in scope["path"] and not _is_utf8(scope["raw_path"]):
-            return BadRequest("路径不是UTF-8编码")
+            return errors.BadRequest("路径不是UTF-8编码")
         if self._settings.allowed_hosts and path_of(scope) not in PROBES and not self._is_known(scope):
-            return BadRequest(_UNKNOWN_HOST)
+            return errors.BadRequest(_UNKNOWN_HOST)
         return None if scope["method"] in _SAFE else self._refusal_of_page(scope)
 
-    def _refusal_of_page(self, scope: Scope) -> AlgoplatformError | None:
+    def _refusal_of_page(self, scope: Scope) -> errors.AlgoplatformError | None:
         """Reject a write that a browser sends for another origin's page; other clients set no such header."""
         headers = dict(scope["headers"])
         site = headers.get(b"sec-fetch-site", b"")
@@ -72,10 +65,10 @@ class Gate:
         host = headers.get(b"host", b"").decode("latin-1")
         # Browsers send Sec-Fetch-Site only over TLS; over plain HTTP the Origin has to match our Host.
         if site not in (b"same-origin", b"none") and (site or not is_same_origin(origin, host)):
-            return Forbidden("不接受来自其他网站页面的写请求")
+            return errors.Forbidden("不接受来自其他网站页面的写请求")
         # DNS rebinding: the browser takes a page as same-origin if its owner lets the page's name resolve to
         # this machine.
-        return BadRequest(_UNKNOWN_HOST) if self._is_local and not is_loopback(host) else None
+        return errors.BadRequest(_UNKNOWN_HOST) if self._is_local and not is_loopback(host) else None
 
     def _is_known(self, scope: Scope) -> bool:
         given = [value for name, value in scope["headers"] if name == b"host"]
@@ -100,7 +93,7 @@ class Slots:
     def taken(self) -> Iterator[None]:
         """Hold a slot during the block; raise TooManyRequests if none is free."""
         if not self._free:
-            raise TooManyRequests
+            raise errors.TooManyRequests
         self._free -= 1
         try:
             yield
@@ -123,9 +116,9 @@ class _Body:
         self._is_told = False
 
     @property
-    def fault(self) -> AlgoplatformError | None:
+    def fault(self) -> errors.AlgoplatformError | None:
         """The framing error of the body, if one has been found so far."""
-        return BadRequest(NO_HTTP) if MALFORMED in self._state else None
+        return errors.BadRequest(NO_HTTP) if MALFORMED in self._state else None
 
     async def receive(self) -> Message:
         """Return the next message of the body.
@@ -138,13 +131,13 @@ class _Body:
             async with asyncio.timeout_at(self._until + self._received / _RATE):
                 message = await self._receive()
         except TimeoutError:
-            raise BodyTooSlow from None
+            raise errors.BodyTooSlow from None
         if self.fault:
             raise self.fault
         if ENDING in self._state and not self._is_told:
             # Only once, as the error response in turn drains the body for a short time.
             self._is_told = True
-            raise Unavailable
+            raise errors.Unavailable
         self._received += len(message.get("body", b""))
         self._ended = not message.get("more_body")
         return message
@@ -168,7 +161,7 @@ class _Body:
 
     async def _drain(self, seconds: float, size: float) -> None:
         most = self._received + size
-        with suppress(AlgoplatformError, TimeoutError):
+        with suppress(errors.AlgoplatformError, TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self._ended and not self.fault and self._received <= most:
                     await self.receive()

@@ -7,19 +7,12 @@
 
 from typing import Final
 
+from algoplatform.domain.grammar import reference
 from algoplatform.domain.grammar.items import Items, Key, ListGrammar
-from algoplatform.domain.grammar.reference import (
-    MAX_NAME,
-    NAME_PATTERN,
-    TAG_PATTERN,
-    ImageName,
-    ImageReference,
-    ImageTag,
-    reference_faults,
-)
+from algoplatform.domain.grammar.reference import ImageName, ImageReference, ImageTag, reference_faults
 
 # A colon behind the first 255 characters ends a name that is too long.
-_ITEM: Final = f"(?![^,]{{{MAX_NAME + 1}}}[^,:]*+:){NAME_PATTERN}:{TAG_PATTERN}"
+_ITEM: Final = f"(?![^,]{{{reference.MAX_NAME + 1}}}[^,:]*+:){reference.NAME_PATTERN}:{reference.TAG_PATTERN}"
 
 
 def _built(item: str) -> ImageReference:
