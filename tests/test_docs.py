@@ -8,6 +8,7 @@ import pytest
 
 from algoplatform.api.http.status_table import HTTP_STATUS
 from algoplatform.domain.faults import Code
+from algoplatform.manifests.options import OPTIONS
 from algoplatform.settings import PREFIX, SECRETS_DIR, Settings
 from tests.support.markdown import ROOT, anchor, headings, links, rows
 
@@ -72,7 +73,8 @@ def test_decisions() -> None:
 
 def test_settings_named() -> None:
     """Every variable that a document names is a setting."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | {SECRETS_DIR}
+    options = {option.setting for option in OPTIONS}
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {SECRETS_DIR} | options
     for document in DOCUMENTS:
         named = set(re.findall(r"ALGOPLATFORM_[A-Z_]+[A-Z]", document.read_text("utf-8")))
         assert named - known == set(), document.name

@@ -127,6 +127,10 @@ def _check_port_range(value: str) -> str:
     return value
 
 
+def _without_blank(value: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in value.items() if text}
+
+
 Hosts = Annotated[frozenset[Annotated[str, AfterValidator(_check_host)]], NoDecode, BeforeValidator(_comma_separated)]
 Origins = Annotated[
     frozenset[Annotated[str, AfterValidator(_check_origin)]], NoDecode, BeforeValidator(_comma_separated)
@@ -137,6 +141,7 @@ Networks = Annotated[
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Algorithms = Annotated[frozenset[Algorithm], NoDecode, BeforeValidator(_comma_separated)]
 Text = str | None
+Texts = Annotated[dict[str, Annotated[str, AfterValidator(clean)]], NoDecode, AfterValidator(_without_blank)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database_url)] | None
 HttpUrl = Annotated[SecretStr, AfterValidator(_check_http_url)] | None
 BearerToken = Annotated[SecretStr, AfterValidator(_check_token)] | None

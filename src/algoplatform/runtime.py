@@ -8,8 +8,10 @@ from algoplatform.catalogue.graph import Graphs
 from algoplatform.catalogue.idempotency import Writes
 from algoplatform.catalogue.images import Images
 from algoplatform.catalogue.lint import Lint
+from algoplatform.catalogue.manifests import Manifests
 from algoplatform.catalogue.revisions import Revisions
 from algoplatform.catalogue.search import Searches
+from algoplatform.catalogue.site import Site
 from algoplatform.catalogue.uploads import Transfer
 from algoplatform.domain.access import AccessPolicy
 from algoplatform.domain.errors import Busy, Unavailable
@@ -38,6 +40,8 @@ class Runtime:
     transfer: Transfer
     graphs: Graphs
     lint: Lint
+    manifests: Manifests
+    site: Site
     _live_count: LiveCount
     # What the last check of the schema found, None if nothing.
     _problem: str | None = None
@@ -84,7 +88,7 @@ class Runtime:
         if settings.database_url is None:
             raise SettingsError("ALGOPLATFORM_DATABASE_URL is not set")
         rules = Rules(settings.node_ports)
-        policy = _policy(settings)
+        site = _site(settings)
         access = AccessPolicy(settings.platform_authorities, settings.namespace_authorities)
         async with Database.open(
             settings.database_url.get_secret_value(),
@@ -101,14 +105,23 @@ class Runtime:
                 Revisions(rules, access, database, writes),
                 Searches(database, settings.pool_size, settings.pool_timeout),
                 Transfer(rules, access, writes),
-                Graphs(rules, database),
-                Lint(database, rules, policy),
+                graphs := Graphs(rules, database),
+                Lint(database, rules, site.policy_for(site.defaults)),
+                Manifests(graphs, site),
+                site,
                 LiveCount(database),
             )
 
 
-def _policy(settings: Settings) -> Policy:
+def _site(settings: Settings) -> Site:
+    path = settings.gpu_profiles_file
     try:
-        return Policy.parse(settings.lint_severity, settings.lint_exemptions, settings.gpu_cards, settings.node_ports)
+        policy = Policy.parse(settings.lint_severity, settings.lint_exemptions, settings.gpu_cards, settings.node_ports)
     except ValueError as error:
         raise SettingsError(f"ALGOPLATFORM_{error}") from None
+    try:
+        return Site.parse(settings.render, path.read_bytes() if path else None, policy)
+    except OSError as error:
+        raise SettingsError(f"ALGOPLATFORM_GPU_PROFILES_FILE: {error.strerror}") from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None

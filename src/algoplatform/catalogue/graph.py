@@ -24,6 +24,12 @@ from algoplatform.storage.images.graph import Reached
 from algoplatform.storage.postgres.pool import Connection, Database
 
 MAX_CLOSURE: Final = 10_000
+# The text of the records of one closure in bytes; parsed, they take several times as much.
+MAX_CLOSURE_BYTES: Final = 16 * 1024 * 1024
+# So many records are read without looking at their size: one is at most about 300 KiB.
+_FEW: Final = 50
+# So many records are checked in the event loop, which takes up to about 2 ms.
+_UNNOTICED: Final = 8
 # Larger graphs are worked on in a thread: beyond, it takes more than about 20 ms.
 _SMALL: Final = 2_000
 # The fields that an update must repeat; `record` of an impact may leave them out.
@@ -93,20 +99,24 @@ class Graphs:
             return await asyncio.to_thread(_impact, found, root, image, changes)
         return _impact(found, root, image, changes)
 
-    async def closure(self, images: Sequence[str], *, limit: int = MAX_CLOSURE) -> Closure:
-        """Return these images with all their dependencies and records.
+    async def closure(self, images: Sequence[str], *, limit: int = MAX_CLOSURE, dependencies: bool = True) -> Closure:
+        """Return these images with their records, and with all their dependencies unless told otherwise.
 
-        Raises ImageNotFound with all unknown ones, and Refused if there are more than `limit` images.
+        Raises ImageNotFound with all unknown ones, and Refused if there are more than `limit` images, or if their
+        records are larger than MAX_CLOSURE_BYTES.
         """
         async with self._database.connection() as connection:
-            roots = await _identified(connection, images)
-            found = await stored.reach_records(connection, roots, limit)
+            roots = list(dict.fromkeys(identified := await _identified(connection, images)))
+            found = await stored.reach_records(connection, roots, min(limit, _FEW), dependencies=dependencies)
+            if found.cut:
+                await _check_size(connection, roots, limit, dependencies=dependencies)
+                found = await stored.reach_records(connection, roots, limit, dependencies=dependencies)
         if found.cut:
-            raise Refused([Fault("images", Code.IMPOSSIBLE, f"镜像及其依赖超过{limit}个")])
+            raise _too_many(limit)
         known = set(found.image_ids)
         if not known.issuperset(roots):
-            raise ImageNotFound(*(given for given, root in zip(images, roots, strict=True) if root not in known))
-        if len(found.image_ids) > _SMALL // 10:
+            raise ImageNotFound(*(given for given, root in zip(images, identified, strict=True) if root not in known))
+        if len(found.image_ids) > _UNNOTICED:
             return await asyncio.to_thread(_closure, found, roots)
         return _closure(found, roots)
 
@@ -170,6 +180,22 @@ def _reference(text: str) -> ImageReference | None:
         return ImageReference.parse(text)
     except Malformed:
         return None
+
+
+def _too_many(limit: int) -> Refused:
+    return Refused([Fault("images", Code.IMPOSSIBLE, f"镜像及其依赖超过{limit}个")])
+
+
+async def _check_size(connection: Connection, roots: Sequence[str], limit: int, *, dependencies: bool) -> None:
+    ids = roots
+    if dependencies:
+        reached = await stored.reach(connection, roots, "down", limit)
+        if reached.cut:
+            raise _too_many(limit)
+        ids = reached.image_ids
+    if await stored.size_of(connection, ids) > MAX_CLOSURE_BYTES:
+        most = MAX_CLOSURE_BYTES // 1024**2
+        raise Refused([Fault("images", Code.IMPOSSIBLE, f"这些镜像的记录超过{most}MiB，请分几次")])
 
 
 async def _record(connection: Connection, image_id: str) -> dict[str, Any]:

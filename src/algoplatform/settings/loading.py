@@ -8,7 +8,8 @@ import pydantic_settings
 from pydantic import ValidationError
 
 from algoplatform.environment import clean, is_link_value, is_service_link, masked
-from algoplatform.settings.model import PREFIX, Settings, SettingsError
+from algoplatform.settings.model import Settings, SettingsError
+from algoplatform.settings.options import PREFIX, RENDER
 
 SECRETS_DIR: Final = f"{PREFIX}SECRETS_DIR"
 
@@ -22,11 +23,12 @@ def load(**given: Any) -> Settings:
         return Settings(_secrets_dir=secrets, **given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        name = str(first["loc"][0]).upper() if first["loc"] else ""
+        # An option of rendering is named below the field that holds them all.
+        name = "_".join(map(str, first["loc"][: 2 if first["loc"][:1] == ("render",) else 1])).upper()
         raise SettingsError(f"{PREFIX}{name}: {first['msg'].removeprefix('Value error, ')}") from None
     except OSError as error:
         raise SettingsError(f"{SECRETS_DIR}: {error.strerror}") from None
-    except pydantic_settings.SettingsError:
+    except (pydantic_settings.SettingsError, UnicodeDecodeError):
         raise SettingsError(f"{SECRETS_DIR}: a file in it cannot be read, or is not UTF-8") from None
 
 
@@ -38,11 +40,13 @@ def _secrets_dir() -> str | None:
 
 
 def unknown() -> list[str]:
-    """Return variables that look like settings but are not."""
+    """Return variables that look like settings but are not; those of rendering stop the start instead."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {SECRETS_DIR}
     ours = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
     return sorted(
-        name for name, value in ours.items() if name.upper() not in known and not is_service_link(name, value)
+        name
+        for name, value in ours.items()
+        if name.upper() not in known and not name.upper().startswith(RENDER) and not is_service_link(name, value)
     )
 
 
@@ -63,6 +67,7 @@ def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
             field.description or "",
         )
         for name, field in Settings.model_fields.items()
+        if name != "render"
     ]
     secrets = (
         SECRETS_DIR,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from algoplatform.environment import (
     DEFAULT_PORT,
@@ -26,8 +26,8 @@ from algoplatform.environment import (
     Text,
     clean,
 )
+from algoplatform.settings.options import PREFIX, WithRenderOptions
 
-PREFIX: Final = "ALGOPLATFORM_"
 _MEBIBYTE: Final = 1024 * 1024
 # Blank means nobody: the default would give rights that the operator has taken away.
 _MAY_BE_EMPTY: Final = ("platform_authorities", "namespace_authorities")
@@ -47,7 +47,7 @@ def _data_dir() -> Path:
     return Path(base) / "algoplatform"
 
 
-class Settings(BaseSettings):
+class Settings(WithRenderOptions):
     """All settings, with their defaults and purposes."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
@@ -231,6 +231,10 @@ class Settings(BaseSettings):
         24, ge=1, le=24 * 365, description="hours to store an Idempotency-Key; lower it to keep the table small"
     )
 
+    gpu_profiles_file: File = Field(
+        None,
+        description="file with GPU profiles (JSON list of rows); set it to add profiles or to replace shipped ones",
+    )
     gpu_cards: str = Field(
         "",
         description="GPU memory of each kind of card in MiB, comma separated; set it to find images that fit no card",

@@ -4,6 +4,7 @@ import sys
 import textwrap
 
 from algoplatform.api.app import create_app
+from algoplatform.catalogue.site import describe_options
 from algoplatform.cli import listing
 from algoplatform.cli.commands.common import AsJson, load_settings
 from algoplatform.cli.output import print_json, print_line, reported
@@ -20,7 +21,8 @@ def openapi() -> None:
 def settings(as_json: AsJson = False) -> None:
     """列出全部配置项：当前值、用途、默认值。"""
     with reported():
-        rows = describe(load_settings())
+        given = load_settings()
+        rows = [*describe(given), *describe_options(given.render)]
     if as_json:
         print_json([dict(zip(("name", "value", "default", "description"), row, strict=True)) for row in rows])
         return

@@ -75,7 +75,11 @@ _RECORD_ARRAYS: Final = """,
        array_agg(image.version) AS versions"""
 _WALKS: Final = {direction: text + _NODES.format(records="") for direction, text in _REACHED.items()}
 _OF_IDS: Final = _LISTED + _NODES.format(records="")
-_RECORDS: Final = _REACHED["down"] + _NODES.format(records=_RECORD_ARRAYS)
+_RECORDS: Final = {
+    True: _REACHED["down"] + _NODES.format(records=_RECORD_ARRAYS),
+    False: _LISTED + _NODES.format(records=_RECORD_ARRAYS),
+}
+_SIZE: Final = "SELECT coalesce(sum(octet_length(record)), 0) FROM image WHERE image_id = ANY($1) AND live"
 _NEXT: Final = {
     direction: f"""
         SELECT DISTINCT next.id FROM unnest($1::uuid[]) AS given (id)
@@ -123,9 +127,18 @@ async def reach(connection: Connection, ids: Sequence[str], direction: Direction
     return _reached(await connection.fetchrow(_WALKS[direction], list(map(UUID, ids)), limit, counted), limit)
 
 
-async def reach_records(connection: Connection, ids: Sequence[str], limit: int) -> Reached:
-    """Return the dependencies of these images, with their records."""
-    return _reached(await connection.fetchrow(_RECORDS, list(map(UUID, ids)), limit, limit + 1), limit)
+async def reach_records(
+    connection: Connection, ids: Sequence[str], limit: int, *, dependencies: bool = True
+) -> Reached:
+    """Return these images with their records, and with all that they depend on unless told otherwise."""
+    query = _RECORDS[dependencies]
+    return _reached(await connection.fetchrow(query, list(map(UUID, ids)), limit, limit + 1), limit)
+
+
+async def size_of(connection: Connection, ids: Sequence[str]) -> int:
+    """Return the size of the records of these images in bytes."""
+    size: int = await connection.fetchval(_SIZE, list(map(UUID, ids)))
+    return size
 
 
 async def reach_within(connection: Connection, image_id: str, direction: Direction, depth: int, limit: int) -> Reached:

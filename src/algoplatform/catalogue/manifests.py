@@ -1,0 +1,147 @@
+"""The use case of rendering: images of the registry as manifests, with what lint says of them.
+
+`prepare` reads and checks what is asked for, and identifies the result for an entity tag; `Prepared.rendered`
+does the work, in a thread.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from algoplatform import __version__
+from algoplatform.catalogue.graph import Closure, Graphs
+from algoplatform.catalogue.parsing import off_loop
+from algoplatform.catalogue.site import Site
+from algoplatform.domain.render_request import MAX_IMAGES
+from algoplatform.domain.search import check_conditions
+from algoplatform.manifests.image import Finding, Target
+from algoplatform.manifests.names import RENDERER, object_name
+from algoplatform.manifests.options import Options
+from algoplatform.manifests.rendering import Rendered, render
+from algoplatform.planning.lint.asked import Asked
+from algoplatform.planning.lint.linter import Linter
+
+# With all dependencies.
+MAX_RENDERED: Final = 2 * MAX_IMAGES
+# Rendering takes about 1 ms an image, and the parsing thread takes jobs of up to about 50 ms.
+_FEW: Final = 16
+_SHOWN: Final = frozenset({"error", "warning"})
+# Rules across records that only hold where all dependencies are there.
+_OF_CLOSURES: Final = frozenset({"dependency-gone"})
+# Rendering finds this itself, but lint knows the exemptions.
+_BOTH_FIND: Final = "hostpath-conflict"
+_NO_FILES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Images with their records, read and ready to be rendered."""
+
+    closure: Closure
+    options: Options
+    config_files: Mapping[str, Mapping[str, str]]
+    site: Site
+
+    @property
+    def name(self) -> str:
+        """The name of the first image's objects, for a file."""
+        first = next(each for each in self.closure.members if str(each.image.reference) in self.closure.named)
+        return object_name(first.image.reference, self.options.naming)
+
+    @property
+    def size(self) -> int:
+        """The number of images."""
+        return len(self.closure.members)
+
+    def tag_parts(self, *, warnings: bool) -> list[Any]:
+        """Return what decides the objects and, if wanted, the warnings, as JSON can express it."""
+        images = [(each.image.image_id, each.version, each.level) for each in self.closure.members]
+        profile = self.site.profiles[self.options.profile].model_dump()
+        parts = [RENDERER, images, sorted(self.closure.named), asdict(self.options), profile]
+        policy = self.site.policy
+        judging = [__version__, dict(policy.severities), repr(policy.exemptions), str(_today())]
+        return parts + judging if warnings else parts
+
+    async def rendered(self) -> Rendered:
+        """Render; raises Refused with every reason: 202 for options and files, else -422."""
+        if self.size <= _FEW and not self.config_files:
+            return await off_loop(self._rendered)
+        return await asyncio.to_thread(self._rendered)
+
+    def _rendered(self) -> Rendered:
+        members, named = self.closure.members, self.closure.named
+        targets = [
+            Target(each.image, each.image.image_id or "", each.version, str(each.image.reference) in named)
+            for each in members
+        ]
+        found = render(
+            targets,
+            self.options,
+            profiles=self.site.profiles,
+            config_files=self.config_files,
+            levels={target.reference: each.level for target, each in zip(targets, members, strict=True)},
+        )
+        found.warnings = [*self._judged(found.warnings), *self._linted()]
+        return found
+
+    def _judged(self, warnings: Sequence[Finding]) -> Iterator[Finding]:
+        """Apply the site's severities and exemptions to what rendering itself warns of."""
+        policy = self.site.policy
+        exempt = policy.active(_today())
+        for found in warnings:
+            severity = policy.severities.get(found.rule, found.severity)
+            patterns: list[re.Pattern[str]] = exempt.get(found.rule, [])
+            if found.rule == _BOTH_FIND or severity not in _SHOWN:
+                continue
+            if not any(pattern.fullmatch(found.image) for pattern in patterns):
+                yield replace(found, severity=severity)
+
+    def _linted(self) -> Iterator[Finding]:
+        asked = Asked(check_conditions({}), _SHOWN)
+        linter = Linter(self.site.policy_for(self.options), asked, _today())
+        found = linter.check([each.image.values() for each in self.closure.members])
+        for more in linter.across():
+            found += more
+        for flaw, severity, images in found:
+            if self.options.closure or flaw.rule not in _OF_CLOSURES:
+                yield Finding(flaw.rule, severity, images[0], flaw.message)
+
+
+class Manifests:
+    """Renders images, named by id or reference, by the options of a request over those of the site."""
+
+    def __init__(self, graphs: Graphs, site: Site) -> None:
+        self._graphs = graphs
+        self._site = site
+
+    async def prepare(
+        self,
+        images: Sequence[str],
+        options: Mapping[str, object],
+        config_files: Mapping[str, Mapping[str, str]] = _NO_FILES,
+    ) -> Prepared:
+        """Read the options by their names on the wire, and the images, with all dependencies if `closure` is set.
+
+        Raises Refused (202) for wrong options, ImageNotFound with all unknown images, and Refused (-422) for too
+        many or too large ones.
+        """
+        parsed = self._site.options(options)
+        closure = await self._graphs.closure(images, limit=MAX_RENDERED, dependencies=parsed.closure)
+        return Prepared(closure, parsed, config_files, self._site)
+
+    async def render(
+        self,
+        images: Sequence[str],
+        options: Mapping[str, object],
+        config_files: Mapping[str, Mapping[str, str]] = _NO_FILES,
+    ) -> Rendered:
+        """Prepare and render in one step."""
+        return await (await self.prepare(images, options, config_files)).rendered()
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
