@@ -105,7 +105,7 @@ class Runtime:
                 Revisions(rules, access, database, writes),
                 Searches(database, settings.pool_size, settings.pool_timeout),
                 Transfer(rules, access, writes),
-                graphs := Graphs(rules, database),
+                graphs := Graphs(rules, database, settings.pool_size, settings.pool_timeout),
                 Lint(database, rules, site.policy_for(site.defaults)),
                 Manifests(graphs, site),
                 site,

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
 from algoplatform.api.app import create_app
-from algoplatform.api.routes import history, images
+from algoplatform.api.routes import dependencies, history, images, lint, manifests
 from algoplatform.cli.registry.opening import open_registry
 from algoplatform.domain.access import TRUSTED, Caller
 from algoplatform.domain.errors import AlgoplatformError
@@ -271,7 +271,8 @@ async def test_route_reached_past_the_check(settings: Settings) -> None:
 
         transport = httpx.ASGITransport(with_state)
         async with httpx.AsyncClient(transport=transport, base_url="http://x", headers=bearer()) as client:
-            for route in (*images.router.routes, *history.router.routes):
+            routers = (images.router, history.router, manifests.router, dependencies.router, lint.router)
+            for route in (route for router in routers for route in router.routes):
                 assert isinstance(route, APIRoute)
                 for method in route.methods or ():
                     answer = await client.request(method, route.path.replace("{imageId:imageId}", "0" * 32))
@@ -279,6 +280,7 @@ async def test_route_reached_past_the_check(settings: Settings) -> None:
     assert {status for _, _, status in refused} == {401}, refused
     assert {path.rpartition("/")[2] for _, path, _ in refused} >= {
         *("_register", "_search", "_update", "_delete", "_load", "_upload", "_restore", "history"),
+        *("manifests", "_render", "dependencies", "_impact", "_lint"),
     }
 
 
@@ -319,6 +321,31 @@ def _named(namespace: str, name: str) -> str:
     return f"{namespace}/{name}" if namespace else name
 
 
+async def read_for_cluster(client: httpx.AsyncClient, image_id: str) -> list[httpx.Response]:
+    """Return the answers of rendering, graph and lint, which only read."""
+    image = f"{IMAGES}/{image_id}"
+    return [
+        await client.get(f"{image}/manifests"),
+        await client.post(f"{IMAGES}/_render", json={"images": [image_id]}),
+        await client.get(f"{image}/dependencies"),
+        await client.post(f"{image}/_impact", json={"action": "delete"}),
+        await client.get(f"{IMAGES}/_lint"),
+        await client.post(f"{IMAGES}/_lint", files={"file": b"[]"}),
+    ]
+
+
+@pytest.mark.parametrize("http_status", ["strict", "always-200"])
+async def test_cluster_needs_any_token(settings: Settings, http_status: str) -> None:
+    """Reading needs a token without any claim, and none is -401, which always-200 sends as 200."""
+    async with serving(settings.model_copy(update={"http_status": http_status})) as service:
+        for answer in await read_for_cluster(service, "0" * 32):
+            assert (answer.status_code, answer.json()["status"]) == (401 if http_status == "strict" else 200, "-401")
+        service.headers.update(bearer(authority=None))
+        answers = await read_for_cluster(service, "0" * 32)
+        assert [answer.json()["status"] for answer in answers] == ["204", "204", "204", "204", "0", "0"]
+        assert {answer.status_code for answer in answers[:4]} == {404 if http_status == "strict" else 200}
+
+
 @pytest.mark.parametrize("role", ROLES)
 async def test_matrix_over_http(service: httpx.AsyncClient, role: str) -> None:
     """A role registers, updates, uploads, restores and deletes only where it may; all roles may read.
@@ -334,6 +361,8 @@ async def test_matrix_over_http(service: httpx.AsyncClient, role: str) -> None:
         before = await records(service)
         own = {"authority": 3, "namespace": namespace} if namespace and user["authority"] == 3 else user
         service.headers.update(bearer(**given, sub="bob") if "authority" in given else bearer(authority=None, **given))
+        for answer in await read_for_cluster(service, ids[namespace]):
+            assert (answer.status_code, answer.json()["status"]) == (200, "0"), (namespace, answer.text)
         expected = (200, "0") if may else (403, "240")
         changed = minimal(name, imageId=ids[namespace], factory="bob")
         for answer in (

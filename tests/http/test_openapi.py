@@ -24,6 +24,13 @@ OPERATIONS: dict[str, Json] = {
     operation["operationId"]: operation for path in PUBLISHED["paths"].values() for operation in path.values()
 }
 ALWAYS = {"200", "431", "500", "503"}
+RAW = {
+    "manifests": ["application/yaml"],
+    "render": ["application/yaml"],
+    "dependencies": ["image/svg+xml", "text/vnd.mermaid", "text/vnd.graphviz"],
+    "lint": ["application/sarif+json"],
+    "lintFile": ["application/sarif+json"],
+}
 BODY = {"400", "408", "413", "415", "422", "429"}
 
 
@@ -115,6 +122,12 @@ def test_operations_are_named() -> None:
         "get": "GET {imageId}",
         "history": "GET {imageId}/history",
         "restore": "POST {imageId}/_restore",
+        "manifests": "GET {imageId}/manifests",
+        "render": "POST _render",
+        "dependencies": "GET {imageId}/dependencies",
+        "impact": "POST {imageId}/_impact",
+        "lint": "GET _lint",
+        "lintFile": "POST _lint",
     }
 
 
@@ -122,7 +135,16 @@ def test_operations_are_in_the_documents_order() -> None:
     """Operations come in the API document's order, additional ones at the end."""
     operations = [path.removeprefix("/algoPlatform/images/") for path in PUBLISHED["paths"]]
     assert operations[:6] == ["_register", "_search", "_update", "_delete", "_load", "_upload"]
-    assert operations[6:] == ["{imageId}", "{imageId}/history", "{imageId}/_restore"]
+    assert operations[6:] == [
+        "{imageId}",
+        "{imageId}/history",
+        "{imageId}/_restore",
+        "{imageId}/manifests",
+        "_render",
+        "{imageId}/dependencies",
+        "{imageId}/_impact",
+        "_lint",
+    ]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -157,6 +179,12 @@ def test_schemas_are_described() -> None:
         ("get", {"304", "400", "404"}),
         ("history", {"400", "404", "422"}),
         ("restore", BODY | {"403", "404", "409", "412"}),
+        ("manifests", {"304", "400", "404", "422", "429"}),
+        ("render", BODY | {"403", "404"}),
+        ("dependencies", {"304", "400", "404", "422", "429"}),
+        ("impact", BODY | {"403", "404", "409"}),
+        ("lint", {"400", "422", "429"}),
+        ("lintFile", BODY | {"403"}),
     ],
 )
 def test_answers(operation: str, statuses: set[str]) -> None:
@@ -169,7 +197,7 @@ def test_answers(operation: str, statuses: set[str]) -> None:
         if status == "304":
             assert not content
         elif status == "200":
-            assert list(content) == ["application/json"]
+            assert list(content) == ["application/json", *RAW.get(operation, ())]
         elif status == "431":
             # The head was never read, so nor was Accept.
             assert list(content) == ["application/json"]
@@ -190,6 +218,9 @@ def test_answers(operation: str, statuses: set[str]) -> None:
         ("get", "200", {"ETag", "Last-Modified"}),
         ("get", "304", {"ETag", "Last-Modified"}),
         ("load", "200", {"Content-Disposition"}),
+        ("manifests", "200", {"ETag", "Content-Disposition"}),
+        ("render", "200", {"Content-Disposition"}),
+        ("dependencies", "304", {"ETag"}),
         ("register", "409", {"Retry-After"}),
         ("search", "429", {"Retry-After"}),
         ("search", "503", {"Retry-After"}),
@@ -210,7 +241,7 @@ def test_requests_headers(operation: str) -> None:
     assert names == {"X-Request-Id"} | (
         ({"Idempotency-Key"} if operation in writes else set())
         | ({"If-Match"} if operation in ("update", "delete", "restore") else set())
-        | ({"If-None-Match"} if operation == "get" else set())
+        | ({"If-None-Match"} if operation in ("get", "manifests", "dependencies") else set())
     )
 
 

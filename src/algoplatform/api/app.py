@@ -20,7 +20,7 @@ from algoplatform.api.middleware.observability import Observability
 from algoplatform.api.middleware.request_guard import Gate, Slots
 from algoplatform.api.middleware.root_path import RootPath
 from algoplatform.api.middleware.shortcut import Shortcut
-from algoplatform.api.routes import health, history, images
+from algoplatform.api.routes import dependencies, health, history, images, lint, manifests
 from algoplatform.logs import configure_logging
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings, load
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 # Bytes of request bodies in flight, at most, per worker.
 _BODIES = 16 * 1024 * 1024
-_OPERATIONS = [route for router in (images.router, history.router) for route in router.routes]
+# Runs of lint at once, per worker: each reads and parses every record.
+_LINTS = 2
+_ROUTERS = (images.router, history.router, manifests.router, dependencies.router, lint.router)
+_OPERATIONS = [route for router in _ROUTERS for route in router.routes]
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -62,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     # Not passed as a parameter, which is deprecated, nor as uvicorn's option, which would require every
     # ingress to strip the path.
     app.root_path = settings.root_path
-    for router in (images.router, history.router, health.router):
+    for router in (*_ROUTERS, health.router):
         app.include_router(router)
     publish(app, _OPERATIONS, tokens=verifier is not None)
     mount_pages(app)
@@ -77,6 +80,7 @@ def _add_limits(app: FastAPI, settings: Settings) -> None:
     # Writes hold at most half of the pool. Uploads leave one of these connections to single writes, if there are two.
     uploads = min(settings.max_uploads, max(1, settings.pool_size // 2 - 1))
     app.state.uploads, app.state.exports = Slots(uploads), Slots(settings.max_exports)
+    app.state.lints = Slots(_LINTS)
     # Uploads share a budget of bytes on disk; bodies in memory share two, so that small ones do not give way to large.
     app.state.files = Intake(settings.max_uploads * settings.max_upload_bytes)
     app.state.bodies = Intake(max(_BODIES, 4 * settings.max_body_bytes))

@@ -9,7 +9,7 @@ from typing import Any, Final
 from algoplatform.domain.errors import ImageNotFound, Malformed, Refused
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.grammar.reference import ImageReference
-from algoplatform.domain.graph_options import ImpactRequest, check_graph_options, check_impact_request
+from algoplatform.domain.graph_options import GraphOptions, ImpactRequest, check_graph_options, check_impact_request
 from algoplatform.domain.record.check import Rules, check
 from algoplatform.domain.record.model import Image
 from algoplatform.domain.record.partial import id_of
@@ -21,6 +21,7 @@ from algoplatform.planning.graph.svg import MOST_NODES, TooManyNodes, svg
 from algoplatform.storage.images import graph as stored
 from algoplatform.storage.images import single
 from algoplatform.storage.images.graph import Reached
+from algoplatform.storage.postgres.batching import Turns
 from algoplatform.storage.postgres.pool import Connection, Database
 
 MAX_CLOSURE: Final = 10_000
@@ -67,17 +68,19 @@ class Closure:
 class Graphs:
     """Answers questions about dependencies; an image is named by its id or its reference."""
 
-    def __init__(self, rules: Rules, database: Database) -> None:
+    def __init__(self, rules: Rules, database: Database, size: int = 10, patience: float = 5) -> None:
         self._rules = rules
         self._database = database
+        # Large graphs take PostgreSQL a while: they hold at most half of the pool.
+        self._turns = Turns(max(1, size // 2), patience)
 
-    async def dependencies(self, image: str, query: Mapping[str, Any]) -> Graph:
-        """Return the graph around an image; `query` holds direction, depth and limit.
+    async def dependencies(self, image: str, query: Mapping[str, Any] | GraphOptions) -> Graph:
+        """Return the graph around an image; `query` holds direction, depth and limit, raw or checked.
 
         Raises ImageNotFound, and Refused for wrong options.
         """
-        options = check_graph_options(query)
-        async with self._database.connection() as connection:
+        options = query if isinstance(query, GraphOptions) else check_graph_options(query)
+        async with self._turns, self._database.connection() as connection:
             [root] = await _identified(connection, [image])
             if options.depth is None or options.depth >= options.limit:
                 found = await stored.reach(connection, [root], options.direction, options.limit)
@@ -91,7 +94,7 @@ class Graphs:
         Raises ImageNotFound for the image or its replacement, and Refused for a wrong request or record.
         """
         request = check_impact_request(body)
-        async with self._database.connection() as connection:
+        async with self._turns, self._database.connection() as connection:
             [root] = await _identified(connection, [image])
             changes = await self._changes(connection, root, request)
             found = await stored.reach(connection, [root], "up", None)
@@ -105,7 +108,7 @@ class Graphs:
         Raises ImageNotFound with all unknown ones, and Refused if there are more than `limit` images, or if their
         records are larger than MAX_CLOSURE_BYTES.
         """
-        async with self._database.connection() as connection:
+        async with self._turns, self._database.connection() as connection:
             roots = list(dict.fromkeys(identified := await _identified(connection, images)))
             found = await stored.reach_records(connection, roots, min(limit, _FEW), dependencies=dependencies)
             if found.cut:

@@ -121,7 +121,7 @@ class Manifests:
     async def prepare(
         self,
         images: Sequence[str],
-        options: Mapping[str, object],
+        options: Mapping[str, object] | Options,
         config_files: Mapping[str, Mapping[str, str]] = _NO_FILES,
     ) -> Prepared:
         """Read the options by their names on the wire, and the images, with all dependencies if `closure` is set.
@@ -129,14 +129,14 @@ class Manifests:
         Raises Refused (202) for wrong options, ImageNotFound with all unknown images, and Refused (-422) for too
         many or too large ones.
         """
-        parsed = self._site.options(options)
+        parsed = options if isinstance(options, Options) else self._site.options(options)
         closure = await self._graphs.closure(images, limit=MAX_RENDERED, dependencies=parsed.closure)
         return Prepared(closure, parsed, config_files, self._site)
 
     async def render(
         self,
         images: Sequence[str],
-        options: Mapping[str, object],
+        options: Mapping[str, object] | Options,
         config_files: Mapping[str, Mapping[str, str]] = _NO_FILES,
     ) -> Rendered:
         """Prepare and render in one step."""

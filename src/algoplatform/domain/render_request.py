@@ -16,19 +16,18 @@ _MAX_REFERENCE: Final = 384
 
 @dataclass(frozen=True, slots=True)
 class RenderRequest:
-    """Images by id or reference, each once; options as given; texts by reference and path."""
+    """Images by id or reference, each once; texts by reference and path. Options are checked where they are read."""
 
     images: list[str]
-    options: Mapping[str, object]
     config_files: Mapping[str, Mapping[str, str]]
 
 
 def check_render_request(body: object) -> RenderRequest:
-    """Check the shape of a request; raises Refused with every fault. The options are checked where they are read."""
+    """Check the shape of a request; raises Refused with every fault."""
     if not isinstance(body, dict):
         raise Refused([Fault("", Code.BAD_REQUEST, "请求体须为JSON对象")])
     images, faults = _images(body.get("images"))
-    options = _object(body, "options", faults)
+    _object(body, "options", faults)
     files = _object(body, "configFiles", faults)
     faults += [
         Fault("configFiles", Code.FIELD, f"configFiles中“{clip(reference)}”须为路径到文本的对象")
@@ -38,7 +37,7 @@ def check_render_request(body: object) -> RenderRequest:
     unknown, more = unknown_faults(body, ("images", "options", "configFiles"), what="不是已知的字段")
     if faults or unknown:
         raise Refused([*faults, *unknown], more=more)
-    return RenderRequest(images, options, files)
+    return RenderRequest(images, files)
 
 
 def _images(given: object) -> tuple[list[str], list[Fault]]:

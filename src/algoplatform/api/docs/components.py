@@ -107,6 +107,8 @@ COMPONENTS: Final[dict[str, Any]] = {
         ),
         "RetryAfter": _header("多少秒后重试", "1"),
         "ETag": _header("镜像的版本，用于If-Match和If-None-Match", '"7"'),
+        "Tag": _header("这一形式的应答的标识，用于If-None-Match", '"5d41402abc4b2a76b9719d911017c592"'),
+        "DownloadedFile": _header("YAML的文件名", 'attachment; filename="algo-posterize-1-0.yaml"'),
         "Location": _header("新镜像的地址", f"/algoPlatform/images/{examples.IMAGE_ID}"),
         "LastModified": _header("镜像最后一次修改的时间", "Tue, 03 Nov 2026 08:30:00 GMT"),
         "ContentDisposition": _header("下载的文件名", 'attachment; filename="image_list.json"'),

@@ -4,7 +4,7 @@ from typing import Final
 
 from algoplatform.api.docs import examples
 from algoplatform.api.docs.components import CONDITIONS, header, parameter, refusal, refusals, schema
-from algoplatform.api.docs.parts import NULL, READ, WRITE, body, choice, conflict, operation, success
+from algoplatform.api.docs.parts import FILE, NULL, READ, WRITE, body, choice, conflict, operation, success
 from algoplatform.domain.errors import FileRefused, ImageInUse, Refused
 from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.record.wording import exists_fault, identity_fault
@@ -127,20 +127,7 @@ UPLOAD: Final = operation(
         {"type": "boolean", "default": False},
     ),
     WRITE,
-    body={
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "镜像配置信息相关json文件"}
-                    },
-                    "required": ["file"],
-                }
-            }
-        },
-    },
+    body=FILE,
 )
 GET: Final = operation(
     "get",

@@ -7,6 +7,20 @@ from algoplatform.api.docs.models import Schema
 from algoplatform.api.http.envelope import JSON
 from algoplatform.domain.errors import ImageInUse, Refused, RequestRunning
 
+FILE: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "file": {"type": "string", "format": "binary", "description": "镜像配置信息相关json文件"}
+                },
+                "required": ["file"],
+            }
+        }
+    },
+}
 NULL: Final = {"type": "null"}
 WRITE: Final = parameter("IdempotencyKey")
 READ: Final = ("BadRequest", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "Refused", "TooManyRequests")
@@ -59,3 +73,26 @@ def conflict(description: str, *errors: Refused | ImageInUse) -> dict[str, Schem
     """Describe the conflicts of a write (409)."""
     described = f"{description}，或{_RUNNING}" if errors else _RUNNING
     return {"409": refusal(described, *errors, RequestRunning(), retry=True)}
+
+
+def form(*names: str) -> Schema:
+    """Describe the query parameter that chooses a representation."""
+    return choice("format", "应答的形式，优先于请求头Accept", {"type": "string", "enum": [*names]})
+
+
+def with_raw(
+    answer: Schema, examples: dict[str, str | None], filename: str | None = None, *, schema: Schema | None = None
+) -> Schema:
+    """Add raw media types, with an example each, to a success response; raw files have a name."""
+    raw = {
+        media: {"schema": schema or {"type": "string"}} | ({} if shown is None else {"example": shown})
+        for media, shown in examples.items()
+    }
+    named = {"Content-Disposition": header(filename)} if filename else {}
+    return answer | {"content": answer["content"] | raw, "headers": named | answer["headers"]}
+
+
+def unchanged() -> Schema:
+    """Describe the answer to a client that has this representation already."""
+    headers = {"ETag": header("Tag"), "X-Request-Id": header("RequestId")}
+    return {"description": "没有变化，没有应答体", "headers": headers}

@@ -10,16 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform.api.http.envelope import EnvelopeResponse, failure
+from algoplatform.api.http.representation import Format, choose_format
 from algoplatform.api.http.request import idempotency_key, read_json_text, wants_problem
 from algoplatform.api.middleware.authentication import caller_of
 from algoplatform.catalogue.idempotency import Idempotency
 from algoplatform.catalogue.parsing import parse
 from algoplatform.domain.answer import Answer
-from algoplatform.domain.errors import BadRequest, ImageNotFound
+from algoplatform.domain.errors import BadRequest, ImageNotFound, Refused
 from algoplatform.domain.record.fields import check_id
 from algoplatform.runtime import Runtime
 
 Result = TypeVar("Result")
+Checked = TypeVar("Checked")
 
 # Idempotency records keep an error whole up to _BRIEF bytes; of a larger one, _SHOWN
 # characters of the message and _ENTRIES entries.
@@ -44,6 +46,31 @@ def image_id_of(request: Request) -> str:
         return check_id(asked)
     except ValueError:
         raise ImageNotFound(asked) from None
+
+
+def check_query(
+    request: Request, query: dict[str, Any], check: Callable[[dict[str, Any]], Checked], *raw: Format
+) -> tuple[Format, Checked]:
+    """Return the format and what `check` makes of the other parameters; raises Refused with the faults of both."""
+    rest = {name: value for name, value in query.items() if name != "format"}
+    asked = str(query.get("format", "")).strip()
+    checked, form = together(lambda: check(rest), lambda: choose_format(request, asked, *raw))
+    return form, checked
+
+
+def together(one: Callable[[], Checked], other: Callable[[], Result]) -> tuple[Checked, Result]:
+    """Return the results of two checks; raises Refused with the faults of both."""
+    try:
+        first = one()
+    except Refused as refused:
+        faults, more = list(refused.faults), refused.total - len(refused.faults)
+        try:
+            other()
+        except Refused as also:
+            faults += also.faults
+            more += also.total - len(also.faults)
+        raise Refused(faults, more=more) from None
+    return first, other()
 
 
 def answered(request: Request, answer: Answer) -> Response:

@@ -1,0 +1,18 @@
+"""Examples of the operations of cluster: what the service answers for two images, which a test compares."""
+
+from importlib.resources import files
+from typing import Any, Final
+
+import orjson
+
+from algoplatform.domain.faults import Code, Fault
+
+EXAMPLES: Final[dict[str, Any]] = orjson.loads(
+    files("algoplatform.api.docs").joinpath("examples_cluster.json").read_bytes()
+)
+NAMING: Final = Fault("naming", Code.FIELD, "naming须为tag、image之一，不能为“both”")
+CARD: Final = Fault(
+    "gpuRequests", Code.IMPOSSIBLE, "algo/posterize:1.0：gpuRequests为16000MiB，超过最大的GPU卡（15109MiB）"
+)
+DIRECTION: Final = Fault("direction", Code.FIELD, "direction须为down、up、both之一，不能为“left”")
+DEPTH: Final = Fault("depth", Code.IMPOSSIBLE, "图中有200个镜像，最多能画150个：请减小depth，或改用json、mermaid或dot")

@@ -1,0 +1,71 @@
+"""The operations of lint in the OpenAPI document."""
+
+from typing import Any, Final
+
+from algoplatform.api.docs.components import CONDITIONS, parameter, refusals
+from algoplatform.api.docs.examples_cluster import EXAMPLES
+from algoplatform.api.docs.openapi_manifests import option_parameters
+from algoplatform.api.docs.parts import FILE, READ, choice, form, operation, success, with_raw
+from algoplatform.planning.lint.rules import RULES, SEVERITIES
+
+# `page` and `pageSize` count findings here; those of a search by key are unknown.
+_OTHERS: Final = ("page", "pageSize", "after", "before")
+_FINDING: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "rule": {"enum": list(RULES)},
+        "severity": {"enum": list(SEVERITIES)},
+        "image": {"type": "string"},
+        "images": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        "field": {"type": "string"},
+        "value": {"type": ["string", "integer", "null"]},
+        "message": {"type": "string"},
+    },
+    "required": ["rule", "severity", "image", "images", "field", "value", "message"],
+    "additionalProperties": False,
+}
+_FINDINGS: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "findings": {"type": "array", "items": _FINDING, "description": "发现的问题"},
+        "counts": {
+            "type": "object",
+            "additionalProperties": {"type": "integer", "minimum": 1},
+            "description": "每条规则的数量，不受分页影响",
+        },
+        "total": {"type": "integer", "minimum": 0, "description": "总数，不受分页影响"},
+    },
+    "required": ["findings", "counts", "total"],
+    "additionalProperties": False,
+}
+_PAGE: Final = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
+_ASKED: Final = (
+    form("json", "sarif"),
+    choice("severity", f"只要这些级别，逗号分隔：{'、'.join(SEVERITIES)}", {"type": "string"}),
+    choice("rule", "只要这些规则，逗号分隔", {"type": "string"}),
+    choice("page", "问题的页码，从1开始；不填page和pageSize则返回全部", _PAGE),
+    choice("pageSize", "每页条数，1至1000；有page时默认50", _PAGE | {"maximum": 1000}),
+    *option_parameters("profile", "cards"),
+)
+_FOUND: Final = with_raw(
+    success(_FINDINGS, "检查完成", EXAMPLES["lint"]), {"application/sarif+json": None}, schema={"type": "object"}
+)
+
+LINT: Final = operation(
+    "lint",
+    "镜像检查 · Lint the registry",
+    "检查已登记的镜像在集群中会有什么冲突或问题：端口、挂载、资源、依赖、环境变量等。条件与查询相同，限定给出哪些镜像的问题；"
+    "涉及多个镜像的规则总是查看全部镜像。只检查，不修改。SARIF供流水线使用。",
+    {"200": _FOUND, **refusals("BadRequest", "Refused", "TooManyRequests")},
+    *_ASKED,
+    *(parameter(name) for name in CONDITIONS if name not in _OTHERS),
+)
+LINT_FILE: Final = operation(
+    "lintFile",
+    "镜像文件检查 · Lint a file",
+    "上传之前检查文件（与_upload的文件相同）：其中的镜像，以及它们依赖的已登记镜像。依赖的镜像不存在是一个问题，"
+    "其他错误与上传时一样拒绝整个文件（-1）。不写入任何数据。",
+    {"200": _FOUND, **refusals(*READ, "Forbidden")},
+    *_ASKED,
+    body=FILE,
+)

@@ -1,0 +1,146 @@
+"""The operations of rendering in the OpenAPI document; their options are those that `manifests` names."""
+
+from typing import Any, Final
+
+from algoplatform.api.docs.components import parameter, refusal, refusals
+from algoplatform.api.docs.examples_cluster import CARD, EXAMPLES, NAMING
+from algoplatform.api.docs.parts import READ, body, choice, form, operation, success, unchanged, with_raw
+from algoplatform.domain.errors import Refused
+from algoplatform.domain.render_request import MAX_IMAGES
+from algoplatform.manifests.options import OPTIONS, Option
+from algoplatform.planning.lint.rules import SEVERITIES
+
+
+def _schema(option: Option) -> dict[str, Any]:
+    if option.allowed == ("true", "false"):
+        return {"type": "boolean"}
+    if option.allowed:
+        return {"type": "string", "enum": list(option.allowed)}
+    if option.form == "整数":
+        return {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
+    return {"type": "string", "maxLength": 4096}
+
+
+def option_parameters(*names: str) -> list[dict[str, Any]]:
+    """Describe options as query parameters, all of them unless named."""
+    chosen = [option for option in OPTIONS if not names or option.name in names]
+    return [choice(option.name, _described(option), _schema(option)) for option in chosen]
+
+
+def _described(option: Option) -> str:
+    shown = "" if option.allowed else f"：{option.form}"
+    return f"{option.description}{shown}。默认值由{option.setting}设定"
+
+
+_TEXTS: Final = {"type": "array", "items": {"type": "string"}}
+_TEXT: Final = {"type": "string"}
+_RESULT: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "manifests": {"type": "array", "items": {"type": "object"}, "description": "Kubernetes对象，依赖在前"},
+        "order": {"type": "array", "items": _TEXTS, "description": "各层的镜像，依赖在前，下标即层次"},
+        "addresses": {
+            "type": "object",
+            "additionalProperties": {"type": "object", "additionalProperties": _TEXT},
+            "description": "镜像的服务地址，以端口名为键",
+        },
+        "needs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "kind": _TEXT,
+                    "name": _TEXT,
+                    "namespace": _TEXT,
+                    "image": _TEXT,
+                    "keys": {"type": "object", "additionalProperties": _TEXT},
+                },
+                "required": ["kind", "name", "namespace", "image", "keys"],
+                "additionalProperties": False,
+            },
+            "description": "集群中须先有的对象，及其各键对应的路径",
+        },
+        "warnings": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "rule": _TEXT,
+                    "severity": {"enum": list(SEVERITIES[:2])},
+                    "image": _TEXT,
+                    "message": _TEXT,
+                },
+                "required": ["rule", "severity", "image", "message"],
+                "additionalProperties": False,
+            },
+            "description": "不妨碍生成、但可能有误的地方",
+        },
+        "assumptions": _TEXTS | {"description": "生成时所作的假定"},
+    },
+    "required": ["manifests", "order", "addresses", "needs", "warnings", "assumptions"],
+    "additionalProperties": False,
+}
+_REQUEST: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "images": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1, "maxLength": 384},
+            "minItems": 1,
+            "maxItems": MAX_IMAGES,
+            "description": "镜像编号或“镜像名:标签名”",
+        },
+        "options": {
+            "type": "object",
+            "properties": {option.name: _schema(option) | {"description": _described(option)} for option in OPTIONS},
+            "description": "选项，与GET的查询参数相同",
+        },
+        "configFiles": {
+            "type": "object",
+            "additionalProperties": {"type": "object", "additionalProperties": _TEXT},
+            "description": "配置文件的内容：以镜像名:标签名、路径为键",
+        },
+    },
+    "required": ["images"],
+}
+_REFUSED: Final = {
+    "422": refusal("选项有误（202），或镜像不能这样部署（-422）；全部原因一次列出", Refused([NAMING]), Refused([CARD]))
+}
+
+MANIFESTS: Final = operation(
+    "manifests",
+    "镜像部署文件 · Manifests of an image",
+    "把镜像的记录转换为Kubernetes对象：JSON，或YAML文件（format=yaml，或Accept为application/yaml）。"
+    "不需要集群的任何凭据。closure=true时一并生成所依赖的镜像。",
+    {
+        "200": with_raw(
+            success(_RESULT, "生成成功", EXAMPLES["manifests"], headers={"ETag": "Tag"}),
+            {"application/yaml": EXAMPLES["yaml"]},
+            "DownloadedFile",
+        ),
+        "304": unchanged(),
+        **refusals("BadRequest", "NotFound", "TooManyRequests"),
+        **_REFUSED,
+    },
+    parameter("ImageId"),
+    form("json", "yaml"),
+    *option_parameters(),
+    parameter("IfNoneMatch"),
+)
+RENDER: Final = operation(
+    "render",
+    "一组镜像的部署文件 · Manifests of images",
+    f"与GET镜像部署文件相同，用于至多{MAX_IMAGES}个镜像；节点端口、对象名称和主机目录在整组中检查。"
+    "configFiles给出配置文件的内容，没有给出的列在needs中。",
+    {
+        "200": with_raw(
+            success(_RESULT, "生成成功", EXAMPLES["manifests"]),
+            {"application/yaml": EXAMPLES["yaml"]},
+            "DownloadedFile",
+        ),
+        **refusals(*READ, "Forbidden", "NotFound"),
+        **_REFUSED,
+    },
+    form("json", "yaml"),
+    body=body(_REQUEST, EXAMPLES["renderRequest"]),
+)

@@ -1,0 +1,100 @@
+"""Routes of the graph: dependencies as JSON, drawing or text, and what a change breaks."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Callable
+from contextlib import nullcontext
+from hashlib import sha256
+from typing import Any, Final, TypeVar
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from algoplatform import __version__
+from algoplatform.api.docs import openapi_graph
+from algoplatform.api.http.envelope import success
+from algoplatform.api.http.representation import (
+    DOT,
+    MERMAID,
+    SVG,
+    Format,
+    not_modified,
+    representation,
+    tag_of,
+)
+from algoplatform.api.http.request import parse_query
+from algoplatform.api.routes.common import answered, check_query, image_id_of, read_json, runtime_of
+from algoplatform.api.routes.operation import image_router
+from algoplatform.catalogue.graph import drawing
+from algoplatform.catalogue.parsing import off_loop
+from algoplatform.domain.graph_options import check_graph_options
+from algoplatform.planning.graph.model import Graph
+from algoplatform.planning.graph.svg import STYLE
+from algoplatform.planning.graph.text import dot, mermaid
+
+T = TypeVar("T")
+
+# Larger graphs leave the event loop, as their levels and text take more than about 1 ms.
+_SMALL: Final = 100
+# A larger drawing takes up to seconds, under one of the slots for exports.
+_QUICK: Final = 50
+_DRAWING: Final = {
+    "content-security-policy": "default-src 'none'; style-src 'sha256-"
+    f"{b64encode(sha256(STYLE.encode()).digest()).decode()}'",
+    "x-content-type-options": "nosniff",
+}
+
+router = image_router()
+
+
+@router.head("/{imageId:imageId}/dependencies", include_in_schema=False)
+@router.get("/{imageId:imageId}/dependencies", **openapi_graph.DEPENDENCIES)
+async def dependencies(request: Request) -> Response:
+    """镜像的依赖"""
+    runtime = runtime_of(request)
+    image_id = image_id_of(request)
+    query = parse_query(request.scope["query_string"])
+    form, options = check_query(request, query, check_graph_options, SVG, MERMAID, DOT)
+    graph = await runtime.graphs.dependencies(image_id, options)
+    document = await _off_loop_if_large(graph, graph.document)
+    tag = tag_of(form.name, __version__, graph.image_ids[graph.root], document)
+    if known := not_modified(request, tag):
+        return known
+    if form is SVG:
+        return await _drawn(request, graph, tag)
+    if form in (MERMAID, DOT):
+        return representation(await _off_loop_if_large(graph, lambda: _text(graph, form)), form, tag)
+    return answered(request, success("查询成功", orjson.dumps(document), {"etag": tag}))
+
+
+@router.post("/{imageId:imageId}/_impact", **openapi_graph.IMPACT)
+async def impact(request: Request) -> Response:
+    """变更的影响"""
+    runtime = runtime_of(request)
+    image_id = image_id_of(request)
+    _, body = await read_json(request)
+    found: dict[str, Any] = await runtime.graphs.impact(image_id, body)
+    return answered(request, success("分析成功", orjson.dumps(found)))
+
+
+async def _drawn(request: Request, graph: Graph, tag: str) -> Response:
+    slow = len(graph.references) > _QUICK
+    with request.app.state.exports.taken() if slow else nullcontext():
+        body = await asyncio.to_thread(drawing, graph, _link)
+    response = representation(body, SVG, tag)
+    response.headers.update(_DRAWING)
+    return response
+
+
+def _text(graph: Graph, form: Format) -> bytes:
+    return (mermaid(graph) if form is MERMAID else dot(graph, _link)).encode()
+
+
+def _link(image_id: str) -> str:
+    """Return the address of a record as seen from `images/{imageId}/dependencies`."""
+    return f"../{image_id}"
+
+
+async def _off_loop_if_large(graph: Graph, work: Callable[[], T]) -> T:
+    return await off_loop(work) if len(graph.references) > _SMALL else work()

@@ -1,0 +1,73 @@
+"""Routes of lint: over the registry, and over a file."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from algoplatform.api.docs import openapi_lint
+from algoplatform.api.http.representation import SARIF, Format, content_type
+from algoplatform.api.http.request import parse_query, parse_query_with, read_file
+from algoplatform.api.http.streams import StreamedRecords
+from algoplatform.api.routes.common import check_query, runtime_of, together
+from algoplatform.api.routes.operation import image_router
+from algoplatform.catalogue.search import Write
+from algoplatform.catalogue.site import Site
+from algoplatform.planning.lint.asked import Asked, check_asked
+from algoplatform.planning.lint.linter import Linter
+from algoplatform.planning.lint.policy import Policy
+
+Run: TypeAlias = Callable[[Write], Awaitable[Linter]]
+
+# Options of rendering that decide what some rules find.
+_OPTIONS: Final = ("profile", "cards")
+
+router = image_router()
+
+
+@router.head("/_lint", include_in_schema=False)
+@router.get("/_lint", **openapi_lint.LINT)
+async def lint(request: Request) -> Response:
+    """镜像检查"""
+    runtime = runtime_of(request)
+    query = parse_query_with(request.scope["query_string"], "imageId")
+    form, (asked, policy) = check_query(request, query, partial(_asked, runtime.site), SARIF)
+    run = runtime.lint.registry_sarif if form is SARIF else runtime.lint.registry
+    return _streamed(form, request, lambda write: run(asked, write, policy), ExitStack())
+
+
+@router.post("/_lint", **openapi_lint.LINT_FILE)
+async def lint_file(request: Request) -> Response:
+    """镜像文件检查"""
+    runtime = runtime_of(request)
+    query = parse_query(request.scope["query_string"])
+    form, (asked, policy) = check_query(request, query, partial(_asked, runtime.site, conditions=False), SARIF)
+    run = runtime.lint.file_sarif if form is SARIF else runtime.lint.file
+    with ExitStack() as stack:
+        intake = request.app.state.files
+        reception = stack.enter_context(intake.reception())
+        file = stack.enter_context(await read_file(request, runtime.settings.max_upload_bytes, intake, reception))
+        # The response reads the file, and closes it.
+        kept = stack.pop_all()
+    return _streamed(form, request, lambda write: run(asked, file, write, policy), kept)
+
+
+def _asked(site: Site, query: dict[str, Any], *, conditions: bool = True) -> tuple[Asked, Policy]:
+    """Check conditions, and the options that decide what is found; raises Refused with the faults of both."""
+    own: dict[str, object] = {name: query[name] for name in _OPTIONS if name in query}
+    rest = {name: value for name, value in query.items() if name not in own}
+    asked, options = together(lambda: check_asked(rest, conditions=conditions), lambda: site.options(own))
+    return asked, site.policy_for(options)
+
+
+def _streamed(form: Format, request: Request, run: Run, kept: ExitStack) -> Response:
+    head, tail = (b"", b"") if form is SARIF else (b'{"status":"0","res":', ',"msg":"检查完成"}'.encode())
+
+    async def stream(write: Write) -> None:
+        with kept, request.app.state.lints.taken():
+            await run(write)
+
+    return StreamedRecords(stream, (head, lambda _: tail), {"content-type": content_type(form)})

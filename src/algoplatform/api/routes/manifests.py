@@ -1,0 +1,149 @@
+"""Routes of rendering: manifests of an image, and of a set."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from functools import partial
+from itertools import islice
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from algoplatform.api.docs import openapi_manifests
+from algoplatform.api.http.envelope import success
+from algoplatform.api.http.representation import (
+    ENVELOPE,
+    YAML,
+    Format,
+    attachment,
+    content_type,
+    not_modified,
+    representation,
+    tag_of,
+)
+from algoplatform.api.http.request import parse_query, read_json_text
+from algoplatform.api.http.streams import StreamedRecords
+from algoplatform.api.routes.common import answered, check_query, image_id_of, runtime_of, together
+from algoplatform.api.routes.operation import image_router
+from algoplatform.catalogue.manifests import Prepared
+from algoplatform.catalogue.parsing import off_loop, parse
+from algoplatform.catalogue.search import Stream, Write
+from algoplatform.domain.errors import BadRequest, Refused
+from algoplatform.domain.record.image import is_blank, unknown_faults
+from algoplatform.domain.render_request import check_render_request
+from algoplatform.manifests.rendering import Rendered
+from algoplatform.manifests.yaml import dump_yaml
+
+# A response of so many images is built in memory, of more it is streamed under one of the slots for exports.
+_FEW: Final = 16
+# Objects that are written at once; one takes about 0.2 ms.
+_BATCH: Final = 64
+# Values of a body: the JSON scanner holds the GIL until it has built all of them.
+_MOST_COMMAS: Final = 4_000_000
+_DONE: Final = "生成成功"
+
+router = image_router()
+
+
+@router.head("/{imageId:imageId}/manifests", include_in_schema=False)
+@router.get("/{imageId:imageId}/manifests", **openapi_manifests.MANIFESTS)
+async def manifests(request: Request) -> Response:
+    """镜像的部署文件"""
+    runtime = runtime_of(request)
+    image_id = image_id_of(request)
+    query = parse_query(request.scope["query_string"])
+    form, options = check_query(request, query, runtime.site.options, YAML)
+    slot = request.app.state.exports.taken() if options.closure else nullcontext()
+    with slot:
+        prepared = await runtime.manifests.prepare([image_id], options)
+    tag = tag_of(form.name, *prepared.tag_parts(warnings=form is ENVELOPE))
+    if known := not_modified(request, tag):
+        return known
+    if prepared.size > _FEW:
+        return _streamed(form, partial(_written, request, form, prepared), f"{prepared.name}.yaml", {"etag": tag})
+    rendered = await prepared.rendered()
+    if form is ENVELOPE:
+        return answered(request, success(_DONE, await off_loop(lambda: orjson.dumps(_res(rendered))), {"etag": tag}))
+    body = await off_loop(lambda: b"".join(dump_yaml(rendered.objects)))
+    return representation(body, YAML, tag, prepared.name)
+
+
+@router.post("/_render", **openapi_manifests.RENDER)
+async def render(request: Request) -> Response:
+    """一组镜像的部署文件"""
+    runtime = runtime_of(request)
+    form, _ = check_query(request, parse_query(request.scope["query_string"]), _no_options, YAML)
+    content = await read_json_text(request, runtime.settings.max_upload_bytes, request.app.state.large_bodies)
+    if not content:
+        raise BadRequest("请求体不能为空，须为JSON对象")
+    if content.count(b",") > _MOST_COMMAS:
+        raise BadRequest(f"请求体中的值超过上限{_MOST_COMMAS}个", malformed=False)
+    data = await parse(content)
+    given = data.get("options") if isinstance(data, dict) else None
+    asked, options = together(
+        lambda: check_render_request(data), lambda: runtime.site.options(given if isinstance(given, dict) else {})
+    )
+
+    async def stream(write: Write) -> None:
+        large = options.closure or len(asked.images) > _FEW or asked.config_files
+        with request.app.state.exports.taken() if large else nullcontext():
+            prepared = await runtime.manifests.prepare(asked.images, options, asked.config_files)
+            await _write(form, prepared, write)
+
+    return _streamed(form, stream, "manifests.yaml")
+
+
+def _no_options(query: Mapping[str, Any]) -> None:
+    """Check that there are no further parameters; the options of a set are in its body."""
+    faults, more = unknown_faults({name: value for name, value in query.items() if not is_blank(value)}, ())
+    if faults:
+        raise Refused(faults, more=more)
+
+
+def _streamed(form: Format, stream: Stream, filename: str, headers: dict[str, str] | None = None) -> Response:
+    own = {"content-type": content_type(form), **(headers or {})}
+    if form is YAML:
+        own["content-disposition"] = attachment(filename)
+    return StreamedRecords(stream, (b"", lambda _: b""), own)
+
+
+async def _written(request: Request, form: Format, prepared: Prepared, write: Write) -> None:
+    with request.app.state.exports.taken():
+        await _write(form, prepared, write)
+
+
+async def _write(form: Format, prepared: Prepared, write: Write) -> None:
+    """Render, and write what is there batch by batch, made in a thread."""
+    pieces = _pieces(form, await prepared.rendered())
+    while batch := await asyncio.to_thread(_joined, pieces):
+        await write(batch)
+
+
+def _joined(pieces: Iterator[bytes]) -> bytes:
+    return b"".join(islice(pieces, _BATCH))
+
+
+def _pieces(form: Format, rendered: Rendered) -> Iterator[bytes]:
+    if form is YAML:
+        yield from dump_yaml(rendered.objects)
+        return
+    head = b'{"status":"0","res":{"manifests":['
+    for item in rendered.objects:
+        yield head + orjson.dumps(item)
+        head = b","
+    rest = _res(rendered)
+    del rest["manifests"]
+    yield b"]," + orjson.dumps(rest)[1:] + b',"msg":"%b"}' % _DONE.encode()
+
+
+def _res(rendered: Rendered) -> dict[str, Any]:
+    return {
+        "manifests": rendered.objects,
+        "order": rendered.order,
+        "addresses": rendered.addresses,
+        "needs": rendered.needs,
+        "warnings": rendered.warnings,
+        "assumptions": rendered.assumptions,
+    }
