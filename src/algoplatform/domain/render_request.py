@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from algoplatform.domain.errors import MAX_FIELD_FAULTS, Refused, clip
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.record.image import is_blank, unknown_faults
+from algoplatform.domain.record.fields import is_blank
+from algoplatform.domain.record.wording import unknown_faults
 
 MAX_IMAGES: Final = 1_000
 # Including duplicates.

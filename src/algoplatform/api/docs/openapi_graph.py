@@ -7,7 +7,7 @@ from algoplatform.api.docs.examples_cluster import DEPTH, DIRECTION, EXAMPLES
 from algoplatform.api.docs.parts import READ, body, choice, form, operation, success, unchanged, with_raw
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.graph_options import MAX_IMAGES
-from algoplatform.domain.record.image import identity_fault
+from algoplatform.domain.record.wording import identity_fault
 
 _ID: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _TEXT: Final = {"type": "string"}

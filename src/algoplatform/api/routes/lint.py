@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from algoplatform.api.docs import openapi_lint
 from algoplatform.api.http.representation import SARIF, Format, content_type
-from algoplatform.api.http.request import parse_query, parse_query_with, read_file
+from algoplatform.api.http.request import parse_query, read_file
 from algoplatform.api.http.streams import StreamedRecords
 from algoplatform.api.routes.common import check_query, runtime_of, together
 from algoplatform.api.routes.operation import image_router
@@ -33,7 +33,7 @@ router = image_router()
 async def lint(request: Request) -> Response:
     """镜像检查"""
     runtime = runtime_of(request)
-    query = parse_query_with(request.scope["query_string"], "imageId")
+    query = parse_query(request.scope["query_string"], "imageId")
     form, (asked, policy) = check_query(request, query, partial(_asked, runtime.site), SARIF)
     run = runtime.lint.registry_sarif if form is SARIF else runtime.lint.registry
     return _streamed(form, request, lambda write: run(asked, write, policy), ExitStack())

@@ -31,7 +31,8 @@ from algoplatform.catalogue.manifests import Prepared
 from algoplatform.catalogue.parsing import off_loop, parse
 from algoplatform.catalogue.search import Stream, Write
 from algoplatform.domain.errors import BadRequest, Refused
-from algoplatform.domain.record.image import is_blank, unknown_faults
+from algoplatform.domain.record.fields import is_blank
+from algoplatform.domain.record.wording import unknown_faults
 from algoplatform.domain.render_request import check_render_request
 from algoplatform.manifests.rendering import Rendered
 from algoplatform.manifests.yaml import dump_yaml
