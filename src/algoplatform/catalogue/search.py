@@ -10,7 +10,8 @@ from typing import Final, TypeAlias
 from algoplatform.catalogue.search_cache import KeptAnswers
 from algoplatform.domain.answer import Answer
 from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions
-from algoplatform.storage.postgres.batching import Gathering, Turns
+from algoplatform.storage.postgres.batching import Gathering
+from algoplatform.storage.postgres.places import Turns
 from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.postgres.snapshot import Stamps
 from algoplatform.storage.search.statements import Found, ImageSearch
@@ -64,11 +65,12 @@ class Searches:
         async with self._database.connection(stream=True) as connection:
             return await self._search.copy(connection, conditions, write, keyed=keyed, begun=begun)
 
-    async def _find(self, conditions: Conditions) -> Found:
+    def _find(self, conditions: Conditions) -> Awaitable[Found]:
         if conditions.page:
-            return await self._shared(conditions)
-        if conditions.search_condition is None:
-            return await self._records(conditions)
+            return self._shared(conditions)
+        return self._records(conditions) if conditions.search_condition is None else self._by_text(conditions)
+
+    async def _by_text(self, conditions: Conditions) -> Found:
         async with self._texts:
             return await self._records(conditions)
 

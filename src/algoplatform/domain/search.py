@@ -145,14 +145,15 @@ def check_conditions(data: dict[str, Any]) -> Conditions:
         # Pydantic would build an error object for each unknown name, and validates nothing if a name
         # contains a lone surrogate.
         unknown, more = unknown_faults(data, _KNOWN, what="不是已知的查询条件")
-    known = {name: data[name] for name in _KNOWN if name in data and not is_blank(data[name])}
+    known = {name: value for name, value in data.items() if name in _KNOWN and not is_blank(value)}
     faults: list[Fault] = []
     try:
         conditions = Conditions.model_validate(known)
     except ValidationError as error:
         for found in error.errors(include_url=False, include_input=False):
             faults += field_faults(str(found["loc"][0]), found["ctx"]["error"])
-    faults += _place_faults(known)
+    if len(known) > 1:
+        faults += _place_faults(known)
     if faults or unknown:
         raise Refused([*faults, *unknown], more=more)
     return conditions

@@ -1,6 +1,7 @@
 """The two response formats, the API document's envelope and RFC 9457 for errors, and their headers."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -51,6 +52,8 @@ def success_of_many(message: str, items: list[bytes], total: int | None = None) 
     return Answer(200, b",".join(items), {"content-type": JSON})
 
 
+# Each message is a constant of ours.
+@cache
 def list_around(message: str) -> Around:
     """Return what surrounds the items of a list, separated by commas; `tail` takes the total of a page."""
     end = b'},"msg":"%b"}' % message.encode()

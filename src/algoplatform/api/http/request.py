@@ -41,13 +41,13 @@ def wants_problem(request: Request) -> bool:
 def parse_query(query: bytes, repeatable: str = "") -> dict[str, Any]:
     """Parse a query string in which only `repeatable` may be repeated: its values become a list."""
     given = _pairs(query)
+    parameters: dict[str, Any] = dict(given)
+    if len(parameters) == len(given):
+        return parameters
     several = [value for name, value in given if name == repeatable]
-    parameters: dict[str, Any] = {name: value for name, value in given if name != repeatable}
-    if len(parameters) + len(several) != len(given):
+    if len(parameters) - 1 + len(several) != len(given):
         raise BadRequest("查询参数重复", malformed=False)
-    if several:
-        parameters[repeatable] = several[0] if len(several) == 1 else several
-    return parameters
+    return parameters | {repeatable: several}
 
 
 def _pairs(query: bytes) -> list[tuple[str, str]]:

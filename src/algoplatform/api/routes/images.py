@@ -116,10 +116,13 @@ async def search(request: Request) -> Response:
     """镜像按条件查询"""
     runtime = runtime_of(request)
     conditions, asked = await _conditions(request, runtime)
-    found = await runtime.searches.answer(conditions, asked, partial(success_of_many, "查询成功"))
+    found = await runtime.searches.answer(conditions, asked, _found)
     if isinstance(found, Answer):
         return answered(request, found)
     return StreamedRecords(_within_limit(request, found), list_around("查询成功"))
+
+
+_found: Final = partial(success_of_many, "查询成功")
 
 
 @router.post("/_load", **openapi.LOAD)

@@ -14,7 +14,8 @@ from algoplatform.domain.record.model import Image
 from algoplatform.storage.images import edges
 from algoplatform.storage.images.columns import CALLER, STORED, stored
 from algoplatform.storage.images.single import Written
-from algoplatform.storage.postgres.batching import Gathering, Turns
+from algoplatform.storage.postgres.batching import Gathering
+from algoplatform.storage.postgres.places import Turns
 from algoplatform.storage.postgres.pool import Connection, Database, is_outage
 from algoplatform.storage.postgres.transactions import retried
 from algoplatform.storage.schema import sql

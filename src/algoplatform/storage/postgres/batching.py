@@ -4,7 +4,7 @@ import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from algoplatform.domain.errors import Busy
 
@@ -94,21 +94,3 @@ def _own(error: Exception) -> Exception:
 def _send_away(waiter: "asyncio.Future[Given]") -> None:
     if not waiter.done():
         waiter.set_exception(Busy())
-
-
-class Turns(asyncio.Semaphore):
-    """A semaphore that raises Busy in a call that gets no place within `patience` seconds."""
-
-    def __init__(self, places: int, patience: float) -> None:
-        super().__init__(places)
-        self._patience = patience
-
-    async def acquire(self) -> Literal[True]:
-        """Take a place, in the order of the calls."""
-        if not self.locked():
-            return await super().acquire()
-        try:
-            async with asyncio.timeout(self._patience):
-                return await super().acquire()
-        except TimeoutError:
-            raise Busy from None

@@ -13,6 +13,7 @@ import structlog
 from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.storage.postgres.connecting import Connect
 from algoplatform.storage.postgres.deadline import TIDYING_SECONDS
+from algoplatform.storage.postgres.places import Places
 from algoplatform.storage.postgres.session import Session
 
 Connection: TypeAlias = Session
@@ -62,9 +63,9 @@ class Database:
         self._size = size
         self._timeout = timeout
         self._limit = limit
-        self._slots = asyncio.Semaphore(size)
-        self._writes = asyncio.Semaphore(max(1, size // 2))
-        self._streams = asyncio.Semaphore((size - 1) // 2) if size > 2 else self._writes
+        self._slots = Places(size)
+        self._writes = Places(max(1, size // 2))
+        self._streams = Places((size - 1) // 2) if size > 2 else self._writes
         self._sessions: set[Session] = set()
         self._idle: list[Session] = []
         self._burials: set[asyncio.Task[None]] = set()
@@ -100,14 +101,23 @@ class Database:
         """Lend a connection, in autocommit mode; raise Unavailable if none can be had."""
         return Lease(self, self._writes if write else self._streams if stream else None)
 
-    def name_of(self, share: asyncio.Semaphore | None) -> str:
+    def name_of(self, share: Places | None) -> str:
         """Return the name of a share, for the log."""
         return "read" if share is None else "write" if share is self._writes else "stream"
 
-    async def take(self, share: asyncio.Semaphore | None) -> Session:
+    def take_idle(self, share: Places | None) -> Session | None:
+        """Return an idle session within the given share, None if there is none; the caller must give it back."""
+        if self._slots.locked() or (share is not None and share.locked()):
+            return None
+        session = self._at_hand()
+        if session is not None:
+            self._slots.take()
+            if share is not None:
+                share.take()
+        return session
+
+    async def take(self, share: Places | None) -> Session:
         """Return a session, within the pool's timeout and the given share; the caller must give it back."""
-        if self._idle and not self._slots.locked() and (share is None or not share.locked()):
-            return await self._taken(share)
         self._stuck_since = self._stuck_since or time.monotonic()
         try:
             async with asyncio.timeout(self._timeout):
@@ -119,7 +129,7 @@ class Database:
         self._stuck_since = None
         return session
 
-    async def _taken(self, share: asyncio.Semaphore | None) -> Session:
+    async def _taken(self, share: Places | None) -> Session:
         if share is not None:
             await share.acquire()
         try:
@@ -147,7 +157,7 @@ class Database:
         self._sessions.add(session)
         return session
 
-    def give_back(self, session: Session, share: asyncio.Semaphore | None) -> None:
+    def give_back(self, session: Session, share: Places | None) -> None:
         """Return a session to the pool, or close it if it cannot be reused."""
         if session.is_closed() or self._closing:
             self._forget(session)
@@ -202,7 +212,7 @@ class Database:
         idle = sum(not session.is_closed() for session in self._idle)
         return {"open": len(self._sessions) - len(self._idle) + idle, "idle": idle, "max": self._size}
 
-    def _is_busy(self, share: asyncio.Semaphore | None) -> bool:
+    def _is_busy(self, share: Places | None) -> bool:
         """Tell a fully used pool (Busy) from a server that does not answer.
 
         A pool in which nothing moved for longer than the statement limit counts as the latter.
@@ -246,20 +256,23 @@ class Lease:
 
     __slots__ = ("_database", "_session", "_share")
 
-    def __init__(self, database: Database, share: asyncio.Semaphore | None) -> None:
+    def __init__(self, database: Database, share: Places | None) -> None:
         self._database = database
         self._share = share
 
     async def __aenter__(self) -> Session:
-        try:
-            self._session = await self._database.take(self._share)
-        except Busy:
-            log.warning("pool_exhausted", share=self._database.name_of(self._share))
-            raise
-        except (*_OF_THE_WAY, asyncpg.PostgresError) as error:
-            _raise_unavailable(error)
-            raise
-        return self._session
+        session = self._database.take_idle(self._share)
+        if session is None:
+            try:
+                session = await self._database.take(self._share)
+            except Busy:
+                log.warning("pool_exhausted", share=self._database.name_of(self._share))
+                raise
+            except (*_OF_THE_WAY, asyncpg.PostgresError) as error:
+                _raise_unavailable(error)
+                raise
+        self._session = session
+        return session
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

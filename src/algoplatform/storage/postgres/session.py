@@ -39,6 +39,8 @@ class Session(Base):
         self.pooled = False
         # Whether the database URL sets lock_timeout.
         self.lock_timeout_given = False
+        # The `timeout` in seconds for operations that wait for no lock and read next to nothing.
+        self.prompt = _PROMPT_SECONDS
         self.used = self._since = time.monotonic()
         self._usual_limit: float | None = None
         self._copied = 0
@@ -46,6 +48,7 @@ class Session(Base):
     def prepare_use(self, limit: float | None, *, pooled: bool, lock_timeout_given: bool) -> None:
         """Set the limit in seconds of operations, and TCP keepalive and user timeout of the socket."""
         self._usual_limit = self.deadline.limit = limit
+        self.prompt = min(_PROMPT_SECONDS, limit or _PROMPT_SECONDS)
         self.pooled, self.lock_timeout_given = pooled, lock_timeout_given
         found = self._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # the stubs call it an object
         if found is None or found.family == socket.AF_UNIX:
@@ -57,11 +60,6 @@ class Session(Base):
             # Not below the deadline: a backend that waits for a lock does not read COPY data either.
             seconds = (limit or _UNACKNOWLEDGED_SECONDS) + 1
             found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
-
-    @property
-    def prompt(self) -> float:
-        """The `timeout` in seconds for operations that wait for no lock and read next to nothing."""
-        return min(_PROMPT_SECONDS, self.deadline.limit or _PROMPT_SECONDS)
 
     def age(self) -> float:
         """Return the age of the session in seconds."""

@@ -67,7 +67,9 @@ class Lead:
 
 def values_of(conditions: Conditions) -> dict[str, Any]:
     """Return the values of the filters, by column."""
-    values = {}
+    values: dict[str, Any] = {}
+    if conditions.model_fields_set.isdisjoint(FILTERS):
+        return values
     for column in FILTERS:
         value = getattr(conditions, column)
         if value is not None:

@@ -33,7 +33,7 @@ _NEVER: Final = ("\x1e", "\x1f")
 _STREAMING: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
     """Records, the stamp of the snapshot they were read in, and the total number of matches if requested.
 
@@ -126,13 +126,16 @@ class ImageSearch:
 
     async def _way(self, connection: Connection, conditions: Conditions, few: int) -> Filter:
         """Choose a plan: the index of the most selective filter, unless another one is better."""
-        grams = await self._grams(connection, conditions)
+        text = conditions.search_condition
+        if text is not None and self._sample.is_old():
+            await self._sample.refresh(connection)
+        grams = [] if text is None else self._sample.choose(fold(text))
         leads = [] if conditions.image_id else leads_of(conditions)
         if not leads:
             return Filter(conditions, grams)
         # Text that is common among the images of these algoType and useableFlag is found by scanning in
         # result order, other text in the text index.
-        walk = Filter(conditions) if conditions.search_condition and not grams and not leads[0].column else None
+        walk = Filter(conditions) if text and not grams and not leads[0].column else None
         if not walk and not grams and len(leads) == 1 and few == _FEW:
             return Filter(conditions, (), leads[0])
         given = walk.arguments if walk else []
@@ -145,33 +148,24 @@ class ImageSearch:
             return Filter(conditions, (), leads[fewest.index(min(fewest))])
         return Filter(conditions, grams, by_text=walk is not None and met < DENSE and few == _FEW)
 
-    async def _grams(self, connection: Connection, conditions: Conditions) -> list[str]:
-        if conditions.search_condition is None:
-            return []
-        if self._sample.is_old():
-            await self._sample.refresh(connection)
-        return self._sample.choose(fold(conditions.search_condition))
-
 
 async def _read(
     connection: Connection, way: Filter, limit: int, offset: int = 0, further: str = "", *arguments: object
 ) -> asyncpg.Record:
     """Read the stamp, the records, or None if they take more than _HELD bytes, and the `further` columns."""
-
-    async def fetch(records: str) -> asyncpg.Record:
-        # Not fetchrow, which uses a cursor: PostgreSQL does not run those in parallel.
-        statement = f"SELECT {STAMP}, {records}{further}"
-        [row] = await connection.fetch(statement, *way.arguments, *arguments, timeout=connection.prompt)
-        return row
-
+    given, prompt = (*way.arguments, *arguments), connection.prompt
     # Adding up the sizes would take as long as reading a small page. As long as no record is above average,
     # all of them fit; such a record is read as NULL.
     average = f"CASE WHEN octet_length(record) <= {_HELD // limit} THEN {_BYTES} END"
-    row = await fetch(f"ARRAY({way.rows(average, limit, offset)})")
+    records = f"ARRAY({way.rows(average, limit, offset)})"
+    # Not fetchrow, which uses a cursor: PostgreSQL does not run those in parallel.
+    [row] = await connection.fetch(f"SELECT {STAMP}, {records}{further}", *given, timeout=prompt)
     if all(row[1]):
         return row
     held = f"SELECT CASE WHEN (SELECT sum(octet_length(record)) FROM page) <= {_HELD} THEN ARRAY(SELECT {_BYTES} FROM page) END"
-    return await fetch(f"(WITH page AS MATERIALIZED ({way.rows('record', limit, offset)}) {held})")
+    records = f"(WITH page AS MATERIALIZED ({way.rows('record', limit, offset)}) {held})"
+    [row] = await connection.fetch(f"SELECT {STAMP}, {records}{further}", *given, timeout=prompt)
+    return row
 
 
 def _item(*, keyed: bool) -> str:
