@@ -199,7 +199,7 @@ async def test_who_stops_waiting_is_forgotten(database_url: str) -> None:
     async with Database.open(database_url, size=1, timeout=0.1) as database, database.connection():
         failed = await asyncio.gather(*(use() for _ in range(9)), return_exceptions=True)
         assert [type(error) for error in failed] == [Busy] * 9
-        assert not database._slots._waiters
+        assert not database._slots._waiting
 
 
 async def test_waiting_for_a_server_that_is_gone() -> None:

@@ -21,7 +21,7 @@ from algoplatform.planning.graph.svg import MOST_NODES, TooManyNodes, svg
 from algoplatform.storage.images import graph as stored
 from algoplatform.storage.images import single
 from algoplatform.storage.images.graph import Reached
-from algoplatform.storage.postgres.batching import Turns
+from algoplatform.storage.postgres.places import Turns
 from algoplatform.storage.postgres.pool import Connection, Database
 
 MAX_CLOSURE: Final = 10_000

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from types import TracebackType
 
 from algoplatform.domain.errors import Busy
@@ -36,6 +37,8 @@ class Places:
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self.release()
+            with suppress(ValueError):
+                self._waiting.remove(waiter)
             raise
 
     def release(self) -> None:
