@@ -17,8 +17,8 @@ from algoplatform.domain.grammar.reference import ImageReference
 from algoplatform.domain.record.check import Checked, Rules, absent_frames, check_registration, check_update
 from algoplatform.domain.record.partial import id_of, read
 from algoplatform.domain.record.wording import (
+    empty_fault,
     exists_fault,
-    frame_fault,
     identity_fault,
     in_field_order,
     missing_fault,
@@ -193,7 +193,7 @@ def _missing(needs: Sequence[tuple[int, ImageReference]], found: set[ImageRefere
 
 def _stored_faults(data: dict[str, Any], stored: Written, known: Set[str] = frozenset()) -> list[Fault]:
     """Return conflicts between an update and the stored image, except in fields that have faults already."""
-    faults = list(map(frame_fault, stored.empty))
+    faults = list(map(empty_fault, stored.empty))
     own = zip(("imageName", "imageTag"), stored.name_and_tag, strict=True)
     if any(name not in known and data[name] != value for name, value in own):
         faults.append(identity_fault())

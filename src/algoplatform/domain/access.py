@@ -64,17 +64,10 @@ def covers(scope: Scope, namespace: str | None) -> bool:
 
 def refuse_namespace(namespace: str | None) -> Forbidden:
     """Build the error for an image outside of the caller's namespaces."""
-    return Forbidden(_outside(namespace))
+    return Forbidden(outside_fault(namespace).message)
 
 
 def outside_fault(namespace: str | None) -> Fault:
     """Build the same error as the fault of a single record of a file."""
-    return Fault("imageName", Code.FORBIDDEN, _outside(namespace))
-
-
-def _outside(namespace: str | None) -> str:
-    return (
-        f"当前用户不能操作命名空间“{clip(namespace)}”的镜像"
-        if namespace
-        else "当前用户不能操作不属于任何命名空间的镜像"
-    )
+    outside = f"命名空间“{clip(namespace)}”的镜像" if namespace else "不属于任何命名空间的镜像"
+    return Fault("imageName", Code.FORBIDDEN, f"当前用户不能操作{outside}")

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.record.fields import MAX_INTEGER, check_integer, check_text, choice
-from algoplatform.domain.requests import Checks, check_object, read_fields
+from algoplatform.domain.requests import Checks, check_fields, check_object, read_fields
 from algoplatform.domain.search import check_positive
 
 MAX_IMAGES: Final = 1_000
@@ -45,10 +45,7 @@ def check_graph_options(query: Mapping[str, Any]) -> GraphOptions:
         "depth": check_integer,
         "limit": partial(check_positive, limit=MAX_IMAGES),
     }
-    values, faults, more = read_fields(query, checks, unknown=_UNKNOWN)
-    if faults:
-        raise Refused(faults, more=more)
-    return GraphOptions(**values)
+    return GraphOptions(**check_fields(query, checks, unknown=_UNKNOWN))
 
 
 def check_impact_request(body: object) -> ImpactRequest:

@@ -49,11 +49,9 @@ def check_object(value: object) -> dict[str, Any]:
     return value
 
 
-def check_fields(
-    data: Mapping[str, Any], checks: Checks, *, prefix: str = "", required: Collection[str] = ()
-) -> dict[str, Any]:
-    """Return the parsed fields that are not blank; raise Refused with every fault."""
-    found, faults, more = read_fields(data, checks, prefix=prefix, required=required)
+def check_fields(data: Mapping[str, Any], checks: Checks, **options: Any) -> dict[str, Any]:
+    """Return what `read_fields` does if there are no faults; raise Refused with all of them."""
+    found, faults, more = read_fields(data, checks, **options)
     if faults:
         raise Refused(faults, more=more)
     return found

@@ -13,7 +13,7 @@ from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.grammar.ports import NODE_PORTS
 from algoplatform.domain.record.fields import is_blank
 from algoplatform.domain.record.model import FRAME_CODES, INPUTS, SELF_DEVELOPED, Image
-from algoplatform.domain.record.wording import empty_fault, field_faults, frame_fault, in_field_order, unknown_faults
+from algoplatform.domain.record.wording import empty_fault, field_faults, in_field_order, unknown_faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def check(data: object, rules: Rules, *, partial: bool = False) -> Checked:
                 cut |= found["ctx"]["error"].cut
     empty = [name for name in FRAME_CODES if name not in clean and (name in present or not partial)]
     if clean.get("algoType") == SELF_DEVELOPED:
-        faults += map(frame_fault, empty)
+        faults += map(empty_fault, empty)
     return Checked(None if faults else image, in_field_order(faults), present, more, cut)
 
 

@@ -35,14 +35,6 @@ PATIENT: Final = json.JSONDecoder(
 )
 
 
-def decode_utf8(data: bytes) -> str:
-    """Decode UTF-8, with or without a byte order mark; raises BadRequest."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"内容不是UTF-8编码：第{error.start + 1}字节") from None
-
-
 def not_json(error: json.JSONDecodeError | RecursionError) -> BadRequest:
     """Build the BadRequest for a decoder error."""
     if isinstance(error, json.JSONDecodeError):
@@ -51,10 +43,11 @@ def not_json(error: json.JSONDecodeError | RecursionError) -> BadRequest:
 
 
 def parse_json(data: bytes) -> Any:
-    """Parse one JSON text; raises BadRequest with line and column of the first error."""
-    text = decode_utf8(data)
+    """Parse one JSON text, which may begin with a BOM; raises BadRequest with the place of the first error."""
     try:
-        return _decode(text)
+        return _decode(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"内容不是UTF-8编码：第{error.start + 1}字节") from None
     except (json.JSONDecodeError, RecursionError) as error:
         raise not_json(error) from None
 

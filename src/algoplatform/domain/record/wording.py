@@ -27,13 +27,8 @@ def field_faults(name: str, error: Malformed) -> list[Fault]:
 
 
 def empty_fault(name: str) -> Fault:
-    """Build the fault of a required field that is empty."""
-    return Fault(name, code_of(name), name + EMPTY)
-
-
-def frame_fault(name: str) -> Fault:
-    """Build the fault of an empty frameInterval or frameNumber of a self-developed algorithm."""
-    return Fault(name, FRAME_CODES[name], name + EMPTY)
+    """Build the fault of a field that is empty, but required of all images or of self-developed algorithms."""
+    return Fault(name, FRAME_CODES.get(name) or code_of(name), name + EMPTY)
 
 
 def missing_fault(position: int | None, dependency: ImageReference) -> Fault:
