@@ -5,7 +5,7 @@ Frequent and rare contents are placed by design, so that a search has a known nu
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -123,6 +123,12 @@ def records(rows: int, seed: int = SEED) -> Iterator[dict[str, Any]]:
         yield _record(index, rows, random)
 
 
+def usual_records(rows: int) -> Iterator[dict[str, Any]]:
+    """Generate records in most of which lint finds nothing, and one to three things in the others."""
+    for index, record in enumerate(records(rows)):
+        yield record | _usual(index, record)
+
+
 def registrations(count: int, known: int, mark: str) -> Iterator[dict[str, Any]]:
     """Generate bodies for _register with `mark` in their names; they depend on the first `known` images."""
     random = Random(SEED + 1)
@@ -147,14 +153,14 @@ def updates(count: int, rows: int, mark: str) -> Iterator[dict[str, Any]]:
         yield body | {"algoDesc": f"{body['algoDesc']}（修订{mark}）"}
 
 
-def write_file(path: Path, rows: int) -> Path:
+def write_file(path: Path, rows: int, contents: Callable[[int], Iterator[dict[str, Any]]] = records) -> Path:
     """Write a file in the format of _load and _upload, unless it exists."""
     if path.exists():
         return path
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as file:
         file.write(b'{"status":"0","res":{')
-        for index, record in enumerate(records(rows)):
+        for index, record in enumerate(contents(rows)):
             file.write(b'%s"%s":' % (b"," if index else b"", record["imageId"].encode()))
             file.write(orjson.dumps(record))
         file.write('},"msg":"镜像下载成功"}'.encode())
@@ -196,6 +202,28 @@ def _record(index: int, rows: int, random: Random) -> dict[str, Any]:
         "incidentId": str(index % 12),
         "useableFlag": str(index % 2),
     }
+
+
+def _usual(index: int, record: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a usual record that differ: few mount from the node or need a node port."""
+    task, _ = _TASKS[index % len(_TASKS)]
+    listed = record["dependencyServiceId"]
+    return {
+        "imageName": _hosted(record["imageName"]),
+        "imagePorts": f"http:8080{f':{30000 + index % 2768}' if index % 50 == 0 else ''},metrics:{9100 + index % 50}",
+        "pvcSize": None if index % 8 == 0 else 20,
+        "tvChannel": None if index % 11 == 0 else record["tvChannel"],
+        "gpuRequests": 500 + record["gpuRequests"],
+        "subPath": record["subPath"] if index % 13 == 0 else None,
+        "hostPath": f"/srv/{task}:/models" if index % 7 == 0 else None,
+        "env": record["env"] + (",DB_PASSWORD:x" if index % 17 == 0 else ""),
+        "dependencyServiceId": listed and ",".join(map(_hosted, listed.split(","))),
+    }
+
+
+def _hosted(name: str) -> str:
+    """Put a registry host before most names."""
+    return name if name.startswith(("city/", "harbor.local")) else f"harbor.local:5000/{name}"
 
 
 def _description(index: int, rows: int, algo_name: str) -> str:

@@ -62,16 +62,24 @@ class Session:
         """Return a file with this many records."""
         return data.write_file(self.folder / f"{rows}.json", rows)
 
+    def usual_registry(self, rows: int) -> str:
+        """Return a new database with this many usual images, to be dropped after use."""
+        say(f"loading {rows:,} usual images")
+        return self._loaded(data.write_file(self.folder / f"{rows}-usual.json", rows, data.usual_records))[0]
+
     def registry(self, rows: int) -> str:
         """Return a database with this many images, imported by the service; to be read or copied only."""
         if rows not in self._registries:
             say(f"loading {rows:,} images")
-            dsn = self.postgres.create()
-            with servers.service(dsn) as service:
-                self.uploads[rows] = upload(service, self.file(rows))
-            settle(dsn)
-            self._registries[rows] = dsn
+            self._registries[rows], self.uploads[rows] = self._loaded(self.file(rows))
         return self._registries[rows]
+
+    def _loaded(self, file: Path) -> tuple[str, Upload]:
+        dsn = self.postgres.create()
+        with servers.service(dsn) as service:
+            cost = upload(service, file)
+        settle(dsn)
+        return dsn, cost
 
     def copied(self, rows: int) -> str:
         """Return a copy of a registry, for benchmarks that write."""

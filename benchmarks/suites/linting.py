@@ -5,6 +5,7 @@ import os
 import statistics
 import time
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from pydantic import SecretStr
 
@@ -22,9 +23,17 @@ _MOST_MEMORY = Goal("at most", 64, "figure")
 
 
 def lint(session: Session) -> list[Result]:
-    """Seconds of all rules over all images, against reading the records; findings are rendered and dropped."""
+    """Lint of a usual registry, in most of whose records nothing is found, and of a noisy one."""
     rows = session.plan.middle
-    settings = Settings(database_url=SecretStr(session.registry(rows)))
+    usual = session.usual_registry(rows)
+    results = _measured(session, usual, f"lint of {rows:,}")
+    session.postgres.drop(usual)
+    return results + _measured(session, session.registry(rows), f"lint of {rows:,}, noisy")
+
+
+def _measured(session: Session, dsn: str, name: str) -> list[Result]:
+    """Seconds of all rules over all images, against reading the records; findings are rendered and dropped."""
+    settings = Settings(database_url=SecretStr(dsn))
     totals: list[int] = []
 
     async def judged(runtime: Runtime) -> None:
@@ -34,35 +43,37 @@ def lint(session: Session) -> list[Result]:
         async with runtime.database.connection(stream=True) as connection:
             await marked.copy_all(connection, check_conditions({}), _drop)
 
-    _seconds(settings, read)
+    _spent(settings, read)
     before = servers.reset_peak(os.getpid())
-    _seconds(settings, judged)
+    _spent(settings, judged)
     growth = servers.peak(os.getpid()) - before
-    used: list[float] = []
-
-    def lint_and_count() -> float:
-        began = time.process_time()
-        seconds = _seconds(settings, judged)
-        used.append(time.process_time() - began)
-        return seconds
-
-    found = session.turns({"lint": lint_and_count, "read": lambda: _seconds(settings, read)})
-    beyond = statistics.median(a - b for a, b in zip(found["lint"], found["read"], strict=True))
-    note = f"{totals[0]:,} findings; CPU of the service {statistics.median(used):.2f} s; the floor reads the records"
-    name, goal = f"lint of {rows:,}", Goal("at most", _SECONDS_PER_IMAGE * rows, "figure")
+    turns = [(_spent(settings, judged), _spent(settings, read)) for _ in range(session.plan.rounds)]
+    lint, reading = ([spent.wall for spent in each] for each in zip(*turns, strict=True))
+    wall = statistics.median(a - b for a, b in zip(lint, reading, strict=True))
+    # Of the service alone. A busy machine adds to CPU time too, so that the least of several runs counts.
+    own = min(judging.cpu for judging, _ in turns) - min(reading.cpu for _, reading in turns)
+    goal = Goal("at most", _SECONDS_PER_IMAGE * session.plan.middle, "figure")
     return [
-        compared(name, "s", found["lint"], found["read"], None, note),
-        Result(f"{name}: beyond reading", "s", max(beyond, 0.001), goal=goal),
+        compared(name, "s", lint, reading, None, f"{totals[0]:,} findings; the floor reads the records"),
+        Result(f"{name}: CPU beyond reading", "s", max(own, 0.001), goal=goal),
+        Result(f"{name}: beyond reading", "s", max(wall, 0.001), goal=goal),
         Result(f"{name}: memory grows by", "MiB", growth, goal=_MOST_MEMORY),
     ]
 
 
-def _seconds(settings: Settings, work: Callable[[Runtime], Awaitable[None]]) -> float:
-    async def timed() -> float:
+class _Spent(NamedTuple):
+    """Seconds of a run: on the clock, and of CPU in this process."""
+
+    wall: float
+    cpu: float
+
+
+def _spent(settings: Settings, work: Callable[[Runtime], Awaitable[None]]) -> _Spent:
+    async def timed() -> _Spent:
         async with Runtime.open(settings) as runtime:
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             await work(runtime)
-            return time.perf_counter() - began
+            return _Spent(time.perf_counter() - began, time.process_time() - used)
 
     return asyncio.run(timed())
 

@@ -53,9 +53,9 @@ class Survey:
             self._add_paths(text, reference, number)
 
     def _number(self, reference: str) -> int:
-        number = self._numbers.get(reference)
-        if number is None:
-            number = self._numbers[reference] = len(self._needs)
+        last = len(self._needs)
+        number = self._numbers.setdefault(reference, last)
+        if number == last:
             self._needs.append(())
             self._known.append(0)
         return number

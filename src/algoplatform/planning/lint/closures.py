@@ -42,17 +42,15 @@ class _Components:
         self._open = bytearray(count)
         self._waiting: list[int] = []
         self._level = array("i", bytes(4 * count))
-        # Size of the closure, at most MOST_IMAGES + 2.
-        self._size = array("i", bytes(4 * count))
+        # No closure is larger than this; one of more than MOST_IMAGES + 1 has MOST_IMAGES + 2.
+        self._size = array("i", [1]) * count
 
     def found(self) -> Iterator[Component | None]:
         last = 0
         for root in range(len(self._needs)):
             if root % _STEPS == 0:
                 yield None
-            if not self._needs[root]:
-                self._close_leaf(root)
-            elif not self._order[root]:
+            if self._needs[root] and not self._order[root]:
                 last = yield from self._from(root, last)
 
     def _from(self, root: int, last: int) -> Generator[Component | None, None, int]:
@@ -63,12 +61,12 @@ class _Components:
             node, rest = path[-1]
             for need in rest:
                 if not needs[need]:
-                    self._close_leaf(need)
-                elif not order[need]:
+                    continue
+                if not order[need]:
                     last = self._discover(need, last)
                     path.append((need, iter(needs[need])))
                     break
-                elif self._open[need] and order[need] < lowest[node]:
+                if self._open[need] and order[need] < lowest[node]:
                     lowest[node] = order[need]
             else:
                 path.pop()
@@ -83,10 +81,6 @@ class _Components:
         self._open[node] = 1
         self._waiting.append(node)
         return last + 1
-
-    def _close_leaf(self, node: int) -> None:
-        # Nothing follows from its order, so that it may have any.
-        self._order[node] = self._size[node] = 1
 
     def _closed(self, root: int) -> Component | None:
         """Close a component; return it if there is something to say about it."""
@@ -113,10 +107,13 @@ class _Components:
         return Component(members, level, many) if len(members) > 1 or many or level > MOST_LEVELS else None
 
     def _closure(self, members: list[int], outside: set[int]) -> int:
+        """Return the size of a closure, or more as long as it is small; the closures of `outside` may overlap."""
         most = MOST_IMAGES + 2
-        if len(outside) < 2:
-            return min(most, len(members) + sum([self._size[need] for need in outside]))
-        if max(self._size[need] for need in outside) + len(members) >= most:
+        sizes = [self._size[need] for need in outside]
+        bound = len(members) + sum(sizes)
+        if bound < most:
+            return bound
+        if most in sizes:
             return most
         seen = set(members) | outside
         ahead = list(outside)
@@ -151,7 +148,7 @@ class Dependents:
         """
         starts, everything = self._starts, self._all
         reached = dict(zip(images, images, strict=True))
-        ahead = list(images)
+        ahead = [image for image in images if starts[image] != starts[image + 1]]
         steps = 0
         while ahead:
             node = ahead.pop()

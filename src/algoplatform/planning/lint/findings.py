@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
@@ -14,6 +16,9 @@ Value: TypeAlias = str | int | None
 # Flaws of equal fields are equal: their texts are cached, short ones only.
 _REMEMBERED: Final = 512
 _SHORT: Final = 256
+# Stands for the images in a template: JSON escapes NUL.
+_PLACE: Final = b"\0"
+_images_of: Final = itemgetter(2)
 # References that a message names.
 _NAMED: Final = 3
 
@@ -50,33 +55,28 @@ class Finding(NamedTuple):
 
 def as_json(findings: Iterable[Finding]) -> bytes:
     """Return the findings as members of a JSON array, without its brackets."""
-    pieces: list[bytes] = []
-    said: Sequence[str] = ()
-    names = b""
-    for flaw, severity, images in findings:
-        # The findings of one image follow each other, and share the list of its name.
-        if images is not said:
-            said, names = images, _names(images)
-        rest = _rest(flaw) if len(flaw[3]) <= _SHORT else _rest.__wrapped__(flaw)
-        pieces += (_head(flaw[0], severity), names, rest)
-    return b"".join(pieces)[1:]
+    # The findings of one image follow each other, and share the list of its name.
+    groups = groupby(findings, key=_images_of)
+    return b",".join([_rendered(images, group) for images, group in groups])
 
 
-@lru_cache
-def _head(rule: str, severity: Severity) -> bytes:
-    return f',{{"rule":"{rule}","severity":"{severity}",'.encode()
-
-
-def _names(images: Sequence[str]) -> bytes:
+def _rendered(images: Sequence[str], findings: Iterable[Finding]) -> bytes:
+    """Return findings of the same images: templates, with the images put in."""
+    templates = [
+        _template(flaw, severity) if len(flaw[3]) <= _SHORT else _template.__wrapped__(flaw, severity)
+        for flaw, severity, _ in findings
+    ]
     # References contain nothing that JSON escapes (domain/grammar/reference.py).
     listed = '","'.join(images)
-    return f'"image":"{images[0]}","images":["{listed}"],'.encode()
+    names = f'"image":"{images[0]}","images":["{listed}"]'
+    return b",".join(templates).replace(_PLACE, names.encode())
 
 
 @lru_cache(_REMEMBERED)
-def _rest(flaw: Flaw) -> bytes:
-    _, field, value, message = flaw
-    return orjson.dumps({"field": field, "value": value, "message": message})[1:]
+def _template(flaw: Flaw, severity: Severity) -> bytes:
+    rule, field, value, message = flaw
+    rest = orjson.dumps({"field": field, "value": value, "message": message})
+    return b'{"rule":"%b","severity":"%b",%b,%b' % (rule.encode(), severity.encode(), _PLACE, rest[1:])
 
 
 def named(references: Sequence[str]) -> str:

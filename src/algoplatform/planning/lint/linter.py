@@ -7,7 +7,7 @@ from datetime import date
 
 from algoplatform.planning.lint.across import Candidate, Survey
 from algoplatform.planning.lint.asked import Asked
-from algoplatform.planning.lint.findings import Finding
+from algoplatform.planning.lint.findings import Finding, Flaw
 from algoplatform.planning.lint.policy import Policy
 from algoplatform.planning.lint.record import Record, reference_of
 from algoplatform.planning.lint.rules import RULES, Severity
@@ -49,18 +49,21 @@ class Linter:
         self._survey.add(record, reference, given=given)
         if not given:
             return
-        names = [reference]
-        severities, exempt, counts = self._severities, self._exempt, self.counts
-        fresh: list[Finding] = []
-        for flaw in flaws(record, self._policy, self._kept):
-            rule = flaw[0]
-            severity = severities.get(rule)
-            if severity is None or (exempt and self._is_exempt(rule, reference)):
-                continue
-            counts[rule] += 1
-            # Half of the time of calling the class, and there are ten findings for many records.
-            fresh.append(tuple.__new__(Finding, (flaw, severity, names)))
-        self._place(fresh, found)
+        single = flaws(record, self._policy, self._kept)
+        if self._exempt:
+            single = [flaw for flaw in single if not self._is_exempt(flaw.rule, reference)]
+        if single:
+            self._place(self._findings(single, [reference]), found)
+
+    def _findings(self, single: Sequence[Flaw], names: Sequence[str]) -> list[Finding]:
+        """Return the findings that are asked for, and count them."""
+        severities, counts = self._severities, self.counts
+        asked = [flaw for flaw in single if flaw[0] in severities]
+        for flaw in asked:
+            counts[flaw[0]] += 1
+        # Half of the time of calling the class, and there are ten findings for many records.
+        make = tuple.__new__
+        return [make(Finding, (flaw, severities[flaw[0]], names)) for flaw in asked]
 
     def _place(self, fresh: list[Finding], found: list[Finding]) -> None:
         """Append those findings that are on the page."""

@@ -32,8 +32,11 @@ def remembered(function: Callable[..., T]) -> Callable[..., T]:
 
     @wraps(function)
     def recall(*texts: str | None) -> T:
-        short = sum(map(len, filter(None, texts))) <= _SHORT
-        return known(*texts) if short else function(*texts)
+        size = 0
+        for text in texts:
+            if text:
+                size += len(text)
+        return known(*texts) if size <= _SHORT else function(*texts)
 
     return recall
 
