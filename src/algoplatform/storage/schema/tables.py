@@ -113,7 +113,8 @@ image_dependency = sa.Table(
     ),
     sa.CheckConstraint("live", name="image_dependency_live_check"),
     sa.CheckConstraint("dependent_id <> dependency_id", name="image_dependency_self_check"),
-    sa.Index("image_dependency_dependency_idx", "dependency_id"),
+    # With the dependents, for index-only scans up the graph.
+    sa.Index("image_dependency_dependency_idx", "dependency_id", "dependent_id"),
 )
 
 # All earlier states of each image; one trigger fills the table, another keeps it append-only.
