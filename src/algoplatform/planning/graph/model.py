@@ -70,8 +70,10 @@ class Graph:
         order, rank = self.order, [0] * len(self.references)
         for position, at in enumerate(order):
             rank[at] = position
-        ranked = sorted((rank[source], rank[target]) for source, target in self.edges)
-        return [(order[source], order[target]) for source, target in ranked]
+        # As one number each: numbers are sorted several times faster than pairs.
+        size = len(order)
+        ranked = sorted([rank[source] * size + rank[target] for source, target in self.edges])
+        return [(order[place // size], order[place % size]) for place in ranked]
 
     def document(self) -> dict[str, Any]:
         """Return nodes, edges and cycles as the interface answers them."""

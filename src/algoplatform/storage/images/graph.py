@@ -6,6 +6,7 @@ image once. Rows of a recursion come breadth first, so that LIMIT keeps the near
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from struct import Struct
 from typing import Final, Literal, TypeAlias
 from uuid import UUID
 
@@ -19,7 +20,8 @@ Direction: TypeAlias = Literal["down", "up", "both"]
 
 # Images beyond the limit of an answer are counted up to here.
 COUNTED: Final = 1_000
-_ID: Final = 16
+_ID: Final = Struct("16s")
+_EDGE: Final = Struct("16s16s")
 
 # OFFSET keeps PostgreSQL from making a join of this: each image is looked up by the index, whatever the
 # planner thinks of the size of the tables.
@@ -52,22 +54,25 @@ _REACHED: Final = {
 }
 _LISTED: Final = "WITH counted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id LIMIT $3)"
 
-# An image that names itself has no edge in the table. `strpos` spares the others the parsing. All is one row,
-# and ids are bytes: a thousand rows with arrays take several times as long to decode.
+# Looked up in the order of their ids, neighbours share pages of the indexes. An image that names itself has no
+# edge in the table; `strpos` spares the others the parsing, and the lateral query builds each reference once.
+# All is one row, and ids are bytes: a thousand rows with arrays take several times as long to decode.
 _NODES: Final = f"""
+, picked AS MATERIALIZED (SELECT id FROM (SELECT id FROM counted LIMIT $2) AS nearest ORDER BY id)
 SELECT string_agg(uuid_send(picked.id), '') AS ids,
-       array_agg(image.image_name || ':' || image.image_tag) AS references,
+       array_agg(image.reference) AS references,
        string_agg(uuid_send(picked.id), '') FILTER (
-           WHERE strpos(image.record, image.image_name || ':' || image.image_tag) > 0
+           WHERE strpos(image.record, image.reference) > 0
              AND (SELECT count(*) FROM image_needs(image.record) AS need
-                  WHERE need.name = image.image_name AND need.tag = image.image_tag) > 0
+                  WHERE need.name || ':' || need.tag = image.reference) > 0
        ) AS selves,
        (SELECT string_agg(uuid_send(picked.id) || uuid_send(needs.id), '')
-        FROM (SELECT id FROM counted LIMIT $2) AS picked CROSS JOIN LATERAL ({_STEPS["down"].format(id="picked.id")}) AS needs) AS edges,
+        FROM picked CROSS JOIN LATERAL ({_STEPS["down"].format(id="picked.id")}) AS needs) AS edges,
        (SELECT count(*) FROM counted) AS reached{{records}}
-FROM (SELECT id FROM counted LIMIT $2) AS picked
+FROM picked
 CROSS JOIN LATERAL (
-    SELECT image_name, image_tag, record, version FROM image WHERE image_id = picked.id AND live LIMIT 1
+    SELECT image_name || ':' || image_tag AS reference, record, version FROM image
+    WHERE image_id = picked.id AND live LIMIT 1
 ) AS image
 """
 _RECORD_ARRAYS: Final = """,
@@ -179,12 +184,10 @@ async def _near(
 
 def _reached(row: asyncpg.Record | None, limit: int | None) -> Reached:
     assert row is not None
-    ids, edges = row["ids"] or b"", row["edges"] or b""
-    at = {ids[start : start + _ID]: start // _ID for start in range(0, len(ids), _ID)}
-    ends = [at.get(edges[start : start + _ID], -1) for start in range(0, len(edges), _ID)]
-    found = [(source, target) for source, target in zip(ends[::2], ends[1::2], strict=True) if target >= 0]
-    selves = row["selves"] or b""
-    found += [(at[selves[start : start + _ID]],) * 2 for start in range(0, len(selves), _ID)]
+    at = {image_id: position for position, (image_id,) in enumerate(_ID.iter_unpack(row["ids"] or b""))}
+    # A dependency beyond the limit has no position.
+    found = [(at[source], at[target]) for source, target in _EDGE.iter_unpack(row["edges"] or b"") if target in at]
+    found += [(at[image_id], at[image_id]) for (image_id,) in _ID.iter_unpack(row["selves"] or b"")]
     reached = row["reached"]
     most = None if limit is None else max(limit, COUNTED)
     return Reached(
