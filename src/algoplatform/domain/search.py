@@ -29,20 +29,18 @@ MAX_PATTERN: Final = 255
 _BREAK: Final = "\x1e"
 
 
+_nfc: Final = partial(unicodedata.normalize, "NFC")
+
+
 def fold(text: str) -> str:
     """Normalise text for comparison: NFC, case-folded, on one line."""
-    if text.isascii():
-        return _one_line(text.lower())
-    return _one_line(unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()))
-
-
-def _one_line(text: str) -> str:
-    return text.replace("\r\n", _BREAK).replace("\n", _BREAK)
+    text = text.lower() if text.isascii() else _nfc(_nfc(text).casefold())
+    return text.replace("\r\n", _BREAK).replace("\n", _BREAK) if "\n" in text else text
 
 
 def fold_exact(text: str | None) -> str | None:
     """Normalise text for the exact filters: NFC, case-sensitive."""
-    return text if text is None or text.isascii() else unicodedata.normalize("NFC", text)
+    return text if text is None or text.isascii() else _nfc(text)
 
 
 GRAM: Final = 4

@@ -16,7 +16,7 @@ from algoplatform.api.docs import openapi
 from algoplatform.api.docs.schemas import check_upload_options
 from algoplatform.api.http.envelope import list_around, object_around, success, success_of_many
 from algoplatform.api.http.intake import Intake
-from algoplatform.api.http.request import if_match, is_known, parse_query, read_file, read_json_text
+from algoplatform.api.http.request import has_body, if_match, is_known, parse_query, read_file, read_json_text
 from algoplatform.api.http.streams import StreamedRecords, while_connected
 from algoplatform.api.middleware.authentication import caller_of
 from algoplatform.api.routes.common import answered, idempotency_of, image_id_of, read_json, runtime_of
@@ -165,7 +165,8 @@ async def _conditions(request: Request, runtime: Runtime) -> tuple[Conditions, b
     query: bytes = request.scope["query_string"]
     # Check the query string even where the body overrides it, so that no fault goes unreported.
     conditions = _asked_before(query) if len(query) <= _REMEMBERED else _asked(query)
-    content = await read_json_text(request, runtime.settings.max_body_bytes)
+    # Most searches have no body, and reading one takes two coroutines.
+    content = has_body(request.scope) and await read_json_text(request, runtime.settings.max_body_bytes)
     if not content:
         return conditions, query
     body = await parse(content)

@@ -65,11 +65,14 @@ class Lead:
         return f"(SELECT count(*) FROM ({found}) AS few)"
 
 
+def has_filters(conditions: Conditions) -> bool:
+    """Return whether any filter may be set; most searches are for text alone."""
+    return not conditions.model_fields_set.isdisjoint(FILTERS)
+
+
 def values_of(conditions: Conditions) -> dict[str, Any]:
     """Return the values of the filters, by column."""
     values: dict[str, Any] = {}
-    if conditions.model_fields_set.isdisjoint(FILTERS):
-        return values
     for column in FILTERS:
         value = getattr(conditions, column)
         if value is not None:

@@ -12,7 +12,7 @@ from algoplatform.storage.bounded_cache import BoundedCache
 from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.postgres.snapshot import STAMP
 from algoplatform.storage.postgres.transactions import abandonable
-from algoplatform.storage.search.filter_indexes import leads_of
+from algoplatform.storage.search.filter_indexes import has_filters, leads_of
 from algoplatform.storage.search.selectivity import TextSample
 from algoplatform.storage.search.where_clause import DENSE, Filter
 
@@ -130,7 +130,7 @@ class ImageSearch:
         if text is not None and self._sample.is_old():
             await self._sample.refresh(connection)
         grams = [] if text is None else self._sample.choose(fold(text))
-        leads = [] if conditions.image_id else leads_of(conditions)
+        leads = leads_of(conditions) if has_filters(conditions) and not conditions.image_id else []
         if not leads:
             return Filter(conditions, grams)
         # Text that is common among the images of these algoType and useableFlag is found by scanning in

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from algoplatform.domain.search import GRAM, Conditions, fold
-from algoplatform.storage.search.filter_indexes import LONG_COLUMNS, WIDTH, Lead, cut, values_of
+from algoplatform.storage.search.filter_indexes import LONG_COLUMNS, WIDTH, Lead, cut, has_filters, values_of
 
 _QUOTED: Final = str.maketrans({"\\": r"\\", "'": "''"})
 _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -51,8 +51,9 @@ class Filter:
         self._text(conditions.search_condition, grams)
         if conditions.image_id:
             self._pieces.append(f"image_id = ANY ({self._add(list(conditions.image_id))}::uuid[])")
-        for column, value in values_of(conditions).items():
-            self._filter(column, value)
+        if has_filters(conditions):
+            for column, value in values_of(conditions).items():
+                self._filter(column, value)
         if conditions.after:
             self.go_on_after(str(conditions.after.name), str(conditions.after.tag))
         if conditions.before:
