@@ -41,7 +41,7 @@ def named(cell: str) -> list[str]:
 @EVERY_PAGE
 def test_example(page: str) -> None:
     """The record renders to the YAML beside it, byte by byte."""
-    record, file = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    record, file, *_ = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     [shown] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     found = render([target_of(json.loads(record))], Options())
     assert b"".join(dump_yaml(found.objects)).decode() == shown
