@@ -1,10 +1,8 @@
 """The lint use case: over the whole registry, or over a file that is not yet uploaded.
 
-A thread parses and judges, a bounded batch at a time, while the next batch is read; findings are passed on as
-they are found.
+A thread parses and judges, a bounded batch at a time; findings are passed on as they are found.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -127,7 +125,6 @@ class _Run:
         self._separator = b""
         self._parts: list[bytes] = []
         self._size = 0
-        self._ahead: asyncio.Task[bytes] | None = None
 
     async def take(self, data: bytes) -> None:
         """Add lines of COPY; judge them once there are enough."""
@@ -137,12 +134,10 @@ class _Run:
             whole, newline, rest = b"".join(self._parts).rpartition(b"\n")
             self._parts, self._size = [rest], len(rest)
             if newline:
-                await self._pass_ahead_on()
-                self._ahead = asyncio.create_task(self._rendered(partial(self._lines, whole)))
+                await self.judge(partial(self._lines, whole))
 
     async def finish(self) -> Linter:
         """Judge what remains and what concerns several records; return the counts."""
-        await self._pass_ahead_on()
         whole = b"".join(self._parts).removesuffix(b"\n")
         if whole:
             await self.judge(partial(self._lines, whole))
@@ -153,15 +148,7 @@ class _Run:
 
     async def judge(self, work: Callable[[], list[Finding]]) -> None:
         """Run work in the thread, and pass on what it finds."""
-        await self._pass_on(await self._rendered(work))
-
-    async def _rendered(self, work: Callable[[], list[Finding]]) -> bytes:
-        return await off_loop(lambda: self._form(work()))
-
-    async def _pass_ahead_on(self) -> None:
-        ahead, self._ahead = self._ahead, None
-        if ahead:
-            await self._pass_on(await ahead)
+        await self._pass_on(await off_loop(lambda: self._form(work())))
 
     async def _pass_on(self, data: bytes) -> None:
         if data:

@@ -36,7 +36,7 @@ def _may_be_flawed(text: str) -> bool:
     if "$" in text or not text.isascii() or _MAYBE_HOST.search(f",{text}"):
         return True
     upper = text.upper()
-    # A list takes a third of the time of any() or of a regular expression.
+    # A list takes less than half the time of any() or of a regular expression.
     return bool([sign for sign in _SIGNS if sign in upper])
 
 
