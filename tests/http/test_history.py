@@ -1,15 +1,20 @@
 """An image's history: revisions, their actors, and restoring one."""
 
 import asyncio
+import hashlib
 from collections import Counter
 from itertools import pairwise
 from typing import Any
 
 import asyncpg
 import httpx
+import orjson
 import pytest
 
+from tests.http.test_streams import FILL
 from tests.support.images import IMAGES, delete, minimal, records, register, upload
+from tests.support.postgres import execute
+from tests.support.processes import service
 from tests.support.service import serving, settings_for
 
 Json = dict[str, Any]
@@ -312,3 +317,32 @@ async def test_time_does_not_go_back(client: httpx.AsyncClient, aside: asyncpg.C
     times = [item["time"] for item in await history(client, image_id)]
     assert len(times) == 3
     assert times == sorted(times, reverse=True)
+
+
+async def test_large_pages_are_streamed(database_url: str) -> None:
+    """Pages of a hundred revisions of 185 KB add at most 64 MiB to the process, and show the same as small pages."""
+    grow = "UPDATE image SET record = regexp_replace(record, 'x*.\"}$', repeat('x', 185000 + %d) || '\"}'), version = version + 1"
+    await asyncio.to_thread(execute, database_url, FILL % 1)
+    for number in range(99):
+        await asyncio.to_thread(execute, database_url, grow % number)
+    async with service(database_url) as running, running.client() as client:
+        [image] = await records(client)
+        small = [await history(client, image["imageId"], pageSize=10, page=page) for page in range(1, 11)]
+        running.reset_peak()
+        resident = running.peak()
+        digests = await asyncio.gather(*(_digest(client, image["imageId"]) for _ in range(4)))
+        grown = running.peak() - resident
+    shown = [revision for page in small for revision in page]
+    assert [len(shown[0]["after"]["algoDesc"]), len(shown[-1]["after"]["algoDesc"])] == [185098, 4000]
+    expected = {"status": "0", "res": {"data": shown, "total": 100}, "msg": "查询成功"}
+    assert {*digests} == {hashlib.sha256(orjson.dumps(expected)).digest()}
+    assert grown < 64 * 1024 * 1024
+
+
+async def _digest(client: httpx.AsyncClient, image_id: str) -> bytes:
+    digest = hashlib.sha256()
+    async with client.stream("GET", f"{IMAGES}/{image_id}/history", params={"pageSize": 100}) as answer:
+        assert answer.status_code == 200
+        async for piece in answer.aiter_bytes():
+            digest.update(piece)
+    return digest.digest()

@@ -1,8 +1,8 @@
 """The use cases for an image's history, each in a session of its own: reading it and restoring from it."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from algoplatform.catalogue.idempotency import Idempotency, Writes
@@ -35,13 +35,27 @@ class Revisions:
     async def history(self, image_id: str, page: int, page_size: int) -> tuple[list[Revision], int]:
         """Return a page of the image's revisions, latest first, and their total number.
 
-        Includes deleted images; raises ImageNotFound.
+        Includes deleted images; raises ImageNotFound. Beyond 4 MiB the records are left out: see `with_records`.
         """
         async with self._database.connection() as connection:
             found, total = await revisions.history(connection, image_id, page_size, (page - 1) * page_size)
         if not total:
             raise ImageNotFound(image_id)
         return found, total
+
+    async def with_records(self, image_id: str, found: Sequence[Revision]) -> AsyncIterator[Revision]:
+        """Yield these revisions with their records, of which at most two are in memory."""
+        after = await self._record(image_id, found[0].version)
+        for revision in found:
+            before = await self._record(image_id, revision.version - 1)
+            yield replace(revision, before=before, after=after)
+            after = before
+
+    async def _record(self, image_id: str, version: int) -> str | None:
+        # Revisions never change, so that no snapshot is needed.
+        async with self._database.connection() as connection:
+            state = await revisions.state(connection, image_id, version)
+        return state.record if state else None
 
     async def restore(
         self,

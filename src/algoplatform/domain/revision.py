@@ -6,7 +6,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One change of an image: its actor, and the record before and after."""
+    """One change of an image: its actor, and the record before and after.
+
+    A page of many large records has none of them: both are None.
+    """
 
     version: int
     operation: str
@@ -14,4 +17,4 @@ class Revision:
     request_id: str | None
     made_at: datetime
     before: str | None
-    after: str
+    after: str | None

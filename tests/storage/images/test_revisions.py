@@ -36,7 +36,7 @@ async def test_history_and_restore(database: Database) -> None:
             (3, "delete", "someone"),
         ]
         assert found[0].before == found[1].after
-        assert orjson.loads(found[0].after)["factory"] == "旧"
+        assert orjson.loads(found[0].after or "")["factory"] == "旧"
         latest, second = await revisions.state(connection, given, None), await revisions.state(connection, given, 2)
         assert latest and (latest.version, latest.live, latest.namespace) == (4, True, "algo")
         assert second and second.version == 4 and orjson.loads(second.record or "")["factory"] == "新"

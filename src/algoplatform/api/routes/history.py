@@ -1,6 +1,8 @@
 """Routes of an image's history: its revisions, and restoring one."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 import orjson
@@ -9,12 +11,14 @@ from starlette.responses import Response
 
 from algoplatform.api.docs import openapi_history
 from algoplatform.api.docs.schemas import check_paging
-from algoplatform.api.http.envelope import success, success_of_many
+from algoplatform.api.http.envelope import list_around, success, success_of_many
 from algoplatform.api.http.request import if_match, parse_query, read_json_text
+from algoplatform.api.http.streams import StreamedRecords
 from algoplatform.api.middleware.authentication import caller_of
 from algoplatform.api.routes.common import answered, idempotency_of, image_id_of, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.parsing import parse
+from algoplatform.catalogue.search import Write
 from algoplatform.domain.answer import Answer
 from algoplatform.domain.revision import Revision
 
@@ -28,8 +32,19 @@ async def history(request: Request) -> Response:
     runtime = runtime_of(request)
     image_id = image_id_of(request)
     page, page_size = check_paging(parse_query(request.scope["query_string"]))
-    revisions, total = await runtime.revisions.history(image_id, page, page_size)
-    return answered(request, success_of_many("查询成功", list(map(_shown, revisions)), total))
+    found, total = await runtime.revisions.history(image_id, page, page_size)
+    if found and found[0].after is None:
+        complete = runtime.revisions.with_records(image_id, found)
+        return StreamedRecords(partial(_passed_on, complete, total), list_around("查询成功"))
+    return answered(request, success_of_many("查询成功", list(map(_shown, found)), total))
+
+
+async def _passed_on(found: AsyncIterator[Revision], total: int, write: Write) -> int:
+    separator = b""
+    async for revision in found:
+        await write(separator + _shown(revision))
+        separator = b","
+    return total
 
 
 @router.post("/{imageId:imageId}/_restore", **openapi_history.RESTORE)
@@ -63,4 +78,5 @@ def _shown(revision: Revision) -> bytes:
             "requestId": revision.request_id,
         }
     )
-    return b'%b,"before":%b,"after":%b}' % (head[:-1], (revision.before or "null").encode(), revision.after.encode())
+    before, after = ((record or "null").encode() for record in (revision.before, revision.after))
+    return b'%b,"before":%b,"after":%b}' % (head[:-1], before, after)

@@ -16,6 +16,8 @@ from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.schema import sql
 
 _FIRST: Final = 8
+# Bytes of records that a page of revisions may hold.
+_PAGE_BYTES: Final = 4 * 1024 * 1024
 
 _REVISIONS: Final = """
     SELECT version, operation, actor, request_id, updated_at AS made_at, record FROM image WHERE image_id = $1
@@ -25,9 +27,10 @@ _REVISIONS: Final = """
 
 _HISTORY: Final = f"""
 WITH revision AS ({_REVISIONS})
-SELECT version, operation, actor, request_id, made_at, record AS after,
+SELECT version, operation, actor, request_id, made_at,
+       CASE WHEN sum(octet_length(record)) OVER () <= {_PAGE_BYTES} THEN record END AS after,
        (SELECT count(*) FROM revision) AS total
-FROM revision ORDER BY version DESC LIMIT $2 OFFSET $3
+FROM (SELECT * FROM revision ORDER BY version DESC LIMIT $2 OFFSET $3) AS page ORDER BY version DESC
 """
 
 _STATE: Final = f"""
@@ -64,7 +67,10 @@ class State:
 
 
 async def history(connection: Connection, image_id: str, limit: int, offset: int) -> tuple[list[Revision], int]:
-    """Return a page of an image's revisions, latest first, and their number; also for deleted images."""
+    """Return a page of an image's revisions, latest first, and their number; also for deleted images.
+
+    Beyond 4 MiB the records are left out.
+    """
     # One row more than the page: the record before a revision is that of the previous one.
     rows = await connection.fetch(_HISTORY, UUID(image_id), limit + 1, offset)
     total = rows[0]["total"] if rows else await _count(connection, image_id)
