@@ -37,8 +37,18 @@ START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 30
 # The path of a Unix socket is limited to 107 bytes; the file name takes 15.
 _MAX_SOCKET_DIR: Final = 107 - 15
-# What the URL does not say, and asyncpg would read from PG* variables, meant for other servers.
-_UNSAID: Final[dict[str, Any]] = {"ssl": False, "direct_tls": False, "krbsrvname": "postgres", "gsslib": "gssapi"}
+# Overrides everything that asyncpg would read from PG* variables and ~/.pgpass, meant for other servers.
+_CONNECTION: Final[dict[str, Any]] = {
+    "user": DATABASE,
+    "password": "",
+    "database": "postgres",
+    "port": _PORT,
+    "ssl": False,
+    "direct_tls": False,
+    "target_session_attrs": "any",
+    "krbsrvname": "postgres",
+    "gsslib": "gssapi",
+}
 _FILES: Final = ("lock", "postgres.log")
 _ENTRIES: Final = (*_FILES, "postgres", "run", "programs")
 
@@ -201,7 +211,7 @@ class EmbeddedPostgres:
         result: list[Any] = []
 
         async def run() -> None:
-            connection = await asyncpg.connect(self.dsn, database="postgres", **_UNSAID)
+            connection = await asyncpg.connect(**_CONNECTION, host=str(self._socket_dir))
             try:
                 result.extend(await connection.fetch(sql, *values))
             finally:
