@@ -173,8 +173,8 @@ async def test_large_set(client: httpx.AsyncClient) -> None:
 
 
 async def test_slots(database_url: str) -> None:
-    """Large renderings share the slots of exports, further ones get -429; a small one needs none."""
-    async with serving(settings_for(database_url, max_exports=1)) as client:
+    """There are few large renderings at once, further ones get -429; a small one needs no slot."""
+    async with serving(settings_for(database_url)) as client:
         images = [minimal(f"algo/i{number}", **CLEAN) for number in range(300)]
         assert (await upload(client, images)).status_code == 200
         large = {"images": [f"{image['imageName']}:1.0" for image in images]}
@@ -184,6 +184,20 @@ async def test_slots(database_url: str) -> None:
     assert {"0", "-429"} == set(statuses[:6])
     assert set(statuses[6:]) == {"0"}
     assert all("retry-after" in answer.headers for answer in found if answer.status_code == 429)
+
+
+async def test_large_bodies(database_url: str) -> None:
+    """A body larger than others may be is taken, one at a time, and refused ones give their slot back."""
+    async with serving(settings_for(database_url, max_body_bytes=1024)) as client:
+        await register(client, config="/etc/a")
+        body = {"images": ["algo/a:1.0"], "configFiles": {"algo/a:1.0": {"/etc/a": "x" * 500_000}}}
+        for wrong in (body | {"images": []}, body | {"images": ["algo/none:1.0"]}):
+            assert (await render(client, wrong)).json()["status"] in ("202", "204")
+        assert said(await render(client, body)) == (200, "0")
+        found = await asyncio.gather(*(render(client, body) for _ in range(6)))
+    statuses = {answer.json()["status"] for answer in found}
+    assert "0" in statuses
+    assert statuses <= {"0", "-429"}
 
 
 async def test_faults_of_body_and_options_at_once(client: httpx.AsyncClient) -> None:

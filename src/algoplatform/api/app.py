@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _BODIES = 16 * 1024 * 1024
 # Runs of lint at once, per worker: each reads and parses every record.
 _LINTS = 2
+# Large renderings and drawings at once, per worker: each takes up to 300 MiB, and a thread for seconds.
+_RENDERINGS = 2
 _ROUTERS = (images.router, history.router, manifests.router, dependencies.router, lint.router)
 _OPERATIONS = [route for router in _ROUTERS for route in router.routes]
 
@@ -80,7 +82,9 @@ def _add_limits(app: FastAPI, settings: Settings) -> None:
     # Writes hold at most half of the pool. Uploads leave one of these connections to single writes, if there are two.
     uploads = min(settings.max_uploads, max(1, settings.pool_size // 2 - 1))
     app.state.uploads, app.state.exports = Slots(uploads), Slots(settings.max_exports)
-    app.state.lints = Slots(_LINTS)
+    app.state.lints, app.state.renderings = Slots(_LINTS), Slots(_RENDERINGS)
+    # A large body of a rendering stays in memory, parsed, until its response has been sent.
+    app.state.large_renderings = Slots(1)
     # Uploads share a budget of bytes on disk; bodies in memory share two, so that small ones do not give way to large.
     app.state.files = Intake(settings.max_uploads * settings.max_upload_bytes)
     app.state.bodies = Intake(max(_BODIES, 4 * settings.max_body_bytes))

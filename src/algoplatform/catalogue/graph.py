@@ -25,8 +25,8 @@ from algoplatform.storage.postgres.places import Turns
 from algoplatform.storage.postgres.pool import Connection, Database
 
 MAX_CLOSURE: Final = 10_000
-# The text of the records of one closure in bytes; parsed, they take several times as much.
-MAX_CLOSURE_BYTES: Final = 16 * 1024 * 1024
+# The text of the records of one closure in bytes; rendered, hostile ones take 60 times as much.
+MAX_CLOSURE_BYTES: Final = 4 * 1024 * 1024
 # So many records are read without looking at their size: one is at most about 300 KiB.
 _FEW: Final = 50
 # So many records are checked in the event loop, which takes up to about 2 ms.

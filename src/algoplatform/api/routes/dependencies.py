@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 # Larger graphs leave the event loop, as their levels and text take more than about 1 ms.
 _SMALL: Final = 100
-# A larger drawing takes up to seconds, under one of the slots for exports.
+# A larger drawing takes up to seconds, and there are few at once.
 _QUICK: Final = 50
 _DRAWING: Final = {
     "content-security-policy": "default-src 'none'; style-src 'sha256-"
@@ -80,7 +80,7 @@ async def impact(request: Request) -> Response:
 
 async def _drawn(request: Request, graph: Graph, tag: str) -> Response:
     slow = len(graph.references) > _QUICK
-    with request.app.state.exports.taken() if slow else nullcontext():
+    with request.app.state.renderings.taken() if slow else nullcontext():
         body = await asyncio.to_thread(drawing, graph, _link)
     response = representation(body, SVG, tag)
     response.headers.update(_DRAWING)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -33,11 +33,13 @@ from algoplatform.catalogue.search import Stream, Write
 from algoplatform.domain.errors import BadRequest, Refused
 from algoplatform.domain.record.fields import is_blank
 from algoplatform.domain.record.wording import unknown_faults
-from algoplatform.domain.render_request import check_render_request
+from algoplatform.domain.render_request import RenderRequest, check_render_request
+from algoplatform.manifests.options import Options
 from algoplatform.manifests.rendering import Rendered
 from algoplatform.manifests.yaml import dump_yaml
+from algoplatform.runtime import Runtime
 
-# A response of so many images is built in memory, of more it is streamed under one of the slots for exports.
+# A response of so many images is built in memory, of more it is streamed, a few at once.
 _FEW: Final = 16
 # Objects that are written at once; one takes about 0.2 ms.
 _BATCH: Final = 64
@@ -56,7 +58,7 @@ async def manifests(request: Request) -> Response:
     image_id = image_id_of(request)
     query = parse_query(request.scope["query_string"])
     form, options = check_query(request, query, runtime.site.options, YAML)
-    slot = request.app.state.exports.taken() if options.closure else nullcontext()
+    slot = request.app.state.renderings.taken() if options.closure else nullcontext()
     with slot:
         prepared = await runtime.manifests.prepare([image_id], options)
     tag = tag_of(form.name, *prepared.tag_parts(warnings=form is ENVELOPE))
@@ -76,24 +78,33 @@ async def render(request: Request) -> Response:
     """一组镜像的部署文件"""
     runtime = runtime_of(request)
     form, _ = check_query(request, parse_query(request.scope["query_string"]), _no_options, YAML)
+    with ExitStack() as stack:
+        asked, options = await _asked(request, runtime, stack)
+        # Until the response has been sent.
+        kept = stack.pop_all()
+
+    async def stream(write: Write) -> None:
+        large = options.closure or len(asked.images) > _FEW or asked.config_files
+        with kept, request.app.state.renderings.taken() if large else nullcontext():
+            prepared = await runtime.manifests.prepare(asked.images, options, asked.config_files)
+            await _write(form, prepared, write)
+
+    return _streamed(form, stream, "manifests.yaml")
+
+
+async def _asked(request: Request, runtime: Runtime, stack: ExitStack) -> tuple[RenderRequest, Options]:
+    """Read the body of a set; a large one takes a slot until the stack is closed."""
     content = await read_json_text(request, runtime.settings.max_upload_bytes, request.app.state.large_bodies)
     if not content:
         raise BadRequest("请求体不能为空，须为JSON对象")
     if content.count(b",") > _MOST_COMMAS:
         raise BadRequest(f"请求体中的值超过上限{_MOST_COMMAS}个", malformed=False)
+    if len(content) > runtime.settings.max_body_bytes:
+        stack.enter_context(request.app.state.large_renderings.taken())
     data = await parse(content)
     given = data.get("options") if isinstance(data, dict) else None
-    asked, options = together(
-        lambda: check_render_request(data), lambda: runtime.site.options(given if isinstance(given, dict) else {})
-    )
-
-    async def stream(write: Write) -> None:
-        large = options.closure or len(asked.images) > _FEW or asked.config_files
-        with request.app.state.exports.taken() if large else nullcontext():
-            prepared = await runtime.manifests.prepare(asked.images, options, asked.config_files)
-            await _write(form, prepared, write)
-
-    return _streamed(form, stream, "manifests.yaml")
+    options = given if isinstance(given, dict) else {}
+    return together(lambda: check_render_request(data), lambda: runtime.site.options(options))
 
 
 def _no_options(query: Mapping[str, Any]) -> None:
@@ -111,7 +122,7 @@ def _streamed(form: Format, stream: Stream, filename: str, headers: dict[str, st
 
 
 async def _written(request: Request, form: Format, prepared: Prepared, write: Write) -> None:
-    with request.app.state.exports.taken():
+    with request.app.state.renderings.taken():
         await _write(form, prepared, write)
 
 
