@@ -43,3 +43,16 @@ def reached(request: pytest.FixtureRequest, cli: Call, client: httpx.AsyncClient
         return await cli(*arguments, "--url", str(client.base_url), **settings)
 
     return call
+
+
+@pytest.fixture
+def alike(cli: Call, client: httpx.AsyncClient, database_url: str) -> Call:
+    """Run a command on the registry of `client` by its database and by its URL, which must give the same."""
+
+    async def call(*arguments: str, **settings: str) -> Result:
+        local = await cli(*arguments, DATABASE_URL=database_url, **settings)
+        remote = await cli(*arguments, "--url", str(client.base_url), **settings)
+        assert (remote.exit_code, remote.stdout, remote.stderr) == (local.exit_code, local.stdout, local.stderr)
+        return local
+
+    return call

@@ -153,7 +153,7 @@ class Graphs:
         return _image(kept | given)
 
 
-def drawing(graph: Graph, link: Callable[[str], str]) -> bytes:
+def drawing(graph: Graph, link: Callable[[str], str] | None = None) -> bytes:
     """Return the graph as SVG; raises Refused if it has more images than a readable drawing holds."""
     try:
         return svg(graph, link)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 
 from algoplatform.cli.tables import visible
 
@@ -59,6 +59,12 @@ def lines(records: Sequence[Mapping[str, Any]], width: int | None) -> Iterator[s
             name = ""
         if name or any(values):
             yield _line([name, *values], first, columns)
+
+
+def wrapped(text: str, width: int | None) -> list[str]:
+    """Cut a text into lines of at most a width in cells, at least one; None for one line."""
+    shown = visible(text)
+    return [shown] if width is None else chop_cells(shown, max(width, _NARROWEST)) or [""]
 
 
 def _chosen(records: Sequence[Mapping[str, Any]], room: int | None) -> list[tuple[Column, int]]:

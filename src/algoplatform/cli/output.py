@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 import asyncpg
 import typer
@@ -32,6 +32,18 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, ensure_ascii=not is_utf8, indent=2))
 
 
+def print_text(text: str) -> None:
+    """Print a text for programs in UTF-8, whatever the encoding of stdout."""
+    typer.echo(text.encode(), nl=False)
+
+
+def print_file(file: BinaryIO) -> None:
+    """Print a file for programs, from its beginning, in UTF-8 whatever the encoding of stdout."""
+    file.seek(0)
+    while data := file.read(65536):
+        typer.echo(data, nl=False)
+
+
 @contextmanager
 def reported() -> Iterator[None]:
     """Print errors, not tracebacks; exit with 1 if the input is rejected, 2 if the command cannot run."""
@@ -41,15 +53,15 @@ def reported() -> Iterator[None]:
         errors.print(tables.faults_of(error))
         raise typer.Exit(1) from None
     except Unavailable as error:
-        _fail(f"数据库无法连接：{_reason(error.__cause__ or error)}")
+        fail(f"数据库无法连接：{_reason(error.__cause__ or error)}")
     except AlgoplatformError as error:
-        _fail(f"{error.code}：{error}", 1)
+        fail(f"{error.code}：{error}", 1)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        _fail(f"数据库出错：{_reason(error)}")
+        fail(f"数据库出错：{_reason(error)}")
     except (SettingsError, NotReady, SchemaUnknown, EmbeddedPostgresError, Unreachable, OSError) as error:
-        _fail(_reason(error))
+        fail(_reason(error))
     except MigrationFailed as error:
-        _fail(f"数据库结构升级失败：{_reason(error)}")
+        fail(f"数据库结构升级失败：{_reason(error)}")
 
 
 def _reason(error: BaseException) -> str:
@@ -60,7 +72,8 @@ def _reason(error: BaseException) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
 
 
-def _fail(message: str, code: int = 2) -> NoReturn:
+def fail(message: str, code: int = 2) -> NoReturn:
+    """Print a message on stderr, and exit."""
     say(message, "bold red")
     raise typer.Exit(code)
 

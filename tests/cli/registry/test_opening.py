@@ -10,7 +10,7 @@ import httpx
 import pytest
 from typer.testing import Result
 
-from algoplatform.cli.registry import remote
+from algoplatform.cli.registry import answers
 from tests.cli.conftest import Call
 from tests.support.owners import ask
 from tests.support.peers import peer
@@ -28,7 +28,17 @@ def assert_not_written() -> None:
     assert not Path("out.json").exists()
 
 
-COMMANDS = [["search", "x"], ["check"], ["export", "out.json"], ["import", "in.json"]]
+COMMANDS = [
+    ["search", "x"],
+    ["check"],
+    ["export", "out.json"],
+    ["import", "in.json"],
+    ["render", "algo/a:1.0"],
+    ["graph", "algo/a:1.0"],
+    ["impact", "algo/a:1.0", "--delete"],
+    ["lint"],
+    ["lint", "in.json"],
+]
 
 
 @pytest.fixture(autouse=True)
@@ -139,9 +149,14 @@ async def test_compressed_answer(cli: Call, encoding: str) -> None:
 
 async def test_endless_answer(cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """An endless response is read only up to the size limit."""
-    monkeypatch.setattr(remote, "_MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(answers, "_MAX_BYTES", 1 << 20)
     async with answering(page(" " * (2 << 20))) as url:
         for command in COMMANDS:
+            if command[0] == "lint":
+                # Findings go to disk, once they begin as findings do.
+                result = await cli(*command, "--url", url)
+                assert (result.exit_code, "不是算法平台的服务" in result.output) == (1, True)
+                continue
             assert "的答复超过1MiB" in one_line(await cli(*command, "--url", url))
     assert_not_written()
 

@@ -9,12 +9,14 @@ import structlog
 import typer
 
 from algoplatform import __version__
-from algoplatform.cli.commands import check, description, files, search, service
+from algoplatform.cli.commands import check, description, files, graph, impact, lint, render, search, service
+from algoplatform.cli.commands.options import WithFlags
 from algoplatform.cli.output import console
 
 app = typer.Typer(
     help="算法平台的镜像登记处。配置见 algoplatform settings。",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
 )
 
@@ -39,5 +41,9 @@ app.command()(files.export)
 app.command("import")(files.import_)
 app.command()(search.search)
 app.command()(check.check)
+app.command(cls=WithFlags)(render.render)
+app.command()(graph.graph)
+app.command()(impact.impact)
+app.command()(lint.lint)
 app.command()(description.openapi)
 app.command()(description.settings)

@@ -1,13 +1,15 @@
 """What the commands need of a registry, however it is accessed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
 Advance = Callable[[int], None]
 # Maximum number of search results: the largest page of the service.
 LIMIT: Final = 1000
+# Options of rendering that decide what some rules of lint find.
+LINT_OPTIONS: Final = ("profile", "cards")
 
 
 class Unreachable(Exception):
@@ -25,6 +27,18 @@ class Registry(Protocol):
 
     async def load(self, path: Path, *, dry_run: bool, advance: Advance) -> dict[str, int]:
         """Import a file, all or nothing; `advance` takes the number of bytes read."""
+
+    async def render(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the manifests of images, and what there is to know about them."""
+
+    async def graph(self, image: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """Return the graph of dependencies around an image."""
+
+    async def impact(self, image: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a change does to the dependents of an image."""
+
+    async def lint(self, query: Mapping[str, str], path: Path | None, target: BinaryIO, *, sarif: bool) -> None:
+        """Write the findings over the registry or a file: the `res` of an answer, or SARIF."""
 
 
 def writer(file: BinaryIO) -> Callable[[bytes], Awaitable[None]]:

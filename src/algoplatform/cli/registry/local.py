@@ -1,15 +1,18 @@
 """A registry accessed by its database, with the use cases of the service."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from algoplatform.cli.registry.base import LIMIT, Advance, writer
+from algoplatform.cli.registry.base import LIMIT, LINT_OPTIONS, Advance, writer
 from algoplatform.domain.access import OPERATOR
+from algoplatform.domain.render_request import check_render_request
 from algoplatform.domain.search import Conditions, check_conditions
 from algoplatform.domain.uploads import UploadOptions
+from algoplatform.planning.lint.asked import check_asked
 from algoplatform.runtime import Runtime
 from algoplatform.storage.images.edges import Drift
 
@@ -41,3 +44,32 @@ class Local:
             options = UploadOptions(dry_run=dry_run)
             counts = await self._runtime.transfer.load(OPERATOR, file, options, progress=advance)
         return {name: getattr(counts, name) for name in counts.__slots__}
+
+    async def render(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        asked = check_render_request(body)
+        found = await self._runtime.manifests.render(asked.images, body["options"], asked.config_files)
+        return {
+            "manifests": found.objects,
+            "order": found.order,
+            "addresses": found.addresses,
+            "needs": found.needs,
+            "warnings": [asdict(warning) for warning in found.warnings],
+            "assumptions": found.assumptions,
+        }
+
+    async def graph(self, image: str, query: Mapping[str, str]) -> dict[str, Any]:
+        return (await self._runtime.graphs.dependencies(image, query)).document()
+
+    async def impact(self, image: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return await self._runtime.graphs.impact(image, body)
+
+    async def lint(self, query: Mapping[str, str], path: Path | None, target: BinaryIO, *, sarif: bool) -> None:
+        runtime, write = self._runtime, writer(target)
+        asked = check_asked({name: query[name] for name in query if name not in LINT_OPTIONS}, conditions=path is None)
+        options = runtime.site.options({name: query[name] for name in query if name in LINT_OPTIONS})
+        policy, lint = runtime.site.policy_for(options), runtime.lint
+        if path is None:
+            await (lint.registry_sarif if sarif else lint.registry)(asked, write, policy)
+            return
+        with path.open("rb") as file:
+            await (lint.file_sarif if sarif else lint.file)(asked, file, write, policy)

@@ -1,35 +1,37 @@
 """A registry accessed by HTTP."""
 
+import asyncio
 import io
 import json
 import os
-import re
 import socket
 import ssl
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
 
 import httpx
 
+from algoplatform.cli.registry.answers import FINDINGS, SARIF, receive, require_plain, result, stranger, unwrap
 from algoplatform.cli.registry.base import LIMIT, Advance, Unreachable, writer
-from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefused, clip
-from algoplatform.domain.faults import Code, Fault, RecordFault
-from algoplatform.domain.search import check_conditions
-from algoplatform.environment import masked
+from algoplatform.domain.errors import ImageNotFound, Malformed
+from algoplatform.domain.grammar.reference import ImageReference
+from algoplatform.domain.record.partial import id_of
+from algoplatform.domain.search import MAX_PATTERN, check_conditions
 from algoplatform.proxies import open_client, proxy_for
 
 _IMAGES: Final = "/algoPlatform/images"
 # In this format errors keep their HTTP status, even if the service answers others with 200.
 _PROBLEM: Final = {"accept": "application/problem+json"}
-_NUMBER: Final = re.compile(r"[0-9]+")
 _TIMEOUT: Final = httpx.Timeout(30, read=120, write=120)
 # The service checks a file of a million records for minutes before it responds.
 _IMPORT_TIMEOUT: Final = httpx.Timeout(30, read=3600, write=120)
-# Limit in bytes of a response kept in memory: a thousand records of 64 KiB.
-_MAX_BYTES: Final = 64 * 1024 * 1024
 _LAST_PORT: Final = 65535
+_RENDERED: Final = ("manifests", "order", "needs", "warnings", "assumptions")
+_IMPACT: Final = ("direct", "transitive", "order", "changes")
+_FRAMES: Final = {"application/json": FINDINGS, "application/sarif+json": SARIF}
 _COUNTS: Final = ("created", "updated", "unchanged", "skipped")
 
 
@@ -55,22 +57,24 @@ class Remote:
             raise Unreachable(f"服务无法访问：{_reason(error)}{by}") from error
 
     async def search(self, text: str) -> list[dict[str, Any]]:
-        params: dict[str, str | int] = {"searchCondition": text, "pageSize": LIMIT}
+        return await self._search({"searchCondition": text, "pageSize": LIMIT})
+
+    async def _search(self, params: dict[str, str | int]) -> list[dict[str, Any]]:
         # Arguments that are not UTF-8 cannot be put into an address: refused as the service would refuse them.
         check_conditions(params)
         async with self._client.stream("GET", f"{_IMAGES}/_search", params=params) as answer:
-            found = await _result(answer)
+            found = await result(answer)
         records = found.get("data")
         if not isinstance(records, list) or not all(map(_is_record, records)):
-            raise _stranger(answer)
+            raise stranger(answer)
         return records
 
     async def export(self, file: BinaryIO) -> None:
         async with self._client.stream("POST", f"{_IMAGES}/_load", headers=_PROBLEM) as answer:
             if answer.status_code != httpx.codes.OK or "content-disposition" not in answer.headers:
-                await _result(answer)
-                raise _stranger(answer)
-            _require_plain(answer)
+                await result(answer)
+                raise stranger(answer)
+            require_plain(answer)
             write = writer(file)
             async for chunk in answer.aiter_raw():
                 await write(chunk)
@@ -86,10 +90,73 @@ class Remote:
                 headers=_PROBLEM,
                 timeout=_IMPORT_TIMEOUT,
             ) as answer:
-                counts = await _result(answer)
+                counts = await result(answer)
         if not all(isinstance(counts.get(name), int) for name in _COUNTS):
-            raise _stranger(answer)
+            raise stranger(answer)
         return {name: counts[name] for name in _COUNTS}
+
+    async def render(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        return await self._answered("POST", "_render", _RENDERED, body)
+
+    async def graph(self, image: str, query: Mapping[str, str]) -> dict[str, Any]:
+        path = f"{await self._id(image)}/dependencies"
+        return await self._answered("GET", path, ("nodes", "edges", "cycles"), params=dict(query))
+
+    async def impact(self, image: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return await self._answered("POST", f"{await self._id(image)}/_impact", _IMPACT, body)
+
+    async def lint(self, query: Mapping[str, str], path: Path | None, target: BinaryIO, *, sarif: bool) -> None:
+        params = {**query, "format": "sarif" if sarif else "json"}
+        if path is None:
+            await self._lint("GET", target, params=params)
+            return
+        with path.open("rb") as file:
+            await self._lint(
+                "POST", target, params=params, files={"file": ("image_list.json", file, "application/json")}
+            )
+
+    async def _lint(self, method: str, target: BinaryIO, **request: Any) -> None:
+        sent = self._client.stream(method, f"{_IMAGES}/_lint", headers=_PROBLEM, timeout=_IMPORT_TIMEOUT, **request)
+        async with sent as answer:
+            kind = answer.headers.get("content-type", "").partition(";")[0]
+            if answer.status_code != httpx.codes.OK or kind not in _FRAMES:
+                await result(answer)
+                raise stranger(answer)
+            with tempfile.TemporaryFile() as received:
+                await receive(answer, received, _FRAMES[kind])
+                await asyncio.to_thread(unwrap, answer, received, target, _FRAMES[kind])
+
+    async def _answered(
+        self, method: str, path: str, lists: Sequence[str], body: Mapping[str, Any] | None = None, **request: Any
+    ) -> dict[str, Any]:
+        headers = dict(_PROBLEM)
+        if body is not None:
+            # Escaped: arguments that are not UTF-8 are for the service to refuse.
+            request["content"] = json.dumps(body)
+            headers["content-type"] = "application/json"
+        async with self._client.stream(method, f"{_IMAGES}/{path}", headers=headers, **request) as answer:
+            found = await result(answer)
+        if not all(isinstance(found.get(name), list) for name in lists):
+            raise stranger(answer)
+        return found
+
+    async def _id(self, image: str) -> str:
+        """Return the id of an image, given by id or reference; raises ImageNotFound."""
+        if id_of(image):
+            return image
+        try:
+            reference = str(ImageReference.parse(image))
+        except Malformed:
+            raise ImageNotFound(image) from None
+        params: dict[str, str | int] = {"searchCondition": reference[-MAX_PATTERN:], "pageSize": LIMIT}
+        while found := await self._search(params):
+            named = {f"{record['imageName']}:{record['imageTag']}": record for record in found}
+            if reference in named:
+                return str(named[reference].get("imageId"))
+            if len(found) < LIMIT:
+                break
+            params["after"] = list(named)[-1]
+        raise ImageNotFound(image)
 
 
 class _Watched(io.BufferedReader):
@@ -149,63 +216,5 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return found
 
 
-async def _result(answer: httpx.Response) -> dict[str, Any]:
-    """Return the result of a response; raise a refusal of the service with its own message."""
-    if answer.is_redirect:
-        raise Unreachable(f"服务无法访问：{_shown(answer.url)}要求转到{_target(answer)}，请直接使用该地址")
-    content = await _content(answer)
-    try:
-        body = json.loads(content)
-        if answer.is_success and body["status"] == Code.SUCCESS and isinstance(body["res"], dict):
-            return dict(body["res"])
-        code = Code(body.get("code") or body["status"])
-        message = body.get("detail") or body["msg"]
-        named = [_record_fault(entry) for entry in body.get("errors", []) if "image" in entry]
-        # The response lists as many faults as fit, and its message contains the total.
-        told = _NUMBER.search(message)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise _stranger(answer) from None
-    if code is Code.SUCCESS:
-        raise _stranger(answer)
-    if named:
-        total = max(len(named), int(told[0][:9]) if told else 0)
-        raise FileRefused(named, total, forbidden=code is Code.FORBIDDEN)
-    raise AlgoplatformError(message, code)
-
-
-async def _content(answer: httpx.Response) -> bytes:
-    _require_plain(answer)
-    content = bytearray()
-    async for chunk in answer.aiter_raw():
-        content += chunk
-        if len(content) > _MAX_BYTES:
-            raise Unreachable(f"服务无法访问：{_shown(answer.url)}的答复超过{_MAX_BYTES // 1024 // 1024}MiB")
-    return bytes(content)
-
-
-def _require_plain(answer: httpx.Response) -> None:
-    if answer.headers.get("content-encoding", "identity") != "identity":
-        raise Unreachable(f"服务无法访问：{_shown(answer.url)}的答复被压缩，而请求未允许压缩")
-
-
 def _is_record(record: object) -> bool:
     return isinstance(record, dict) and all(isinstance(record.get(name), str) for name in ("imageName", "imageTag"))
-
-
-def _stranger(answer: httpx.Response) -> BadRequest:
-    return BadRequest(f"{_shown(answer.url)}不是算法平台的服务：HTTP {answer.status_code}")
-
-
-def _shown(url: httpx.URL) -> str:
-    return str(url.copy_with(userinfo=b"", query=None))
-
-
-def _target(answer: httpx.Response) -> str:
-    try:
-        return clip(masked(str(answer.url.join(answer.headers["location"]))), 255)
-    except (httpx.InvalidURL, ValueError):
-        return "别处"
-
-
-def _record_fault(entry: dict[str, str]) -> RecordFault:
-    return RecordFault(0, entry["image"], Fault(entry["field"], Code(entry["code"]), entry["message"]))

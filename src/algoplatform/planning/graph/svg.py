@@ -45,8 +45,8 @@ class TooManyNodes(ValueError):
     """The graph has more images than a readable drawing holds."""
 
 
-def svg(graph: Graph, link: Callable[[str], str]) -> bytes:
-    """Return the drawing in UTF-8; `link` makes the address of a record of an image id.
+def svg(graph: Graph, link: Callable[[str], str] | None = None) -> bytes:
+    """Return the drawing in UTF-8; `link` makes the address of a record of an image id, if there is one.
 
     Raises TooManyNodes.
     """
@@ -56,7 +56,7 @@ def svg(graph: Graph, link: Callable[[str], str]) -> bytes:
 
 
 class _Drawing:
-    def __init__(self, graph: Graph, link: Callable[[str], str]) -> None:
+    def __init__(self, graph: Graph, link: Callable[[str], str] | None) -> None:
         self._graph = graph
         self._link = link
         self._layers = Layers.of(graph)
@@ -192,8 +192,9 @@ class _Drawing:
         kind = "image" + " ring" * in_ring + " root" * (at == graph.root)
         fill, ink = ("#1d4ed8", "#fff") if at == graph.root else ("#f8fafc", "#0f172a")
         name, tag = map(_text, self._label[at])
+        href = f' href="{_text(self._link(graph.image_ids[at]))}"' if self._link else ""
         return (
-            f'<a class="{kind}" href="{_text(self._link(graph.image_ids[at]))}"><title>{_text(graph.references[at])}</title>'
+            f'<a class="{kind}"{href}><title>{_text(graph.references[at])}</title>'
             f'<rect x="{x:.1f}" y="{y - BOX / 2:.1f}" width="{width:.1f}" height="{BOX}" rx="6" fill="{fill}" '
             f'stroke="{"#ea580c" if in_ring else "#94a3b8"}"/>'
             f'<text x="{x + _PADDING:.1f}" y="{y + 4:.1f}" fill="{ink}">{name}<tspan class="tag">{tag}</tspan></text></a>'

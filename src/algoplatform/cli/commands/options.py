@@ -1,0 +1,107 @@
+"""Options of commands that the interface names already: their names, values and descriptions come from there."""
+
+import inspect
+import re
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from inspect import Parameter
+from typing import Annotated, Any, Final, Literal, Self
+
+import typer
+from typer.core import TyperCommand
+
+from algoplatform.cli.output import fail
+from algoplatform.domain.errors import BadRequest, Refused
+from algoplatform.manifests.options import OPTIONS, Option, parse_options
+
+FailOn = Annotated[
+    Literal["warning", "error"] | None,
+    typer.Option("--fail-on", help="有这一级别或更严重的问题时，退出码为1"),
+]
+_FLAGS: Final = frozenset(f"--{option.kebab}" for option in OPTIONS if option.allowed == ("true", "false"))
+
+
+def fails(fail_on: str | None, asked: Container[str] | None = None) -> list[str]:
+    """Return the severities that make the command fail, of those asked for if not all are."""
+    failing = {None: (), "error": ("error",)}.get(fail_on, ("error", "warning"))
+    return [severity for severity in failing if asked is None or severity in asked]
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An option: its name in the interface, the form of its value, what it is for."""
+
+    name: str
+    form: str
+    description: str
+
+    @classmethod
+    def of(cls, option: Option) -> Self:
+        """Offer an option of rendering."""
+        return cls(option.name, option.form, option.description)
+
+    @property
+    def attribute(self) -> str:
+        """The name of the Python parameter."""
+        return re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", self.name)
+
+    def parameter(self) -> Parameter:
+        """Return the parameter that Typer reads."""
+        shown = typer.Option(f"--{self.attribute.replace('_', '-')}", metavar=self.form, help=self.description)
+        return Parameter(self.attribute, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, shown])
+
+
+def offering(*offered: Offered) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command these options; it receives those that are given as `given`, by their names in the interface."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def called(**arguments: Any) -> None:
+            values = {option.name: arguments.pop(option.attribute) for option in offered}
+            command(**arguments, given={name: value for name, value in values.items() if value is not None})
+
+        signature = inspect.signature(command, eval_str=True)
+        own = [each for name, each in signature.parameters.items() if name != "given"]
+        more = [option.parameter() for option in offered]
+        called.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]  # as PEP 362 says
+        return called
+
+    return decorate
+
+
+class WithFlags(TyperCommand):
+    """A command with options of rendering: `--closure` alone means `--closure true`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments."""
+        return super().parse_args(ctx, list(_spelled(args)))
+
+
+def _spelled(args: Sequence[str]) -> Iterator[str]:
+    for argument, following in zip(args, [*args[1:], ""], strict=True):
+        yield argument
+        if argument in _FLAGS and following not in ("true", "false"):
+            yield "true"
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Report options that cannot be right with the exit code of wrong usage."""
+    try:
+        yield
+    except (Refused, BadRequest) as error:
+        fail(str(error))
+
+
+def check_options(given: Mapping[str, str]) -> None:
+    """Check options of rendering as far as that is possible here; the registry knows which profiles there are."""
+    parse_options(given, {given.get("profile", "").strip()})
+
+
+def chosen(form: str | None, *, as_json: bool) -> str | None:
+    """Return the format asked for; `--json` is short for `--format json`."""
+    if as_json and form not in (None, "json"):
+        fail("--json与--format不能同时使用")
+    return "json" if as_json else form
