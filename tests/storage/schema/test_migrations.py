@@ -162,6 +162,22 @@ def test_a_host_in_brackets_is_no_namespace(filled: str) -> None:
     assert ask(filled, "SELECT count(namespace) FROM image WHERE image_name = '[abc]/y'") == 0
 
 
+async def test_open_sessions_keep_their_index_of_grams(server: Postgres) -> None:
+    """A session that planned searches before 0011 still finds the index when it plans one afterwards."""
+    plan = "EXPLAIN SELECT FROM image WHERE live AND image_grams(search) @@ '{}'::tsquery"
+    with server.database() as dsn:
+        await asyncio.to_thread(migrations.downgrade, dsn, "0010")
+        session = await asyncpg.connect(dsn)
+        try:
+            await session.execute("SET enable_seqscan = off")
+            for gram in ("abcd", "bcde"):
+                assert "image_grams_idx" in str(await session.fetch(plan.format(gram)))
+                await asyncio.to_thread(migrations.upgrade, dsn)
+            assert "array_to_tsvector(" in str(await session.fetch(plan.format("inlined")))
+        finally:
+            await session.close()
+
+
 _DRIFTED = """
     INSERT INTO image_dependency (dependent_id, dependency_id)
     SELECT one.image_id, other.image_id FROM image AS one, image AS other

@@ -29,8 +29,8 @@ _LOCK_TIMEOUT: Final = "50ms"
 
 _COLUMNS: Final = (*STORED, *CALLER)
 
-# Inserted in the order of names, so that concurrent statements wait for each other in one direction only and
-# cannot deadlock. No other transaction writes edges of a new image, so `image_link` is not needed. Each
+# Inserted in the bytewise order of names, as uploads do, so that concurrent writers wait for each other in one
+# direction only and cannot deadlock. No other transaction writes edges of a new image, so `image_link` is not needed. Each
 # lookup is a scalar subquery, which is planned as an index scan, whereas joins and EXISTS could become
 # sequential scans; enable_seqscan does the same for the foreign key checks.
 _INSERT: Final = f"""
@@ -50,7 +50,7 @@ WITH given AS (
     WHERE (SELECT concat(set_config('enable_seqscan', 'off', true),
                          CASE WHEN $5::text IS NOT NULL THEN set_config('lock_timeout', $5, true) END)) IS NOT NULL
       AND NOT EXISTS (SELECT FROM missing WHERE dependent_id = given.image_id)
-    ORDER BY image_name, image_tag
+    ORDER BY image_name COLLATE "C", image_tag COLLATE "C"
     ON CONFLICT (image_name, image_tag) WHERE live DO NOTHING
     RETURNING image_id, version
 ), edges AS (

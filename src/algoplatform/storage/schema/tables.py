@@ -72,7 +72,6 @@ image = sa.Table(
         "image_grams_idx",
         sa.text("image_grams(search)"),
         postgresql_using="gin",
-        postgresql_with={"gin_pending_list_limit": 1024},
         postgresql_where=sa.text("live"),
     ),
     # For counting by an index-only scan: most of a row is its record.

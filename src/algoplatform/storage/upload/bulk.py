@@ -20,7 +20,7 @@ from algoplatform.storage.images.columns import CALLER, STORED
 from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.schema import sql
 from algoplatform.storage.schema.tables import image
-from algoplatform.storage.upload.staging import UPLOAD_LOCK, StagedRow
+from algoplatform.storage.upload.staging import LARGER_BATCHES, UPLOAD_LOCK, StagedRow
 
 _COLUMNS: Final = sql.names((*STORED, *CALLER, image.c.operation))
 _NEEDED: Final = Table(
@@ -63,7 +63,7 @@ async def begin(connection: Connection) -> None:
 
 async def fill(connection: Connection, caller: Caller, rows: AsyncIterator[StagedRow]) -> None:
     """Write the images, then their dependencies, which are spooled to a file meanwhile."""
-    await connection.execute("SET LOCAL statement_timeout = 0")
+    await connection.execute(f"SET LOCAL statement_timeout = 0; {LARGER_BATCHES}")
     with cast("BinaryIO", SpooledTemporaryFile(_SPOOL)) as needed:
         by = (caller.subject, caller.request_id, "upload")
         await connection.copy_records_to_table("image", records=_images(rows, by, needed), columns=_COLUMNS)
