@@ -145,6 +145,8 @@ Texts = Annotated[dict[str, Annotated[str, AfterValidator(clean)]], NoDecode, Af
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database_url)] | None
 HttpUrl = Annotated[SecretStr, AfterValidator(_check_http_url)] | None
 BearerToken = Annotated[SecretStr, AfterValidator(_check_token)] | None
+Secret = SecretStr | None
+FrameAncestors = Annotated[str, Field(pattern=r"^[^;,\s]+( [^;,\s]+)*$")]
 File = Annotated[Path, BeforeValidator(_no_content)] | None
 Directory = Annotated[Path, BeforeValidator(_no_content), AfterValidator(Path.absolute)]
 Header = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$")]

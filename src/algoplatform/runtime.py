@@ -19,8 +19,10 @@ from algoplatform.domain.record.check import Rules
 from algoplatform.planning.lint.policy import Policy
 from algoplatform.settings import Settings, SettingsError
 from algoplatform.storage.images.live_count import LiveCount
+from algoplatform.storage.images.recent import RecentChanges
 from algoplatform.storage.images.register import Registrar
 from algoplatform.storage.postgres.pool import Database
+from algoplatform.storage.postgres.snapshot import Stamps
 from algoplatform.storage.schema.versions import HEAD, REVISIONS, SchemaUnknown, revision
 
 
@@ -42,6 +44,8 @@ class Runtime:
     lint: Lint
     manifests: Manifests
     site: Site
+    access: AccessPolicy
+    recent: RecentChanges
     _live_count: LiveCount
     # What the last check of the schema found, None if nothing.
     _problem: str | None = None
@@ -109,6 +113,8 @@ class Runtime:
                 Lint(database, rules, site.policy_for(site.defaults)),
                 Manifests(graphs, site),
                 site,
+                access,
+                RecentChanges(database, Stamps(database)),
                 LiveCount(database),
             )
 

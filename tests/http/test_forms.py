@@ -157,3 +157,19 @@ async def test_curl(client: httpx.AsyncClient, tmp_path: Any) -> None:
         )
         out, _ = await process.communicate(path.read_bytes())
         assert re.search(rb'"created":1,', out), out
+
+
+def test_fields_beside_the_file() -> None:
+    """Short fields are kept, wherever they stand; long ones are dropped without being stored."""
+    form = FileForm("multipart/form-data; boundary=b")
+    fields = [
+        part('name="dryRun"', b"true"),
+        part('name="long"', b"a" * 300),
+        part('name="file"'),
+        part('name="x"', b""),
+    ]
+    for piece in (b"".join(fields) + b"--b--\r\n")[:]:
+        form.write(bytes([piece]))
+    with form.take() as file:
+        assert file.read() == FILE
+    assert form.fields == {"dryRun": "true", "x": ""}

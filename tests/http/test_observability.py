@@ -8,9 +8,9 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from algoplatform.api.app import app_from_environment
 from algoplatform.api.http.streams import BrokenOff
 from algoplatform.api.middleware.observability import Observability
+from algoplatform.console.mount import app_from_environment
 from tests.support.images import IMAGES, minimal, register, upload
 from tests.support.logs import Log, logged
 from tests.support.postgres import execute
@@ -196,5 +196,5 @@ async def test_from_the_environment(log: Log, monkeypatch: pytest.MonkeyPatch, d
     app = app_from_environment()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         for path in ("/", "/registry/"):
-            assert (await client.get(path)).headers["location"] == "/registry/docs"
+            assert (await client.get(path)).headers["location"] == "/registry/console/images"
         assert (await client.get("/openapi.json")).json()["servers"] == [{"url": "/registry"}]

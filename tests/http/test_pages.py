@@ -57,7 +57,7 @@ def service(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[str]
     proxy = stripping if request.param == "prefix stripped" else None
     with (
         postgres.database() as dsn,
-        serving_in_background(settings_for(dsn, root_path=prefix), proxy) as url,
+        serving_in_background(settings_for(dsn, root_path=prefix, console=False), proxy) as url,
     ):
         answer = requests.post(
             f"{url}{prefix}{IMAGES}/_register", json=minimal("algo/helmet", factory="华录"), timeout=120

@@ -12,8 +12,8 @@ import httpx
 import uvicorn
 from pydantic import SecretStr
 
-from algoplatform.api.app import create_app
 from algoplatform.api.server.options import server_options
+from algoplatform.console.mount import create_app
 from algoplatform.settings import Settings
 
 # As uvicorn calls it; uvicorn's own type is stricter than Starlette's.

@@ -21,9 +21,8 @@ from algoplatform.api.middleware.request_guard import Gate, Slots
 from algoplatform.api.middleware.root_path import RootPath
 from algoplatform.api.middleware.shortcut import Shortcut
 from algoplatform.api.routes import dependencies, health, history, images, lint, manifests
-from algoplatform.logs import configure_logging
 from algoplatform.runtime import Runtime
-from algoplatform.settings import Settings, load
+from algoplatform.settings import Settings
 
 if TYPE_CHECKING:
     from algoplatform.auth.tokens import Verifier
@@ -38,8 +37,8 @@ _ROUTERS = (images.router, history.router, manifests.router, dependencies.router
 _OPERATIONS = [route for router in _ROUTERS for route in router.routes]
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Build the FastAPI application; its lifespan opens and closes the runtime."""
+def create_app(settings: Settings, home: str = "/docs") -> FastAPI:
+    """Build the FastAPI application; its lifespan opens and closes the runtime. "/" leads to `home`."""
     verifier = authentication.verifier(settings)
 
     @asynccontextmanager
@@ -49,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
             gc.collect()
             gc.freeze()
             with metrics.publishing(runtime.database.usage):
-                yield {"runtime": runtime}
+                yield {"runtime": runtime, "verifier": verifier}
 
     app = FastAPI(
         title="算法平台 · algoplatform",
@@ -70,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (*_ROUTERS, health.router):
         app.include_router(router)
     publish(app, _OPERATIONS, tokens=verifier is not None)
-    mount_pages(app)
+    mount_pages(app, home)
     install_handlers(app)
     _add_limits(app, settings)
     _add_middleware(app, settings, verifier)
@@ -104,10 +103,3 @@ def _add_middleware(app: FastAPI, settings: Settings, verifier: "Verifier | None
     app.add_middleware(Observability)
     if settings.http_status == "always-200":
         app.add_middleware(AlwaysOk)
-
-
-def app_from_environment() -> FastAPI:
-    """Build the application in a worker process, which gets its settings from the environment only."""
-    settings = load()
-    configure_logging(settings.log_level)
-    return create_app(settings)

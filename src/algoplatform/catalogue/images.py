@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 from uuid import uuid4
 
 from algoplatform.catalogue.idempotency import Idempotency, Writes
-from algoplatform.domain.access import AccessPolicy, Caller, covers, refuse_namespace
+from algoplatform.domain.access import AccessPolicy, Caller, Scope, covers, refuse_namespace
 from algoplatform.domain.errors import ImageInUse, ImageNotFound, Refused, VersionConflict
 from algoplatform.domain.faults import Fault
 from algoplatform.domain.grammar.reference import ImageReference
@@ -28,7 +28,7 @@ from algoplatform.domain.requests import check_deletion
 from algoplatform.storage.images import edges, single
 from algoplatform.storage.images.edges import Drift
 from algoplatform.storage.images.register import Registrar, Registration, insert_alone
-from algoplatform.storage.images.single import Stored, Written
+from algoplatform.storage.images.single import Neighbours, Stored, Written
 from algoplatform.storage.postgres.pool import Connection, Database
 from algoplatform.storage.postgres.transactions import retried
 
@@ -82,6 +82,11 @@ class Images:
             raise ImageNotFound(image_id)
         return stored
 
+    async def neighbours(self, image_id: str) -> Neighbours:
+        """Return the images that an image depends on and those that depend on it, by name."""
+        async with self._database.connection() as connection:
+            return await single.neighbours(connection, image_id)
+
     async def update(
         self, caller: Caller, data: Any, versions: Sequence[int] | None, once: Idempotency[int] | None = None
     ) -> int:
@@ -126,7 +131,18 @@ class Images:
 
     async def _delete(self, connection: Connection, caller: Caller, data: Any, versions: Sequence[int] | None) -> None:
         image_id, claim = check_deletion(data)
-        scope = self._access.claimed_scope(caller, claim)
+        await self._remove(connection, caller, image_id, self._access.claimed_scope(caller, claim), versions)
+
+    async def remove(self, caller: Caller, image_id: str, versions: Sequence[int] | None = None) -> None:
+        """Delete an image as `delete` does, within the caller's own scope."""
+        scope = self._access.scope(caller)
+        await self._writes.run(
+            caller, None, lambda connection: self._remove(connection, caller, image_id, scope, versions)
+        )
+
+    async def _remove(
+        self, connection: Connection, caller: Caller, image_id: str, scope: Scope, versions: Sequence[int] | None
+    ) -> None:
         removed = await retried(connection, lambda: single.delete(connection, caller, image_id, scope, versions))
         if removed is None:
             raise ImageNotFound(image_id)

@@ -57,6 +57,12 @@ class Revisions:
             state = await revisions.state(connection, image_id, version)
         return state.record if state else None
 
+    async def at_version(self, image_id: str, version: int) -> dict[str, Any] | None:
+        """Return an image's record as it was at a version; None if there is none."""
+        text = await self._record(image_id, version)
+        record: dict[str, Any] | None = json.loads(text) if text else None
+        return record
+
     async def restore(
         self,
         caller: Caller,

@@ -20,10 +20,10 @@ from pydantic import SecretStr
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from algoplatform.api.app import app_from_environment
 from algoplatform.api.http import metrics
 from algoplatform.api.server.options import server_options
 from algoplatform.cli import listening, metrics_folders
+from algoplatform.console.mount import app_from_environment
 from algoplatform.domain.access import OPERATOR
 from algoplatform.domain.errors import Unavailable
 from algoplatform.embedded import EmbeddedPostgres

@@ -24,11 +24,11 @@ _HEADERS: Final = {
 _FILES: Final = files("algoplatform.api.docs")
 
 
-def mount_pages(app: FastAPI) -> None:
-    """Add /openapi.json, /docs (Swagger UI), /redoc and their assets, and redirect / to /docs."""
+def mount_pages(app: FastAPI, start: str) -> None:
+    """Add /openapi.json, /docs (Swagger UI), /redoc and their assets, and redirect / to `start`."""
 
     async def home(request: Request) -> Response:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs", 307)
+        return RedirectResponse(f"{request.scope.get('root_path', '')}{start}", 307)
 
     @cache
     def document() -> bytes:

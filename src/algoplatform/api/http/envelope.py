@@ -73,7 +73,7 @@ def failure(error: errors.AlgoplatformError, *, problem: bool, status: int | Non
     """
     if isinstance(error, errors.Repeated):
         return error.answer
-    status = status or _status_of(error)
+    status = status or status_of(error)
     headers = {"content-type": PROBLEM if problem else JSON}
     if error.code in (Code.UNAVAILABLE, Code.STILL_RUNNING, Code.TOO_MANY_REQUESTS):
         headers["retry-after"] = _RETRY_SECONDS
@@ -114,7 +114,8 @@ class EnvelopeResponse(Response):
         await send({"type": "http.response.body", "body": self.body})
 
 
-def _status_of(error: errors.AlgoplatformError) -> int:
+def status_of(error: errors.AlgoplatformError) -> int:
+    """Return the HTTP status of an error."""
     if isinstance(error, errors.BodyTooSlow):
         return 408
     if isinstance(error, errors.BadRequest) and error.malformed:

@@ -1,5 +1,6 @@
 """The one place where exceptions, ours and the framework's, become HTTP responses."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -11,10 +12,11 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from algoplatform.api.http.envelope import EnvelopeResponse, failure
-from algoplatform.api.http.request import wants_problem
+from algoplatform.api.http.request import path_of, wants_problem
 from algoplatform.domain.errors import AlgoplatformError
 from algoplatform.domain.faults import Code
 
+_NO_PAGES: Final[tuple[str, None]] = ("", None)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _MESSAGES = {
     404: ("路径不存在", Code.NO_SUCH_PATH),
@@ -31,8 +33,23 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _framework)
 
 
-def response_to(error: AlgoplatformError, request: Request) -> EnvelopeResponse:
-    """Return an error's response in the format that the client asked for."""
+# Words the errors of a part of the application that serves pages.
+ErrorPage = Callable[[AlgoplatformError, Request], Response]
+
+
+def install_error_pages(app: FastAPI, prefix: str, page: ErrorPage) -> None:
+    """Respond to errors below a path prefix with pages, including those of middleware."""
+    app.state.error_pages = (prefix, page)
+
+
+def response_to(error: AlgoplatformError, request: Request) -> Response:
+    """Return an error's response: a page where pages are served, else in the format that the client asked for."""
+    pages: tuple[str, ErrorPage | None] = _NO_PAGES
+    if "app" in request.scope:
+        pages = getattr(request.app.state, "error_pages", _NO_PAGES)
+    prefix, page = pages
+    if page is not None and f"{path_of(request.scope)}/".startswith(f"{prefix}/"):
+        return page(error, request)
     return EnvelopeResponse(failure(error, problem=wants_problem(request)))
 
 

@@ -1,4 +1,7 @@
-"""Multipart forms (RFC 7578): the file is the part named `file`, with or without a file name."""
+"""Multipart forms (RFC 7578): the file is the part named `file`, with or without a file name.
+
+Short fields beside it are kept too.
+"""
 
 import time
 from tempfile import SpooledTemporaryFile
@@ -19,11 +22,13 @@ _MAX_CONTENT_TYPE: Final = 1024
 _IN_MEMORY: Final = 64 * 1024
 # Bytes that are parsed without releasing the GIL.
 _SLICE: Final = 8 * 1024
+# Bytes of the name and of the value of a field beside the file; longer ones are dropped.
+_MAX_FIELD: Final = 256
 _BROKEN: Final = "表单格式错误，须为含一个文件字段file的multipart/form-data"
 
 
 class FileForm:
-    """Parses a form piece by piece and keeps only the file, on disk if it is large.
+    """Parses a form piece by piece and keeps the file, on disk if it is large, and short fields.
 
     Its calls block, so they belong in a thread.
     """
@@ -39,6 +44,8 @@ class FileForm:
         self._part = 0
         self._header = self._value = b""
         self._is_file = False
+        self._name = self._text = b""
+        self.fields: dict[str, str] = {}
         # The part that supplied the file's bytes; an input of the same name that was left blank has none.
         self._owner: int | None = None
         self._is_named = self._is_whole = False
@@ -72,6 +79,7 @@ class FileForm:
             "on_header_value": self._take_value,
             "on_header_end": self._end_header,
             "on_part_data": self._take_data,
+            "on_part_end": self._end_part,
             "on_end": self._end,
         }
 
@@ -79,7 +87,7 @@ class FileForm:
         self._part += 1
         if self._part > _MOST_PARTS:
             raise BadRequest(f"表单字段超过上限{_MOST_PARTS}个")
-        self._header = self._value = b""
+        self._header = self._value = self._name = self._text = b""
         self._is_file = False
 
     def _take_header(self, data: bytes, start: int, end: int) -> None:
@@ -90,17 +98,23 @@ class FileForm:
 
     def _end_header(self) -> None:
         if self._header.lower() == b"content-disposition":
-            self._is_file = parse_options_header(self._value)[1].get(b"name") == _NAME
+            self._name = parse_options_header(self._value)[1].get(b"name", b"")
+            self._is_file = self._name == _NAME
             self._is_named = self._is_named or self._is_file
         self._header = self._value = b""
 
     def _take_data(self, data: bytes, start: int, end: int) -> None:
         if not self._is_file:
+            self._text += data[start : min(end, start + _MAX_FIELD + 1 - len(self._text))]
             return
         if self._owner not in (None, self._part):
             raise BadRequest("表单字段file重复")
         self._owner = self._part
         self._file.write(data[start:end])
+
+    def _end_part(self) -> None:
+        if self._name and not self._is_file and max(len(self._name), len(self._text)) <= _MAX_FIELD:
+            self.fields[self._name.decode("utf-8", "replace")] = self._text.decode("utf-8", "replace")
 
     def _end(self) -> None:
         self._is_whole = True

@@ -110,8 +110,13 @@ async def read_body(request: Request, limit: int, intake: Intake) -> bytes:
     return bytes(content)
 
 
-async def read_file(request: Request, limit: int, intake: Intake, reception: Reception) -> BinaryIO:
-    """Return the file of a multipart form, which the caller closes; a large file is kept on disk."""
+async def read_file(
+    request: Request, limit: int, intake: Intake, reception: Reception, fields: dict[str, str] | None = None
+) -> BinaryIO:
+    """Return the file of a multipart form, which the caller closes; a large file is kept on disk.
+
+    Short fields beside it are added to `fields`.
+    """
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
         raise MediaTypeRefused("请求体须为表单：Content-Type须为multipart/form-data，文件字段名为file")
@@ -123,6 +128,8 @@ async def read_file(request: Request, limit: int, intake: Intake, reception: Rec
             while more:
                 piece, more = await _next_piece(request, reception, limit)
                 await asyncio.to_thread(form.write, piece)
+        if fields is not None:
+            fields.update(form.fields)
         return form.take()
     except BaseException:
         form.close()

@@ -73,6 +73,28 @@ FROM image WHERE image_id = $1 AND live
 _LOOKUP: Final = edges.lookup(1, 2)
 
 
+# An image may have thousands of dependents: a page shows the first.
+MAX_NEIGHBOURS: Final = 50
+_NEIGHBOURS: Final = f"""
+SELECT needed, image_name || ':' || image_tag AS reference, replace(image_id::text, '-', '') AS image_id,
+       (SELECT count(*) FROM image_dependency WHERE dependency_id = $1) AS total
+FROM (
+    SELECT true AS needed, dependency_id AS image_id FROM image_dependency WHERE dependent_id = $1
+    UNION ALL
+    (SELECT false, dependent_id FROM image_dependency WHERE dependency_id = $1 LIMIT {MAX_NEIGHBOURS})
+) AS edge JOIN image USING (image_id) ORDER BY image_name, image_tag
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The ids by reference of what an image depends on, and of up to MAX_NEIGHBOURS of its `total` dependents."""
+
+    needs: dict[str, str]
+    dependents: dict[str, str]
+    total: int
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A stored record: JSON in UTF-8, with the version and time for its HTTP validators."""
@@ -186,6 +208,16 @@ async def get(connection: Connection, image_id: str) -> Stored | None:
         UUID(image_id),
     )
     return Stored(row["record"], row["version"], row["updated_at"]) if row else None
+
+
+async def neighbours(connection: Connection, image_id: str) -> Neighbours:
+    """Return the images that an image depends on, and those that depend on it."""
+    rows = await connection.fetch(_NEIGHBOURS, UUID(image_id))
+    of = {
+        wanted: {row["reference"]: row["image_id"] for row in rows if row["needed"] is wanted}
+        for wanted in (True, False)
+    }
+    return Neighbours(of[True], of[False], rows[0]["total"] if rows else 0)
 
 
 async def find_references(connection: Connection, references: Sequence[ImageReference]) -> set[ImageReference]:

@@ -1,0 +1,138 @@
+"""The form of a record: from a record to inputs, and from what a browser sends back to a record."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, Final, Self
+
+from algoplatform.console.rows import SHAPES, Row
+from algoplatform.domain.faults import Fault
+from algoplatform.domain.record.image import INTEGER_FIELDS
+
+GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    "identity": (
+        *("imageName", "imageTag", "algoName", "factory", "algoType", "eventType", "incidentId", "useableFlag"),
+        "algoDesc",
+    ),
+    "resources": (
+        *("cpuRequests", "memRequests", "gpuRequests", "pvcSize", "tvChannel", "pics", "frameInterval", "frameNumber"),
+    ),
+    "places": ("imagePorts", "imageMount", "config", "hostPath", "subPath"),
+    "start": ("workingDir", "command", "args", "env"),
+    "needs": ("dependencyServiceId",),
+}
+FIELDS: Final = tuple(name for group in GROUPS.values() for name in group)
+REQUIRED: Final = ("imageName", "imageTag", "factory", "algoName", "algoType")
+CHOICES: Final = {"algoType": ("0", "1", "2"), "useableFlag": ("", "0", "1")}
+UNITS: Final = {
+    **{"cpuRequests": "m", "memRequests": "MiB", "gpuRequests": "MiB", "pvcSize": "GiB", "frameInterval": "ms"},
+    **{"tvChannel": "channels", "pics": "pictures", "frameNumber": "frames"},
+}
+# Rows that a new list shows, and a blank one behind those that are there.
+_MOST_ROWS: Final = 2048
+
+
+@dataclass
+class Form:
+    """What the inputs hold: `rows` of lists shown as rows, `values` of everything else."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    version: str = ""
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], version: int | None = None) -> Self:
+        """Show a record."""
+        form = cls(version=str(version or ""))
+        for name in FIELDS:
+            value = record.get(name)
+            form.put(name, "" if value is None else str(value))
+        return form
+
+    @classmethod
+    def sent(cls, pairs: Sequence[tuple[str, str]]) -> Self:
+        """Read what a browser sent; fields that were not sent are in neither `values` nor `rows`."""
+        form, columns = cls(), dict[tuple[str, int], list[str]]()
+        for name, value in pairs:
+            field_name, _, column = name.partition(".")
+            if name in FIELDS:
+                form.values[name] = value
+            elif field_name in SHAPES and column.isdecimal() and len(column) == 1:
+                columns.setdefault((field_name, int(column)), []).append(value)
+            elif name == "version":
+                form.version = value
+        for name, shape in SHAPES.items():
+            given = [columns.get((name, at), []) for at in range(len(shape.columns))]
+            if any(given) and name not in form.values:
+                form.rows[name] = [list(row) for row in zip_longest(*given, fillvalue="")][:_MOST_ROWS]
+        # `<textarea>` sends every line break as CR LF.
+        if "algoDesc" in form.values:
+            form.values["algoDesc"] = form.values["algoDesc"].replace("\r\n", "\n")
+        return form
+
+    def put(self, name: str, text: str) -> None:
+        """Show a text, as rows if it can be."""
+        rows = SHAPES[name].split(text) if name in SHAPES else None
+        self.rows.pop(name, None)
+        self.values.pop(name, None)
+        if rows is None:
+            self.values[name] = text
+        else:
+            self.rows[name] = rows
+
+    def text(self, name: str) -> str | None:
+        """Return the text of a field, None if it was not sent."""
+        if name in self.rows:
+            return SHAPES[name].join(self.rows[name])
+        return self.values.get(name)
+
+    def record(self) -> dict[str, str | None]:
+        """Return the fields that were sent."""
+        texts = {name: self.text(name) for name in FIELDS}
+        return {name: text or None for name, text in texts.items() if text is not None}
+
+    def faults(self) -> list[Fault]:
+        """Return what the inputs can hold but no record can."""
+        return [fault for name, rows in self.rows.items() for fault in SHAPES[name].faults(name, rows)]
+
+    def press(self, button: str) -> bool:
+        """Do what a button beside a list says, for browsers without script; return whether it was one."""
+        action, _, rest = button.partition(":")
+        name, _, at = rest.partition(":")
+        if name not in SHAPES or action not in ("add", "remove", "text", "rows"):
+            return False
+        rows = self.rows.get(name)
+        if action == "rows":
+            self.put(name, self.values.get(name, ""))
+        elif rows is None:
+            return True
+        elif action == "add":
+            rows.append([""] * len(SHAPES[name].columns))
+        elif action == "remove" and at.isdecimal() and int(at) < len(rows):
+            del rows[int(at)]
+        elif action == "text":
+            self.values[name] = SHAPES[name].join(rows)
+            del self.rows[name]
+        return True
+
+    def shown_rows(self, name: str) -> list[Row]:
+        """Return the rows to show: at least one."""
+        return self.rows[name] or [[""] * len(SHAPES[name].columns)]
+
+    def place_of(self, fault: Fault) -> str:
+        """Return the id of the input that a fault is about."""
+        if fault.field not in FIELDS:
+            return "form"
+        if fault.field in self.rows and fault.position is not None:
+            at = SHAPES[fault.field].row_of(self.rows[fault.field], fault.position)
+            if at is not None:
+                return f"{fault.field}-{at}"
+        return fault.field
+
+
+def comparable(name: str, value: Any) -> str:
+    """Return a field's value as the form would send it back."""
+    text = "" if value is None else str(value)
+    if name in INTEGER_FIELDS and text.isascii() and text.isdecimal():
+        return str(int(text[:20]))
+    return text.replace("\r\n", "\n") if name == "algoDesc" else text

@@ -1,0 +1,68 @@
+"""What pages read beside a record: neighbours, a record at a version, recent changes, deletes in one's own scope."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from algoplatform.domain.access import OPERATOR, Caller
+from algoplatform.domain.errors import Forbidden, ImageInUse, ImageNotFound
+from algoplatform.runtime import Runtime
+from tests.support.images import register
+from tests.support.service import settings_for
+
+
+async def test_neighbours(client: httpx.AsyncClient, database_url: str) -> None:
+    """An image's dependencies and dependents, each with its id; itself is neither."""
+    base = await register(client, "algo/base")
+    users = {
+        f"algo/u{at:02}:1.0": await register(client, f"algo/u{at:02}", dependencyServiceId="algo/base:1.0")
+        for at in range(60)
+    }
+    async with Runtime.open(settings_for(database_url)) as runtime:
+        found = await runtime.images.neighbours(base)
+        assert (found.needs, len(found.dependents), found.total) == ({}, 50, 60)
+        assert found.dependents.items() <= users.items()
+        first = await runtime.images.neighbours(users["algo/u00:1.0"])
+        assert (first.needs, first.dependents, first.total) == ({"algo/base:1.0": base}, {}, 0)
+
+
+async def test_at_version(client: httpx.AsyncClient, database_url: str) -> None:
+    """A record as it was, or None."""
+    image_id = await register(client, "algo/a")
+    async with Runtime.open(settings_for(database_url)) as runtime:
+        await runtime.images.remove(OPERATOR, image_id, [1])
+        first, second = [await runtime.revisions.at_version(image_id, version) for version in (1, 2)]
+        assert first and second
+        assert (first["deleteFlag"], second["deleteFlag"]) == ("0", "1")
+        assert await runtime.revisions.at_version(image_id, 3) is None
+        assert await runtime.revisions.at_version(uuid4().hex, 1) is None
+
+
+async def test_remove(client: httpx.AsyncClient, database_url: str) -> None:
+    """The caller's own scope decides, as no userResult narrows it."""
+    base = await register(client, "algo/base")
+    await register(client, "algo/user", dependencyServiceId="algo/base:1.0")
+    async with Runtime.open(settings_for(database_url, platform_authorities=frozenset())) as runtime:
+        for caller in (Caller(1, frozenset()), Caller(2, frozenset({"other"}))):
+            with pytest.raises(Forbidden):
+                await runtime.images.remove(caller, base)
+        with pytest.raises(ImageInUse):
+            await runtime.images.remove(Caller(2, frozenset({"algo"})), base)
+        with pytest.raises(ImageNotFound):
+            await runtime.images.remove(OPERATOR, uuid4().hex)
+
+
+async def test_recent_changes(client: httpx.AsyncClient, database_url: str) -> None:
+    """Every write counts, also a delete; the count is read at most every ten seconds."""
+    async with Runtime.open(settings_for(database_url)) as runtime:
+        began = await runtime.recent.now()
+        ids = [await register(client, f"algo/{at}") for at in range(3)]
+        await runtime.images.remove(OPERATOR, ids[0])
+        assert await runtime.recent.since(began) == 3
+        assert await runtime.recent.since(began + timedelta(hours=1)) == 0
+        await register(client, "algo/later")
+        assert await runtime.recent.since(began) == 3
+        runtime.recent._until = 0
+        assert await runtime.recent.since(began) == 4

@@ -1,0 +1,94 @@
+"""Visits to the console, with and without a browser."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from html import unescape
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+from playwright.sync_api import Browser, Page
+
+from tests.http.test_pages import REPORT_VIOLATIONS
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+async def post(
+    client: httpx.AsyncClient, path: str, fields: Mapping[str, Any] | Iterable[tuple[str, Any]]
+) -> httpx.Response:
+    """Send a form, as a browser without script does."""
+    content = urlencode(list(fields.items()) if isinstance(fields, Mapping) else list(fields))
+    return await client.post(f"/console{path}", content=content, headers=FORM)
+
+
+class _Inputs(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+        self.select = self.area = ""
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        name = given.get("name") or ""
+        if tag == "input" and name:
+            self.found.append((name, given.get("value") or ""))
+        if tag == "select":
+            self.select = name
+        if tag == "option" and "selected" in given:
+            self.found.append((self.select, given.get("value") or ""))
+        if tag == "textarea":
+            self.area, self.text = name, ""
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            self.found.append((self.area, self.text.removeprefix("\n").replace("\n", "\r\n")))
+
+
+def inputs(html: str) -> list[tuple[str, str]]:
+    """Return what the form with id `form` would send."""
+    parser = _Inputs()
+    form = re.search(r'<form method="post" id="form".*?</form>', html, re.DOTALL)
+    assert form
+    parser.feed(form[0])
+    return parser.found
+
+
+def replaced(fields: Iterable[tuple[str, str]], **new: str) -> list[tuple[str, str]]:
+    """Return the fields with other values."""
+    return [(name, new.get(name, value)) for name, value in fields]
+
+
+def text_of(html: str) -> str:
+    """Return a page without its tags."""
+    return unescape(re.sub(r"<[^>]+>", "", html))
+
+
+@contextmanager
+def visiting(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
+    """Visit a page; no script may fail, nothing may leave the service or break the CSP.
+
+    The browser's own line about the status of a page is no error.
+    """
+    wrong: list[str] = []
+    asked: set[str] = set()
+    context = browser.new_context(viewport={"width": 1280, "height": 1000}, locale="zh-CN", **options)
+    context.add_init_script(REPORT_VIOLATIONS)
+    page = context.new_page()
+    page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: asked.add(request.url))
+    try:
+        page.goto(address)
+        yield page
+    finally:
+        context.close()
+    assert [line for line in wrong if "the server responded with a status of" not in line] == []
+    hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme not in ("blob", "data")}
+    assert hosts == {urlsplit(address).netloc}
