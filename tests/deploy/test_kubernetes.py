@@ -236,7 +236,16 @@ def test_pages_pass(overlay: str) -> None:
     def passes(asked: str) -> bool:
         return any(asked == path or (kind == "Prefix" and asked.startswith(f"{path}/")) for path, kind in paths)
 
-    for asked in ("/", "/docs", "/docs/assets/x.js", "/redoc", "/openapi.json", "/algoPlatform/images/_search"):
+    for asked in (
+        "/",
+        "/console",
+        "/console/images",
+        "/docs",
+        "/docs/assets/x.js",
+        "/redoc",
+        "/openapi.json",
+        "/algoPlatform/images/_search",
+    ):
         assert passes(asked), asked
     assert not any(map(passes, ("/healthz", "/readyz", "/metrics")))
 

@@ -293,3 +293,23 @@ async def test_without_gateway(tmp_path: Path) -> None:
     async with listening(recorder(go, seen)) as upstream, nginx(tmp_path, upstream, gateway=False) as client:
         answer = await client.get(f"{IMAGES}/_search", headers={"authorization": "Bearer bad"})
     assert (answer.status_code, seen["authorization"]) == (200, "Bearer bad")
+
+
+async def test_console(database_url: str, tmp_path: Path) -> None:
+    """Pages pass, large imports too; without a login navigations go to the login page, and fetches get 401."""
+    async with fronted(database_url, tmp_path, "/registry") as client:
+        assert (await client.get("/console/images")).status_code == 200
+        some = json.dumps([minimal(f"algo/n{at}", algoDesc="d" * 4000) for at in range(1500)])
+        form: Any = {"files": {"file": ("list.json", some.encode())}, "data": {"dryRun": "true"}}
+        answer = await client.post("/console/import", headers={"x-part": "progress"}, **form)
+        assert len(answer.text.splitlines()) > 1
+        assert json.loads(answer.text.splitlines()[-1])["ok"] is True
+        del client.headers["authorization"]
+        sent = await client.get("/console/images?namespace=algo")
+        assert sent.status_code == 303
+        assert sent.headers["location"].startswith("https://identity.example.com/login?to=http://127.0.0.1:")
+        assert sent.headers["location"].endswith("/registry/console/images?namespace=algo")
+        assert (await client.get("/console/images", headers={"x-part": "rows"})).status_code == 401
+        assert (await client.get("/console/session")).status_code == 401
+        assert (await client.post("/console/images/new", data={"a": "b"})).status_code == 401
+        assert (await client.get("/algoPlatform/images/_search")).json()["status"] == "-401"

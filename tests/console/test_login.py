@@ -1,0 +1,230 @@
+"""Logging in: at an identity provider, or with a pasted token."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.http.test_pages import ARGUMENTS, CHROMIUM, NO_OTHER_HOST
+from tests.support.console import inputs, post, replaced
+from tests.support.identity import Identity, identity_provider
+from tests.support.images import IMAGES, minimal
+from tests.support.postgres import Postgres
+from tests.support.service import serving, serving_in_background, settings_for
+from tests.support.tokens import SETTINGS, bearer, key_server, token
+
+
+@pytest.fixture
+def provider() -> Iterator[Identity]:
+    """An identity provider."""
+    with identity_provider() as running:
+        yield running
+
+
+@pytest.fixture
+async def site(database_url: str, provider: Identity) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with cookies of a service that logs in there."""
+    async with serving(settings_for(database_url, **provider.settings)) as client:
+        yield client
+
+
+async def logged_in(client: httpx.AsyncClient, path: str = "/images") -> httpx.Response:
+    """Ask for a page as a browser does, through the login."""
+    return await client.get(f"/console{path}", follow_redirects=True)
+
+
+async def test_login_without_a_click(site: httpx.AsyncClient, provider: Identity) -> None:
+    """A page leads through the provider and back to itself; tokens are for the server alone."""
+    answer = await logged_in(site, "/images?factory=a%20b")
+    assert answer.status_code == 200
+    assert answer.url.path == "/console/images"
+    assert answer.url.params["factory"] == "a b"
+    assert [step.status_code for step in answer.history] == [303, 303, 302, 303]
+    [asked] = provider.asked
+    assert (asked["scope"], asked["code_challenge_method"], asked["tenant"]) == ("openid", "S256", "a")
+    assert asked["redirect_uri"] == f"{site.base_url}/console/callback".replace("//console", "/console")
+    begun, kept = answer.history[1].headers["set-cookie"], answer.history[3].headers.get_list("set-cookie")
+    assert "Max-Age=600" in begun
+    assert all(
+        "HttpOnly" in cookie and "SameSite=lax" in cookie and "Path=/console" in cookie for cookie in [begun, kept[0]]
+    )
+    assert not any("Secure" in cookie for cookie in kept)
+    assert "alice" in answer.text
+    assert (await site.get("/console/session")).status_code == 204
+    # The API never reads the cookie.
+    assert (await site.get(f"{IMAGES}/_search")).status_code == 401
+
+
+async def test_actor_and_rights(site: httpx.AsyncClient, provider: Identity) -> None:
+    """The history names the person, and the claims bound what they may do."""
+    provider.claims = {"sub": "bob", "authority": 2, "namespace": "algo"}
+    await logged_in(site)
+    assert (await post(site, "/images/new", minimal("other/a"))).status_code == 403
+    made = await post(site, "/images/new", minimal("algo/a"))
+    assert made.status_code == 303
+    assert "bob" in (await site.get(f"{made.headers['location']}/history")).text
+    provider.claims = {"authority": None}
+    site.cookies.clear()
+    page = await logged_in(site)
+    assert page.status_code == 200
+    assert "/console/images/new" not in page.text
+
+
+async def test_large_token(site: httpx.AsyncClient, provider: Identity) -> None:
+    """A token larger than a cookie is kept in pieces."""
+    provider.claims = {"groups": ["g" * 100] * 40}
+    answer = await logged_in(site)
+    assert answer.status_code == 200
+    assert {"token0", "token1"} <= set(site.cookies)
+
+
+async def test_secure_by_https(database_url: str, provider: Identity) -> None:
+    """Behind a proxy that speaks HTTPS the cookies are for HTTPS only, and the provider leads back there."""
+    given = settings_for(database_url, **provider.settings, trusted_proxies=frozenset({"127.0.0.1"}))
+    async with serving(given) as client:
+        answer = await client.get("/console/login", headers={"x-forwarded-proto": "https", "host": "registry.example"})
+        assert "Secure" in answer.headers["set-cookie"]
+        assert "https%3A%2F%2Fregistry.example%2Fconsole%2Fcallback" in answer.headers["location"]
+
+
+async def test_foreign_callbacks(site: httpx.AsyncClient, provider: Identity) -> None:
+    """A callback that nobody began, a refusal and a useless token are 4xx pages and set no cookie."""
+    answers = [await site.get("/console/callback?code=x&state=y"), await site.get("/console/callback")]
+    begun = await site.get("/console/login?to=/console/import")
+    state = re.search(r"state=([\w-]+)", begun.headers["location"])
+    assert state
+    answers.append(await site.get(f"/console/callback?state={state[1]}"))
+    answers.append(await site.get(f"/console/callback?code=wrong&state={state[1]}"))
+    answers.append(await site.get("/console/callback?code=x&state=%E9%95%9C"))
+    provider.refuses = True
+    answers.append(await logged_in(site))
+    provider.refuses = False
+    for useless in (b"no json", b"[]", b'{"access_token": 5}', b'{"access_token": "a.b.c"}', b"{}"):
+        provider.answers = useless
+        answers.append(await logged_in(site))
+    for answer in answers:
+        assert 400 <= answer.status_code < 500, answer.text
+        assert "token0" not in answer.headers.get("set-cookie", "")
+    assert "token0" not in site.cookies
+
+
+@pytest.mark.parametrize(
+    "to", ["https://evil.example/console/", "//evil.example", "/console/\\evil", "/docs", "x" * 5000]
+)
+async def test_foreign_destination(site: httpx.AsyncClient, to: str) -> None:
+    """A login leads nowhere else than into the console."""
+    answer = await site.get("/console/login", params={"to": to}, follow_redirects=True)
+    assert answer.url.path == "/console/images"
+
+
+async def test_expired(site: httpx.AsyncClient, provider: Identity) -> None:
+    """Without a login a form is shown again as it was sent, as 401; fetches get 401 and navigations the login."""
+    await logged_in(site)
+    made = await post(site, "/images/new", minimal("algo/a"))
+    page = (await site.get(f"{made.headers['location']}/edit")).text
+    fields = replaced(inputs(page), algoDesc="重要的话")
+    kept = dict(site.cookies)
+    site.cookies.clear()
+    for path in (f"{made.headers['location'].removeprefix('/console')}/edit", "/images/new"):
+        answer = await post(site, path, fields)
+        assert answer.status_code == 401
+        assert "登录已过期" in answer.text
+        assert dict(inputs(answer.text))["algoDesc"] == "重要的话"
+    assert (await site.get("/console/images", headers={"x-part": "rows"})).status_code == 401
+    assert (await site.get("/console/images/count", headers={"sec-fetch-mode": "cors"})).status_code == 401
+    assert (await site.get("/console/session")).status_code == 401
+    assert (await site.get("/console/images")).headers["location"].startswith("/console/login?to=")
+    assert (await post(site, "/images/delete", {"imageId": "0" * 32})).status_code == 401
+    site.cookies.update(kept)
+    assert (await post(site, f"{made.headers['location'].removeprefix('/console')}/edit", fields)).status_code == 303
+
+
+async def test_hostile_cookies(site: httpx.AsyncClient) -> None:
+    """Cookies that are no token are no login."""
+    for value in ("x", "a.b.c", "é", "a" * 3500, token("other"), token(exp=1)):
+        headers = {b"cookie": f"token0={value}; token1={'b' * 10}".encode()}
+        assert (await site.get("/console/session", headers=headers)).status_code == 401
+
+
+async def test_rotated_keys(database_url: str, provider: Identity) -> None:
+    """A new signing key of the provider logs in at once."""
+    async with serving(settings_for(database_url, **provider.settings, jwks_refresh=1)) as client:
+        assert (await logged_in(client)).status_code == 200
+        provider.kid = "second"
+        client.cookies.clear()
+        for _ in range(100):
+            answer = await logged_in(client)
+            if answer.status_code == 200:
+                break
+        assert answer.status_code == 200
+
+
+async def test_logout(site: httpx.AsyncClient) -> None:
+    """退出 is a form only, and ends on a page with a link, not at the provider."""
+    await logged_in(site)
+    assert (await site.get("/console/logout")).status_code == 405
+    answer = await post(site, "/logout", {})
+    assert answer.status_code == 200
+    assert "/console/login" in answer.text
+    assert "token0" not in site.cookies
+
+
+async def test_unreachable_provider(database_url: str, provider: Identity) -> None:
+    """A provider out of reach is unavailable, not an error of the service."""
+    given = provider.settings | {"oidc_token_url": "http://127.0.0.2:9/token"}
+    async with serving(settings_for(database_url, **given)) as client:
+        assert (await logged_in(client)).status_code == 503
+
+
+async def test_pasted_token(database_url: str) -> None:
+    """Without a provider people paste a token."""
+    async with key_server() as keys, serving(settings_for(database_url, **SETTINGS, jwks_url=keys.url)) as client:
+        page = await client.get("/console/images/new", follow_redirects=True)
+        assert 'name="token"' in page.text
+        refused = await post(client, "/login/token", {"token": token(exp=1), "to": "/console/images/new"})
+        assert (refused.status_code, "令牌已过期" in refused.text) == (401, True)
+        answer = await post(client, "/login/token", {"token": f" {token()} ", "to": "/console/images/new"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/console/images/new")
+        assert (await client.get("/console/images/new")).status_code == 200
+        assert (await client.get(f"{IMAGES}/_search", headers=bearer())).status_code == 200
+
+
+async def test_gateway_needs_no_login(client: httpx.AsyncClient) -> None:
+    """Behind a gateway there is no login, and always a session."""
+    assert (await client.get("/console/session")).status_code == 204
+    for path in ("/login", "/callback"):
+        assert (await client.get(f"/console{path}")).status_code == 404
+    assert (await post(client, "/logout", {})).status_code == 404
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+def test_expires_while_typing(postgres: Postgres) -> None:
+    """The script tells that the login is over; after one in a new window the next 保存 sends."""
+    arguments = [*ARGUMENTS, f"{NO_OTHER_HOST} , EXCLUDE 127.0.0.2"]
+    with (
+        identity_provider() as provider,
+        postgres.database() as dsn,
+        serving_in_background(settings_for(dsn, **provider.settings)) as url,
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=CHROMIUM, args=arguments) as browser,
+    ):
+        context = browser.new_context(locale="zh-CN")
+        page = context.new_page()
+        page.goto(f"{url}/console/images/new")
+        expect(page).to_have_url(f"{url}/console/images/new")
+        for name, value in (("imageName", "algo/typed"), ("imageTag", "1"), ("factory", "x"), ("algoName", "y")):
+            page.locator(f"#{name}").fill(value)
+        page.locator("#algoType").select_option("1")
+        context.clear_cookies()
+        page.get_by_role("button", name="保存").click()
+        expect(page.get_by_role("alert").filter(has_text="登录已过期")).to_be_visible()
+        with context.expect_page() as opened:
+            page.get_by_role("link", name="登录（新窗口）").click()
+        expect(opened.value).to_have_url(f"{url}/console/images")
+        page.get_by_role("button", name="保存").click()
+        expect(page.locator("main")).to_contain_text("第 1 版")
+        page.get_by_role("button", name="退出").click()
+        expect(page.get_by_role("link", name="登录")).to_be_visible()
