@@ -346,3 +346,51 @@ def test_accessible(browser: Browser, site: str, width: int, scheme: Any) -> Non
             page.goto(site + path)
             faultless(page)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+def test_walk(browser: Browser, site: str, tmp_path: Path) -> None:
+    """A person's way: look, copy with mistakes, mend, see who needs it, conflict, history, delete, move."""
+    name = f"walk/plate{next(_number)}"
+    with visiting(browser, f"{site}/images", accept_downloads=True) as page:
+        page.locator("#searchCondition").fill("车牌")
+        expect(page.locator("main table tbody tr")).to_have_count(2)
+        page.get_by_role("link", name="algo/plate_recognize:3.0").click()
+        page.get_by_role("link", name="复制为新镜像").click()
+        page.locator("#imageName").fill("Walk/Plate")
+        page.locator("#memRequests").fill("4 GB")
+        pasted(page, "#imageMount-0", "/data\nlogs")
+        page.get_by_role("button", name="保存").click()
+        alert = page.get_by_role("alert").filter(has_text="需要修改")
+        expect(alert.get_by_role("link")).to_have_count(3)
+        page.locator("#imageName").fill(name)
+        page.locator("#memRequests").fill("4096")
+        page.locator("#imageMount-1").fill("/logs")
+        page.get_by_role("button", name="保存").click()
+        expect(page.locator("h1")).to_contain_text(f"{name}:3.0")
+        expect(page.locator("main")).to_contain_text("/logs")
+        image_id = page.url.rpartition("/")[2]
+        registered(site, dependencyServiceId=f"{name}:3.0")
+        page.get_by_role("link", name="删除").click()
+        expect(page.get_by_text("1 个镜像依赖它")).to_be_visible()
+        page.get_by_role("link", name="取消").click()
+        page.get_by_role("link", name="编辑").click()
+        changed(site, image_id, tvChannel=3)
+        page.locator("#memRequests").fill("8192")
+        page.get_by_role("button", name="保存").click()
+        expect(page.get_by_text("他人改为：3")).to_be_visible()
+        page.get_by_role("button", name="保存").click()
+        expect(page.locator("main")).to_contain_text("第 3 版")
+        page.get_by_role("link", name="历史").click()
+        expect(page.locator("#v3 .diff tbody tr")).to_have_count(1)
+        page.get_by_role("button", name="恢复到第 1 版").click()
+        expect(page.locator("main")).to_contain_text("第 4 版")
+        assert stored(site, image_id)["memRequests"] == 4096
+        page.goto(f"{site}/images?searchCondition={name}")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="导出这些镜像").click()
+        download.value.save_as(tmp_path / "list.json")
+        assert list(json.loads((tmp_path / "list.json").read_bytes())["res"]) == [image_id]
+        page.goto(f"{site}/import")
+        page.locator("#file").set_input_files(tmp_path / "list.json")
+        page.get_by_role("button", name="预览").click()
+        expect(page.locator("#result")).to_contain_text("1 不变")
