@@ -43,9 +43,9 @@ async def test_all_faults(client: httpx.AsyncClient) -> None:
 
 async def test_bad_files_and_options(client: httpx.AsyncClient) -> None:
     """What is no such file, and unknown options, are told on the page."""
-    assert (await sent(client, b"hello", dryRun="true")).status_code == 400
+    assert (await sent(client, b"hello", dryRun="true")).status_code == 422
     assert (await sent(client, [], dryRun="true", onConflict="x")).status_code == 422
-    assert (await client.post("/console/import", files={"other": b"x"})).status_code == 400
+    assert (await client.post("/console/import", files={"other": b"x"})).status_code == 422
 
 
 async def test_progress(client: httpx.AsyncClient) -> None:

@@ -394,3 +394,47 @@ def test_walk(browser: Browser, site: str, tmp_path: Path) -> None:
         page.locator("#file").set_input_files(tmp_path / "list.json")
         page.get_by_role("button", name="预览").click()
         expect(page.locator("#result")).to_contain_text("1 不变")
+
+
+@pytest.mark.parametrize("root", ["direct", "prefix kept"])
+def test_other_root_paths(browser: Browser, postgres: Postgres, root: str) -> None:
+    """Search, links and forms work without a prefix, and with one that the ingress keeps."""
+    prefix = "" if root == "direct" else PREFIX
+    with postgres.database() as dsn, serving_in_background(settings_for(dsn, root_path=prefix)) as url:
+        site = f"{url}{prefix}/console"
+        image_id = registered(site, algoName="车牌")
+        with visiting(browser, f"{url}{prefix}/") as page:
+            expect(page).to_have_url(f"{site}/images")
+            page.locator("#searchCondition").fill("车牌")
+            expect(page).to_have_url(re.compile("searchCondition"))
+            page.locator("main table tbody a").click()
+            page.get_by_role("link", name="编辑").click()
+            page.locator("#memRequests").fill("7")
+            page.get_by_role("button", name="保存").click()
+            expect(page).to_have_url(f"{site}/images/{image_id}")
+            page.get_by_role("button", name="English").click()
+            expect(page.locator("main")).to_contain_text("Version 2")
+
+
+def test_faults_of_a_whole_list(browser: Browser, site: str) -> None:
+    """A fault that no row has stands at the list, which a link leads to."""
+    with visiting(browser, f"{site}/images/new") as page:
+        pasted(page, "#imageMount-0", "\n".join(f"/{at:04}" for at in range(900)))
+        expect(page.locator("#imageMount .row")).to_have_count(900)
+        page.get_by_role("button", name="保存").click()
+        link = page.get_by_role("alert").get_by_role("link", name=re.compile("imageMount长度"))
+        link.click()
+        expect(page.locator("#imageMount")).to_be_focused()
+        faultless(page)
+
+
+def test_import_aborted(browser: Browser, site: str, tmp_path: Path) -> None:
+    """取消 stops a running import, and nothing is written."""
+    file = tmp_path / "many.json"
+    file.write_text(json.dumps([minimal(f"abort/n{at}", factory="中断") for at in range(20_000)]))
+    with visiting(browser, f"{site}/import") as page:
+        page.locator("#file").set_input_files(file)
+        page.get_by_role("button", name="预览").click()
+        page.get_by_role("button", name="取消").click()
+        expect(page.locator("#result")).to_have_text("已取消，没有写入")
+        expect(page.get_by_role("button", name="预览")).to_be_enabled()

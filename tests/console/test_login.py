@@ -194,7 +194,7 @@ async def test_pasted_token(database_url: str) -> None:
 async def test_gateway_needs_no_login(client: httpx.AsyncClient) -> None:
     """Behind a gateway there is no login, and always a session."""
     assert (await client.get("/console/session")).status_code == 204
-    for path in ("/login", "/callback"):
+    for path in ("/login", "/callback", "/logout"):
         assert (await client.get(f"/console{path}")).status_code == 404
     assert (await post(client, "/logout", {})).status_code == 404
 

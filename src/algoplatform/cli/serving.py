@@ -200,10 +200,12 @@ def welcome(settings: Settings) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     base = f"http://{host}:{settings.port}{settings.root_path}"
     token = " -H 'Authorization: Bearer <JWT>'" if settings.auth == "token" else ""
+    pages = [f"页面  {base}/console"] if settings.console else []
     lines = (
         f"API   {base}/algoPlatform/images",
         f"文档  {base}/docs",
         f"试试  curl{token} '{base}/algoPlatform/images/_search?searchCondition=posterize'",
+        *pages,
     )
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 import orjson
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -134,6 +135,8 @@ async def callback(visit: "Visit") -> Response:
 async def logout(visit: "Visit") -> Response:
     """Forget the token, and show a page with a link to log in again."""
     _require_tokens(visit)
+    if visit.request.method != "POST":
+        raise HTTPException(405)
     response = visit.render("logout.html")
     for at in range(_MOST_PIECES):
         response.delete_cookie(_name(at), path=visit.base)
@@ -145,7 +148,7 @@ PAGES: Final[tuple[tuple[str, tuple[str, ...], Any], ...]] = (
     ("/login", ("GET",), login),
     ("/login/token", ("POST",), paste),
     ("/callback", ("GET",), callback),
-    ("/logout", ("POST",), logout),
+    ("/logout", ("GET", "POST"), logout),
 )
 
 

@@ -96,7 +96,8 @@ def _outcome_page(visit: Visit, fields: dict[str, str], outcome: Counts | Algopl
     is_error = isinstance(outcome, AlgoplatformError)
     status = 200
     if isinstance(outcome, AlgoplatformError):
-        status = 422 if isinstance(outcome, FileRefused) and status_of(outcome) == 400 else status_of(outcome)
+        is_fault = isinstance(outcome, BadRequest | FileRefused) and status_of(outcome) == 400
+        status = 422 if is_fault else status_of(outcome)
     given = {"error": outcome} if is_error else {"counts": outcome}
     return _page(visit, fields, status, is_preview=fields.get("dryRun") == "true", **given)
 
