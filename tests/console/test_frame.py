@@ -150,7 +150,7 @@ def test_no_wording_is_missing() -> None:
     assert named | made <= WORDINGS.keys()
     assert all(zh and en for name, (zh, en) in WORDINGS.items() if not name.endswith("_hint"))
     quoted = set(re.findall(r"'(\w+)'", text)) | named | made
-    stems = ("op_", "action_", "algoType_", "useableFlag_", "conflict_", "shown_")
+    stems = ("op_", "action_", "algoType_", "useableFlag_", "conflict_", "shown_", "severity_")
     assert {name for name in WORDINGS if name not in quoted and not name.startswith(stems)} <= {"namespace"}
 
 

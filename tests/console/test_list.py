@@ -172,3 +172,22 @@ async def test_hostile_text(client: httpx.AsyncClient) -> None:
         page = (await client.get(f"/console{path}", params={"searchCondition": evil[:40]})).text
         assert "<script>alert" not in page
         assert "<img" not in page
+
+
+async def test_very_large_records(client: httpx.AsyncClient) -> None:
+    """Records of hundreds of KiB make shorter pages, of which none is left out."""
+    large = dict.fromkeys(("factory", "algoName", "algoDesc", "incidentId"), "😀" * 4096)
+    for start in (0, 30):
+        some = [
+            {"imageName": f"algo/{at:03}", "imageTag": "1", "algoType": "1", **large} for at in range(start, start + 30)
+        ]
+        some = [record | {"env": "A:" + "\U0001f600" * 4000, "command": "\U0001f600" * 4096} for record in some]
+        assert (await upload(client, some)).status_code == 200
+    seen: list[str] = []
+    address: str | None = "/console/images"
+    while address:
+        page = (await client.get(address)).text
+        assert rows(page)
+        seen += rows(page)
+        address = link(page, "下一页")
+    assert seen == [f"algo/{at:03}:1" for at in range(60)]

@@ -25,7 +25,7 @@ from algoplatform.domain.record.wording import (
     missing_faults,
 )
 from algoplatform.domain.requests import check_deletion
-from algoplatform.storage.images import edges, single
+from algoplatform.storage.images import edges, graph, single
 from algoplatform.storage.images.edges import Drift
 from algoplatform.storage.images.register import Registrar, Registration, insert_alone
 from algoplatform.storage.images.single import Neighbours, Stored, Written
@@ -81,6 +81,12 @@ class Images:
         if stored is None:
             raise ImageNotFound(image_id)
         return stored
+
+    async def identify(self, references: Sequence[str]) -> dict[str, str]:
+        """Return the ids of those references that are live images."""
+        wanted = [ImageReference.parse(reference) for reference in dict.fromkeys(references)]
+        async with self._database.connection() as connection:
+            return await graph.identify(connection, [], wanted)
 
     async def neighbours(self, image_id: str) -> Neighbours:
         """Return the images that an image depends on and those that depend on it, by name."""

@@ -55,6 +55,10 @@ class Searches:
         self._cache.keep(asked, found.stamp, answer)
         return answer
 
+    async def find(self, conditions: Conditions) -> Found:
+        """Return the records that meet the conditions, read anew: up to MAX_PAGE_SIZE + 1, or a page."""
+        return await self._find(conditions)
+
     async def stream(
         self, conditions: Conditions, write: Write, *, keyed: bool = False, begun: Found | None = None
     ) -> int | None:

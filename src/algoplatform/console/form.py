@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 from algoplatform.console.rows import SHAPES, Row
 from algoplatform.domain.faults import Fault
-from algoplatform.domain.record.image import INTEGER_FIELDS
+from algoplatform.domain.record.model import INTEGER_FIELDS
 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "identity": (

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 from starlette.responses import Response
 
-from algoplatform.api.http.request import parse_query_with
+from algoplatform.api.http.request import parse_query
 from algoplatform.console.reading import read_form
 from algoplatform.console.site import Visit
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Refused
@@ -21,7 +21,7 @@ _PLACES: Final = ("pageSize", "after", "before")
 
 def asked_of(visit: Visit, *names: str) -> dict[str, Any]:
     """Return the conditions in the address; other names are ignored."""
-    given = parse_query_with(visit.request.scope["query_string"], "imageId")
+    given = parse_query(visit.request.scope["query_string"], "imageId")
     return {name: value for name, value in given.items() if name in (*CONDITIONS, *names)}
 
 
@@ -79,6 +79,10 @@ async def _page(visit: Visit, conditions: Conditions) -> tuple[list[dict[str, An
     size = conditions.page_size or DEFAULT_PAGE_SIZE
     # One more than shown: it tells whether there is another page.
     found = await visit.runtime.searches.find(conditions.model_copy(update={"page_size": size + 1}))
+    while found.left_out and size > 1:
+        # Very large records: fewer on a page.
+        size = max(1, size // 4)
+        found = await visit.runtime.searches.find(conditions.model_copy(update={"page_size": size + 1}))
     records = [orjson.loads(record) for record in found.records]
     has_more = len(records) > size
     if conditions.before is not None:

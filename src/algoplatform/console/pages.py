@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from algoplatform.console import editing, history, images, transfers
+from algoplatform.console import cluster, editing, history, images, transfers
 from algoplatform.console.site import Page
 
 _IMAGE: Final = "/images/{image_id}"
@@ -19,6 +19,10 @@ PAGES: Final[tuple[tuple[str, tuple[str, ...], Page], ...]] = (
     (_IMAGE, ("GET",), history.show_record),
     (f"{_IMAGE}/edit", ("GET", "POST"), editing.edit),
     (f"{_IMAGE}/history", ("GET",), history.show_history),
+    (f"{_IMAGE}/graph", ("GET",), cluster.graph),
+    (f"{_IMAGE}/manifests", ("GET",), cluster.manifests),
+    (f"{_IMAGE}/manifests.yaml", ("GET",), cluster.download),
+    ("/lint", ("GET",), cluster.lint),
     (f"{_IMAGE}/restore", ("POST",), history.restore),
     (f"{_IMAGE}/delete", ("GET", "POST"), history.delete),
 )

@@ -20,7 +20,7 @@ Pairs = list[tuple[str, str]]
 async def read_form(visit: "Visit") -> Pairs:
     """Return the fields of a form in their order; raises BadRequest if it is malformed."""
     content_type = visit.request.headers.get("content-type", "")
-    content = await read_body(visit.request, _GROWTH * visit.settings.max_body_bytes)
+    content = await read_body(visit.request, _GROWTH * visit.settings.max_body_bytes, visit.request.app.state.bodies)
     if content and not content_type.lower().startswith("application/x-www-form-urlencoded"):
         raise MediaTypeRefused("请求体须为表单：Content-Type须为application/x-www-form-urlencoded")
     return await off_loop(lambda: _parsed(content)) if len(content) > 32 * 1024 else _parsed(content)

@@ -25,6 +25,7 @@ from algoplatform.domain.access import Caller, covers
 from algoplatform.domain.access import Scope as Namespaces
 from algoplatform.domain.errors import AlgoplatformError, Forbidden, ImageNotFound, Unauthenticated
 from algoplatform.domain.record.fields import check_id
+from algoplatform.planning.graph.svg import STYLE
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
 
@@ -53,6 +54,8 @@ class Site:
         folder = files("algoplatform.console") / "static"
         self.static = {name: _SPARE.sub(b"", (folder / name).read_bytes()) for name in _STATIC}
         self.static["console.js"] = _AROUND.sub(rb"\1\2", self.static["console.js"])
+        # Of the drawing, which may not have styles inside of a page.
+        self.static["graph.css"] = STYLE.encode()
         self.version = hashlib.sha256(b"".join(self.static.values())).hexdigest()[:12]
         self._router = Router(routes=[*self._routes()], redirect_slashes=False)
 

@@ -9,10 +9,11 @@ import orjson
 from starlette.responses import Response, StreamingResponse
 
 from algoplatform.api.docs.schemas import check_upload_options
-from algoplatform.api.http.envelope import status_of
+from algoplatform.api.http.envelope import object_around, status_of
 from algoplatform.api.http.intake import Intake
 from algoplatform.api.http.request import read_file
-from algoplatform.api.http.streams import StreamedRecords, Write, while_connected
+from algoplatform.api.http.streams import StreamedRecords, while_connected
+from algoplatform.catalogue.search import Write
 from algoplatform.console.images import asked_of
 from algoplatform.console.site import Visit
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefused, Refused
@@ -29,15 +30,13 @@ async def export(visit: Visit) -> Response:
     if asked.pop("selected", None) and not asked.get("imageId"):
         raise BadRequest(visit.words("nothing_selected"), malformed=False)
     conditions = check_conditions(asked)
-    app = visit.request.app
 
-    async def copy(write: Write) -> None:
-        with app.state.exports.taken():
-            async with visit.runtime.database.connection(stream=True) as connection:
-                await visit.runtime.transfer.export(connection, conditions, write)
+    async def copy(write: Write) -> int | None:
+        with visit.request.app.state.exports.taken():
+            return await visit.runtime.searches.stream(conditions, write, keyed=True)
 
     headers = {"content-disposition": 'attachment; filename="image_list.json"', "x-content-type-options": "nosniff"}
-    return StreamedRecords(copy, '{"status":"0","res":{', '},"msg":"镜像下载成功"}', headers)
+    return StreamedRecords(copy, object_around("镜像下载成功"), headers)
 
 
 async def show_import(visit: Visit) -> Response:

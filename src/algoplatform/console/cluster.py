@@ -1,0 +1,136 @@
+"""Pages of the cluster: the graph of an image, its manifests, and what lint finds in the registry."""
+
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+from markupsafe import Markup
+from starlette.responses import Response
+
+from algoplatform.api.http.request import parse_query
+from algoplatform.catalogue.graph import drawing
+from algoplatform.catalogue.parsing import off_loop
+from algoplatform.console.history import shown
+from algoplatform.console.images import CONDITIONS
+from algoplatform.console.site import Visit
+from algoplatform.domain.errors import Refused
+from algoplatform.domain.graph_options import check_graph_options
+from algoplatform.manifests.options import OPTIONS
+from algoplatform.manifests.yaml import dump_yaml
+from algoplatform.planning.graph.model import Graph
+from algoplatform.planning.graph.svg import MOST_NODES
+from algoplatform.planning.lint.asked import check_asked
+from algoplatform.planning.lint.rules import RULES, SEVERITIES
+
+_MOST: Final = 200
+_DEPTH: Final = "2"
+# The CSP allows no style inside of a page; graph.css has the drawing's colours. An image would hide its links.
+_STYLE: Final = re.compile(rb"<style>.*?</style>", re.DOTALL)
+_PAGE: Final = 50
+
+
+async def graph(visit: Visit) -> Response:
+    """Show what an image needs and what needs it, drawn and as lists."""
+    image, _ = await shown(visit)
+    depth = parse_query(visit.request.scope["query_string"]).get("depth") or _DEPTH
+    try:
+        options = check_graph_options({"direction": "both", "depth": depth, "limit": str(_MOST)})
+    except Refused as error:
+        return visit.render("graph.html", 422, image=image, depth=depth, graph=None, faults=error.faults)
+    found = await visit.runtime.graphs.dependencies(image.id, options)
+    is_drawn = len(found.references) <= MOST_NODES
+    drawn = await off_loop(lambda: drawing(found, lambda other: visit.url(f"/images/{other}"))) if is_drawn else b""
+    return visit.render(
+        "graph.html",
+        image=image,
+        depth=depth,
+        graph=found,
+        faults=(),
+        drawing=Markup(_STYLE.sub(b"", drawn).replace(b'role="img"', b'role="group"', 1).decode()),  # noqa: S704 - made and escaped by our own drawing
+        needs=_steps(found, found.needs),
+        users=_steps(found, _reversed(found)),
+        itself=(found.root, found.root) in found.edges,
+    )
+
+
+def _reversed(graph: Graph) -> list[list[int]]:
+    users: list[list[int]] = [[] for _ in graph.references]
+    for source, target in graph.edges:
+        users[target].append(source)
+    return users
+
+
+def _steps(graph: Graph, ways: list[list[int]]) -> list[tuple[int, str, str]]:
+    """Return the images that are reached, each with its shortest number of steps, id and reference."""
+    steps = {graph.root: 0}
+    waiting = deque(steps)
+    while waiting:
+        at = waiting.popleft()
+        for other in ways[at]:
+            if other not in steps:
+                steps[other] = steps[at] + 1
+                waiting.append(other)
+    del steps[graph.root]
+    return sorted((step, graph.references[at], graph.image_ids[at]) for at, step in steps.items())
+
+
+async def manifests(visit: Visit) -> Response:
+    """Show the manifests of an image by the options of a form."""
+    image, _ = await shown(visit)
+    given = _options_of(visit)
+    context = {"image": image, "given": given, "options": OPTIONS, "profiles": visit.runtime.site.profiles}
+    try:
+        rendered = await visit.runtime.manifests.render([image.id], given)
+        text = await off_loop(lambda: b"".join(dump_yaml(rendered.objects)).decode())
+    except Refused as error:
+        return visit.render("manifests.html", 422, **context, faults=error.faults, rendered=None, text="")
+    return visit.render("manifests.html", **context, faults=(), rendered=rendered, text=text)
+
+
+def _options_of(visit: Visit) -> dict[str, str]:
+    names = {option.name for option in OPTIONS}
+    given = parse_query(visit.request.scope["query_string"])
+    return {name: value for name, value in given.items() if name in names and value}
+
+
+async def download(visit: Visit) -> Response:
+    """Send the manifests as a file, with the bytes of the API."""
+    prepared = await visit.runtime.manifests.prepare([visit.image_id], _options_of(visit))
+    rendered = await prepared.rendered()
+    body = await off_loop(lambda: b"".join(dump_yaml(rendered.objects)))
+    headers = {
+        "content-disposition": f'attachment; filename="{prepared.name}.yaml"',
+        "x-content-type-options": "nosniff",
+    }
+    return Response(body, media_type="application/yaml", headers=headers)
+
+
+async def lint(visit: Visit) -> Response:
+    """Show what the rules find in the images that meet the conditions, with links to the fields."""
+    given = parse_query(visit.request.scope["query_string"], "imageId")
+    names = (*CONDITIONS, "rule", "severity", "page", "pageSize")
+    asked = {name: value for name, value in given.items() if name in names}
+    context = {"asked": asked, "rules": RULES, "severities": SEVERITIES}
+    try:
+        wanted = check_asked({"pageSize": str(_PAGE)} | asked)
+    except Refused as error:
+        return visit.render("lint.html", 422, **context, faults=error.faults, found=None, ids={}, size=_PAGE, page=1)
+    found = await _linted(visit, lambda write: visit.runtime.lint.registry(wanted, write))
+    ids = await visit.runtime.images.identify([finding["image"] for finding in found["findings"]])
+    size = int(asked.get("pageSize") or _PAGE)
+    page = int(asked.get("page") or 1)
+    return visit.render("lint.html", **context, faults=(), found=found, ids=ids, size=size, page=page)
+
+
+async def _linted(visit: Visit, run: Callable[[Any], Any]) -> dict[str, Any]:
+    body = bytearray()
+
+    async def write(data: bytes) -> None:
+        body.extend(data)
+
+    with visit.request.app.state.lints.taken():
+        await run(write)
+    found: dict[str, Any] = await off_loop(lambda: orjson.loads(body))
+    return found

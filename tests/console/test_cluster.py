@@ -1,0 +1,116 @@
+"""Pages of the cluster: graph, manifests, lint."""
+
+import json
+import re
+from html import unescape
+
+import httpx
+import pytest
+import requests
+from playwright.sync_api import Browser, expect
+
+from tests.console.test_in_browser import faultless
+from tests.http.test_pages import CHROMIUM
+from tests.support.console import text_of, visiting
+from tests.support.images import IMAGES, minimal, register, upload
+from tests.support.postgres import Postgres
+from tests.support.service import serving_in_background, settings_for
+
+
+async def test_graph(client: httpx.AsyncClient) -> None:
+    """Users and dependencies stand in lists with their shortest number of steps, and each is drawn once."""
+    some = [minimal("algo/a", dependencyServiceId="algo/b:1.0,algo/c:1.0"), minimal("algo/c")]
+    some += [minimal("algo/b", dependencyServiceId="algo/c:1.0"), minimal("algo/top", dependencyServiceId="algo/a:1.0")]
+    assert (await upload(client, some)).status_code == 200
+    ids = {
+        record["imageName"]: record["imageId"]
+        for record in (await client.get(f"{IMAGES}/_search")).json()["res"]["data"]
+    }
+    page = (await client.get(f"/console/images/{ids['algo/a']}/graph")).text
+    svg = page[page.index("<svg xmlns") : page.index("</svg>", page.index("<svg xmlns"))]
+    assert sorted(re.findall(r'<a class="[^"]*" href="/console/images/([0-9a-f]{32})"', svg)) == sorted(ids.values())
+    assert "<title>algo/b:1.0</title>" in svg
+    assert "<style>" not in page
+    needs = text_of(page[page.index("它依赖的镜像") :])
+    users = text_of(page[page.index("用到它的镜像") : page.index("它依赖的镜像")])
+    assert re.findall(r"(algo/\w+):1.0 (\d) 步", needs) == [("algo/b", "1"), ("algo/c", "1")]
+    assert re.findall(r"(algo/\w+):1.0 (\d) 步", users) == [("algo/top", "1")]
+    assert (await client.get(f"/console/images/{ids['algo/a']}/graph?depth=x")).status_code == 422
+    assert (await client.get(f"/console/images/{'0' * 32}/graph")).status_code == 404
+
+
+async def test_cycle_and_self(client: httpx.AsyncClient) -> None:
+    """A cycle and a use of itself are said in words; an image in a cycle stands in both lists."""
+    some = [
+        minimal("algo/a", dependencyServiceId="algo/b:1.0,algo/a:1.0"),
+        minimal("algo/b", dependencyServiceId="algo/a:1.0"),
+    ]
+    assert (await upload(client, some)).status_code == 200
+    first = (await client.get(f"{IMAGES}/_search?searchCondition=algo/a")).json()["res"]["data"][0]["imageId"]
+    page = (await client.get(f"/console/images/{first}/graph")).text
+    assert "循环依赖：algo/a:1.0 → algo/b:1.0" in page
+    assert text_of(page).count("algo/b:1.0 1 步") == 2
+
+
+async def test_manifests(client: httpx.AsyncClient) -> None:
+    """Options as a form, the YAML, and a download with the API's bytes."""
+    image_id = await register(client, "algo/a", gpuRequests=4000, imagePorts="http:80:30080", memRequests=1)
+    page = await client.get(f"/console/images/{image_id}/manifests?naming=image&replicas=2")
+    assert page.status_code == 200
+    assert re.search('kind"?: "?Deployment', unescape(page.text))
+    assert "<option selected>image</option>" in page.text
+    file = await client.get(f"/console/images/{image_id}/manifests.yaml?naming=image&replicas=2")
+    api = await client.get(
+        f"{IMAGES}/{image_id}/manifests?naming=image&replicas=2", headers={"accept": "application/yaml"}
+    )
+    assert file.content == api.content
+    assert "attachment" in file.headers["content-disposition"]
+    wrong = await client.get(f"/console/images/{image_id}/manifests?replicas=x&cards=1")
+    assert wrong.status_code == 422
+    assert 'href="#replicas"' in wrong.text
+    impossible = await client.get(f"/console/images/{image_id}/manifests?cards=100")
+    assert impossible.status_code == 422
+
+
+async def test_lint(client: httpx.AsyncClient) -> None:
+    """Findings link to the image and to the field in its form; conditions and pages apply."""
+    for at in range(3):
+        await register(client, f"algo/n{at}", env="A:b，C:d", imagePorts="http:80:30080")
+    page = (await client.get("/console/lint")).text
+    assert re.search(r'href="/console/images/[0-9a-f]{32}/edit#\w+"', page)
+    assert "algo/n1:1.0" in (await client.get("/console/lint?searchCondition=n1")).text
+    assert "下一页" in (await client.get("/console/lint?pageSize=1")).text
+    assert (await client.get("/console/lint?severity=x&algoType=9")).status_code == 422
+    assert "没有发现问题" in (await client.get("/console/lint?searchCondition=zzz")).text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+@pytest.mark.parametrize("width", [1280, 320])
+def test_in_browser(browser: Browser, postgres: Postgres, width: int) -> None:
+    """The pages keep to the CSP and have no axe finding; copy and download work."""
+    with postgres.database() as dsn, serving_in_background(settings_for(dsn)) as url:
+        some = [
+            minimal("algo/a", dependencyServiceId="algo/b:1.0", env="A:b，C"),
+            minimal("algo/b", imagePorts="http:80"),
+        ]
+        requests.post(f"{url}{IMAGES}/_upload", files={"file": json.dumps(some)}, timeout=60)
+        with visiting(browser, f"{url}/console/images?searchCondition=algo/a", color_scheme="dark") as page:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.get_by_role("link", name="algo/a:1.0").click()
+            page.get_by_role("link", name="依赖图").click()
+            expect(page.locator("svg a")).to_have_count(2)
+            faultless(page)
+            page.locator("svg a", has_text="algo/b").click()
+            expect(page.locator("h1")).to_contain_text("algo/b:1.0")
+            page.get_by_role("link", name="部署文件").click()
+            expect(page.locator("pre")).to_contain_text("Deployment")
+            faultless(page)
+            page.get_by_role("button", name="复制").last.click()
+            expect(page.locator("#said")).to_have_text("已复制")
+            with page.expect_download() as download:
+                page.get_by_role("link", name="下载").click()
+            assert download.value.suggested_filename.endswith(".yaml")
+            page.get_by_role("link", name="检查").click()
+            faultless(page)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
