@@ -77,6 +77,11 @@ async def test_lint(client: httpx.AsyncClient) -> None:
     for at in range(3):
         await register(client, f"algo/n{at}", env="A:b，C:d", imagePorts="http:80:30080")
     page = (await client.get("/console/lint")).text
+    image = re.search(r"/console/images/[0-9a-f]{32}", page)
+    assert image
+    own = (await client.get(image[0])).text
+    assert "/edit#env" in own
+    assert "dependency-gone" not in own
     assert re.search(r'href="/console/images/[0-9a-f]{32}/edit#\w+"', page)
     assert "algo/n1:1.0" in (await client.get("/console/lint?searchCondition=n1")).text
     assert "下一页" in (await client.get("/console/lint?pageSize=1")).text

@@ -171,7 +171,7 @@ async def test_hostile_text(client: httpx.AsyncClient) -> None:
     for path in (f"/images/{image_id}", f"/images/{image_id}/edit", f"/images/{image_id}/history", "/images"):
         page = (await client.get(f"/console{path}", params={"searchCondition": evil[:40]})).text
         assert "<script>alert" not in page
-        assert "<img" not in page
+        assert "<img src=x" not in page
 
 
 async def test_very_large_records(client: httpx.AsyncClient) -> None:

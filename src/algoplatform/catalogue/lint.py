@@ -15,6 +15,7 @@ import orjson
 from algoplatform.catalogue.checked_file import CheckedFile
 from algoplatform.catalogue.parsing import off_loop
 from algoplatform.domain.record.check import Rules
+from algoplatform.domain.search import check_conditions
 from algoplatform.planning.lint import sarif
 from algoplatform.planning.lint.asked import Asked
 from algoplatform.planning.lint.findings import Finding, as_json
@@ -28,6 +29,8 @@ Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 # Renders findings as members of a JSON array, without its brackets.
 Form: TypeAlias = Callable[[Sequence[Finding]], bytes]
 
+# Rules across records that only hold where all dependencies are there.
+OF_CLOSURES: Final = frozenset({"dependency-gone"})
 # Parsed records take about five times their text.
 _BATCH_BYTES: Final = 512 * 1024
 _BATCH: Final = 200
@@ -42,6 +45,18 @@ class Lint:
         self._database = database
         self._rules = rules
         self.policy = policy
+
+    async def one(self, record: Record) -> list[Finding]:
+        """Return what the rules find in a single record, without those that need its dependencies."""
+
+        def judged() -> list[Finding]:
+            linter = Linter(self.policy, Asked(check_conditions({})), datetime.now(UTC).date())
+            found = linter.check([{name: value for name, value in record.items() if value is not None}])
+            for more in linter.across():
+                found += more
+            return [finding for finding in found if finding.flaw.rule not in OF_CLOSURES]
+
+        return await off_loop(judged)
 
     async def registry(self, asked: Asked, write: Write, policy: Policy | None = None) -> Linter:
         """Write the `res` of an answer: findings, counts by rule and total, over the whole registry."""

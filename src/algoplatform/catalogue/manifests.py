@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from algoplatform import __version__
 from algoplatform.catalogue.graph import Closure, Graphs
+from algoplatform.catalogue.lint import OF_CLOSURES
 from algoplatform.catalogue.parsing import off_loop
 from algoplatform.catalogue.site import Site
 from algoplatform.domain.render_request import MAX_IMAGES
@@ -30,8 +31,6 @@ MAX_RENDERED: Final = 2 * MAX_IMAGES
 # Rendering takes about 1 ms an image, and the parsing thread takes jobs of up to about 50 ms.
 _FEW: Final = 16
 _SHOWN: Final = frozenset({"error", "warning"})
-# Rules across records that only hold where all dependencies are there.
-_OF_CLOSURES: Final = frozenset({"dependency-gone"})
 # Rendering finds this itself, but lint knows the exemptions.
 _BOTH_FIND: Final = "hostpath-conflict"
 _NO_FILES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({})
@@ -107,7 +106,7 @@ class Prepared:
         for more in linter.across():
             found += more
         for flaw, severity, images in found:
-            if self.options.closure or flaw.rule not in _OF_CLOSURES:
+            if self.options.closure or flaw.rule not in OF_CLOSURES:
                 yield Finding(flaw.rule, severity, images[0], flaw.message)
 
 

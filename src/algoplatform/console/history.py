@@ -50,6 +50,7 @@ async def show_record(visit: Visit) -> Response:
         image=image,
         at=stored.updated_at,
         neighbours=neighbours,
+        findings=await visit.runtime.lint.one(image.record),
         groups=GROUPS,
         items=items,
         units=UNITS,

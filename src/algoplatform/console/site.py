@@ -31,10 +31,11 @@ from algoplatform.settings import Settings
 
 BASE: Final = "/console"
 _YEAR: Final = 365 * 24 * 3600
+_JOINED: Final = re.compile(rb"(?<=[;{,(\[])\n")
 _STATIC: Final = ("console.css", "console.js", "icon.svg")
 # A first page stays under 40 KiB: no indentation and comments, nor spaces around punctuation outside of strings.
-_SPARE: Final = re.compile(rb"^\s+|^//.*\n", re.MULTILINE)
-_AROUND: Final = re.compile(rb'("(?:\\.|[^"\\])*"|\'[^\']*\'|`[^`]*`)| *(=>|[={}(),;:?]) *')
+_SPARE: Final = re.compile(rb"^\s*//.*\n|^\s+", re.MULTILINE)
+_AROUND: Final = re.compile(rb'("(?:\\.|[^"\\])*"|\'[^\']*\'|`[^`]*`)| *(=>|[!=]==|&&|\|\||[={}(),;:?<>]) *')
 # The language button: the languages are named in their own.
 _NAMES: Final = {"zh": "中文", "en": "English"}
 
@@ -53,7 +54,7 @@ class Site:
         )
         folder = files("algoplatform.console") / "static"
         self.static = {name: _SPARE.sub(b"", (folder / name).read_bytes()) for name in _STATIC}
-        self.static["console.js"] = _AROUND.sub(rb"\1\2", self.static["console.js"])
+        self.static["console.js"] = _JOINED.sub(b"", _AROUND.sub(rb"\1\2", self.static["console.js"]))
         # Of the drawing, which may not have styles inside of a page.
         self.static["graph.css"] = STYLE.encode()
         self.version = hashlib.sha256(b"".join(self.static.values())).hexdigest()[:12]
