@@ -44,9 +44,13 @@ class Revisions:
         return found, total
 
     async def with_records(self, image_id: str, found: Sequence[Revision]) -> AsyncIterator[Revision]:
-        """Yield these revisions with their records, of which at most two are in memory."""
-        after = await self._record(image_id, found[0].version)
+        """Yield these revisions with their records; of those that are read now, at most two are in memory."""
+        complete = not found or found[0].after is not None
+        after = None if complete else await self._record(image_id, found[0].version)
         for revision in found:
+            if complete:
+                yield revision
+                continue
             before = await self._record(image_id, revision.version - 1)
             yield replace(revision, before=before, after=after)
             after = before

@@ -73,13 +73,15 @@ async def show_history(visit: Visit) -> Response:
     page, size = check_paging({name: value for name, value in given.items() if name in ("page", "pageSize")})
     revisions, total = await visit.runtime.revisions.history(visit.image_id, page, size)
     latest = revisions[0] if page == 1 else (await visit.runtime.revisions.history(visit.image_id, 1, 1))[0][0]
-    record = orjson.loads(latest.after)
+    record = await visit.runtime.revisions.at_version(visit.image_id, latest.version)
+    assert record is not None
     image = Shown(visit, record, latest.version)
+    complete = visit.runtime.revisions.with_records(visit.image_id, revisions)
     return visit.render(
         "history.html",
         image=image,
         is_live=record["deleteFlag"] == "0",
-        revisions=[(revision, differences(revision)) for revision in revisions],
+        revisions=[(revision, differences(revision)) async for revision in complete],
         latest=latest.version,
         page=page,
         size=size,
@@ -90,7 +92,7 @@ async def show_history(visit: Visit) -> Response:
 def differences(revision: Revision) -> list[tuple[str, Any, Any]]:
     """Return the fields that a revision changed, each with its value before and after."""
     before = orjson.loads(revision.before) if revision.before else {}
-    after = orjson.loads(revision.after)
+    after = orjson.loads(revision.after or "{}")
     return [
         (name, before.get(name), value)
         for name, value in after.items()
