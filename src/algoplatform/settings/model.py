@@ -16,7 +16,6 @@ from algoplatform.environment import (
     DatabaseUrl,
     Directory,
     File,
-    FrameAncestors,
     Header,
     Hosts,
     HttpUrl,
@@ -24,19 +23,16 @@ from algoplatform.environment import (
     Origins,
     Port,
     PortRange,
-    Secret,
     Text,
     clean,
 )
+from algoplatform.settings.console import ConsoleSettings
+from algoplatform.settings.errors import SettingsError
 from algoplatform.settings.options import PREFIX, WithRenderOptions
 
 _MEBIBYTE: Final = 1024 * 1024
 # Blank means nobody: the default would give rights that the operator has taken away.
 _MAY_BE_EMPTY: Final = ("platform_authorities", "namespace_authorities")
-
-
-class SettingsError(Exception):
-    """A setting is wrong or missing; the message is one line that names it."""
 
 
 def _data_dir() -> Path:
@@ -49,7 +45,7 @@ def _data_dir() -> Path:
     return Path(base) / "algoplatform"
 
 
-class Settings(WithRenderOptions):
+class Settings(ConsoleSettings, WithRenderOptions):
     """All settings, with their defaults and purposes."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
@@ -226,26 +222,6 @@ class Settings(WithRenderOptions):
         pattern=r"^(/[^/?#]+)*$",
         description="path prefix under which an ingress serves the service; set it if the ingress strips one",
     )
-    console: bool = Field(
-        True, description="the pages for people below /console; set it to false to serve the API alone"
-    )
-    console_frame_ancestors: FrameAncestors = Field(
-        "none",
-        description="none, self or the origins whose pages may show the console in a frame (CSP frame-ancestors), separated by spaces; set it to"
-        " embed the console in a portal",
-    )
-    oidc_authorize_url: HttpUrl = Field(
-        None,
-        description="URL at which people log in to the console (OpenID Connect, authorization code with PKCE); set it with"
-        " auth=token, otherwise they paste a token",
-    )
-    oidc_token_url: HttpUrl = Field(
-        None, description="URL at which the console exchanges the code for a token; set it with oidc_authorize_url"
-    )
-    oidc_client_id: Text = Field(None, description="client id of the console at the identity provider; likewise")
-    oidc_client_secret: Secret = Field(
-        None, description="client secret of the console; set it if the identity provider gave one"
-    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="minimum log level; warning omits the line per request"
     )
@@ -303,22 +279,6 @@ class Settings(WithRenderOptions):
             " authenticating gateway in front and set ALGOPLATFORM_TRUST_GATEWAY=true, or set ALGOPLATFORM_AUTH=token,"
             " or listen on 127.0.0.1"
         )
-
-    @property
-    def has_login(self) -> bool:
-        """Whether people log in to the console at an identity provider."""
-        return self.oidc_authorize_url is not None
-
-    def check_login(self) -> None:
-        """Raise SettingsError if the settings of the console's login are incomplete."""
-        needed = {
-            "OIDC_AUTHORIZE_URL": self.oidc_authorize_url,
-            "OIDC_TOKEN_URL": self.oidc_token_url,
-            "OIDC_CLIENT_ID": self.oidc_client_id,
-        }
-        missing = [PREFIX + name for name, value in needed.items() if value is None]
-        if 0 < len(missing) < len(needed):
-            raise SettingsError(f"the console's login also needs {' and '.join(missing)}")
 
     def check_token(self) -> None:
         """Raise SettingsError if settings for verifying tokens are missing, and name them."""
