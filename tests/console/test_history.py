@@ -68,3 +68,14 @@ async def test_delete_in_use(client: httpx.AsyncClient) -> None:
     answer = await post(client, f"/images/{base}/delete", {})
     assert answer.status_code == 409
     assert "algo/user:1.0" in answer.text
+
+
+async def test_large_history(client: httpx.AsyncClient) -> None:
+    """Many large records are shown as well."""
+    large = {name: "\U0001f600" * 4096 for name in ("algoDesc", "incidentId", "command")}
+    image_id = await register(client, "algo/a", **large)
+    for memory in range(60):
+        changed = minimal(imageId=image_id, memRequests=memory)
+        assert (await client.post(f"{IMAGES}/_update", json=changed)).status_code == 200
+    page = (await client.get(f"/console/images/{image_id}/history")).text
+    assert page.count("memRequests") == 50

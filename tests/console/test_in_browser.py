@@ -419,8 +419,8 @@ def test_other_root_paths(browser: Browser, postgres: Postgres, root: str) -> No
 def test_faults_of_a_whole_list(browser: Browser, site: str) -> None:
     """A fault that no row has stands at the list, which a link leads to."""
     with visiting(browser, f"{site}/images/new") as page:
-        pasted(page, "#imageMount-0", "\n".join(f"/{at:04}" for at in range(900)))
-        expect(page.locator("#imageMount .row")).to_have_count(900)
+        pasted(page, "#imageMount-0", "\n".join(f"/{at}{'a' * 1000}" for at in range(5)))
+        expect(page.locator("#imageMount .row")).to_have_count(5)
         page.get_by_role("button", name="保存").click()
         link = page.get_by_role("alert").get_by_role("link", name=re.compile("imageMount长度"))
         link.click()
