@@ -72,7 +72,7 @@ async def test_delete_in_use(client: httpx.AsyncClient) -> None:
 
 async def test_large_history(client: httpx.AsyncClient) -> None:
     """Many large records are shown as well."""
-    large = {name: "\U0001f600" * 4096 for name in ("algoDesc", "incidentId", "command")}
+    large = dict.fromkeys(("algoDesc", "incidentId", "command"), "😀" * 4096)
     image_id = await register(client, "algo/a", **large)
     for memory in range(60):
         changed = minimal(imageId=image_id, memRequests=memory)
