@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from algoplatform.domain.errors import Refused
 from algoplatform.manifests.gpu.amounts import DoesNotFit, amounts
 from algoplatform.manifests.gpu.profiles import SHIPPED, ProfilesInvalid, parse_profiles, with_site
+from algoplatform.manifests.options import parse_options
+from algoplatform.manifests.rendering import render
 from tests.support.rendering import main_of, only, options, pod_of, reasons, rendered, target
 
 CARD = 15109
@@ -143,8 +146,20 @@ def test_cores() -> None:
 
 @pytest.mark.parametrize(("profile", "cores"), [("hami", "101"), ("tencent", "101"), ("tencent", "250")])
 def test_wrong_cores(profile: str, cores: str) -> None:
-    [(field, code, _)] = reasons(target(), profile=profile, cores=cores)
-    assert (field, code) == ("cores", "202")
+    with pytest.raises(Refused) as caught:
+        options(profile=profile, cores=cores, naming="x")
+    assert [(fault.field, fault.code) for fault in caught.value.faults] == [("naming", "202"), ("cores", "202")]
+
+
+def test_cores_of_settings_with_another_profile() -> None:
+    """Those that a request gives are judged by the profile of settings; those of settings where they are used."""
+    base = parse_options({"profile": "tencent", "cores": "200"}, SHIPPED)
+    with pytest.raises(Refused):
+        parse_options({"cores": "150"}, SHIPPED, base)
+    assert parse_options({"profile": "hami", "cores": "50"}, SHIPPED, base).cores == 50
+    other = parse_options({"profile": "hami"}, SHIPPED, base)
+    with pytest.raises(Refused, match="cores须为1至100的整数"):
+        render([target()], other)
 
 
 def test_cores_that_a_profile_does_not_have() -> None:

@@ -5,13 +5,15 @@ JSON object or settings, and reports every fault at once.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from algoplatform.domain.errors import Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.record.wording import unknown_faults
+from algoplatform.manifests.gpu.amounts import core_fault
+from algoplatform.manifests.gpu.profiles import Profile
 from algoplatform.manifests.option_values import (
     EMPTY_DIR,
     MAX_INTEGER,
@@ -107,10 +109,13 @@ class Option:
         return getattr(Options(), self.attribute)
 
 
-def parse_options(given: Mapping[str, object], profiles: Collection[str], base: Options | None = None) -> Options:
+def parse_options(
+    given: Mapping[str, object], profiles: Mapping[str, Profile | None], base: Options | None = None
+) -> Options:
     """Read options by their names on the wire; those that are absent or blank keep the values of `base`.
 
-    Raises Refused (202) with the faults of all of them.
+    `profiles` holds None for a profile of which only the name is known. Raises Refused (202) with the faults of
+    all of them.
     """
     base = base or Options()
     read: dict[str, Any] = {}
@@ -122,7 +127,7 @@ def parse_options(given: Mapping[str, object], profiles: Collection[str], base: 
                 read[option.attribute] = option.read(text)
         except Malformed as error:
             faults += [Fault(option.name, Code.FIELD, f"{option.name}{sentence}") for sentence in error.faults]
-    faults += _across(read, profiles)
+    faults += _across(read, profiles, base)
     if faults:
         raise Refused(faults, more=more)
     # Each of the two, given now, replaces the other one of the settings.
@@ -148,10 +153,14 @@ def _text(value: object) -> str:
     return text.strip()
 
 
-def _across(read: Mapping[str, Any], profiles: Collection[str]) -> Iterator[Fault]:
+def _across(read: Mapping[str, Any], profiles: Mapping[str, Profile | None], base: Options) -> Iterator[Fault]:
     if "profile" in read and read["profile"] not in profiles:
         message = f"没有“{clip(read['profile'])}”这个GPU方案，可用的有：{'、'.join(profiles)}"
         yield Fault("profile", Code.FIELD, message)
+    profile = profiles.get(read.get("profile", base.profile))
+    # Lint takes a profile too, and asks for no cores: those of settings are judged where they are used.
+    if profile and (wrong := core_fault(profile, read.get("cores"))):
+        yield Fault("cores", Code.FIELD, f"cores{wrong}")
     if "replicas" in read and "channels" in read:
         yield Fault("replicas", Code.FIELD, "replicas与channels不能同时给出")
 

@@ -97,7 +97,7 @@ def usage() -> Iterator[None]:
 
 def check_options(given: Mapping[str, str]) -> None:
     """Check options of rendering as far as that is possible here; the registry knows which profiles there are."""
-    parse_options(given, {given.get("profile", "").strip()})
+    parse_options(given, {given.get("profile", "").strip(): None})
 
 
 def chosen(form: str | None, *, as_json: bool) -> str | None:
