@@ -24,6 +24,7 @@ from algoplatform.manifests.names import RENDERER, object_name
 from algoplatform.manifests.options import Options
 from algoplatform.manifests.rendering import Rendered, render
 from algoplatform.planning.lint.asked import Asked
+from algoplatform.planning.lint.findings import Flaw
 from algoplatform.planning.lint.linter import Linter
 
 # With all dependencies.
@@ -66,7 +67,7 @@ class Prepared:
         return parts + judging if warnings else parts
 
     async def rendered(self) -> Rendered:
-        """Render; raises Refused with every reason: 202 for options and files, else -422."""
+        """Render; raises Refused with every reason: 202 for files, else -422."""
         if self.size <= _FEW and not self.config_files:
             return await off_loop(self._rendered)
         return await asyncio.to_thread(self._rendered)
@@ -106,8 +107,16 @@ class Prepared:
         for more in linter.across():
             found += more
         for flaw, severity, images in found:
-            if self.options.closure or flaw.rule not in OF_CLOSURES:
+            if (self.options.closure or flaw.rule not in OF_CLOSURES) and not _met(flaw, self.options):
                 yield Finding(flaw.rule, severity, images[0], flaw.message)
+
+
+def _met(flaw: Flaw, options: Options) -> bool:
+    """Return whether an option gives what the record lacks, so that the manifests have no such flaw."""
+    if flaw.rule == "no-registry":
+        return options.registry is not None
+    defaults = {"cpuRequests": options.default_cpu, "memRequests": options.default_memory}
+    return flaw.rule == "no-requests" and bool(defaults.get(flaw.field))
 
 
 class Manifests:
