@@ -87,6 +87,8 @@ def test_every_reason_at_once() -> None:
         ({"a/x:1.0": {"/b": ""}}, "configFiles中a/x:1.0的“/b”不在其config中"),
         ({"a/x:1.0": {"/a": "\ud800"}}, "configFiles中a/x:1.0的“/a”的内容含有不合法的Unicode字符"),
         ({"a/z:1.0": {"/b": ""}}, "configFiles中a/z:1.0的“/b”不在其config中"),
+        ({"a/x:1.0": {"/a": "1", "//a": "2"}}, "configFiles中a/x:1.0的“//a”与“/a”是同一个文件"),
+        ({"0" * 32: {"/a": ""}}, f"configFiles中的“{'0' * 32}”不在要生成的镜像中"),
     ],
 )
 def test_unknown_files(files: dict[str, Any], message: str) -> None:

@@ -212,6 +212,12 @@ def test_host_path(source: str, kind: str | None) -> None:
     assert mounts(found) == [("host-1", "/x", None, True)]
 
 
+def test_time_zone_of_the_node() -> None:
+    """What becomes /etc/localtime is a file: with the type Directory, the pod would never start."""
+    found = rendered(hostPath="/usr/share/zoneinfo/Asia/Shanghai:/etc/localtime,/opt/zone:/etc//timezone")
+    assert [volume["hostPath"]["type"] for volume in pod_of(found)["volumes"]] == ["File", "File"]
+
+
 def test_writable_host_path() -> None:
     found = rendered({"hostPathWritable": "true"}, hostPath="/a:/a", subPath="/b:/b")
     assert [(name, read_only) for name, _, _, read_only in mounts(found)] == [("lib-1", True), ("host-1", False)]

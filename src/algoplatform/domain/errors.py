@@ -48,8 +48,8 @@ def clip(text: str, limit: int = CLIP) -> str:
 
 def clip_reference(text: str) -> str:
     """Truncate name and tag of an echoed reference separately, so that a long name does not hide the tag."""
-    name, _, tag = text.rpartition(":")
-    return f"{clip(name)}:{clip(tag)}"
+    name, colon, tag = text.rpartition(":")
+    return f"{clip(name)}{colon}{clip(tag)}"
 
 
 def too_long(text: str, limit: int) -> str:

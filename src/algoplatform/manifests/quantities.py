@@ -46,9 +46,10 @@ def file_type(source: str) -> str | None:
     return "File" if ".so" in name or splitext(name)[1] else None
 
 
-def host_type(source: str) -> str | None:
+def host_type(source: str, target: str) -> str | None:
     """Return the type of a hostPath volume: `File`, `Directory`, or None for sockets and devices."""
     place = canonical(source)
     if place.endswith(".sock") or f"{place}/".startswith("/dev/"):
         return None
-    return "File" if place in _FILES else file_type(source) or "Directory"
+    # A time zone such as Asia/Shanghai, mounted as /etc/localtime, is a file too.
+    return "File" if _FILES & {place, canonical(target)} else file_type(source) or "Directory"

@@ -89,8 +89,12 @@ def _file_faults(known: Mapping[str, Image], given: Mapping[str, Mapping[str, st
             yield Fault("configFiles", Code.FIELD, message)
             continue
         paths = set(map(canonical, image.config.items)) if image.config else set()
+        first: dict[str, str] = {}
         for path, text in files.items():
+            other = first.setdefault(canonical(path), path)
             fault = _file_fault(path, text, paths)
+            if not fault and other != path:
+                fault = f"“{clip(path)}”与“{clip(other)}”是同一个文件"
             if fault:
                 yield Fault("configFiles", Code.FIELD, f"configFiles中{clip_reference(reference)}的{fault}")
 

@@ -47,7 +47,8 @@ def storage_of(image: Image, name: str, namespace: str, options: Options, files:
         _host(found, f"lib-{position}", "subPath", pair.source, pair.target, file_type(pair.source))
     writable = options.host_path_writable
     for position, pair in enumerate(image.host_path.items if image.host_path else (), 1):
-        _host(found, f"host-{position}", "hostPath", pair.source, pair.target, host_type(pair.source), writable)
+        kind = host_type(pair.source, pair.target)
+        _host(found, f"host-{position}", "hostPath", pair.source, pair.target, kind, writable)
     if options.localtime == "host" and _LOCALTIME not in [target for _, target in found.targets]:
         _host(found, "localtime", "localtime", _LOCALTIME, _LOCALTIME, "File")
     return found
