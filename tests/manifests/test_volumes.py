@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from algoplatform.domain.errors import Refused
 from algoplatform.manifests.rendering import Rendered, render
 from tests.support.rendering import main_of, only, options, pod_of, reasons, rendered, target
 
@@ -166,8 +167,12 @@ def test_config_omitted() -> None:
 
 def test_config_over_a_mebibyte() -> None:
     files = {"algo/x:1.0": {"/a": "中" * 349526}}
-    with pytest.raises(Exception, match="超过1MiB"):
-        render([target(config="/a")], options(), config_files=files)
+    with pytest.raises(Refused, match="超过1MiB") as caught:
+        render([target(config="/a", hostPath="/b:/a")], options(), config_files=files)
+    assert [(fault.field, fault.code, fault.message) for fault in caught.value.faults] == [
+        ("hostPath", "-422", "algo/x:1.0：hostPath与config都挂载到“/a”"),
+        ("configFiles", "-422", "algo/x:1.0：configFiles的内容超过1MiB"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -105,11 +105,17 @@ def render_image(
         own = wave | marks if made == kind else wave
         part.objects.append(_object(made, kept, part.namespace, labels(image.reference, name), own, content))
     part.addresses = addresses(image, name, part.namespace)
-    if not part.faults:
-        for found in check(part.objects):
-            if found.refused:
-                part.refuse(found.path, found.message)
+    _check(part)
     return part
+
+
+def _check(part: Part) -> None:
+    # What has a fault already would be refused twice; contents of files are judged only here.
+    for found in check([item for item in part.objects if not part.faults or item["kind"] == "ConfigMap"]):
+        if found.refused and found.path.startswith("ConfigMap/"):
+            part.refuse("configFiles", f"configFiles的{found.message}")
+        elif found.refused:
+            part.refuse(found.path, found.message)
 
 
 def _gpu(part: Part, image: Image, options: Options, profile: Profile) -> GpuAmounts:
