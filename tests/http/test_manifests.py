@@ -205,6 +205,9 @@ async def test_faults_of_body_and_options_at_once(client: httpx.AsyncClient) -> 
     answer = await render(client, {"images": [1], "options": {"naming": "both"}, "x": 1}, format="yaml")
     assert said(answer) == (422, "202")
     assert answer.json()["msg"].count("；") == 2
+    answer = await render(client, {"images": [], "options": {"cores": 101}}, format="xml", colour="red")
+    assert said(answer) == (422, "202")
+    assert all(name in answer.json()["msg"] for name in ("images", "cores", "format", "colour"))
 
 
 BODIES = [

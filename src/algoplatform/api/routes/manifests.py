@@ -30,6 +30,7 @@ from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.manifests import Prepared
 from algoplatform.catalogue.parsing import off_loop, parse
 from algoplatform.catalogue.search import Stream, Write
+from algoplatform.catalogue.site import Site
 from algoplatform.domain.errors import BadRequest, Refused
 from algoplatform.domain.record.fields import is_blank
 from algoplatform.domain.record.wording import unknown_faults
@@ -77,9 +78,12 @@ async def manifests(request: Request) -> Response:
 async def render(request: Request) -> Response:
     """一组镜像的部署文件"""
     runtime = runtime_of(request)
-    form, _ = check_query(request, parse_query(request.scope["query_string"]), _no_options, YAML)
+    query = parse_query(request.scope["query_string"])
     with ExitStack() as stack:
-        asked, options = await _asked(request, runtime, stack)
+        data = await _body(request, runtime, stack)
+        (form, _), (asked, options) = together(
+            lambda: check_query(request, query, _no_options, YAML), lambda: _asked(data, runtime.site)
+        )
         # Until the response has been sent.
         kept = stack.pop_all()
 
@@ -92,7 +96,7 @@ async def render(request: Request) -> Response:
     return _streamed(form, stream, "manifests.yaml")
 
 
-async def _asked(request: Request, runtime: Runtime, stack: ExitStack) -> tuple[RenderRequest, Options]:
+async def _body(request: Request, runtime: Runtime, stack: ExitStack) -> object:
     """Read the body of a set; a large one takes a slot until the stack is closed."""
     content = await read_json_text(request, runtime.settings.max_upload_bytes, request.app.state.large_bodies)
     if not content:
@@ -101,10 +105,14 @@ async def _asked(request: Request, runtime: Runtime, stack: ExitStack) -> tuple[
         raise BadRequest(f"请求体中的值超过上限{_MOST_COMMAS}个", malformed=False)
     if len(content) > runtime.settings.max_body_bytes:
         stack.enter_context(request.app.state.large_renderings.taken())
-    data = await parse(content)
+    return await parse(content)
+
+
+def _asked(data: object, site: Site) -> tuple[RenderRequest, Options]:
+    """Check the body of a set."""
     given = data.get("options") if isinstance(data, dict) else None
     options = given if isinstance(given, dict) else {}
-    return together(lambda: check_render_request(data), lambda: runtime.site.options(options))
+    return together(lambda: check_render_request(data), lambda: site.options(options))
 
 
 def _no_options(query: Mapping[str, Any]) -> None:
