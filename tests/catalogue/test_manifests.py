@@ -50,6 +50,15 @@ async def test_options_that_give_what_a_record_lacks(runtime: Runtime) -> None:
     assert await warned(registry="h.local", defaultCpu="500", defaultMemory="1024") == []
 
 
+async def test_files_that_are_not_mounted(runtime: Runtime) -> None:
+    """With config=omit there is no collision with a file of config."""
+    await register(runtime, "h.local/algo/a", config="/a", hostPath="/x:/a")
+    found = await runtime.manifests.render(["h.local/algo/a:1.0"], {"config": "omit"})
+    assert found.warnings == []
+    with pytest.raises(Refused, match="都挂载到"):
+        await runtime.manifests.render(["h.local/algo/a:1.0"], {})
+
+
 async def test_unknown_images_are_named_at_once(runtime: Runtime) -> None:
     """All that are not registered."""
     await register(runtime, "algo/a")

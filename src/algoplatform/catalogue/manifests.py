@@ -103,7 +103,9 @@ class Prepared:
     def _linted(self) -> Iterator[Finding]:
         asked = Asked(check_conditions({}), _SHOWN)
         linter = Linter(self.site.policy_for(self.options), asked, _today())
-        found = linter.check([each.image.values() for each in self.closure.members])
+        # Files that are not mounted collide with nothing.
+        omitted = {"config": None} if self.options.config == "omit" else {}
+        found = linter.check([each.image.values() | omitted for each in self.closure.members])
         for more in linter.across():
             found += more
         for flaw, severity, images in found:
