@@ -140,6 +140,12 @@ CASES: list[tuple[str, dict[str, Any], Any, dict[str, Any]]] = [
         None,
         {"gpuRequests": 0, "env": "A:CUDA_X,X_CUDA_:1"},
     ),
+    (
+        "gpu-whole-card",
+        {"gpuRequests": None, "env": r"A:b\,c,CUDA_X:1"},
+        None,
+        {"gpuRequests": 0, "env": r"A:b\,CUDA_X:1"},
+    ),
     ("channels-unknown", {"tvChannel": None}, None, {"tvChannel": 1}),
     ("pvc-missing", {"imageMount": "/a", "pvcSize": 0}, None, {"imageMount": "/a", "pvcSize": 1}),
     ("shell-syntax", {"command": "a && b"}, "&&", {"command": "sh", "args": "-c 'a && b'"}),

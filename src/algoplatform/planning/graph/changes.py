@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Any
 
 from algoplatform.domain.grammar.ports import ImagePort
@@ -66,10 +67,15 @@ def _lost(port: ImagePort, now: tuple[ImagePort, ...]) -> Iterator[str]:
 
 
 def _paths_gone(field: str, old: Any, new: Any) -> Iterator[Change]:
-    kept = set(new.items) if new else set()
+    kept = {_plain(item) for item in new.items} if new else set()
     for item in old.items if old else ():
-        if item not in kept:
+        if _plain(item) not in kept:
             yield Change(field, str(item), None, f"{field}不再有{item}")
+
+
+def _plain(item: Any) -> tuple[str, ...]:
+    """Return a path, or those of a pair, so that equal ones compare equal: `/data` and `/data/`."""
+    return tuple(normpath("//" + path) for path in str(item).split(":"))
 
 
 def _channels_down(old: int | None, new: int | None, channels: int | None) -> Iterator[Change]:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 from algoplatform.planning.lint.findings import Flaw
-from algoplatform.planning.lint.record import Record
+from algoplatform.planning.lint.record import Record, variables
 from algoplatform.planning.lint.themes.host_paths import has_driver_library
 
 # GPU memory that a profile reserves for a request, both in MiB.
@@ -63,13 +63,9 @@ def _gpu_sign(record: Record) -> str | None:
         if has_driver_library(record.get(field)):
             return field
     env = record.get("env")
-    if env and any(prefix in env for prefix in _CUDA) and any(_is_cuda(item) for item in env.split(",")):
+    if env and any(prefix in env for prefix in _CUDA) and any(key.startswith(_CUDA) for key, _ in variables(env)):
         return "env"
     return None
-
-
-def _is_cuda(variable: str) -> bool:
-    return variable.startswith(_CUDA)
 
 
 @lru_cache(8)
