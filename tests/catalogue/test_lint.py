@@ -225,6 +225,19 @@ async def test_a_failing_reader_ends_it(runtime: Runtime) -> None:
     assert (await registry(runtime))["total"] == MANY
 
 
+async def test_a_client_that_has_gone_ends_a_run_that_finds_nothing(runtime: Runtime) -> None:
+    """Such a run writes empty parts, as it would otherwise learn nothing of its client before its end."""
+    await load(runtime, [image(f"h:1/n/{number:04d}", algoDesc="长" * 500) for number in range(MANY)])
+
+    async def write(data: bytes) -> None:
+        if not data:
+            raise Gone
+
+    for run in (runtime.lint.registry, runtime.lint.registry_sarif):
+        with pytest.raises(Gone):
+            await run(check_asked({"rule": "dependency-gone"}), write)
+
+
 async def test_settings(database_url: str) -> None:
     """Severities, exemptions and cards come from the settings; wrong ones stop the start."""
     exemption = json.dumps([{"rule": "tag-latest", "image": "h:1/n/*", "reason": "试用"}])

@@ -2,11 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import MutableMapping
+from typing import Any
 
 import asyncpg
 import httpx
 import pytest
+from starlette.requests import ClientDisconnect
 
+from algoplatform.api.http.streams import StreamedRecords
+from algoplatform.catalogue.search import Write
 from tests.support.images import IMAGES
 from tests.support.logs import Log
 from tests.support.postgres import execute
@@ -71,3 +76,47 @@ async def test_a_stream_that_breaks_off_is_told(database_url: str, aside: asyncp
         assert (await client.get(f"{IMAGES}/_search", params={"pageSize": 1})).status_code == 200
     [told] = [line for line in log.lines("request") if line["route"].endswith("/_load")]
     assert told["status"] == 500
+
+
+async def test_a_stream_without_records_ends_with_its_client() -> None:
+    """Empty parts are not sent, but tell a stream that has nothing to say for long that its client has gone."""
+    sent: list[object] = []
+    written = asyncio.Event()
+
+    async def stream(write: Write) -> int:
+        while True:
+            await write(b"")
+            written.set()
+            await asyncio.sleep(0)
+
+    async def receive() -> dict[str, str]:
+        await written.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    with pytest.raises(ClientDisconnect):
+        async with asyncio.timeout(60):
+            await StreamedRecords(stream, (b"[", lambda _: b"]"))({}, receive, send)
+    assert sent == []
+
+
+async def test_a_stream_of_empty_parts_is_whole() -> None:
+    """A response whose parts were all empty is its head and its tail."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def stream(write: Write) -> int:
+        await write(b"")
+        return 0
+
+    async def receive() -> dict[str, str]:
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    await StreamedRecords(stream, (b"[", lambda _: b"]"))({}, receive, send)
+    assert [message.get("body") for message in sent] == [None, b"[]"]
+    assert sent[-1]["more_body"] is False

@@ -122,8 +122,9 @@ class _Led:
         self._head = head
 
     async def __call__(self, data: bytes) -> None:
-        head, self._head = self._head, b""
-        await self._write(head + data)
+        if data:
+            data, self._head = self._head + data, b""
+        await self._write(data)
 
     async def end(self, tail: bytes) -> None:
         """Write the end."""
@@ -166,10 +167,11 @@ class _Run:
         await self._pass_on(await off_loop(lambda: self._form(work())))
 
     async def _pass_on(self, data: bytes) -> None:
+        if data and self._separator:
+            await self._write(self._separator)
+        # Nothing is written as well: it fails once the client has gone, which ends a run that finds nothing.
+        await self._write(data)
         if data:
-            if self._separator:
-                await self._write(self._separator)
-            await self._write(data)
             self._separator = b","
 
     def _lines(self, whole: bytes) -> list[Finding]:

@@ -19,7 +19,8 @@ class BrokenOff(Exception):
 class StreamedRecords(Response):
     """An envelope around the records that `stream` writes, whose tail takes the total that it returns.
 
-    It starts with the first record, so that a failure before it still gets an error response.
+    It starts with the first record, so that a failure before it still gets an error response. A `stream` that finds
+    nothing for long writes empty parts, which are not sent: they end it when the client has disconnected.
     """
 
     def __init__(self, stream: Stream, around: Around, headers: dict[str, str] | None = None) -> None:
@@ -34,6 +35,7 @@ class StreamedRecords(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the head with the first records, then the rest as it arrives, then the tail."""
         started = False
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         # When the client has disconnected, stop reading from the database.
         gone = asyncio.ensure_future(_disconnect(receive))
 
@@ -41,16 +43,16 @@ class StreamedRecords(Response):
             nonlocal started
             if gone.done():
                 raise ClientDisconnect
+            if not data:
+                return
             if not started:
                 started = True
-                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                await send(start)
                 data = self._head + data
             await send({"type": "http.response.body", "body": data, "more_body": True})
 
         try:
             total = await self._stream(write)
-            if not started:
-                await write(b"")
         except ClientDisconnect:
             raise
         except Exception as error:
@@ -59,7 +61,11 @@ class StreamedRecords(Response):
             raise BrokenOff from error
         finally:
             gone.cancel()
-        await send({"type": "http.response.body", "body": self._tail(total), "more_body": False})
+        tail = self._tail(total)
+        if not started:
+            await send(start)
+            tail = self._head + tail
+        await send({"type": "http.response.body", "body": tail, "more_body": False})
 
 
 @asynccontextmanager
