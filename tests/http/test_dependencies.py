@@ -1,5 +1,6 @@
 """Dependencies over HTTP: JSON, drawing and texts, limits, cycles, hostile options."""
 
+import asyncio
 import re
 import xml.etree.ElementTree as ET
 from base64 import b64encode
@@ -118,6 +119,8 @@ async def test_too_many_to_draw(client: httpx.AsyncClient) -> None:
     answer = await client.get(f"{url}?format=svg", headers=problem)
     assert (answer.status_code, answer.json()["code"]) == (422, "-422")
     assert [error["field"] for error in answer.json()["errors"]] == ["depth"]
+    together = await asyncio.gather(*[client.get(f"{url}?format=svg") for _ in range(12)])
+    assert {each.json()["status"] for each in together} == {"-422"}
     assert (await client.get(f"{url}?format=svg&depth=1")).headers["content-type"] == "image/svg+xml"
     for form in ("mermaid", "dot"):
         text = (await client.get(f"{url}?format={form}")).text

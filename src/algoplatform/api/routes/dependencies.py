@@ -30,7 +30,7 @@ from algoplatform.catalogue.graph import drawing
 from algoplatform.catalogue.parsing import off_loop
 from algoplatform.domain.graph_options import check_graph_options
 from algoplatform.planning.graph.model import Graph
-from algoplatform.planning.graph.svg import STYLE
+from algoplatform.planning.graph.svg import MOST_NODES, STYLE
 from algoplatform.planning.graph.text import dot, mermaid
 
 T = TypeVar("T")
@@ -79,7 +79,8 @@ async def impact(request: Request) -> Response:
 
 
 async def _drawn(request: Request, graph: Graph, tag: str) -> Response:
-    slow = len(graph.references) > _QUICK
+    # More are refused at once, and wait for no slot.
+    slow = _QUICK < len(graph.references) <= MOST_NODES
     with request.app.state.renderings.taken() if slow else nullcontext():
         body = await asyncio.to_thread(drawing, graph, _link)
     response = representation(body, SVG, tag)
