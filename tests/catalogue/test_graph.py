@@ -183,6 +183,18 @@ async def test_limit(runtime: Runtime, depth: int | None) -> None:
     assert set(levels(both)) == {f"algo/c{at}:1.0" for at in range(4, 9)}
 
 
+async def test_limit_counts_an_image_of_both_directions_once(runtime: Runtime) -> None:
+    """Within a cycle an image is below and above; that it is met twice takes no room from others."""
+    pairs = [("algo/a:1.0", "algo/b:1.0"), ("algo/b:1.0", "algo/a:1.0")]
+    await filled(runtime, of_edges(pairs))
+    query = {"direction": "both", "depth": 1}
+    found = await runtime.graphs.dependencies("algo/a:1.0", query | {"limit": 2})
+    assert (len(levels(found)), found.truncated, found.total) == (2, False, 2)
+    await filled(runtime, {"algo/c:1.0": ["algo/a:1.0"], "algo/d:1.0": ["algo/c:1.0"]})
+    found = await runtime.graphs.dependencies("algo/a:1.0", query | {"limit": 3})
+    assert (set(levels(found)), found.truncated) == ({"algo/a:1.0", "algo/b:1.0", "algo/c:1.0"}, True)
+
+
 async def test_more_than_are_counted(runtime: Runtime, aside: asyncpg.Connection) -> None:
     """Beyond a thousand images the answer says that there are more, and not how many."""
     await filled(runtime, {"algo/base:1.0": []})

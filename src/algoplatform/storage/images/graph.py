@@ -172,7 +172,8 @@ async def _near(
             rows = await connection.fetch(_NEXT[way], last[way], most) if last[way] else []
             last[way] = [row["id"] for row in rows if row["id"] not in seen[way]]
             seen[way].update(last[way])
-        fresh = [each for way in ways for each in last[way] if each not in near]
+        # Each once: within a cycle, an image can be as near in both directions.
+        fresh = list(dict.fromkeys(each for way in ways for each in last[way] if each not in near))
         if fresh and (distance == depth or len(near) + len(fresh) > limit):
             near.update(dict.fromkeys(fresh[: limit - len(near)] if distance < depth else ()))
             return list(near), True
