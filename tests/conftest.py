@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import httpx
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.support import postgres as server
@@ -94,6 +95,15 @@ async def other_client(postgres: Postgres) -> AsyncIterator[httpx.AsyncClient]:
     with postgres.database() as dsn:
         async with serving(settings_for(dsn)) as served:
             yield served
+
+
+@pytest.fixture(autouse=True, scope="session")
+def uncached_loggers() -> Iterator[None]:
+    """Keep a logger that one test has used from writing by that test's configuration for ever."""
+    configure = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False}))
+        yield
 
 
 @pytest.fixture

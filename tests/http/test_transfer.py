@@ -330,7 +330,7 @@ async def test_request_without_a_file(client: httpx.AsyncClient) -> None:
     assert unbounded.status_code == 400
     wrong = await upload(client, [], onConflict="merge", dryRun="maybe", colour="red")
     assert wrong.json()["msg"] == (
-        "colour不是已知字段；onConflict须为update、skip、fail之一，不能为“merge”；dryRun须为true或false，不能为“maybe”"
+        "onConflict须为update、skip、fail之一，不能为“merge”；dryRun须为true或false，不能为“maybe”；colour不是已知字段"
     )
 
 

@@ -41,8 +41,6 @@ def logged(level: str = "debug") -> Iterator[Log]:
     sys.stderr = log.stream
     try:
         configure_logging(level)
-        # Otherwise a logger with a cached configuration would keep writing here after the test.
-        structlog.configure(cache_logger_on_first_use=False)
         sys.stderr = stderr
         yield log
     finally:

@@ -92,8 +92,8 @@ def test_a_new_column_is_two_lines(database_url: str, tmp_path: Path) -> None:
     copytree(SOURCE, package)
     _insert(
         package / "storage/schema/tables.py",
-        '    Column("updated_at", ',
-        '    Column("extra", Text, info=_of("algoDesc")),\n',
+        '    sa.Column("updated_at", ',
+        '    sa.Column("extra", sa.Text, info=_of("algoDesc")),\n',
     )
     _insert(
         package / "storage/images/columns.py",
