@@ -238,6 +238,16 @@ async def test_a_client_that_has_gone_ends_a_run_that_finds_nothing(runtime: Run
             await run(check_asked({"rule": "dependency-gone"}), write)
 
 
+async def test_a_file_that_names_very_many_images(runtime: Runtime) -> None:
+    """All are looked up, some thousand at once; a registered one among the last is found, with what it needs."""
+    await load(runtime, [image("h:1/n/base"), image("h:1/n/mid", dependencyServiceId="h:1/n/base:1.0")])
+    needs = [",".join(f"n{part}x{number}:1" for number in range(300)) for part in range(20)]
+    images = [image(f"h:1/n/{part:02d}", dependencyServiceId=text) for part, text in enumerate(needs)]
+    images.append(image("h:1/n/last", dependencyServiceId="h:1/n/mid:1.0"))
+    found = await over_file(runtime, images, rule="dependency-gone", page=1, pageSize=1)
+    assert (found["total"], found["counts"]) == (6000, {"dependency-gone": 6000})
+
+
 async def test_settings(database_url: str) -> None:
     """Severities, exemptions and cards come from the settings; wrong ones stop the start."""
     exemption = json.dumps([{"rule": "tag-latest", "image": "h:1/n/*", "reason": "试用"}])

@@ -36,6 +36,8 @@ _BATCH_BYTES: Final = 512 * 1024
 _BATCH: Final = 200
 _TURN_SECONDS: Final = 0.03
 _MANY: Final = 1000
+# References that are looked up at once.
+_NAMED: Final = 5000
 
 
 class Lint:
@@ -93,9 +95,12 @@ class Lint:
         records = checked.records()
         while batch := await off_loop(partial(_some, records)):
             await run.judge(partial(run.linter.check, batch))
-        missing = [tuple(reference.rsplit(":", 1)) for reference in run.linter.missing()]
+        missing, ids = run.linter.missing(), []
         async with self._database.connection(stream=True) as connection:
-            await marked.copy_closure(connection, missing, run.take)  # type: ignore[arg-type]  # pairs, by rsplit
+            # A file can name millions of images, nearly all of them unknown.
+            while references := await off_loop(lambda: list(islice(missing, _NAMED))):
+                ids += await marked.ids_of(connection, references)
+            await marked.copy_closure(connection, ids, run.take)
         return await run.finish()
 
     async def _answered(self, write: Write, over: Callable[[Write], Awaitable[Linter]]) -> Linter:

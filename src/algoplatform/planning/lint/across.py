@@ -87,9 +87,9 @@ class Survey:
             elif type(users) is int and users != number:
                 self._paths[source] = array("i", [users, number])
 
-    def missing(self) -> list[str]:
-        """Return the references that records depend on, and that were not added."""
-        return [reference for reference, number in self._numbers.items() if not self._known[number]]
+    def missing(self) -> Iterator[str]:
+        """Yield the references that records depend on, and that were not added; nothing may be added meanwhile."""
+        return (reference for reference, number in self._numbers.items() if not self._known[number])
 
     def is_known(self, reference: str) -> bool:
         """Return whether a record with this reference was added."""

@@ -74,8 +74,8 @@ class Linter:
         elif fresh:
             found += fresh[max(self._asked.first - before, 0) : max(self._asked.end - before, 0)]
 
-    def missing(self) -> list[str]:
-        """Return the dependencies of the records so far that are none of them."""
+    def missing(self) -> Iterator[str]:
+        """Yield the dependencies of the records so far that are none of them; none may be added meanwhile."""
         return self._survey.missing()
 
     def is_known(self, reference: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
+from uuid import UUID
 
 from algoplatform.domain.search import Conditions
 from algoplatform.storage.postgres.pool import Connection
@@ -42,9 +43,14 @@ async def copy_all(connection: Connection, conditions: Conditions, write: Write)
     )
 
 
-async def copy_closure(connection: Connection, references: Sequence[tuple[str, str]], write: Write) -> None:
-    """Stream the live ones of these images (name, tag), and all that they depend on, as `copy_all` does."""
-    ids = await connection.fetchval(_NAMED, *map(list, zip(*references, strict=True))) if references else None
+async def ids_of(connection: Connection, references: Sequence[str]) -> list[UUID]:
+    """Return the ids of the live ones of these images."""
+    names, _, tags = zip(*[reference.rpartition(":") for reference in references], strict=True)
+    return await connection.fetchval(_NAMED, list(names), list(tags)) or []
+
+
+async def copy_closure(connection: Connection, ids: Sequence[UUID], write: Write) -> None:
+    """Stream these images and all that they depend on, as `copy_all` does."""
     if ids:
         await _copy(connection, _CLOSURE, [ids], write)
 
