@@ -15,8 +15,9 @@ from algoplatform.storage.images import edges
 from algoplatform.storage.images.columns import CALLER, STORED, stored
 from algoplatform.storage.images.single import Written
 from algoplatform.storage.postgres.batching import Gathering
+from algoplatform.storage.postgres.outage import is_outage
 from algoplatform.storage.postgres.places import Turns
-from algoplatform.storage.postgres.pool import Connection, Database, is_outage
+from algoplatform.storage.postgres.pool import Connection, Database
 from algoplatform.storage.postgres.transactions import retried
 from algoplatform.storage.schema import sql
 

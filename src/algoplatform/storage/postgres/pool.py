@@ -1,4 +1,4 @@
-"""The connection pool, and the classification of errors after which a retry may succeed."""
+"""The connection pool."""
 
 import asyncio
 import time
@@ -13,6 +13,7 @@ import structlog
 from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.storage.postgres.connecting import Connect
 from algoplatform.storage.postgres.deadline import TIDYING_SECONDS
+from algoplatform.storage.postgres.outage import IN_THE_WAY, is_passing
 from algoplatform.storage.postgres.places import Places
 from algoplatform.storage.postgres.session import Session
 
@@ -25,29 +26,6 @@ _TIDY_SECONDS: Final = 60
 _BURIAL_ATTEMPTS: Final = 5
 # Added to statement_timeout, so that the server, if it responds, cancels the statement first.
 _GRACE_SECONDS: Final = 0.5
-
-# SQLSTATEs: connection failure, rejected login, rollback by the server, resources, operator intervention;
-# also a database that does not exist (yet), a read-only standby, and a lock not acquired within the role's
-# lock_timeout.
-_PASSING = ("08", "28", "40", "53", "57", "3D000", "25006", "55P03")
-# Those caused by concurrent writes to the same rows: deadlock and lock timeout.
-_CONTENTION = ("40P01", "55P03")
-
-# InternalClientError is raised if none of several hosts is the primary, and by a connection that has just
-# been notified of a server crash.
-_OF_THE_WAY = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-
-
-def is_passing(error: BaseException) -> bool:
-    """Return whether an error is transient: not caused by the request, which may succeed later."""
-    if isinstance(error, asyncpg.PostgresError):
-        return (error.sqlstate or "").startswith(_PASSING)
-    return isinstance(error, _OF_THE_WAY)
-
-
-def is_outage(error: asyncpg.PostgresError) -> bool:
-    """Return whether an error would hit any statement, not only concurrent writes of the same rows."""
-    return is_passing(error) and error.sqlstate not in _CONTENTION
 
 
 class Database:
@@ -268,7 +246,7 @@ class Lease:
             except Busy:
                 log.warning("pool_exhausted", share=self._database.name_of(self._share))
                 raise
-            except (*_OF_THE_WAY, asyncpg.PostgresError) as error:
+            except (*IN_THE_WAY, asyncpg.PostgresError) as error:
                 _raise_unavailable(error)
                 raise
         self._session = session
@@ -293,7 +271,7 @@ async def _settled(session: Session) -> None:
     """Wait briefly for the end of a cancelled operation; mark the session lost if it does not respond."""
     try:
         await session.execute("SELECT")
-    except (*_OF_THE_WAY, asyncpg.PostgresError):
+    except (*IN_THE_WAY, asyncpg.PostgresError):
         session.deadline.lost = True
     except BaseException:
         session.deadline.lost = True
