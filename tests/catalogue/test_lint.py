@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from algoplatform.catalogue import checked_file
 from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import BadRequest, FileRefused
 from algoplatform.planning.lint.asked import check_asked
@@ -246,6 +247,15 @@ async def test_a_file_that_names_very_many_images(runtime: Runtime) -> None:
     images.append(image("h:1/n/last", dependencyServiceId="h:1/n/mid:1.0"))
     found = await over_file(runtime, images, rule="dependency-gone", page=1, pageSize=1)
     assert (found["total"], found["counts"]) == (6000, {"dependency-gone": 6000})
+
+
+async def test_a_file_that_names_too_many_images(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images and dependencies are counted: beyond a million the file is refused before it is judged."""
+    monkeypatch.setattr(checked_file, "MOST_NAMED", 5)
+    images = [image("h:1/n/a", dependencyServiceId="x:1,y:1"), image("h:1/n/b", dependencyServiceId="z:1")]
+    assert (await over_file(runtime, images))["counts"]["dependency-gone"] == 3
+    with pytest.raises(BadRequest, match="超过5个"):
+        await over_file(runtime, [*images, image("h:1/n/c")])
 
 
 async def test_settings(database_url: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, Final
 
 from algoplatform.catalogue.parsing import off_loop
 from algoplatform.catalogue.upload_reading import MAX_FAULTS, key_faults
-from algoplatform.domain.errors import MAX_COUNTED, MAX_RECORD_FAULTS, FileRefused
+from algoplatform.domain.errors import MAX_COUNTED, MAX_RECORD_FAULTS, BadRequest, FileRefused
 from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.record.check import Rules, check
 from algoplatform.domain.record.file import read_records
@@ -16,6 +16,8 @@ from algoplatform.planning.lint.record import Record
 
 _CHUNK: Final = 64 * 1024
 _TURN_SECONDS: Final = 0.03
+# Images and dependencies in a file: each takes some 200 bytes while the file is judged.
+MOST_NAMED: Final = 1_000_000
 
 
 class CheckedFile:
@@ -29,11 +31,12 @@ class CheckedFile:
         self._total = 0
         self._at_least = False
         self._position = 0
+        self._named = 0
         # Positions by reference and by id, to find repeated ones.
         self._seen: dict[str, int] = {}
 
     async def check(self) -> None:
-        """Check all records; raises FileRefused with their faults, BadRequest if it is no such file."""
+        """Check all records; raises FileRefused with their faults, BadRequest if it is no such file or too large."""
         records = self._read()
         while await off_loop(lambda: self._check_some(records)):
             pass
@@ -69,6 +72,9 @@ class CheckedFile:
         faults = [*key_faults(key, data), *checked.faults]
         if checked.image:
             faults += self._repeats(checked.image, key)
+            self._named += 1 + len(checked.image.dependencies)
+            if self._named > MOST_NAMED:
+                raise BadRequest(f"文件中的镜像和依赖超过{MOST_NAMED}个，请分成几个文件检查", malformed=False)
         if not faults:
             return
         self._total += len(faults) + checked.more
