@@ -36,8 +36,12 @@ _NAMES: Final = {
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "PSFL": "PSF-2.0",
 }
+# Packages whose metadata name no licence: by their licence files, and that of the axe-core which this one contains.
+_BY_FILE: Final = {"axe-playwright-python": "MIT AND MPL-2.0"}
 # The MPL requires the source of its own files, which the package's index provides; our code is not affected.
-ALLOWED: Final = dict.fromkeys(("certifi", "fqdn", "hypothesis", "orjson", "pathspec"), "MPL-2.0")
+ALLOWED: Final = dict.fromkeys(
+    ("axe-playwright-python", "certifi", "fqdn", "hypothesis", "orjson", "pathspec"), "MPL-2.0"
+)
 
 Package = tuple[str, str]
 
@@ -100,7 +104,7 @@ def scan(packages: set[Package], program: Iterable[str] = (sys.executable, "-m",
 
 
 def licence(package: Distribution) -> str:
-    """Return a package's licence as SPDX: its expression, else its licence field, else its classifiers."""
+    """Return a package's licence as SPDX: its expression, else its licence field, else its classifiers, else by its file."""
     about = package.metadata
     expression, words = ("".join(about.get_all(field) or ()).strip() for field in ("License-Expression", "License"))
     listed = [item.rpartition(" :: ")[2] for item in about.get_all("Classifier") or () if item.startswith("License ::")]
@@ -108,7 +112,9 @@ def licence(package: Distribution) -> str:
         return expression
     if words and "\n" not in words and words != "UNKNOWN":
         return _NAMES.get(words, words)
-    return " OR ".join(_NAMES.get(name, name) for name in listed) or "unknown"
+    return " OR ".join(_NAMES.get(name, name) for name in listed) or _BY_FILE.get(
+        "".join(about.get_all("Name") or ()), "unknown"
+    )
 
 
 def is_allowed(name: str, stated: str) -> bool:
