@@ -1,6 +1,8 @@
 """Logging in: at an identity provider, or with a pasted token."""
 
 import asyncio
+import gzip
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -110,6 +112,17 @@ async def test_foreign_callbacks(site: httpx.AsyncClient, provider: Identity) ->
         assert 400 <= answer.status_code < 500, answer.text
         assert "token0" not in answer.headers.get("set-cookie", "")
     assert "token0" not in site.cookies
+
+
+async def test_unbounded_answers(site: httpx.AsyncClient, provider: Identity) -> None:
+    """An answer with a token that is compressed, or larger than any real one, logs nobody in: it could fill the memory."""
+    good = json.dumps({"access_token": token(provider.kid)}).encode()
+    for encoding, answer in (("gzip", gzip.compress(good)), ("", good + b" " * (300 << 10))):
+        provider.encoding, provider.answers = encoding, answer
+        assert 400 <= (await logged_in(site)).status_code < 500
+        assert "token0" not in site.cookies
+    provider.answers = good
+    assert (await logged_in(site)).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ class Identity:
         self.kid = "first"
         self.refuses = False
         self.answers: bytes | None = None
+        self.encoding = ""
         self.url = ""
         self.asked: list[dict[str, str]] = []
         self._codes: dict[str, dict[str, str]] = {}
@@ -75,6 +76,8 @@ def identity_provider() -> Iterator[Identity]:
             self.send_response(status)
             if location:
                 self.send_header("Location", location)
+            if provider.encoding and self.command == "POST":
+                self.send_header("Content-Encoding", provider.encoding)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import PyJWK
 
+from algoplatform.auth.provider import HEADERS, read_bounded
 from algoplatform.domain.errors import Unavailable
 from algoplatform.proxies import open_client, proxy_for
 from algoplatform.settings import SettingsError
@@ -23,12 +24,9 @@ from algoplatform.settings import SettingsError
 _RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _CURVES: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _MIN_RSA_BITS: Final = 2048
-_MAX_BYTES: Final = 256 * 1024
 _FETCH_SECONDS: Final = 5.0
 # Between fetches for unknown keys: such tokens must not make the service hammer the URL.
 _FLOOR_SECONDS: Final = 5.0
-# No compression, as a small compressed body can expand to gigabytes.
-_HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
 
 log = structlog.get_logger()
 
@@ -84,7 +82,7 @@ class FetchedKeys(Keys):
             raise SettingsError("ALGOPLATFORM_JWKS_URL: is not a valid URL") from None
         # Read the proxy settings at startup, where an operator sees their errors.
         self._proxy = proxy_for(self._url)
-        self._client = open_client(self._url, self._proxy, timeout=_FETCH_SECONDS, headers=_HEADERS)
+        self._client = open_client(self._url, self._proxy, timeout=_FETCH_SECONDS, headers=HEADERS)
         self._refresh = refresh
         self._floor = floor
         self._asked = float("-inf")
@@ -143,16 +141,9 @@ class FetchedKeys(Keys):
             self._keys = keys
 
     async def _read(self) -> bytes:
-        content = b""
         async with self._client.stream("GET", self._url) as answer:
             answer.raise_for_status()
-            if answer.headers.get("content-encoding", "identity") != "identity":
-                raise ValueError("the key set is compressed, though the request forbade it")
-            async for chunk in answer.aiter_raw():
-                content += chunk
-                if len(content) > _MAX_BYTES:
-                    raise ValueError("the key set is too large")
-        return content
+            return await read_bounded(answer)
 
 
 def read_key_file(path: Path) -> Keys:

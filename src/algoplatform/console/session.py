@@ -1,5 +1,6 @@
 """Who is logged in: with auth=token the browser keeps the access token in cookies that scripts cannot read."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -17,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from algoplatform.api.middleware import authentication
+from algoplatform.auth.provider import HEADERS, read_bounded
 from algoplatform.console.reading import read_form
 from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Unauthenticated, Unavailable
@@ -178,13 +180,19 @@ async def _exchanged(visit: "Visit", code: str, verifier: str) -> str:
     secret = settings.oidc_client_secret
     login = httpx.BasicAuth(settings.oidc_client_id, secret.get_secret_value()) if secret else httpx.USE_CLIENT_DEFAULT
     try:
-        async with open_client(address, proxy_for(address), timeout=_EXCHANGE_SECONDS) as client:
-            answer = await client.post(address, data=form, auth=login, headers={"accept": "application/json"})
-    except httpx.HTTPError as error:
+        async with (
+            asyncio.timeout(_EXCHANGE_SECONDS),
+            open_client(address, proxy_for(address), timeout=_EXCHANGE_SECONDS, headers=HEADERS) as client,
+            client.stream("POST", address, data=form, auth=login) as answer,
+        ):
+            content = await read_bounded(answer)
+    except (httpx.HTTPError, TimeoutError) as error:
         log.warning("login_failed", reason=type(error).__name__)
         raise Unavailable from None
+    except ValueError:
+        content = b""
     try:
-        token = orjson.loads(answer.content)["access_token"] if answer.status_code == 200 else None
+        token = orjson.loads(content)["access_token"] if answer.status_code == 200 else None
     except (ValueError, KeyError, TypeError):
         token = None
     if not isinstance(token, str) or not token.isascii() or len(token) > _PIECE * _MOST_PIECES:
