@@ -1,7 +1,10 @@
 """Pages of the cluster: graph, manifests, lint."""
 
+import asyncio
 import json
 import re
+import time
+from collections.abc import Callable
 from html import unescape
 
 import httpx
@@ -9,6 +12,9 @@ import pytest
 import requests
 from playwright.sync_api import Browser, expect
 
+from algoplatform.api.routes import dependencies
+from algoplatform.catalogue.graph import drawing
+from algoplatform.planning.graph.model import Graph
 from tests.console.test_in_browser import faultless
 from tests.http.test_pages import CHROMIUM
 from tests.support.console import text_of, visiting
@@ -50,6 +56,25 @@ async def test_cycle_and_self(client: httpx.AsyncClient) -> None:
     page = (await client.get(f"/console/images/{first}/graph")).text
     assert "循环依赖：algo/a:1.0 → algo/b:1.0" in page
     assert text_of(page).count("algo/b:1.0 1 步") == 2
+
+
+async def test_large_ones_take_the_slots_of_the_api(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are few large drawings and closures at once, for pages as for the API; others get 429."""
+
+    def slowly(graph: Graph, link: Callable[[str], str] | None) -> bytes:
+        time.sleep(0.5)
+        return drawing(graph, link)
+
+    monkeypatch.setattr(dependencies, "drawing", slowly)
+    needs = [minimal(f"algo/n{number}") for number in range(60)]
+    names = ",".join(f"{image['imageName']}:1.0" for image in needs)
+    assert (await upload(client, [*needs, minimal("algo/top", dependencyServiceId=names)])).status_code == 200
+    found = await client.get(f"{IMAGES}/_search?searchCondition=algo/top")
+    image = f"/console/images/{found.json()['res']['data'][0]['imageId']}"
+    for page in ("/graph", "/manifests?closure=true", "/manifests.yaml?closure=true"):
+        assert (await client.get(image + page)).status_code == 200
+        answers = await asyncio.gather(*(client.get(image + page) for _ in range(6)))
+        assert {answer.status_code for answer in answers} == {200, 429}, page
 
 
 async def test_manifests(client: httpx.AsyncClient) -> None:

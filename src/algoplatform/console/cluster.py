@@ -9,8 +9,11 @@ import orjson
 from markupsafe import Markup
 from starlette.responses import Response
 
+from algoplatform.api.http.representation import YAML, attachment, content_type
 from algoplatform.api.http.request import parse_query
-from algoplatform.catalogue.graph import drawing
+from algoplatform.api.routes.dependencies import drawn
+from algoplatform.api.routes.manifests import slot_for
+from algoplatform.catalogue.manifests import yaml_of
 from algoplatform.catalogue.parsing import off_loop
 from algoplatform.console.history import shown
 from algoplatform.console.images import CONDITIONS
@@ -18,7 +21,6 @@ from algoplatform.console.site import Visit
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.graph_options import check_graph_options
 from algoplatform.manifests.options import OPTIONS
-from algoplatform.manifests.yaml import dump_yaml
 from algoplatform.planning.graph.model import Graph
 from algoplatform.planning.graph.svg import MOST_NODES
 from algoplatform.planning.lint.asked import check_asked
@@ -41,14 +43,14 @@ async def graph(visit: Visit) -> Response:
         return visit.render("graph.html", 422, image=image, depth=depth, graph=None, faults=error.faults)
     found = await visit.runtime.graphs.dependencies(image.id, options)
     is_drawn = len(found.references) <= MOST_NODES
-    drawn = await off_loop(lambda: drawing(found, lambda other: visit.url(f"/images/{other}"))) if is_drawn else b""
+    svg = await drawn(visit.request, found, lambda other: visit.url(f"/images/{other}")) if is_drawn else b""
     return visit.render(
         "graph.html",
         image=image,
         depth=depth,
         graph=found,
         faults=(),
-        drawing=Markup(_STYLE.sub(b"", drawn).replace(b'role="img"', b'role="group"', 1).decode()),  # noqa: S704 - made and escaped by our own drawing
+        drawing=Markup(_STYLE.sub(b"", svg).replace(b'role="img"', b'role="group"', 1).decode()),  # noqa: S704 - made and escaped by our own drawing
         needs=_steps(found, found.needs),
         users=_steps(found, _reversed(found)),
         itself=(found.root, found.root) in found.edges,
@@ -82,8 +84,10 @@ async def manifests(visit: Visit) -> Response:
     given = _options_of(visit)
     context = {"image": image, "given": given, "options": OPTIONS, "profiles": visit.runtime.site.profiles}
     try:
-        rendered = await visit.runtime.manifests.render([image.id], given)
-        text = await off_loop(lambda: b"".join(dump_yaml(rendered.objects)).decode())
+        options = visit.runtime.site.options(given)
+        with slot_for(visit.request, options):
+            rendered = await visit.runtime.manifests.render([image.id], options)
+            text = (await yaml_of(rendered)).decode()
     except Refused as error:
         return visit.render("manifests.html", 422, **context, faults=error.faults, rendered=None, text="")
     return visit.render("manifests.html", **context, faults=(), rendered=rendered, text=text)
@@ -97,14 +101,12 @@ def _options_of(visit: Visit) -> dict[str, str]:
 
 async def download(visit: Visit) -> Response:
     """Send the manifests as a file, with the bytes of the API."""
-    prepared = await visit.runtime.manifests.prepare([visit.image_id], _options_of(visit))
-    rendered = await prepared.rendered()
-    body = await off_loop(lambda: b"".join(dump_yaml(rendered.objects)))
-    headers = {
-        "content-disposition": f'attachment; filename="{prepared.name}.yaml"',
-        "x-content-type-options": "nosniff",
-    }
-    return Response(body, media_type="application/yaml", headers=headers)
+    options = visit.runtime.site.options(_options_of(visit))
+    with slot_for(visit.request, options):
+        prepared = await visit.runtime.manifests.prepare([visit.image_id], options)
+        body = await yaml_of(await prepared.rendered())
+    headers = {"content-disposition": attachment(f"{prepared.name}.yaml"), "x-content-type-options": "nosniff"}
+    return Response(body, media_type=content_type(YAML), headers=headers)
 
 
 async def lint(visit: Visit) -> Response:

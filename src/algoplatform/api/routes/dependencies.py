@@ -62,7 +62,9 @@ async def dependencies(request: Request) -> Response:
     if known := not_modified(request, tag):
         return known
     if form is SVG:
-        return await _drawn(request, graph, tag)
+        response = representation(await drawn(request, graph, _link), SVG, tag)
+        response.headers.update(_DRAWING)
+        return response
     if form in (MERMAID, DOT):
         return representation(await _off_loop_if_large(graph, lambda: _text(graph, form)), form, tag)
     return answered(request, success("查询成功", orjson.dumps(document), {"etag": tag}))
@@ -78,14 +80,12 @@ async def impact(request: Request) -> Response:
     return answered(request, success("分析成功", orjson.dumps(found)))
 
 
-async def _drawn(request: Request, graph: Graph, tag: str) -> Response:
+async def drawn(request: Request, graph: Graph, link: Callable[[str], str]) -> bytes:
+    """Draw a graph as SVG, a large one in one of the slots of large renderings."""
     # More are refused at once, and wait for no slot.
     slow = _QUICK < len(graph.references) <= MOST_NODES
     with request.app.state.renderings.taken() if slow else nullcontext():
-        body = await asyncio.to_thread(drawing, graph, _link)
-    response = representation(body, SVG, tag)
-    response.headers.update(_DRAWING)
-    return response
+        return await asyncio.to_thread(drawing, graph, link)
 
 
 def _text(graph: Graph, form: Format) -> bytes:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -27,7 +27,7 @@ from algoplatform.api.http.request import parse_query, read_json_text
 from algoplatform.api.http.streams import StreamedRecords
 from algoplatform.api.routes.common import answered, check_query, image_id_of, runtime_of, together
 from algoplatform.api.routes.operation import image_router
-from algoplatform.catalogue.manifests import Prepared
+from algoplatform.catalogue.manifests import Prepared, yaml_of
 from algoplatform.catalogue.parsing import off_loop, parse
 from algoplatform.catalogue.search import Stream, Write
 from algoplatform.catalogue.site import Site
@@ -59,8 +59,7 @@ async def manifests(request: Request) -> Response:
     image_id = image_id_of(request)
     query = parse_query(request.scope["query_string"])
     form, options = check_query(request, query, runtime.site.options, YAML)
-    slot = request.app.state.renderings.taken() if options.closure else nullcontext()
-    with slot:
+    with slot_for(request, options):
         prepared = await runtime.manifests.prepare([image_id], options)
     tag = tag_of(form.name, *prepared.tag_parts(warnings=form is ENVELOPE))
     if known := not_modified(request, tag):
@@ -70,8 +69,7 @@ async def manifests(request: Request) -> Response:
     rendered = await prepared.rendered()
     if form is ENVELOPE:
         return answered(request, success(_DONE, await off_loop(lambda: orjson.dumps(_res(rendered))), {"etag": tag}))
-    body = await off_loop(lambda: b"".join(dump_yaml(rendered.objects)))
-    return representation(body, YAML, tag, prepared.name)
+    return representation(await yaml_of(rendered), YAML, tag, prepared.name)
 
 
 @router.post("/_render", **openapi_manifests.RENDER)
@@ -94,6 +92,11 @@ async def render(request: Request) -> Response:
             await _write(form, prepared, write)
 
     return _streamed(form, stream, "manifests.yaml")
+
+
+def slot_for(request: Request, options: Options) -> AbstractContextManager[None]:
+    """Return one of the slots of large renderings for a closure, whose size is not known before it is read."""
+    return request.app.state.renderings.taken() if options.closure else nullcontext()
 
 
 async def _body(request: Request, runtime: Runtime, stack: ExitStack) -> object:
