@@ -15,13 +15,14 @@ import orjson
 from algoplatform.catalogue.checked_file import CheckedFile
 from algoplatform.catalogue.parsing import off_loop
 from algoplatform.domain.record.check import Rules
+from algoplatform.domain.record.model import reference_of
 from algoplatform.domain.search import check_conditions
 from algoplatform.planning.lint import sarif
 from algoplatform.planning.lint.asked import Asked
 from algoplatform.planning.lint.findings import Finding, as_json
 from algoplatform.planning.lint.linter import Linter
 from algoplatform.planning.lint.policy import Policy
-from algoplatform.planning.lint.record import Record, reference_of
+from algoplatform.planning.lint.record import Record
 from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.search import marked
 

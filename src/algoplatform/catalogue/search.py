@@ -48,16 +48,12 @@ class Searches:
         """
         if answer := await self._cache.fresh(asked):
             return answer
-        found = await self._find(conditions)
+        found = await self.find(conditions)
         if found.left_out or len(found.records) > MAX_PAGE_SIZE:
             return partial(self.stream, conditions, begun=found)
         answer = shape([*found.records], found.total)
         self._cache.keep(asked, found.stamp, answer)
         return answer
-
-    async def find(self, conditions: Conditions) -> Found:
-        """Return the records that meet the conditions, read anew: up to MAX_PAGE_SIZE + 1, or a page."""
-        return await self._find(conditions)
 
     async def stream(
         self, conditions: Conditions, write: Write, *, keyed: bool = False, begun: Found | None = None
@@ -69,7 +65,8 @@ class Searches:
         async with self._database.connection(stream=True) as connection:
             return await self._search.copy(connection, conditions, write, keyed=keyed, begun=begun)
 
-    def _find(self, conditions: Conditions) -> Awaitable[Found]:
+    def find(self, conditions: Conditions) -> Awaitable[Found]:
+        """Return the records that meet the conditions, read anew: up to MAX_PAGE_SIZE + 1, or a page."""
         if conditions.page:
             return self._shared(conditions)
         return self._records(conditions) if conditions.search_condition is None else self._by_text(conditions)

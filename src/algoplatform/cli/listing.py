@@ -10,6 +10,7 @@ from typing import Any, Final
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 from algoplatform.cli.tables import visible
+from algoplatform.domain.record.model import reference_of
 
 _GAP: Final = "  "
 _NARROWEST: Final = 20
@@ -47,7 +48,7 @@ def terminal_width() -> int | None:
 
 def lines(records: Sequence[Mapping[str, Any]], width: int | None) -> Iterator[str]:
     """Yield the header and a line per image; a name wider than 5/8 of the terminal has a line of its own."""
-    names = [visible(f"{record['imageName']}:{record['imageTag']}") for record in records]
+    names = [visible(reference_of(record)) for record in records]
     most = None if width is None else width * 5 // 8
     first = max((cell_len(name) for name in ("镜像", *names) if most is None or cell_len(name) <= most), default=0)
     columns = _chosen(records, None if width is None else width - first)

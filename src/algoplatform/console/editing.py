@@ -15,6 +15,7 @@ from algoplatform.console.site import Page, Visit
 from algoplatform.domain.errors import AlgoplatformError, Forbidden, ImageNotFound, Refused, VersionConflict
 from algoplatform.domain.faults import Fault
 from algoplatform.domain.record.fields import check_id
+from algoplatform.domain.record.model import reference_of
 
 _ATTEMPTS: Final = 3
 
@@ -102,8 +103,7 @@ async def _draft(visit: Visit) -> Draft:
     except ValueError:
         raise ImageNotFound(like) from None
     record = orjson.loads((await visit.runtime.images.get(like)).record)
-    name = f"{record['imageName']}:{record['imageTag']}"
-    return Draft(Form.of(record), copied=name)
+    return Draft(Form.of(record), copied=reference_of(record))
 
 
 def _check_rows(form: Form) -> None:

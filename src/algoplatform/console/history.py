@@ -12,6 +12,7 @@ from algoplatform.console.reading import read_form
 from algoplatform.console.rows import SHAPES
 from algoplatform.console.site import Visit
 from algoplatform.domain.errors import ImageInUse, ImageNotFound
+from algoplatform.domain.record.model import reference_of
 from algoplatform.domain.record.partial import read
 from algoplatform.domain.revision import Revision
 
@@ -24,7 +25,7 @@ class Shown:
     def __init__(self, visit: Visit, record: dict[str, Any], version: int | None = None) -> None:
         self.record = record
         self.id: str = record["imageId"]
-        self.name = f"{record['imageName']}:{record['imageTag']}"
+        self.name = reference_of(record)
         self.version = version
         parsed = read(record).name
         self.namespace = parsed.namespace if parsed else None
@@ -72,9 +73,11 @@ async def show_history(visit: Visit) -> Response:
     given = parse_query(visit.request.scope["query_string"])
     page, size = check_paging({name: value for name, value in given.items() if name in ("page", "pageSize")})
     revisions, total = await visit.runtime.revisions.history(visit.image_id, page, size)
-    latest = revisions[0] if page == 1 else (await visit.runtime.revisions.history(visit.image_id, 1, 1))[0][0]
-    record = await visit.runtime.revisions.at_version(visit.image_id, latest.version)
-    assert record is not None
+    latest = revisions[0] if page == 1 else None
+    if latest is None or latest.after is None:
+        # Alone it is never too large to come with its records.
+        [latest], _ = await visit.runtime.revisions.history(visit.image_id, 1, 1)
+    record = orjson.loads(latest.after or "")
     image = Shown(visit, record, latest.version)
     complete = visit.runtime.revisions.with_records(visit.image_id, revisions)
     return visit.render(

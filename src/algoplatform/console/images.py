@@ -12,6 +12,7 @@ from algoplatform.console.reading import read_form
 from algoplatform.console.site import Visit
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Refused
 from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.record.model import reference_of
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, MAX_IDS, Conditions, check_conditions
 
 FILTERS: Final = ("namespace", "algoType", "factory", "eventType", "useableFlag")
@@ -43,8 +44,8 @@ async def show_list(visit: Visit) -> Response:
         faults = {fault.field: fault.message for fault in error.faults}
         return _listed(visit, asked, [], (None, None), faults=faults, status=422)
     records, has_previous, has_next = await _page(visit, conditions)
-    previous = _reference(records[0]) if records and has_previous else None
-    following = _reference(records[-1]) if records and has_next else None
+    previous = reference_of(records[0]) if records and has_previous else None
+    following = reference_of(records[-1]) if records and has_next else None
     since = None if visit.is_part else await visit.runtime.recent.now()
     return _listed(visit, asked, records, (previous, following), since=since)
 
@@ -96,13 +97,9 @@ async def _page(visit: Visit, conditions: Conditions) -> tuple[list[dict[str, An
 async def _has_any(visit: Visit, conditions: Conditions, side: str, records: list[dict[str, Any]]) -> bool:
     if not records:
         return False
-    place = check_conditions({side: _reference(records[0])})
+    place = check_conditions({side: reference_of(records[0])})
     at = {"page_size": 1, "after": place.after, "before": place.before}
     return bool((await visit.runtime.searches.find(conditions.model_copy(update=at))).records)
-
-
-def _reference(record: Mapping[str, Any]) -> str:
-    return f"{record['imageName']}:{record['imageTag']}"
 
 
 async def count(visit: Visit) -> Response:
@@ -142,7 +139,7 @@ async def _names(visit: Visit, ids: list[str]) -> dict[str, str]:
     conditions = check_conditions({"imageId": ids})
     found = await visit.runtime.searches.find(conditions)
     records = [orjson.loads(record) for record in found.records]
-    known = {record["imageId"]: _reference(record) for record in records}
+    known = {record["imageId"]: reference_of(record) for record in records}
     return {image_id: known.get(image_id, image_id) for image_id in ids}
 
 

@@ -101,7 +101,7 @@ class Site:
 
 
 class Visit:
-    """One request for a page: who asks for what, in which language."""
+    """One request for a page: its caller, its address and its language."""
 
     def __init__(self, site: Site, request: Request) -> None:
         self.site = site

@@ -46,7 +46,7 @@ async def show_import(visit: Visit) -> Response:
 
 
 def _page(visit: Visit, fields: dict[str, str], status: int = 200, **result: Any) -> Response:
-    return visit.page(visit.text("import.html", fields=fields, **(_NOTHING | result)), status)
+    return visit.render("import.html", status, fields=fields, **(_NOTHING | result))
 
 
 _NOTHING: Final[dict[str, Any]] = {"error": None, "counts": None, "is_preview": False}

@@ -13,6 +13,7 @@ from algoplatform.domain.faults import Code
 from algoplatform.domain.record.check import Rules
 from algoplatform.domain.record.check import check as check_record
 from algoplatform.domain.record.file import read_records
+from algoplatform.domain.record.model import reference_of
 from algoplatform.settings import load
 from algoplatform.storage.images.edges import Drift
 
@@ -66,6 +67,6 @@ def check(url: Url = None, as_json: AsJson = False) -> None:
 
 def _name_of(record: Any) -> str:
     try:
-        return f"{record['imageName']}:{record['imageTag']}"
+        return reference_of(record)
     except (TypeError, KeyError):
         raise BadRequest("导出的内容不是镜像信息") from None

@@ -18,6 +18,7 @@ from algoplatform.cli.registry.answers import FINDINGS, SARIF, receive, require_
 from algoplatform.cli.registry.base import LIMIT, Advance, Unreachable, writer
 from algoplatform.domain.errors import ImageNotFound, Malformed
 from algoplatform.domain.grammar.reference import ImageReference
+from algoplatform.domain.record.model import reference_of
 from algoplatform.domain.record.partial import id_of
 from algoplatform.domain.search import MAX_PATTERN, check_conditions
 from algoplatform.proxies import open_client, proxy_for
@@ -150,7 +151,7 @@ class Remote:
             raise ImageNotFound(image) from None
         params: dict[str, str | int] = {"searchCondition": reference[-MAX_PATTERN:], "pageSize": LIMIT}
         while found := await self._search(params):
-            named = {f"{record['imageName']}:{record['imageTag']}": record for record in found}
+            named = {reference_of(record): record for record in found}
             if reference in named:
                 return str(named[reference].get("imageId"))
             if len(found) < LIMIT:

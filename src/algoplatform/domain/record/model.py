@@ -159,3 +159,8 @@ def render(image: Image, image_id: str) -> str:
 
 def render_json(values: Mapping[str, str | int | None]) -> str:
     return orjson.dumps(values).decode()
+
+
+def reference_of(record: Mapping[str, Any]) -> str:
+    """Return name and tag of a record by the wire's names."""
+    return f"{record['imageName']}:{record['imageTag']}"

@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
 
+from algoplatform.domain.record.model import reference_of
 from algoplatform.planning.lint.across import Candidate, Survey
 from algoplatform.planning.lint.asked import Asked
 from algoplatform.planning.lint.findings import Finding, Flaw
 from algoplatform.planning.lint.policy import Policy
-from algoplatform.planning.lint.record import Record, reference_of
+from algoplatform.planning.lint.record import Record
 from algoplatform.planning.lint.rules import RULES, Severity
 from algoplatform.planning.lint.single import flaws
 from algoplatform.planning.lint.themes.ports import reserved

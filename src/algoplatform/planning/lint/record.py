@@ -11,6 +11,8 @@ from functools import lru_cache, wraps
 from posixpath import normpath
 from typing import Any, Final, TypeAlias, TypeVar
 
+from algoplatform.domain.record.model import reference_of
+
 T = TypeVar("T")
 
 # A record by the wire's names; empty fields are null or absent.
@@ -39,11 +41,6 @@ def remembered(function: Callable[..., T]) -> Callable[..., T]:
         return known(*texts) if size <= _SHORT else function(*texts)
 
     return recall
-
-
-def reference_of(record: Record) -> str:
-    """Return name and tag."""
-    return f"{record['imageName']}:{record['imageTag']}"
 
 
 def normal(path: str) -> str:

@@ -1,9 +1,9 @@
 """All rules over one record."""
 
-from algoplatform.domain.record.model import Image
+from algoplatform.domain.record.model import Image, reference_of
 from algoplatform.planning.lint.findings import Finding, Flaw
 from algoplatform.planning.lint.policy import Policy
-from algoplatform.planning.lint.record import Record, first_word, reference_of, remembered
+from algoplatform.planning.lint.record import Record, first_word, remembered
 from algoplatform.planning.lint.rules import RULES
 from algoplatform.planning.lint.themes import environment, host_paths, images, mounts, ports, resources, shell
 
