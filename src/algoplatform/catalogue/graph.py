@@ -11,7 +11,7 @@ from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.grammar.reference import ImageReference
 from algoplatform.domain.graph_options import GraphOptions, ImpactRequest, check_graph_options, check_impact_request
 from algoplatform.domain.record.check import Rules, check
-from algoplatform.domain.record.model import Image
+from algoplatform.domain.record.model import REQUIRED_FIELDS, Image
 from algoplatform.domain.record.partial import id_of
 from algoplatform.domain.record.wording import identity_fault, in_field_order, missing_faults
 from algoplatform.planning.graph.changes import Change, harmful_changes
@@ -33,8 +33,6 @@ _FEW: Final = 50
 _UNNOTICED: Final = 8
 # Larger graphs are worked on in a thread: beyond, it takes more than about 20 ms.
 _SMALL: Final = 2_000
-# The fields that an update must repeat; `record` of an impact may leave them out.
-_REQUIRED: Final = ("imageName", "imageTag", "factory", "algoName", "algoType")
 # Stored records were valid when they were written; the cluster's node ports may have changed since.
 _STORED: Final = Rules(node_ports=range(1, 65536))
 
@@ -136,7 +134,7 @@ class Graphs:
 
     async def _updated(self, connection: Connection, old: dict[str, Any], given: dict[str, Any]) -> Image:
         """Return the image as an update would leave it; raises Refused with the faults of that update."""
-        required = {name: old[name] for name in _REQUIRED}
+        required = {name: old[name] for name in REQUIRED_FIELDS}
         checked = check(required | {"imageId": old["imageId"]} | given, self._rules, partial=True)
         faults = list(checked.faults)
         at_fault = {fault.field for fault in faults}

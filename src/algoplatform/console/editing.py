@@ -7,7 +7,7 @@ import orjson
 from starlette.responses import Response
 
 from algoplatform.api.http.envelope import status_of
-from algoplatform.console.form import CHOICES, FIELDS, GROUPS, REQUIRED, UNITS, Form, comparable
+from algoplatform.console.form import CHOICES, FIELDS, GROUPS, UNITS, Form, comparable
 from algoplatform.console.history import Shown, shown
 from algoplatform.console.reading import Pairs, read_form
 from algoplatform.console.rows import SHAPES
@@ -15,7 +15,7 @@ from algoplatform.console.site import Page, Visit
 from algoplatform.domain.errors import AlgoplatformError, Forbidden, ImageNotFound, Refused, VersionConflict
 from algoplatform.domain.faults import Fault
 from algoplatform.domain.record.fields import check_id
-from algoplatform.domain.record.model import reference_of
+from algoplatform.domain.record.model import REQUIRED_FIELDS, reference_of
 
 _ATTEMPTS: Final = 3
 
@@ -58,7 +58,7 @@ def _render(visit: Visit, draft: Draft, status: int = 200) -> Response:
         shapes=SHAPES,
         units=UNITS,
         choices=CHOICES,
-        required=REQUIRED,
+        required=REQUIRED_FIELDS,
     )
 
 
@@ -179,7 +179,7 @@ def _changed(form: Form, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _required(form: Form, record: dict[str, Any]) -> dict[str, Any]:
-    return {name: record[name] for name in ("imageId", *REQUIRED)}
+    return {name: record[name] for name in ("imageId", *REQUIRED_FIELDS)}
 
 
 async def _merge(visit: Visit, draft: Draft, image: Shown, form: Form) -> None:

@@ -22,7 +22,6 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "needs": ("dependencyServiceId",),
 }
 FIELDS: Final = tuple(name for group in GROUPS.values() for name in group)
-REQUIRED: Final = ("imageName", "imageTag", "factory", "algoName", "algoType")
 CHOICES: Final = {"algoType": ("0", "1", "2"), "useableFlag": ("", "0", "1")}
 UNITS: Final = {
     **{"cpuRequests": "m", "memRequests": "MiB", "gpuRequests": "MiB", "pvcSize": "GiB", "frameInterval": "ms"},

@@ -141,6 +141,7 @@ def _record_order() -> list[str]:
 _TRAITS: Final = {attribute: _traits(attribute) for attribute in Image.model_fields}
 # By their names on the wire: the input table's order is that of faults, the other that of a record.
 INPUT_FIELDS: Final = tuple(map(to_camel, Image.model_fields))
+REQUIRED_FIELDS: Final = tuple(to_camel(name) for name, field in Image.model_fields.items() if field.is_required())
 RECORD_FIELDS: Final = tuple(map(to_camel, _record_order()))
 INTEGER_FIELDS: Final = tuple(
     to_camel(name) for name, field in Image.model_fields.items() if fields.Integer in get_args(field.annotation)
