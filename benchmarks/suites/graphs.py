@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from algoplatform.catalogue.graph import Graphs
+from algoplatform.catalogue.cluster.graph import Graphs
 from algoplatform.domain.record.check import Rules
 from algoplatform.storage.postgres.pool import Database
 from benchmarks import data, servers

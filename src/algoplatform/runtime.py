@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from algoplatform.catalogue.graph import Graphs
+from algoplatform.catalogue.cluster.graph import Graphs
+from algoplatform.catalogue.cluster.lint import Lint
+from algoplatform.catalogue.cluster.manifests import Manifests
+from algoplatform.catalogue.cluster.site import Site
 from algoplatform.catalogue.idempotency import Writes
 from algoplatform.catalogue.images import Images
-from algoplatform.catalogue.lint import Lint
-from algoplatform.catalogue.manifests import Manifests
 from algoplatform.catalogue.revisions import Revisions
 from algoplatform.catalogue.search import Searches
-from algoplatform.catalogue.site import Site
 from algoplatform.catalogue.uploads import Transfer
 from algoplatform.domain.access import AccessPolicy
 from algoplatform.domain.errors import Busy, Unavailable

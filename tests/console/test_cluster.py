@@ -13,7 +13,7 @@ import requests
 from playwright.sync_api import Browser, expect
 
 from algoplatform.api.routes import dependencies
-from algoplatform.catalogue.graph import drawing
+from algoplatform.catalogue.cluster.graph import drawing
 from algoplatform.planning.graph.model import Graph
 from tests.console.test_in_browser import faultless
 from tests.http.test_pages import CHROMIUM

@@ -13,7 +13,7 @@ from algoplatform.api.http.representation import YAML, attachment, content_type
 from algoplatform.api.http.request import parse_query
 from algoplatform.api.routes.dependencies import drawn
 from algoplatform.api.routes.manifests import slot_for
-from algoplatform.catalogue.manifests import yaml_of
+from algoplatform.catalogue.cluster.manifests import yaml_of
 from algoplatform.catalogue.parsing import off_loop
 from algoplatform.console.history import shown
 from algoplatform.console.images import CONDITIONS

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform import __version__
-from algoplatform.api.docs import openapi_graph
+from algoplatform.api.docs.operations import graph as openapi
 from algoplatform.api.http.envelope import success
 from algoplatform.api.http.representation import (
     DOT,
@@ -26,7 +26,7 @@ from algoplatform.api.http.representation import (
 from algoplatform.api.http.request import parse_query
 from algoplatform.api.routes.common import answered, check_query, image_id_of, read_json, runtime_of
 from algoplatform.api.routes.operation import image_router
-from algoplatform.catalogue.graph import drawing
+from algoplatform.catalogue.cluster.graph import drawing
 from algoplatform.catalogue.parsing import off_loop
 from algoplatform.domain.graph_options import check_graph_options
 from algoplatform.planning.graph.model import Graph
@@ -49,7 +49,7 @@ router = image_router()
 
 
 @router.head("/{imageId:imageId}/dependencies", include_in_schema=False)
-@router.get("/{imageId:imageId}/dependencies", **openapi_graph.DEPENDENCIES)
+@router.get("/{imageId:imageId}/dependencies", **openapi.DEPENDENCIES)
 async def dependencies(request: Request) -> Response:
     """镜像的依赖"""
     runtime = runtime_of(request)
@@ -70,7 +70,7 @@ async def dependencies(request: Request) -> Response:
     return answered(request, success("查询成功", orjson.dumps(document), {"etag": tag}))
 
 
-@router.post("/{imageId:imageId}/_impact", **openapi_graph.IMPACT)
+@router.post("/{imageId:imageId}/_impact", **openapi.IMPACT)
 async def impact(request: Request) -> Response:
     """变更的影响"""
     runtime = runtime_of(request)

@@ -9,7 +9,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from algoplatform.api.docs import openapi_history
+from algoplatform.api.docs.operations import history as openapi
 from algoplatform.api.docs.schemas import check_paging
 from algoplatform.api.http.envelope import list_around, success, success_of_many
 from algoplatform.api.http.request import if_match, parse_query, read_json_text
@@ -26,7 +26,7 @@ router = image_router()
 
 
 @router.head("/{imageId:imageId}/history", include_in_schema=False)
-@router.get("/{imageId:imageId}/history", **openapi_history.HISTORY)
+@router.get("/{imageId:imageId}/history", **openapi.HISTORY)
 async def history(request: Request) -> Response:
     """镜像历史"""
     runtime = runtime_of(request)
@@ -47,7 +47,7 @@ async def _passed_on(found: AsyncIterator[Revision], total: int, write: Write) -
     return total
 
 
-@router.post("/{imageId:imageId}/_restore", **openapi_history.RESTORE)
+@router.post("/{imageId:imageId}/_restore", **openapi.RESTORE)
 async def restore(request: Request) -> Response:
     """镜像恢复"""
     runtime = runtime_of(request)

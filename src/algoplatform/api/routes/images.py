@@ -12,7 +12,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from algoplatform.api.docs import openapi
+from algoplatform.api.docs.operations import images as openapi
 from algoplatform.api.docs.schemas import check_upload_options
 from algoplatform.api.http.envelope import list_around, object_around, success, success_of_many
 from algoplatform.api.http.intake import Intake

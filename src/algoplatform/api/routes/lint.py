@@ -8,14 +8,14 @@ from typing import Any, Final, TypeAlias
 from starlette.requests import Request
 from starlette.responses import Response
 
-from algoplatform.api.docs import openapi_lint
+from algoplatform.api.docs.operations import lint as openapi
 from algoplatform.api.http.representation import SARIF, Format, content_type
 from algoplatform.api.http.request import parse_query, read_file
 from algoplatform.api.http.streams import StreamedRecords
 from algoplatform.api.routes.common import check_query, runtime_of, together
 from algoplatform.api.routes.operation import image_router
+from algoplatform.catalogue.cluster.site import Site
 from algoplatform.catalogue.search import Write
-from algoplatform.catalogue.site import Site
 from algoplatform.planning.lint.asked import Asked, check_asked
 from algoplatform.planning.lint.linter import Linter
 from algoplatform.planning.lint.policy import Policy
@@ -29,7 +29,7 @@ router = image_router()
 
 
 @router.head("/_lint", include_in_schema=False)
-@router.get("/_lint", **openapi_lint.LINT)
+@router.get("/_lint", **openapi.LINT)
 async def lint(request: Request) -> Response:
     """镜像检查"""
     runtime = runtime_of(request)
@@ -39,7 +39,7 @@ async def lint(request: Request) -> Response:
     return _streamed(form, request, lambda write: run(asked, write, policy), ExitStack())
 
 
-@router.post("/_lint", **openapi_lint.LINT_FILE)
+@router.post("/_lint", **openapi.LINT_FILE)
 async def lint_file(request: Request) -> Response:
     """镜像文件检查"""
     runtime = runtime_of(request)

@@ -11,7 +11,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from algoplatform.api.docs import openapi_manifests
+from algoplatform.api.docs.operations import manifests as openapi
 from algoplatform.api.http.envelope import success
 from algoplatform.api.http.representation import (
     ENVELOPE,
@@ -27,10 +27,10 @@ from algoplatform.api.http.request import parse_query, read_json_text
 from algoplatform.api.http.streams import StreamedRecords
 from algoplatform.api.routes.common import answered, check_query, image_id_of, runtime_of, together
 from algoplatform.api.routes.operation import image_router
-from algoplatform.catalogue.manifests import Prepared, yaml_of
+from algoplatform.catalogue.cluster.manifests import Prepared, yaml_of
+from algoplatform.catalogue.cluster.site import Site
 from algoplatform.catalogue.parsing import off_loop, parse
 from algoplatform.catalogue.search import Stream, Write
-from algoplatform.catalogue.site import Site
 from algoplatform.domain.errors import BadRequest, Refused
 from algoplatform.domain.record.fields import is_blank
 from algoplatform.domain.record.wording import unknown_faults
@@ -52,7 +52,7 @@ router = image_router()
 
 
 @router.head("/{imageId:imageId}/manifests", include_in_schema=False)
-@router.get("/{imageId:imageId}/manifests", **openapi_manifests.MANIFESTS)
+@router.get("/{imageId:imageId}/manifests", **openapi.MANIFESTS)
 async def manifests(request: Request) -> Response:
     """镜像的部署文件"""
     runtime = runtime_of(request)
@@ -72,7 +72,7 @@ async def manifests(request: Request) -> Response:
     return representation(await yaml_of(rendered), YAML, tag, prepared.name)
 
 
-@router.post("/_render", **openapi_manifests.RENDER)
+@router.post("/_render", **openapi.RENDER)
 async def render(request: Request) -> Response:
     """一组镜像的部署文件"""
     runtime = runtime_of(request)

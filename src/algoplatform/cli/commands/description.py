@@ -4,7 +4,7 @@ import sys
 import textwrap
 
 from algoplatform.api.app import create_app
-from algoplatform.catalogue.site import describe_options
+from algoplatform.catalogue.cluster.site import describe_options
 from algoplatform.cli import listing
 from algoplatform.cli.commands.common import AsJson, load_settings
 from algoplatform.cli.output import print_json, print_line, reported

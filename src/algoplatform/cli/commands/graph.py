@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 import typer
 from rich.cells import cell_len
 
-from algoplatform.catalogue.graph import drawing
+from algoplatform.catalogue.cluster.graph import drawing
 from algoplatform.cli.commands.common import AsJson, Url, use_registry
 from algoplatform.cli.commands.options import Offered, chosen, offering, usage
 from algoplatform.cli.output import print_json, print_line, print_text, reported, say

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from algoplatform.catalogue import graph
+from algoplatform.catalogue.cluster import graph
 from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import ImageNotFound, Refused
 from algoplatform.manifests.rendering import Rendered

@@ -17,7 +17,7 @@ from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings, SettingsError
 from tests.support.images import minimal
 
-SAMPLE = Path(__file__).parents[2] / "examples" / "image_list.json"
+SAMPLE = Path(__file__).parents[3] / "examples" / "image_list.json"
 # More text than one batch.
 MANY = 1500
 

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from algoplatform.catalogue.graph import drawing
+from algoplatform.catalogue.cluster.graph import drawing
 from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import AlgoplatformError, ImageInUse, ImageNotFound, Refused
 from algoplatform.domain.faults import Code

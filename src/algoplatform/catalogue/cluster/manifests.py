@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from algoplatform import __version__
-from algoplatform.catalogue.graph import Closure, Graphs
-from algoplatform.catalogue.lint import OF_CLOSURES
+from algoplatform.catalogue.cluster.graph import Closure, Graphs
+from algoplatform.catalogue.cluster.lint import OF_CLOSURES
+from algoplatform.catalogue.cluster.site import Site
 from algoplatform.catalogue.parsing import off_loop
-from algoplatform.catalogue.site import Site
 from algoplatform.domain.render_request import MAX_IMAGES
 from algoplatform.domain.search import check_conditions
 from algoplatform.manifests.image import Finding, Target

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from algoplatform.api.docs.components import CONDITIONS, parameter, refusals
 from algoplatform.api.docs.examples_cluster import EXAMPLES
-from algoplatform.api.docs.openapi_manifests import option_parameters
+from algoplatform.api.docs.operations.manifests import option_parameters
 from algoplatform.api.docs.parts import FILE, READ, choice, form, operation, success, with_raw
 from algoplatform.planning.lint.rules import RULES, SEVERITIES
 

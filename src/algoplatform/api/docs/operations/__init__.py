@@ -1,0 +1,1 @@
+"""OpenAPI of the operations, a module for each module of routes."""
