@@ -1,0 +1,1 @@
+"""From channels to cards: how many replicas, on which cards, and what does not fit. Pure."""
