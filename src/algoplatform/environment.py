@@ -141,6 +141,8 @@ Networks = Annotated[
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Algorithms = Annotated[frozenset[Algorithm], NoDecode, BeforeValidator(_comma_separated)]
 Text = str | None
+Name = Annotated[str, Field(min_length=1)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
 Texts = Annotated[dict[str, Annotated[str, AfterValidator(clean)]], NoDecode, AfterValidator(_without_blank)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database_url)] | None
 HttpUrl = Annotated[SecretStr, AfterValidator(_check_http_url)] | None

@@ -1,7 +1,6 @@
 """The settings of the console."""
 
-from pydantic import Field
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from algoplatform.environment import FrameAncestors, HttpUrl, Secret, Text
 from algoplatform.settings.errors import SettingsError
@@ -11,26 +10,22 @@ from algoplatform.settings.options import PREFIX
 class ConsoleSettings(BaseSettings):
     """Whether there is a console, and how people log in to it."""
 
-    console: bool = Field(
-        True, description="the pages for people below /console; set it to false to serve the API alone"
-    )
-    console_frame_ancestors: FrameAncestors = Field(
-        "none",
-        description="none, self or the origins whose pages may show the console in a frame (CSP frame-ancestors), separated by spaces; set it to"
-        " embed the console in a portal",
-    )
-    oidc_authorize_url: HttpUrl = Field(
-        None,
-        description="URL at which people log in to the console (OpenID Connect, authorization code with PKCE); set it with"
-        " auth=token, otherwise they paste a token",
-    )
-    oidc_token_url: HttpUrl = Field(
-        None, description="URL at which the console exchanges the code for a token; set it with oidc_authorize_url"
-    )
-    oidc_client_id: Text = Field(None, description="client id of the console at the identity provider; likewise")
-    oidc_client_secret: Secret = Field(
-        None, description="client secret of the console; set it if the identity provider gave one"
-    )
+    model_config = SettingsConfigDict(use_attribute_docstrings=True)
+
+    console: bool = True
+    """the pages for people below /console; set it to false to serve the API alone"""
+    console_frame_ancestors: FrameAncestors = "none"
+    """none, self or the origins whose pages may show the console in a frame (CSP frame-ancestors), separated
+    by spaces; set it to embed the console in a portal"""
+    oidc_authorize_url: HttpUrl = None
+    """URL at which people log in to the console (OpenID Connect, authorization code with PKCE); set it with
+    auth=token, otherwise they paste a token"""
+    oidc_token_url: HttpUrl = None
+    """URL at which the console exchanges the code for a token; set it with oidc_authorize_url"""
+    oidc_client_id: Text = None
+    """client id of the console at the identity provider; likewise"""
+    oidc_client_secret: Secret = None
+    """client secret of the console; set it if the identity provider gave one"""
 
     @property
     def has_login(self) -> bool:

@@ -65,7 +65,7 @@ def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
             PREFIX + name.upper(),
             _shown_url(settings) if name == "jwks_url" else _shown(getattr(settings, name)),
             _shown(field.get_default(call_default_factory=True, validated_data={})),
-            field.description or "",
+            " ".join((field.description or "").split()),
         )
         for name, field in Settings.model_fields.items()
         if name != "render"

@@ -3,7 +3,7 @@
 import ipaddress
 import os
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -19,10 +19,12 @@ from algoplatform.environment import (
     Header,
     Hosts,
     HttpUrl,
+    Name,
     Networks,
     Origins,
     Port,
     PortRange,
+    Seconds,
     Text,
     clean,
 )
@@ -46,204 +48,116 @@ def _data_dir() -> Path:
 
 
 class Settings(ConsoleSettings, WithRenderOptions):
-    """All settings, with their defaults and purposes."""
+    """All settings, with their defaults and, as docstrings, their purposes."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", use_attribute_docstrings=True)
 
-    database_url: DatabaseUrl = Field(
-        None,
-        description="PostgreSQL 15 or newer, postgresql://user:password@host/database; set it to use your own server,"
-        " otherwise the service starts an embedded one",
-    )
-    data_dir: Directory = Field(
-        default_factory=_data_dir,
-        description="directory of the embedded PostgreSQL; set it to keep the data on another disk",
-    )
-    postgres_bin: File = Field(
-        None, description="directory of the PostgreSQL binaries; set it if the extra `embedded` is not installed"
-    )
-    pool_size: int = Field(
-        10,
-        ge=1,
-        le=1000,
-        description="maximum PostgreSQL connections per worker; raise it if requests wait while PostgreSQL is idle",
-    )
-    pool_timeout: float = Field(
-        5, gt=0, le=3600, description="seconds to wait for a connection before -503; lower it to fail sooner"
-    )
-    statement_timeout: float = Field(
-        60,
-        ge=0,
-        le=86400,
-        description="time limit of a statement in seconds, 0 for no limit; lower it to cancel slow ones sooner",
-    )
-    prepared_statements: bool = Field(
-        True,
-        description="set it to false behind a pooler in transaction mode, such as PgBouncer; the role's statement_timeout then"
-        " applies",
-    )
-    host: str = Field(
-        "127.0.0.1", description="address to listen on; 0.0.0.0 or :: lets other machines reach the service"
-    )
-    port: Port = Field(
-        DEFAULT_PORT, ge=0, le=65535, description="port to listen on; change it if another program uses it"
-    )
-    workers: int = Field(1, ge=1, le=64, description="number of server processes; raise it to use more cores")
-    http_status: Literal["strict", "always-200"] = Field(
-        "strict", description="always-200 sends HTTP 200 with every response, for clients that read only the body"
-    )
-    node_port_range: PortRange = Field(
-        "30000-32767", description="node ports that images may use, first-last; set it to the range of your cluster"
-    )
-    platform_authorities: Authorities = Field(
-        frozenset({1}),
-        description="authorities that may delete any image; set it to the numbers of your platform, blank for none",
-    )
-    namespace_authorities: Authorities = Field(
-        frozenset({2, 3}), description="authorities that may delete images of their own namespaces; likewise"
-    )
-    auth: Literal["gateway", "token"] = Field(
-        "gateway",
-        description="how callers are authenticated: gateway trusts the gateway in front, token verifies a Bearer token (JWT)"
-        " per request; use token if clients reach the service directly",
-    )
-    actor_header: Header = Field(
-        "",
-        description="header in which the gateway sends the caller's name; set it to show names in the history of images",
-    )
-    authority_header: Header = Field(
-        "",
-        description="header in which the gateway sends the caller's authority; set this or namespaces_header to restrict"
-        " callers as claims do: requests without the header may only read",
-    )
-    namespaces_header: Header = Field(
-        "",
-        description="header in which the gateway sends the caller's namespaces, comma separated; set it with authority_header",
-    )
-    trust_gateway: bool = Field(
-        False,
-        description="true allows listening beyond loopback with auth=gateway; set it once the gateway is in front",
-    )
-    jwks_url: HttpUrl = Field(
-        None, description="URL of the keys (JWKS) that verify tokens; set it if the identity provider publishes them"
-    )
-    jwks_refresh: float = Field(
-        300,
-        ge=1,
-        le=86400,
-        description="seconds after which the JWKS is fetched again; lower it to drop revoked keys sooner",
-    )
-    key_file: File = Field(
-        None,
-        description="file with the public key (PEM) or keys (JWKS) that verify tokens; set it if jwks_url is out of reach",
-    )
-    token_algorithms: Algorithms = Field(
-        frozenset({"RS256", "ES256", "EdDSA"}),
-        min_length=1,
-        description="accepted signature algorithms of tokens; set it to those of your provider",
-    )
-    token_audience: Text = Field(None, description="required `aud` of tokens; token mode needs it")
-    token_issuer: Text = Field(None, description="required `iss` of tokens; token mode needs it")
-    actor_claim: str = Field(
-        "sub",
-        min_length=1,
-        description="claim with the caller's name, also shown in the history; if `sub` is an opaque id, set it to a claim that is"
-        " unique and that users cannot change",
-    )
-    authority_claim: str = Field(
-        "authority",
-        min_length=1,
-        description="claim with the caller's authority; set it to the name that your provider uses",
-    )
-    namespaces_claim: str = Field(
-        "namespace",
-        min_length=1,
-        description="claim with the caller's namespace or a list of them; set it to the name that your provider uses",
-    )
-    token: BearerToken = Field(
-        None, description="token that the command line sends to --url; set it if that service uses auth=token"
-    )
-    max_body_bytes: int = Field(
-        _MEBIBYTE, ge=1024, description="size limit of a JSON body in bytes; raise it if legitimate requests get -413"
-    )
-    max_upload_bytes: int = Field(
-        256 * _MEBIBYTE,
-        ge=1024,
-        description="size limit of an uploaded file in bytes; lower it if the disk for uploads is small",
-    )
-    max_header_bytes: int = Field(
-        32 * 1024,
-        ge=1024,
-        description="size limit of request line and headers in bytes; raise it if a gateway adds long headers",
-    )
-    header_timeout: float = Field(
-        30,
-        gt=0,
-        le=3600,
-        description="time limit for receiving the head of a request, in seconds; lower it if slow clients hold connections",
-    )
-    body_timeout: float = Field(
-        30,
-        gt=0,
-        le=3600,
-        description="time limit for receiving a body, in seconds, plus 1 second per 64 KiB; raise it for slow networks",
-    )
-    send_timeout: float = Field(
-        30,
-        gt=0,
-        le=3600,
-        description="seconds after which a client that stops reading its response is disconnected; raise it for slow networks",
-    )
-    max_uploads: int = Field(
-        4,
-        ge=1,
-        le=1000,
-        description="concurrent uploads per worker, further ones get -429; lower it to reduce the load on PostgreSQL. Uploads"
-        " also leave one of the connections for writes (half of pool_size) to single writes",
-    )
-    max_exports: int = Field(
-        4, ge=1, le=1000, description="concurrent streamed responses per worker, further ones get -429; likewise"
-    )
-    allowed_hosts: Hosts = Field(
-        frozenset(),
-        description="accepted Host headers (also *.example.com); set it against DNS rebinding. If unset, any Host is accepted,"
-        " except that a service on loopback accepts writes by browsers only for loopback names",
-    )
-    trusted_proxies: Networks = Field(
-        frozenset(),
-        description="addresses or networks of proxies whose X-Forwarded-* headers are trusted; set it to log client addresses",
-    )
-    cors_origins: Origins = Field(
-        frozenset(),
-        description="origins of web pages that may call the service from a browser (CORS); set it for such a page",
-    )
-    root_path: str = Field(
-        "",
-        pattern=r"^(/[^/?#]+)*$",
-        description="path prefix under which an ingress serves the service; set it if the ingress strips one",
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="minimum log level; warning omits the line per request"
-    )
-    idempotency_hours: int = Field(
-        24, ge=1, le=24 * 365, description="hours to store an Idempotency-Key; lower it to keep the table small"
-    )
+    database_url: DatabaseUrl = None
+    """PostgreSQL 15 or newer, postgresql://user:password@host/database; set it to use your own server,
+    otherwise the service starts an embedded one"""
+    data_dir: Directory = Field(default_factory=_data_dir)
+    """directory of the embedded PostgreSQL; set it to keep the data on another disk"""
+    postgres_bin: File = None
+    """directory of the PostgreSQL binaries; set it if the extra `embedded` is not installed"""
+    pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
+    """maximum PostgreSQL connections per worker; raise it if requests wait while PostgreSQL is idle"""
+    pool_timeout: Seconds = 5
+    """seconds to wait for a connection before -503; lower it to fail sooner"""
+    statement_timeout: Annotated[float, Field(ge=0, le=86400)] = 60
+    """time limit of a statement in seconds, 0 for no limit; lower it to cancel slow ones sooner"""
+    prepared_statements: bool = True
+    """set it to false behind a pooler in transaction mode, such as PgBouncer; the role's statement_timeout
+    then applies"""
+    host: str = "127.0.0.1"
+    """address to listen on; 0.0.0.0 or :: lets other machines reach the service"""
+    port: Annotated[Port, Field(ge=0, le=65535)] = DEFAULT_PORT
+    """port to listen on; change it if another program uses it"""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """number of server processes; raise it to use more cores"""
+    http_status: Literal["strict", "always-200"] = "strict"
+    """always-200 sends HTTP 200 with every response, for clients that read only the body"""
+    node_port_range: PortRange = "30000-32767"
+    """node ports that images may use, first-last; set it to the range of your cluster"""
+    platform_authorities: Authorities = frozenset({1})
+    """authorities that may delete any image; set it to the numbers of your platform, blank for none"""
+    namespace_authorities: Authorities = frozenset({2, 3})
+    """authorities that may delete images of their own namespaces; likewise"""
+    auth: Literal["gateway", "token"] = "gateway"
+    """how callers are authenticated: gateway trusts the gateway in front, token verifies a Bearer token (JWT)
+    per request; use token if clients reach the service directly"""
+    actor_header: Header = ""
+    """header in which the gateway sends the caller's name; set it to show names in the history of images"""
+    authority_header: Header = ""
+    """header in which the gateway sends the caller's authority; set this or namespaces_header to restrict
+    callers as claims do: requests without the header may only read"""
+    namespaces_header: Header = ""
+    """header in which the gateway sends the caller's namespaces, comma separated; set it with
+    authority_header"""
+    trust_gateway: bool = False
+    """true allows listening beyond loopback with auth=gateway; set it once the gateway is in front"""
+    jwks_url: HttpUrl = None
+    """URL of the keys (JWKS) that verify tokens; set it if the identity provider publishes them"""
+    jwks_refresh: Annotated[float, Field(ge=1, le=86400)] = 300
+    """seconds after which the JWKS is fetched again; lower it to drop revoked keys sooner"""
+    key_file: File = None
+    """file with the public key (PEM) or keys (JWKS) that verify tokens; set it if jwks_url is out of reach"""
+    token_algorithms: Annotated[Algorithms, Field(min_length=1)] = frozenset({"RS256", "ES256", "EdDSA"})
+    """accepted signature algorithms of tokens; set it to those of your provider"""
+    token_audience: Text = None
+    """required `aud` of tokens; token mode needs it"""
+    token_issuer: Text = None
+    """required `iss` of tokens; token mode needs it"""
+    actor_claim: Name = "sub"
+    """claim with the caller's name, also shown in the history; if `sub` is an opaque id, set it to a claim
+    that is unique and that users cannot change"""
+    authority_claim: Name = "authority"
+    """claim with the caller's authority; set it to the name that your provider uses"""
+    namespaces_claim: Name = "namespace"
+    """claim with the caller's namespace or a list of them; set it to the name that your provider uses"""
+    token: BearerToken = None
+    """token that the command line sends to --url; set it if that service uses auth=token"""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = _MEBIBYTE
+    """size limit of a JSON body in bytes; raise it if legitimate requests get -413"""
+    max_upload_bytes: Annotated[int, Field(ge=1024)] = 256 * _MEBIBYTE
+    """size limit of an uploaded file in bytes; lower it if the disk for uploads is small"""
+    max_header_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024
+    """size limit of request line and headers in bytes; raise it if a gateway adds long headers"""
+    header_timeout: Seconds = 30
+    """time limit for receiving the head of a request, in seconds; lower it if slow clients hold
+    connections"""
+    body_timeout: Seconds = 30
+    """time limit for receiving a body, in seconds, plus 1 second per 64 KiB; raise it for slow networks"""
+    send_timeout: Seconds = 30
+    """seconds after which a client that stops reading its response is disconnected; raise it for slow
+    networks"""
+    max_uploads: Annotated[int, Field(ge=1, le=1000)] = 4
+    """concurrent uploads per worker, further ones get -429; lower it to reduce the load on PostgreSQL.
+    Uploads also leave one of the connections for writes (half of pool_size) to single writes"""
+    max_exports: Annotated[int, Field(ge=1, le=1000)] = 4
+    """concurrent streamed responses per worker, further ones get -429; likewise"""
+    allowed_hosts: Hosts = frozenset()
+    """accepted Host headers (also *.example.com); set it against DNS rebinding. If unset, any Host is
+    accepted, except that a service on loopback accepts writes by browsers only for loopback names"""
+    trusted_proxies: Networks = frozenset()
+    """addresses or networks of proxies whose X-Forwarded-* headers are trusted; set it to log client
+    addresses"""
+    cors_origins: Origins = frozenset()
+    """origins of web pages that may call the service from a browser (CORS); set it for such a page"""
+    root_path: Annotated[str, Field(pattern=r"^(/[^/?#]+)*$")] = ""
+    """path prefix under which an ingress serves the service; set it if the ingress strips one"""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """minimum log level; warning omits the line per request"""
+    idempotency_hours: Annotated[int, Field(ge=1, le=24 * 365)] = 24
+    """hours to store an Idempotency-Key; lower it to keep the table small"""
 
-    gpu_profiles_file: File = Field(
-        None,
-        description="file with GPU profiles (JSON list of rows); set it to add profiles or to replace shipped ones",
-    )
-    gpu_cards: str = Field(
-        "",
-        description="GPU memory of each kind of card in MiB, comma separated; set it to find images that fit no card",
-    )
-    lint_severity: str = Field(
-        "", description='severity of rules, JSON such as {"tag-latest": "error"}; set it to what your site tolerates'
-    )
-    lint_exemptions: str = Field(
-        "",
-        description="images that rules do not look at: JSON list of objects with rule, image (a pattern), reason, until",
-    )
+    gpu_profiles_file: File = None
+    """file with GPU profiles (JSON list of rows); set it to add profiles or to replace shipped ones"""
+    gpu_cards: str = ""
+    """GPU memory of each kind of card in MiB, comma separated; set it to find images that fit no card"""
+    lint_severity: str = ""
+    """severity of rules, JSON such as {"tag-latest": "error"}; set it to what your site tolerates"""
+    lint_exemptions: str = ""
+    """images that rules do not look at: JSON list of objects with rule, image (a pattern), reason, until"""
 
     @field_validator("*", mode="before")
     @classmethod
