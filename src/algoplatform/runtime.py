@@ -18,8 +18,7 @@ from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.domain.record.check import Rules
 from algoplatform.planning.lint.policy import Policy
 from algoplatform.settings import Settings, SettingsError
-from algoplatform.storage.images.live_count import LiveCount
-from algoplatform.storage.images.recent import RecentChanges
+from algoplatform.storage.images.recent import LiveCount, RecentChanges
 from algoplatform.storage.images.register import Registrar
 from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.postgres.snapshot import Stamps
@@ -63,23 +62,19 @@ class Runtime:
     async def readiness(self) -> str | None:
         """Return why the service cannot serve requests, or None if it can."""
         try:
-            self._problem = await self._schema_problem()
+            await self.require_schema()
+            self._problem = None
+        except NotReady as problem:
+            self._problem = str(problem)
+        except SchemaUnknown:
+            # The next version has migrated the schema already: migrations only add (docs/operations.md).
+            self._problem = None
         except Busy:
             # An overloaded instance stays ready, as its traffic would overload the others.
-            return self._problem
+            pass
         except Unavailable:
             return "database unreachable"
         return self._problem
-
-    async def _schema_problem(self) -> str | None:
-        try:
-            await self.require_schema()
-        except NotReady as problem:
-            return str(problem)
-        except SchemaUnknown:
-            # The next version has migrated the schema already: migrations only add (docs/operations.md).
-            return None
-        return None
 
     async def count_live(self) -> int:
         """Return the number of live images, at most 10 seconds old."""

@@ -64,5 +64,5 @@ async def test_recent_changes(client: httpx.AsyncClient, database_url: str) -> N
         assert await runtime.recent.since(began + timedelta(hours=1)) == 0
         await register(client, "algo/later")
         assert await runtime.recent.since(began) == 3
-        runtime.recent._until = 0
+        runtime.recent._times._until = 0
         assert await runtime.recent.since(began) == 4

@@ -1,17 +1,33 @@
-"""The times of the most recent changes, cached: finding them reads the whole table, so all viewers share one read."""
+"""What takes long to read, as it concerns the whole table: all callers share a read, for 10 seconds."""
 
-import time
 from bisect import bisect_right
 from datetime import datetime
 from typing import Final
 
-from algoplatform.storage.postgres.batching import Gathering
+from algoplatform.storage.images import single
+from algoplatform.storage.postgres.batching import Remembered
 from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.postgres.snapshot import Stamps
 
 MAX_CHANGES: Final = 1000
 _SECONDS: Final = 10
 _RECENT: Final = f"SELECT updated_at FROM image ORDER BY updated_at DESC LIMIT {MAX_CHANGES}"
+
+
+class LiveCount:
+    """The number of live images, at most 10 seconds old."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._count = Remembered(self._read, _SECONDS)
+
+    async def recent(self) -> int:
+        """Return the number; raise Unavailable if it has to be counted and the database cannot be reached."""
+        return await self._count.value()
+
+    async def _read(self) -> int:
+        async with self._database.connection() as connection:
+            return await single.count_live(connection)
 
 
 class RecentChanges:
@@ -22,10 +38,8 @@ class RecentChanges:
     def __init__(self, database: Database, stamps: Stamps) -> None:
         self._database = database
         self._stamps = stamps
-        self._gathering = Gathering(self._read)
-        self._times: list[datetime] = []
-        self._stamp = ""
-        self._until = float("-inf")
+        self._times: Remembered[list[datetime]] = Remembered(self._read, _SECONDS)
+        self._known: tuple[str, list[datetime]] = ("", [])
 
     async def now(self) -> datetime:
         """Return the database's time, by which changes are dated."""
@@ -35,16 +49,13 @@ class RecentChanges:
 
     async def since(self, moment: datetime) -> int:
         """Return how many images have changed since, counting at most `most`."""
-        if time.monotonic() >= self._until:
-            await self._gathering.ask(None)
-        return len(self._times) - bisect_right(self._times, moment)
+        times = await self._times.value()
+        return len(times) - bisect_right(times, moment)
 
-    async def _read(self, asking: list[None]) -> list[None]:
-        if time.monotonic() >= self._until:
-            stamp = await self._stamps.now()
-            if not stamp or stamp != self._stamp:
-                async with self._database.connection() as connection:
-                    rows = await connection.fetch(_RECENT)
-                self._times, self._stamp = [row["updated_at"] for row in reversed(rows)], stamp
-            self._until = time.monotonic() + _SECONDS
-        return [None] * len(asking)
+    async def _read(self) -> list[datetime]:
+        stamp = await self._stamps.now()
+        if not stamp or stamp != self._known[0]:
+            async with self._database.connection() as connection:
+                rows = await connection.fetch(_RECENT)
+            self._known = stamp, [row["updated_at"] for row in reversed(rows)]
+        return self._known[1]

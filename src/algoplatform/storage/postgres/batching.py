@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from typing import Generic, TypeAlias, TypeVar
@@ -79,6 +80,26 @@ class Gathering(Generic[Asked, Given]):
             for (_, waiter), item in zip(staying, given, strict=True):
                 if not waiter.done():
                     waiter.set_result(item)
+
+
+class Remembered(Generic[Given]):
+    """A value that takes long to read: concurrent calls share a read, and later ones its result for `seconds`."""
+
+    def __init__(self, read: Callable[[], Awaitable[Given]], seconds: float) -> None:
+        self._read = read
+        self._seconds = seconds
+        self._gathering = Gathering(self._serve)
+        self._until = float("-inf")
+        self._value: Given
+
+    async def value(self) -> Given:
+        return self._value if time.monotonic() < self._until else await self._gathering.ask(None)
+
+    async def _serve(self, asking: list[None]) -> list[Given]:
+        if time.monotonic() >= self._until:
+            self._value = await self._read()
+            self._until = time.monotonic() + self._seconds
+        return [self._value] * len(asking)
 
 
 def _own(error: Exception) -> Exception:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from algoplatform.storage.images.live_count import LiveCount
+from algoplatform.storage.images.recent import LiveCount
 from algoplatform.storage.postgres.pool import Database
 from tests.storage.images.test_single import registered
 from tests.support.counting import counting
