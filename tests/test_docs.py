@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from algoplatform.api.http.status_table import HTTP_STATUS
+from algoplatform.api.http.envelope import HTTP_STATUS
 from algoplatform.domain.faults import Code
 from algoplatform.manifests.options import OPTIONS
 from algoplatform.settings import PREFIX, SECRETS_DIR, Settings

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from algoplatform.api.app import create_app
 from algoplatform.api.routes import dependencies, history, images, lint, manifests
-from algoplatform.cli.registry.opening import open_registry
+from algoplatform.cli.commands.common import open_registry
 from algoplatform.domain.access import TRUSTED, Caller
 from algoplatform.domain.errors import AlgoplatformError
 from algoplatform.runtime import Runtime

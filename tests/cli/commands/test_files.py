@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from algoplatform.cli.commands.common import open_registry
 from algoplatform.cli.output import errors
-from algoplatform.cli.registry.opening import open_registry
 from tests.cli.conftest import Call
 from tests.support.images import IMAGES, minimal, records, register
 from tests.support.service import settings_for

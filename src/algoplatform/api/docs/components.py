@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 
 from algoplatform.api.docs import examples
-from algoplatform.api.docs.models import SCHEMAS, Schema
+from algoplatform.api.docs.schemas import SCHEMAS, Schema
 from algoplatform.api.http.envelope import JSON, PROBLEM, failure
 from algoplatform.api.http.errors import INTERNAL
 from algoplatform.domain import errors

@@ -9,9 +9,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from algoplatform.api.docs.components import COMPONENTS
-from algoplatform.api.docs.token import with_token
-from algoplatform.api.http.status_table import http_status
+from algoplatform.api.docs.components import COMPONENTS, header, refusal, refusals
+from algoplatform.api.http.envelope import http_status
+from algoplatform.domain.errors import Unauthenticated
 from algoplatform.domain.faults import Code
 
 _INTRODUCTION: Final = """算法平台的镜像登记处：登记、查询、更新、删除镜像，以一个JSON文件在平台之间迁移。
@@ -33,6 +33,25 @@ _STATUS_TABLE: Final = """<details>
 """
 _ORDER: Final = ("_register", "_search", "_update", "_delete", "_load", "_upload")
 
+_CHALLENGE: Final = {
+    "description": "须以Authorization: Bearer出示令牌",
+    "schema": {"type": "string"},
+    "example": 'Bearer realm="algoplatform"',
+}
+_UNAUTHENTICATED: Final = refusal(
+    "没有令牌，或令牌无效（-401）", Unauthenticated("未认证：缺少请求头Authorization: Bearer", token_given=False)
+)
+_UNAUTHENTICATED["headers"]["WWW-Authenticate"] = header("Challenge")
+# With ALGOPLATFORM_AUTH=token.
+_TOKEN_COMPONENTS: Final = {
+    **COMPONENTS,
+    "headers": {**COMPONENTS["headers"], "Challenge": _CHALLENGE},
+    "responses": {**COMPONENTS["responses"], "Unauthenticated": _UNAUTHENTICATED},
+    "securitySchemes": {
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "JWT令牌"}
+    },
+}
+
 
 def introduction() -> str:
     """Return the introduction, with the status table folded."""
@@ -47,7 +66,7 @@ def publish(app: FastAPI, operations: Iterable[BaseRoute], *, tokens: bool) -> N
     @cache
     def openapi() -> dict[str, Any]:
         document = _document(app, described)
-        return with_token(document) if tokens else document
+        return _with_token(document) if tokens else document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 
@@ -76,3 +95,18 @@ def _place(path: tuple[str, Any]) -> int:
 
 def _http(code: Code) -> str:
     return "400 / 422" if code is Code.BAD_REQUEST else str(http_status(code))
+
+
+def _with_token(document: dict[str, Any]) -> dict[str, Any]:
+    """Declare for every operation that it requires a token, and its response without one."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["security"] = [{"bearer": []}]
+            operation["responses"] = _with_refusals(operation["responses"])
+    return document | {"components": _TOKEN_COMPONENTS}
+
+
+def _with_refusals(responses: dict[str, Any]) -> dict[str, Any]:
+    # A copy, as the argument may be shared between applications.
+    unauthenticated = {"401": {"$ref": "#/components/responses/Unauthenticated"}}
+    return dict(sorted({**refusals("Forbidden"), **unauthenticated, **responses}.items()))

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from algoplatform.api.docs.components import described_parameter, header, parameter, refusal
-from algoplatform.api.docs.models import Schema
+from algoplatform.api.docs.schemas import Schema
 from algoplatform.api.http.envelope import JSON
 from algoplatform.domain.errors import ImageInUse, Refused, RequestRunning
 

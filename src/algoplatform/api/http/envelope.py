@@ -8,7 +8,6 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from algoplatform.api.http.status_table import http_status
 from algoplatform.domain import errors
 from algoplatform.domain.answer import Answer
 from algoplatform.domain.faults import Code, Fault
@@ -31,6 +30,16 @@ _JSON_TYPE: Final = (b"content-type", JSON.encode())
 _VARY: Final = (b"vary", b"Accept")
 _REVALIDATE: Final = (b"cache-control", b"no-cache")
 _NO_STORE: Final = (b"cache-control", b"no-store")
+
+HTTP_STATUS: Final = {
+    Code.SUCCESS: 200,
+    Code.IMAGE_EXISTS: 409,
+    Code.IMAGE_NOT_FOUND: 404,
+    Code.IDENTITY_CHANGED: 409,
+    Code.IMAGE_IN_USE: 409,
+    Code.FORBIDDEN: 403,
+    **{code: -int(code) for code in Code if int(code) < -1},
+}
 
 
 def success(message: str, res: bytes = b"null", headers: dict[str, str] | None = None) -> Answer:
@@ -114,8 +123,11 @@ class EnvelopeResponse(Response):
         await send({"type": "http.response.body", "body": self.body})
 
 
+def http_status(code: Code) -> int:
+    return HTTP_STATUS.get(code, 422)
+
+
 def status_of(error: errors.AlgoplatformError) -> int:
-    """Return the HTTP status of an error."""
     if isinstance(error, errors.BodyTooSlow):
         return 408
     if isinstance(error, errors.BadRequest) and error.malformed:

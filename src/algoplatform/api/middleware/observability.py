@@ -15,11 +15,10 @@ from algoplatform.api.http import metrics
 from algoplatform.api.http.envelope import REQUEST_ID, Headers, cache_headers
 from algoplatform.api.http.errors import INTERNAL, refuse
 from algoplatform.api.http.request import path_of
-from algoplatform.api.http.request_log import UNMATCHED, log_request, new_request_id
 from algoplatform.api.http.streams import BrokenOff
 from algoplatform.domain.errors import AlgoplatformError, Unavailable
 from algoplatform.logs import REQUEST_ID as LOGGED_ID
-from algoplatform.logs import kind, places
+from algoplatform.logs import UNMATCHED, kind, log_request, new_request_id, places
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -9,11 +9,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from algoplatform.api.http import metrics
 from algoplatform.api.http.request import ENDING, MALFORMED, NO_HTTP
-from algoplatform.api.http.request_log import UNMATCHED, log_request, new_request_id
 from algoplatform.api.server.heads import RequestLine, without_upgrade
 from algoplatform.api.server.refusal import raw_refusal
 from algoplatform.api.server.timer import Timer
 from algoplatform.api.server.transport import ANY_LENGTH, HoldingFlow, UnframedTransport
+from algoplatform.logs import UNMATCHED, log_request, new_request_id
 
 # Bytes: a client that reads less than this within the send timeout has stopped reading.
 _PROGRESS: Final = 16 * 1024

@@ -1,13 +1,17 @@
 """What the commands share: options, settings, and access to the registry."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import typer
 
 from algoplatform.cli.output import say
-from algoplatform.cli.registry.opening import open_registry
-from algoplatform.settings import Settings, ignored, load
+from algoplatform.cli.registry.base import Registry
+from algoplatform.cli.registry.local import Local
+from algoplatform.runtime import Runtime
+from algoplatform.settings import Settings, SettingsError, ignored, load
 
 Url = Annotated[str | None, typer.Option("--url", help="服务地址，如http://127.0.0.1:8000；不填则直接使用数据库")]
 
@@ -23,6 +27,22 @@ def use_registry(url: str | None, use: Any) -> Any:
             return await use(registry)
 
     return asyncio.run(work())
+
+
+@asynccontextmanager
+async def open_registry(settings: Settings, url: str | None) -> AsyncIterator[Registry]:
+    """Open the service at the URL, or without one the configured database."""
+    if url:
+        from algoplatform.cli.registry.remote import Remote  # slow to import, and `serve` does not need it
+
+        async with Remote.open(url, settings.token.get_secret_value() if settings.token else "") as remote:
+            yield remote
+    elif settings.database_url is None:
+        raise SettingsError("ALGOPLATFORM_DATABASE_URL未设置，也没有用--url指明服务的地址")
+    else:
+        async with Runtime.open(settings) as runtime:
+            await runtime.require_schema()
+            yield Local(runtime)
 
 
 def load_settings() -> Settings:
