@@ -5,8 +5,9 @@ Registers without a key are batched: several share a statement.
 """
 
 from collections.abc import Callable, Sequence, Set
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from algoplatform.catalogue.idempotency import Idempotency, Writes
@@ -52,25 +53,24 @@ class Images:
 
     async def register(self, caller: Caller, data: Any, once: Idempotency[Registered] | None = None) -> Registered:
         """Register an image from parsed JSON; raises Refused with all faults."""
-        if once is not None:
-            return await self._writes.run(caller, once, lambda connection: self._register(connection, caller, data))
-        checked = check_registration(data, self._rules)
-        if checked.image is None:
-            async with self._database.connection() as connection:
-                await _refuse_new(connection, checked, data)
-        new = self._admitted(caller, checked)
-        return _registered(new, await self._registrar.insert(new))
+        if once is None:
+            new = await self._new(caller, data, self._database.connection())
+            return _registered(new, await self._registrar.insert(new))
 
-    async def _register(self, connection: Connection, caller: Caller, data: Any) -> Registered:
-        checked = check_registration(data, self._rules)
-        if checked.image is None:
-            await _refuse_new(connection, checked, data)
-        new = self._admitted(caller, checked)
-        return _registered(new, await insert_alone(connection, new))
+        async def write(connection: Connection) -> Registered:
+            new = await self._new(caller, data, nullcontext(connection))
+            return _registered(new, await insert_alone(connection, new))
 
-    def _admitted(self, caller: Caller, checked: Checked) -> Registration:
+        return await self._writes.run(caller, once, write)
+
+    async def _new(self, caller: Caller, data: Any, session: AbstractAsyncContextManager[Connection]) -> Registration:
+        """Check an image; the session is used only for the faults of one that is refused."""
+        checked = check_registration(data, self._rules)
         image = checked.image
-        assert image is not None
+        if image is None:
+            async with session as connection:
+                faults = await _faults_of_new(connection, checked, data)
+            raise Refused(faults, more=checked.more, at_least=checked.cut)
         self._access.require(caller, image.image_name.namespace)
         return Registration(caller, image, uuid4())
 
@@ -177,10 +177,6 @@ def _registered(new: Registration, written: Written) -> Registered:
     if written.existed or not faults:
         faults.insert(0, exists_fault(str(new.image.reference)))
     raise Refused(faults)
-
-
-async def _refuse_new(connection: Connection, checked: Checked, data: Any) -> NoReturn:
-    raise Refused(await _faults_of_new(connection, checked, data), more=checked.more, at_least=checked.cut)
 
 
 async def _faults_of_new(connection: Connection, checked: Checked, data: Any) -> list[Fault]:

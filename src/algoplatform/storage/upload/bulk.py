@@ -12,7 +12,6 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Final, cast
 
 import asyncpg
-from sqlalchemy import Column, MetaData, Table, Text, Uuid
 
 from algoplatform.domain.access import Caller
 from algoplatform.storage.images import edges
@@ -23,16 +22,9 @@ from algoplatform.storage.schema.tables import image
 from algoplatform.storage.upload.staging import LARGER_BATCHES, UPLOAD_LOCK, StagedRow
 
 _COLUMNS: Final = sql.names((*STORED, *CALLER, image.c.operation))
-_NEEDED: Final = Table(
-    "needed",
-    MetaData(),
-    Column("dependent_id", Uuid),
-    Column("name", Text(collation="C")),
-    Column("tag", Text(collation="C")),
-    prefixes=["TEMPORARY"],
-    postgresql_on_commit="DROP",
-)
-_CREATE: Final = sql.create(_NEEDED)
+_NEEDED: Final = """
+CREATE TEMPORARY TABLE needed (dependent_id uuid, name text COLLATE "C", tag text COLLATE "C") ON COMMIT DROP
+"""
 _SPOOL: Final = 1024 * 1024
 
 
@@ -69,9 +61,9 @@ async def fill(connection: Connection, caller: Caller, rows: AsyncIterator[Stage
         await connection.copy_records_to_table("image", records=_images(rows, by, needed), columns=_COLUMNS)
         if needed.tell():
             needed.seek(0)
-            await connection.execute(_CREATE)
-            await connection.copy_to_table(_NEEDED.name, source=needed)
-            await edges.insert_all(connection, f"SELECT * FROM {_NEEDED.name}")
+            await connection.execute(_NEEDED)
+            await connection.copy_to_table("needed", source=needed)
+            await edges.insert_all(connection, "SELECT * FROM needed")
 
 
 async def _images(rows: AsyncIterator[StagedRow], by: tuple[Any, ...], needed: BinaryIO) -> AsyncIterator[Any]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, MetaData, Table, Text, Uuid
+from sqlalchemy import ARRAY, BigInteger, Column, MetaData, Table, Text
 
 from algoplatform.domain.access import Caller
 from algoplatform.domain.faults import Code, Fault, RecordFault
@@ -31,24 +31,20 @@ UPLOAD_LOCK: Final = "1634494319, 1"
 # Position, counted from 1, at which a record's text continues after the id.
 REST: Final = 46
 
-_METADATA: Final = MetaData()
-_TEMPORARY: Final[dict[str, Any]] = {"prefixes": ["TEMPORARY"], "postgresql_on_commit": "DROP"}
-
 # Nullable throughout, as invalid records have a row too.
 _STAGING: Final = Table(
     "staging",
-    _METADATA,
+    MetaData(),
     Column("position", BigInteger),
     *(Column(column.name, column.type) for column in STORED),
     Column("dependency_names", ARRAY(Text)),
     Column("dependency_tags", ARRAY(Text)),
-    **_TEMPORARY,
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DROP",
 )
-_WRITTEN: Final = Table("written", _METADATA, Column("image_id", Uuid), Column("created", Boolean), **_TEMPORARY)
-
 _CREATE: Final = f"""
 {sql.create(_STAGING)};
-{sql.create(_WRITTEN)};
+CREATE TEMPORARY TABLE written (image_id uuid, created boolean) ON COMMIT DROP;
 SET LOCAL statement_timeout = 0;
 SET LOCAL default_statistics_target = 10;
 SET LOCAL enable_seqscan = on;
