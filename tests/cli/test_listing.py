@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from algoplatform.cli import listing
-from algoplatform.cli.tables import visible
+from algoplatform.cli.output import visible
 from tests.cli.conftest import Call
 from tests.support.images import upload
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
-from algoplatform.cli.tables import visible
+from algoplatform.cli.output import visible
 from algoplatform.domain.record.model import reference_of
 
 _GAP: Final = "  "

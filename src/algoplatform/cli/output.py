@@ -1,16 +1,20 @@
-"""What commands print: results on stdout, messages and errors on stderr, and never a traceback."""
+"""What commands print: results on stdout, messages and errors on stderr, and never a traceback.
+
+Any stored text is shown safely, and tables stay readable on a narrow terminal.
+"""
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, Final, NoReturn
 
 import asyncpg
 import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from algoplatform.cli import tables
 from algoplatform.cli.registry.base import Unreachable
 from algoplatform.domain.errors import AlgoplatformError, FileRefused, Unavailable
 from algoplatform.embedded import EmbeddedPostgresError
@@ -21,9 +25,32 @@ from algoplatform.storage.schema.versions import MigrationFailed, SchemaUnknown
 console = Console()
 errors = Console(stderr=True)
 
+# Short columns, whose values are useless when wrapped.
+_WHOLE: Final = frozenset({"字段", "状态码"})
+FAULT_HEADERS: Final = ("镜像", "字段", "状态码", "错误")
+
 
 def print_line(line: str, style: str | None = None) -> None:
-    console.print(tables.visible(line), style=style, markup=False, highlight=False, soft_wrap=True)
+    console.print(visible(line), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def visible(text: str) -> str:
+    """Escape unprintable characters, so that no text can control the terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
+    """Return a table of the rows; text that does not fit into a column is wrapped."""
+    shown = Table(title=title, title_justify="left", show_lines=True)
+    for header in headers:
+        shown.add_column(header, overflow="fold", no_wrap=header in _WHOLE)
+    for row in rows:
+        shown.add_row(*map(_cell, row))
+    return shown
+
+
+def _cell(value: object) -> Text:
+    return Text("" if value is None else visible(str(value)))
 
 
 def print_json(value: object) -> None:
@@ -50,7 +77,7 @@ def reported() -> Iterator[None]:
     try:
         yield
     except FileRefused as error:
-        errors.print(tables.faults_of(error))
+        errors.print(_faults_of(error))
         raise typer.Exit(1) from None
     except Unavailable as error:
         fail(f"数据库无法连接：{_reason(error.__cause__ or error)}")
@@ -62,6 +89,14 @@ def reported() -> Iterator[None]:
         fail(_reason(error))
     except MigrationFailed as error:
         fail(f"数据库结构升级失败：{_reason(error)}")
+
+
+def _faults_of(error: FileRefused) -> Table:
+    rows = ((item.image, item.fault.field, item.fault.code, item.fault.message) for item in error.record_faults)
+    shown = table(FAULT_HEADERS, rows, f"文件中有{error.total}处错误，未写入任何数据")
+    more = error.total - len(error.record_faults)
+    shown.caption = f"另有{more}处错误未列出" if more > 0 else None
+    return shown
 
 
 def _reason(error: BaseException) -> str:
@@ -79,5 +114,4 @@ def fail(message: str, code: int = 2) -> NoReturn:
 
 
 def say(message: str, style: str | None = None) -> None:
-    """Print a message on stderr."""
-    errors.print(tables.visible(message), style=style, markup=False, highlight=False, soft_wrap=True)
+    errors.print(visible(message), style=style, markup=False, highlight=False, soft_wrap=True)

@@ -5,9 +5,8 @@ from typing import Any
 
 import typer
 
-from algoplatform.cli import tables
 from algoplatform.cli.commands.common import AsJson, Url, use_registry
-from algoplatform.cli.output import console, print_json, reported
+from algoplatform.cli.output import FAULT_HEADERS, console, print_json, reported, table
 from algoplatform.domain.errors import BadRequest
 from algoplatform.domain.faults import Code
 from algoplatform.domain.record.check import Rules
@@ -56,7 +55,7 @@ def check(url: Url = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json([dict(zip(("image", "field", "code", "message"), row, strict=True)) for row in rows])
     elif rows:
-        console.print(tables.table(("镜像", "字段", "状态码", "错误"), rows))
+        console.print(table(FAULT_HEADERS, rows))
         if total > len(rows):
             console.print(f"还有{total - len(rows)}处错误未列出")
     if rows:

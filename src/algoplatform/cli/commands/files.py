@@ -9,9 +9,8 @@ from typing import Annotated, BinaryIO
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from algoplatform.cli import tables
 from algoplatform.cli.commands.common import Url, use_registry
-from algoplatform.cli.output import console, errors, reported, say
+from algoplatform.cli.output import console, errors, reported, say, table
 
 
 def export(file: Annotated[Path, typer.Argument(help="写到这个文件")], url: Url = None) -> None:
@@ -38,7 +37,7 @@ def import_(
         counts = use_registry(url, lambda registry: registry.load(file, dry_run=dry_run, advance=advance))
     row = [counts[name] for name in ("created", "updated", "unchanged", "skipped")]
     title = "检查通过（未写入）" if dry_run else "导入成功"
-    console.print(tables.table(("新建", "更新", "未变", "跳过"), [row], title))
+    console.print(table(("新建", "更新", "未变", "跳过"), [row], title))
 
 
 @contextmanager
