@@ -48,7 +48,6 @@ class _Paced:
         self._until = float("-inf")
 
     def __call__(self, content: bytes) -> Any:
-        """Parse a body."""
         began = time.monotonic()
         if began < self._until:
             time.sleep(self._until - began)

@@ -118,7 +118,6 @@ class _Workers(Multiprocess):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def terminate_all(self) -> None:
-        """Tell the workers to finish their requests and exit."""
         for listener in self.sockets:
             listener.close()
         super().terminate_all()

@@ -58,7 +58,6 @@ class AccessPolicy:
 
 
 def covers(scope: Scope, namespace: str | None) -> bool:
-    """Return whether the scope includes images of the namespace."""
     return scope is None or namespace in scope
 
 

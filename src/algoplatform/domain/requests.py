@@ -43,7 +43,6 @@ def check_body(data: Any) -> dict[str, Any]:
 
 
 def check_object(value: object) -> dict[str, Any]:
-    """Validate a value that is an object itself."""
     if not isinstance(value, dict):
         raise Malformed("须为JSON对象")
     return value

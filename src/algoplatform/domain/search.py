@@ -58,7 +58,6 @@ def search_text(image: Image) -> str:
 
 
 def check_positive(value: object, *, limit: int) -> int:
-    """Validate an integer from 1 to the limit."""
     return fields.check_range(fields.check_integer(value), 1, limit)
 
 

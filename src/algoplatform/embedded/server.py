@@ -76,7 +76,6 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the postmaster while it runs."""
         return self._process.pid if self._process else None
 
     def __enter__(self) -> Self:

@@ -3,8 +3,7 @@
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from algoplatform.environment import FrameAncestors, HttpUrl, Secret, Text
-from algoplatform.settings.errors import SettingsError
-from algoplatform.settings.options import PREFIX
+from algoplatform.settings.options import PREFIX, SettingsError
 
 
 class ConsoleSettings(BaseSettings):

@@ -8,9 +8,8 @@ import pydantic_settings
 from pydantic import ValidationError
 
 from algoplatform.environment import clean, is_link_value, is_service_link, masked
-from algoplatform.settings.errors import SettingsError
 from algoplatform.settings.model import Settings
-from algoplatform.settings.options import PREFIX, RENDER
+from algoplatform.settings.options import PREFIX, RENDER, SettingsError
 
 SECRETS_DIR: Final = f"{PREFIX}SECRETS_DIR"
 

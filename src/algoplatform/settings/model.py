@@ -29,8 +29,7 @@ from algoplatform.environment import (
     clean,
 )
 from algoplatform.settings.console import ConsoleSettings
-from algoplatform.settings.errors import SettingsError
-from algoplatform.settings.options import PREFIX, WithRenderOptions
+from algoplatform.settings.options import PREFIX, SettingsError, WithRenderOptions
 
 _MEBIBYTE: Final = 1024 * 1024
 # Blank means nobody: the default would give rights that the operator has taken away.
@@ -172,7 +171,6 @@ class Settings(ConsoleSettings, WithRenderOptions):
 
     @property
     def node_ports(self) -> range:
-        """The node ports of the cluster."""
         first, _, last = self.node_port_range.partition("-")
         return range(int(first), int(last) + 1)
 

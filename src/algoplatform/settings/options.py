@@ -18,6 +18,10 @@ PREFIX: Final = "ALGOPLATFORM_"
 RENDER: Final = f"{PREFIX}RENDER_"
 
 
+class SettingsError(Exception):
+    """A setting is wrong or missing; the message is one line that names it."""
+
+
 class RenderOptions(PydanticBaseSettingsSource):
     """Reads the options, in lower case without the prefix, from the environment and the directory of secrets."""
 
@@ -60,5 +64,4 @@ class WithRenderOptions(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the interface's
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Add the options to the sources."""
         return init_settings, env_settings, file_secret_settings, RenderOptions(settings_cls, file_secret_settings)

@@ -20,11 +20,9 @@ class BoundedCache(Generic[Value]):
         self.bytes = 0
 
     def __contains__(self, key: bytes | str) -> bool:
-        """Return whether the key has a value."""
         return key in self._entries
 
     def __len__(self) -> int:
-        """Return the number of values."""
         return len(self._entries)
 
     def put(self, key: bytes | str, value: Value, size: int = 0) -> None:

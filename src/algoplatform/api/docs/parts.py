@@ -45,7 +45,6 @@ def success(res: Schema, message: str, *shown: Any, headers: dict[str, str] | No
 
 
 def body(described: Schema, example: Any, *, required: bool = True) -> Schema:
-    """Describe a JSON body by schema and example."""
     return {"required": required, "content": {JSON: {"schema": described, "example": example}}}
 
 
@@ -65,7 +64,6 @@ def operation(
 
 
 def choice(name: str, description: str, described: Schema) -> Schema:
-    """Describe a query parameter."""
     return described_parameter(name, "query", description, described)
 
 

@@ -22,7 +22,6 @@ def is_same_origin(origin: str, host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a Host is a loopback address."""
     return _LOOPBACK.fullmatch(host.lower()) is not None
 
 

@@ -74,7 +74,6 @@ def together(one: Callable[[], Checked], other: Callable[[], Result]) -> tuple[C
 
 
 def answered(request: Request, answer: Answer) -> Response:
-    """Make a response."""
     return EnvelopeResponse(answer)
 
 

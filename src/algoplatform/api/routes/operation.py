@@ -21,7 +21,6 @@ class Operation(APIRoute):
     """A route that calls its endpoint directly, without FastAPI's parameters, dependencies and response models."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the endpoint."""
         return self.endpoint
 
 
@@ -35,5 +34,4 @@ register_url_convertor("imageId", _ImageId())
 
 
 def image_router() -> APIRouter:
-    """Return a router for operations on images."""
     return APIRouter(prefix=PREFIX, tags=[*TAGS], route_class=Operation)

@@ -30,7 +30,6 @@ class RequestLine:
 
     @property
     def is_open(self) -> bool:
-        """Return whether the next piece continues a line."""
         return bool(self._seen)
 
     def read(self, piece: bytes) -> bytes | None:

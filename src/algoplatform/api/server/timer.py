@@ -16,7 +16,6 @@ class Timer:
 
     @property
     def is_running(self) -> bool:
-        """Return whether the timer was started and not cancelled."""
         return self._handle is not None
 
     def start(self, seconds: float, call: Callable[..., None], *arguments: Any) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from algoplatform.domain.errors import clip
-from algoplatform.domain.grammar.items import SPACE_AROUND, Items, Key, ListGrammar
+from algoplatform.domain.grammar.items import SPACE_AROUND, Items, Key, ListGrammar, before_colon
 
 _ITEM: Final = r"(?!\.\.|\.:)[-._a-zA-Z][-._a-zA-Z0-9]*+:(?!\s)(?:[^\\,]++|\\,?+)*(?<!\s)"
 _SEPARATOR: Final = re.compile(r"(?<!\\),")
@@ -40,10 +40,6 @@ class EnvironmentVariable:
 def _built(item: str) -> EnvironmentVariable:
     key, _, value = item.partition(":")
     return EnvironmentVariable(key, value.replace(_COMMA, ","))
-
-
-def _key(item: str) -> str:
-    return item.partition(":")[0]
 
 
 def _variable_faults(item: str) -> Iterator[str]:
@@ -74,4 +70,6 @@ class Environment(Items[EnvironmentVariable]):
 
     __slots__ = ()
     # Full-width separators are ordinary characters in a value.
-    grammar = ListGrammar(_ITEM, _built, _variable_faults, Key("的键", _key), separator=_SEPARATOR, full_width=None)
+    grammar = ListGrammar(
+        _ITEM, _built, _variable_faults, Key("的键", before_colon), separator=_SEPARATOR, full_width=None
+    )

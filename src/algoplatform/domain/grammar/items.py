@@ -114,6 +114,10 @@ class Items(Generic[T]):
         return ",".join(map(str, self.items))
 
 
+def before_colon(item: str) -> str:
+    return item.partition(":")[0]
+
+
 def full_width_faults(text: str, full_width: re.Pattern[str]) -> list[str]:
     """Return a fault for each kind of full-width separator, with the half-width character to use instead."""
     if text.isascii():

@@ -18,7 +18,7 @@ from functools import lru_cache, partial
 from typing import Final, Self
 
 from algoplatform.domain.errors import too_long
-from algoplatform.domain.grammar.items import Items, Key, ListGrammar
+from algoplatform.domain.grammar.items import Items, Key, ListGrammar, before_colon
 
 MAX_NAME: Final = 63
 CONTAINER_PORTS: Final = range(1, 65536)
@@ -57,7 +57,7 @@ class ImagePorts(Items[ImagePort]):
 
 @lru_cache
 def _grammar(node_ports: range) -> ListGrammar[ImagePort]:
-    names, nodes = Key("的名称", _name), Key("的节点端口", partial(_node_port, node_ports=node_ports))
+    names, nodes = Key("的名称", before_colon), Key("的节点端口", partial(_node_port, node_ports=node_ports))
     build, faults_of = partial(_built, node_ports=node_ports), partial(_port_faults, node_ports=node_ports)
     return ListGrammar(_ITEM, build, faults_of, names, nodes)
 
@@ -67,10 +67,6 @@ def _built(item: str, node_ports: range) -> ImagePort | None:
     port = ImagePort(name, int(container), *map(int, node))
     is_known = port.container_port in CONTAINER_PORTS and (port.node_port is None or port.node_port in node_ports)
     return port if is_known else None
-
-
-def _name(item: str) -> str:
-    return item.partition(":")[0]
 
 
 def _node_port(item: str, node_ports: range) -> str:

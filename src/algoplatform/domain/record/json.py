@@ -36,7 +36,6 @@ PATIENT: Final = json.JSONDecoder(
 
 
 def not_json(error: json.JSONDecodeError | RecursionError) -> BadRequest:
-    """Build the BadRequest for a decoder error."""
     if isinstance(error, json.JSONDecodeError):
         return BadRequest(f"JSON格式错误：第{error.lineno}行第{error.colno}列")
     return BadRequest("JSON格式错误：嵌套过深")

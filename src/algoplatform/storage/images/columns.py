@@ -39,17 +39,14 @@ _VALUES_OF_CHANGING: Final = tuple(_VALUES[column.name] for column in CHANGING)
 
 
 def fixed(image: Image) -> list[Any]:
-    """Return the values of the columns `FIXED`."""
     return [value(image) for value in _VALUES_OF_FIXED]
 
 
 def changing(image: Image) -> list[Any]:
-    """Return the values of the columns `CHANGING`."""
     return [value(image) for value in _VALUES_OF_CHANGING]
 
 
 def stored(image: Image, image_id: UUID) -> tuple[Any, ...]:
-    """Return the values of the columns `STORED`."""
     return image_id, *fixed(image), *changing(image), render(image, image_id.hex)
 
 

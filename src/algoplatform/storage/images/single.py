@@ -221,11 +221,9 @@ async def neighbours(connection: Connection, image_id: str) -> Neighbours:
 
 
 async def find_references(connection: Connection, references: Sequence[ImageReference]) -> set[ImageReference]:
-    """Return those references that are live images."""
     rows = await connection.fetch(_LOOKUP, *edges.names_and_tags(references))
     return {references[row["position"] - 1] for row in rows}
 
 
 async def count_live(connection: Connection) -> int:
-    """Count the live images."""
     return int(await connection.fetchval("SELECT count(*) FROM image WHERE live"))

@@ -37,7 +37,6 @@ class Gathering(Generic[Asked, Given]):
 
     @property
     def idle(self) -> bool:
-        """Return whether no batch is running and no call is queued."""
         return self._serving is None and not self._waiting
 
     async def ask(self, asked: Asked) -> Given:

@@ -87,17 +87,14 @@ class Session(Base):
             return await super().execute(query, *args)
 
     async def fetch(self, query: str, *args: object, timeout: float | None = None) -> list[asyncpg.Record]:  # type: ignore[override]  # has no record_class
-        """Return all rows."""
         with self.deadline.of(timeout):
             return await super().fetch(query, *args)
 
     async def fetchrow(self, query: str, *args: object, timeout: float | None = None) -> asyncpg.Record | None:  # type: ignore[override]  # as above
-        """Return the first row."""
         with self.deadline.of(timeout):
             return await super().fetchrow(query, *args)
 
     async def fetchval(self, query: str, *args: object, column: int = 0, timeout: float | None = None) -> Any:
-        """Return one value of the first row."""
         with self.deadline.of(timeout):
             return await super().fetchval(query, *args, column=column)
 
@@ -133,7 +130,6 @@ class Session(Base):
             return await super().copy_records_to_table(table_name, records=awaited(), columns=columns)
 
     async def copy_to_table(self, table_name: str, **options: Any) -> str:
-        """Write a file by COPY."""
         with self.deadline:
             return await super().copy_to_table(table_name, **options)
 
