@@ -27,7 +27,7 @@ _SPACE: Final = " \t\r\n\f\v\ufeff\u00a0"
 
 
 def clean(text: str) -> str:
-    """Strip white space and a pair of quotes; raises ValueError, without the value, if not printable."""
+    """Strip white space and a pair of quotes; raises ValueError, which quotes no value, if the rest is not printable."""
     text = text.strip(_SPACE)
     if len(text) > 1 and text[0] == text[-1] and text[0] in _QUOTES:
         text = text[1:-1].strip(_SPACE)

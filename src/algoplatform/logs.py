@@ -28,7 +28,7 @@ _Event = MutableMapping[str, Any]
 
 
 def places(error: BaseException) -> list[str]:
-    """Return the innermost stack frames of an exception, the innermost last."""
+    """Return up to 12 stack frames of an exception, the innermost last."""
     found = []
     trace = error.__traceback__
     while trace is not None:

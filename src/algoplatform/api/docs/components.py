@@ -25,7 +25,7 @@ parameter: Final = partial(_reference, "parameters")
 def refusals(*names: str) -> dict[str, Schema]:
     """Return references to shared error responses, by HTTP status."""
     every = (*names, "HeadTooLarge", "InternalError", "Unavailable")
-    return {_STATUSES[name]: _reference("responses", name) for name in every}
+    return {_REFUSALS[name][0]: _reference("responses", name) for name in every}
 
 
 def refusal(description: str, *shown: errors.AlgoplatformError, retry: bool = False, problem: bool = True) -> Schema:
@@ -93,10 +93,12 @@ _REFUSALS: Final = {
         errors.TooManyRequests(),
     ),
     "Unavailable": ("503", "服务暂时不可用（-503），按Retry-After重试", errors.Unavailable()),
-}
-_STATUSES: Final = {name: status for name, (status, _, _) in _REFUSALS.items()} | {
-    "HeadTooLarge": "431",
-    "InternalError": "500",
+    "HeadTooLarge": (
+        "431",
+        "请求头（含网址）过大（-1），总是信封的形式，连接随后关闭",
+        errors.BadRequest("请求头超过上限32768字节"),
+    ),
+    "InternalError": ("500", "服务内部错误（-500），凭X-Request-Id联系管理员", INTERNAL),
 }
 
 COMPONENTS: Final[dict[str, Any]] = {
@@ -143,15 +145,7 @@ COMPONENTS: Final[dict[str, Any]] = {
         ),
     },
     "responses": {
-        name: refusal(description, error, retry=status in ("429", "503"))
+        name: refusal(description, error, retry=status in ("429", "503"), problem=name != "HeadTooLarge")
         for name, (status, description, error) in _REFUSALS.items()
-    }
-    | {
-        "HeadTooLarge": refusal(
-            "请求头（含网址）过大（-1），总是信封的形式，连接随后关闭",
-            errors.BadRequest("请求头超过上限32768字节"),
-            problem=False,
-        ),
-        "InternalError": refusal("服务内部错误（-500），凭X-Request-Id联系管理员", INTERNAL),
     },
 }

@@ -1,4 +1,4 @@
-"""The schemas of the OpenAPI document, made of the models that check the input, and queries that are parsed by hand."""
+"""The schemas of the OpenAPI document, made of the models that check the input; checks of two query strings."""
 
 from functools import partial
 from typing import Annotated, Any, Final, Literal

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A part of each item that may occur once in the list: what it is called, and how an item's text gives it."""
+    """A part of an item, such as its name, that no other item may repeat: its label, and how to extract it."""
 
     what: str
     of: Callable[[str], str]

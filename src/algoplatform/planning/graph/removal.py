@@ -75,7 +75,7 @@ class _Knot:
                 self._needs[source].remove(target)
 
     def _best(self) -> int:
-        """Return the member to free next: with the fewest dependents, and of these the one that frees most."""
+        """Return the member to free next: the one with the fewest dependents; among equals, the one that frees most."""
         tried: list[tuple[int, str, int]] = []
         best, most = -1, 0
         while self._waiting and (not tried or self._waiting[0][0] == tried[0][0]):

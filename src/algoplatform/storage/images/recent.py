@@ -1,4 +1,4 @@
-"""What takes long to read, as it concerns the whole table: all callers share a read, for 10 seconds."""
+"""Figures of the whole table, which take long to read: callers share a read, and its result for 10 seconds."""
 
 from bisect import bisect_right
 from datetime import datetime
