@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import json
 import os
 import time
@@ -86,21 +87,69 @@ async def test_texts_do_not_keep_others_waiting(database_url: str, aside: asyncp
         image_id = await register(client, "algo/read")
         # The sample of texts is there before anybody waits for it.
         await client.get(f"{IMAGES}/_search", params={"searchCondition": "algo"})
-        for paged, most in (({}, 4), ({"page": "1"}, 2)):
+        for paged in ({}, {"page": "1"}):
             await aside.execute("BEGIN; LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
             asked = [{"searchCondition": f"algo{number}", **paged} for number in range(40)]
             asking = [asyncio.create_task(client.get(f"{IMAGES}/_search", params=query)) for query in asked]
-            await asyncio.sleep(0.5)
-            assert await aside.fetchval(locks) == most
+            # Two in the quick lane, and two that have become slow.
+            await until(aside, locks, 4)
             others = [
                 asyncio.create_task(client.get(f"{IMAGES}/{image_id}")),
-                asyncio.create_task(client.get(f"{IMAGES}/_search", params={"page": 2, "factory": str(most)})),
+                asyncio.create_task(client.get(f"{IMAGES}/_search", params={"page": 2, "factory": str(len(paged))})),
             ]
-            await asyncio.sleep(0.5)
-            assert await aside.fetchval(locks) == most + len(others)
+            await until(aside, locks, 4 + len(others))
             await aside.execute("COMMIT")
             assert {answer.status_code for answer in await asyncio.gather(*others)} == {200}
             assert {answer.status_code for answer in await asyncio.gather(*asking)} <= {200, 503}
+
+
+async def until(connection: asyncpg.Connection, query: str, most: int) -> None:
+    """Wait until a query returns a number, and no larger one before."""
+    async with asyncio.timeout(20):
+        while (found := await connection.fetchval(query)) != most:
+            assert found < most
+            await asyncio.sleep(0.01)
+
+
+# Texts on which the substring search takes as many steps as text and pattern have characters, multiplied.
+PLANTED = FILL.replace("algo/n", "algo/p").replace(
+    "name || ':1.0'", "name || E':1.0\\n' || repeat(repeat('a', 4096) || E'\\nbaaa\\n', 3)"
+)
+
+
+async def test_planted_texts_do_not_keep_other_searches_waiting(database_url: str) -> None:
+    """While twelve connections search texts that take seconds each, other searches for text are all answered soon."""
+    execute(database_url, PLANTED % 800, FILL % 300)
+    async with service(database_url) as running, running.client() as client, running.client() as others:
+        done, slow = asyncio.Event(), list[float]()
+
+        async def attack(first: int) -> None:
+            for number in itertools.count(first, 12):
+                if done.is_set():
+                    return
+                query = {"searchCondition": "b" + "a" * (254 - number % 100), "pageSize": str(number % 900 + 1)}
+                began = time.monotonic()
+                answer = await client.get(f"{IMAGES}/_search", params=query | ({"page": "1"} if number % 2 else {}))
+                slow.append(time.monotonic() - began)
+                assert answer.status_code in (200, 503)
+
+        async def ask(number: int) -> float:
+            began = time.monotonic()
+            query = {"searchCondition": f"N{number:05}:1.", "pageSize": str(number + 1)}
+            answer = await others.get(f"{IMAGES}/_search", params=query | ({"page": "1"} if number % 2 else {}))
+            assert answer.status_code == 200, answer.text
+            assert len(answer.json()["res"]["data"]) == (number > 0)
+            return time.monotonic() - began
+
+        attacking = [asyncio.create_task(attack(number)) for number in range(12)]
+        await asyncio.sleep(0.2)
+        times = sorted([await ask(number) for number in range(300)])
+        while not slow:  # noqa: ASYNC110 - the attack is on, so this is short
+            await asyncio.sleep(0.05)
+        done.set()
+        await asyncio.gather(*attacking)
+    assert min(slow) > 0.15
+    assert times[int(len(times) * 0.99)] < 1
 
 
 @pytest.mark.parametrize("same", [True, False])

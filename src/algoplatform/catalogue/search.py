@@ -11,6 +11,7 @@ from algoplatform.catalogue.search_cache import KeptAnswers
 from algoplatform.domain.answer import Answer
 from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions
 from algoplatform.storage.postgres.batching import Gathering
+from algoplatform.storage.postgres.lanes import Lanes
 from algoplatform.storage.postgres.places import Turns
 from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.postgres.snapshot import Stamps
@@ -24,12 +25,15 @@ Shape: TypeAlias = Callable[[list[bytes], int | None], Answer]
 
 # Concurrent counts: at a million images, each keeps a core of PostgreSQL busy for up to 250 ms.
 _COUNTS: Final = 2
+# Concurrent searches for text that take longer than 0.15 s, with and without a page.
+_SLOW: Final = 2
 
 
 class Searches:
     """Finds images; concurrent requests for the same page share one query.
 
-    A text can be built so that its search takes seconds: searches for text hold at most half of the pool.
+    Texts can be registered that take seconds to search. Searches for text that turn out slow therefore leave
+    their places to others; without a page, all of them hold at most half of the pool.
     """
 
     def __init__(self, database: Database, size: int, patience: float) -> None:
@@ -37,8 +41,11 @@ class Searches:
         self._search = ImageSearch()
         self._cache = KeptAnswers(Stamps(database))
         self._patience = patience
-        self._texts = Turns(max(1, size // 2), patience)
-        self._counts = {with_text: Turns(_COUNTS, patience) for with_text in (False, True)}
+        self._counts = Turns(_COUNTS, patience)
+        few = max(1, min(_SLOW, size // 4))
+        slow = Turns(few, patience)
+        self._texts = Lanes(database.connection, Turns(max(1, size // 2 - few), patience), slow)
+        self._text_pages = Lanes(database.connection, Turns(_COUNTS, patience), slow)
         self._asked: dict[str, Gathering[Conditions, Found]] = {}
 
     async def answer(self, conditions: Conditions, asked: bytes | str, shape: Shape) -> Answer | Stream:
@@ -69,16 +76,15 @@ class Searches:
         """Return the records that meet the conditions, read anew: up to MAX_PAGE_SIZE + 1, or a page."""
         if conditions.page:
             return self._shared(conditions)
-        return self._records(conditions) if conditions.search_condition is None else self._by_text(conditions)
-
-    async def _by_text(self, conditions: Conditions) -> Found:
-        async with self._texts:
-            return await self._records(conditions)
+        return self._records(conditions)
 
     async def _records(self, conditions: Conditions) -> Found:
+        # The one beyond the limit shows that there are more.
+        read = partial(self._search.records, conditions=conditions, most=MAX_PAGE_SIZE + 1)
+        if conditions.search_condition is not None:
+            return await self._texts.run(read)
         async with self._database.connection() as connection:
-            # The one beyond the limit shows that there are more.
-            return await self._search.records(connection, conditions, MAX_PAGE_SIZE + 1)
+            return await read(connection)
 
     async def _shared(self, conditions: Conditions) -> Found:
         key = conditions.key
@@ -97,5 +103,8 @@ class Searches:
         return [await self._page(asking[0])] * len(asking)
 
     async def _page(self, conditions: Conditions) -> Found:
-        async with self._counts[conditions.search_condition is not None], self._database.connection() as connection:
-            return await self._search.page(connection, conditions)
+        read = partial(self._search.page, conditions=conditions)
+        if conditions.search_condition is not None:
+            return await self._text_pages.run(read)
+        async with self._counts, self._database.connection() as connection:
+            return await read(connection)

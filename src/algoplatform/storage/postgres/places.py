@@ -19,6 +19,11 @@ class Places:
         """Return whether all places are taken."""
         return not self._free
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether any call waits for a place."""
+        return any(not waiter.done() for waiter in self._waiting)
+
     def take(self) -> bool:
         """Take a place if one is free, and return whether one was."""
         if not self._free:
@@ -60,6 +65,10 @@ class Turns(Places):
 
     async def __aenter__(self) -> None:
         """Take a place."""
+        await self.enter()
+
+    async def enter(self) -> None:
+        """Take a place, which the caller has to release."""
         if self.take():
             return
         try:

@@ -43,8 +43,13 @@ class TextSample:
 
     async def refresh(self, connection: Connection) -> None:
         """Read the sample."""
-        self._read_at = time.monotonic()
-        text = "\n\n".join(await connection.fetchval(_READ) or [])
+        before, self._read_at = self._read_at, time.monotonic()
+        try:
+            text = "\n\n".join(await connection.fetchval(_READ) or [])
+        except BaseException:
+            # Also a search that is cancelled: otherwise there would be no sample until the next refresh.
+            self._read_at = before
+            raise
         # In a thread: there are tens of thousands of grams, and more if texts are long.
         counted = await asyncio.to_thread(lambda: Counter(grams(text)))
         self._text, self._grams = text, counted
