@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from typing import Any, BinaryIO, Final
+from collections import deque
+from typing import Any, BinaryIO, Final, cast
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -23,6 +24,8 @@ _MOST_PARAMETERS: Final = 1024
 _MAX_KEY: Final = 255
 _KEY: Final = re.compile(rf"[\x21-\x7e]{{1,{_MAX_KEY}}}")
 _QUOTED_KEY: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
+# Bytes of a body that are kept together.
+_BLOCK: Final = 64 * 1024
 NO_HTTP: Final = "不是有效的HTTP请求"
 # Key in a request's state: the rest of the body cannot be parsed.
 MALFORMED: Final = "malformed"
@@ -61,18 +64,30 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
     return [(name, value) for name, value in given if not name.startswith("_")]
 
 
-async def read_json_text(request: Request, limit: int, intake: Intake | None = None) -> bytes:
-    """Return a JSON body as unparsed bytes; empty if the request has no body.
+async def read_json_text(request: Request, limit: int) -> bytes:
+    """Return a JSON body as unparsed bytes; empty if the request has no body."""
+    content = await read_body(request, limit, request.app.state.bodies)
+    if content:
+        _check_json(request)
+    return content
 
-    A body that may be as large as an upload needs a budget of its own: `request.app.state.large_bodies`.
+
+async def read_large_json_text(request: Request, limit: int) -> deque[bytes]:
+    """Return the blocks of a JSON body that may be as large as an upload; none if the request has no body.
+
+    Such bodies have a budget of their own.
     """
-    content = await read_body(request, limit, intake or request.app.state.bodies)
-    if not content:
-        return content
+    blocks = await _blocks(request, limit, request.app.state.large_bodies)
+    if any(blocks):
+        _check_json(request)
+        return deque(blocks)
+    return deque()
+
+
+def _check_json(request: Request) -> None:
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
         raise MediaTypeRefused("请求体须为JSON：Content-Type须为application/json")
-    return content
 
 
 def path_of(scope: Scope) -> str:
@@ -91,23 +106,29 @@ def has_body(scope: Scope) -> bool:
 
 async def read_body(request: Request, limit: int, intake: Intake) -> bytes:
     """Return a body of at most `limit` bytes, which counts against a budget if it arrives in pieces."""
+    return b"".join(await _blocks(request, limit, intake))
+
+
+async def _blocks(request: Request, limit: int, intake: Intake) -> list[bytes]:
     if not has_body(request.scope):
-        return b""
+        return []
     _check_body(request, limit)
     piece, more = await _piece(request)
     if len(piece) > limit:
         raise BodyTooLarge(limit)
     if not more:
-        return piece
-    # Not a list: pieces may be one byte each.
-    content = bytearray(piece)
+        return [piece]
+    # Not the pieces themselves, which may be one byte each; not one block, which is slow to copy.
+    blocks = [bytearray(piece)]
     with intake.reception() as reception:
         async with intake.receiving(reception):
             reception.take(len(piece))
             while more:
                 piece, more = await _next_piece(request, reception, limit)
-                content += piece
-    return bytes(content)
+                if len(blocks[-1]) + len(piece) > _BLOCK:
+                    blocks.append(bytearray())
+                blocks[-1] += piece
+    return cast("list[bytes]", blocks)
 
 
 async def read_file(

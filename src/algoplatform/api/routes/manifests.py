@@ -1,11 +1,11 @@
 """Routes of rendering: manifests of an image, and of a set."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from starlette.requests import Request
@@ -23,13 +23,13 @@ from algoplatform.api.http.representation import (
     representation,
     tag_of,
 )
-from algoplatform.api.http.request import parse_query, read_json_text
+from algoplatform.api.http.request import parse_query, read_large_json_text
 from algoplatform.api.http.streams import StreamedRecords
 from algoplatform.api.routes.common import answered, check_query, image_id_of, runtime_of, together
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.cluster.manifests import Prepared, yaml_of
 from algoplatform.catalogue.cluster.site import Site
-from algoplatform.catalogue.parsing import off_loop, parse
+from algoplatform.catalogue.parsing import off_loop, parse, parse_large
 from algoplatform.catalogue.search import Stream, Write
 from algoplatform.domain.errors import BadRequest, Refused
 from algoplatform.domain.record.fields import is_blank
@@ -44,11 +44,10 @@ from algoplatform.runtime import Runtime
 _FEW: Final = 16
 # Objects that are written at once; one takes about 0.2 ms.
 _BATCH: Final = 64
-# Values of a body: the JSON scanner holds the GIL until it has built all of them.
-_MOST_COMMAS: Final = 4_000_000
 _DONE: Final = "生成成功"
 
 router = image_router()
+Checked = TypeVar("Checked")
 
 
 @router.head("/{imageId:imageId}/manifests", include_in_schema=False)
@@ -78,9 +77,13 @@ async def render(request: Request) -> Response:
     runtime = runtime_of(request)
     query = parse_query(request.scope["query_string"])
     with ExitStack() as stack:
-        data = await _body(request, runtime, stack)
-        (form, _), (asked, options) = together(
-            lambda: check_query(request, query, _no_options, YAML), lambda: _asked(data, runtime.site)
+        form, (asked, options) = await _body(
+            request,
+            runtime,
+            stack,
+            lambda data: together(
+                lambda: check_query(request, query, _no_options, YAML)[0], lambda: _asked(data, runtime.site)
+            ),
         )
         # Until the response has been sent.
         kept = stack.pop_all()
@@ -99,16 +102,15 @@ def slot_for(request: Request, options: Options) -> AbstractContextManager[None]
     return request.app.state.renderings.taken() if options.closure else nullcontext()
 
 
-async def _body(request: Request, runtime: Runtime, stack: ExitStack) -> object:
-    """Read the body of a set; a large one takes a slot until the stack is closed."""
-    content = await read_json_text(request, runtime.settings.max_upload_bytes, request.app.state.large_bodies)
-    if not content:
+async def _body(request: Request, runtime: Runtime, stack: ExitStack, check: Callable[[object], Checked]) -> Checked:
+    """Read and check the body of a set; a large one takes a slot until the stack is closed."""
+    blocks = await read_large_json_text(request, runtime.settings.max_upload_bytes)
+    if not blocks:
         raise BadRequest("请求体不能为空，须为JSON对象")
-    if content.count(b",") > _MOST_COMMAS:
-        raise BadRequest(f"请求体中的值超过上限{_MOST_COMMAS}个", malformed=False)
-    if len(content) > runtime.settings.max_body_bytes:
-        stack.enter_context(request.app.state.large_renderings.taken())
-    return await parse(content)
+    if sum(map(len, blocks)) <= runtime.settings.max_body_bytes:
+        return check(await parse(b"".join(blocks)))
+    stack.enter_context(request.app.state.large_renderings.taken())
+    return await parse_large(blocks, check)
 
 
 def _asked(data: object, site: Site) -> tuple[RenderRequest, Options]:

@@ -9,7 +9,7 @@ list     = "[" [ record { "," record } ] "]"
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from algoplatform.domain.errors import BadRequest
@@ -27,7 +27,7 @@ _CUT: Final = 8
 
 def read_records(chunks: Iterator[bytes]) -> Iterator[tuple[str | None, Any]]:
     """Yield key (None in a list) and parsed value of each record; raises BadRequest for an invalid file."""
-    reader = _Reader(chunks)
+    reader = JsonReader(chunks)
     if reader.peek() == "[":
         for _ in reader.elements("[", "]"):
             yield None, reader.value()
@@ -39,7 +39,7 @@ def read_records(chunks: Iterator[bytes]) -> Iterator[tuple[str | None, Any]]:
         raise reader.broken()
 
 
-def _object(reader: "_Reader") -> Iterator[tuple[str, Any]]:
+def _object(reader: "JsonReader") -> Iterator[tuple[str, Any]]:
     seen: set[str] = set()
     bare = False
     for _ in reader.elements("{", "}"):
@@ -61,7 +61,7 @@ def _object(reader: "_Reader") -> Iterator[tuple[str, Any]]:
         raise BadRequest(f"文件中没有res；{FORMS}")
 
 
-def _records(reader: "_Reader") -> Iterator[tuple[str, Any]]:
+def _records(reader: "JsonReader") -> Iterator[tuple[str, Any]]:
     if reader.peek() != "{":
         raise BadRequest(f"文件的res须为JSON对象；{FORMS}") if reader.peek() else reader.broken()
     for _ in reader.elements("{", "}"):
@@ -69,7 +69,7 @@ def _records(reader: "_Reader") -> Iterator[tuple[str, Any]]:
         yield key, _record(reader, key)
 
 
-def _record(reader: "_Reader", key: str) -> Any:
+def _record(reader: "JsonReader", key: str) -> Any:
     """Parse a record; raises BadRequest if its key reveals a file of another form."""
     if key == "data" and reader.peek() == "[":
         raise BadRequest(f"文件是查询结果（data），不能上传；{FORMS}")
@@ -78,11 +78,17 @@ def _record(reader: "_Reader", key: str) -> Any:
     return reader.value()
 
 
-class _Reader:
-    """A JSON reader over text that arrives in chunks; buffers at most one record and one chunk."""
+class Cut(Exception):
+    """A value continues beyond what has been read so far."""
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
+
+class JsonReader:
+    """A JSON reader over text that arrives in chunks; buffers at most one value of `most` characters and one chunk."""
+
+    def __init__(self, chunks: Iterator[bytes], most: int = MAX_RECORD, what: str = "单条镜像信息") -> None:
         self._chunks = chunks
+        self._most = most
+        self._what = what
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._text = ""
         self._at = 0
@@ -123,22 +129,31 @@ class _Reader:
         self._take(":")
         return name
 
+    def short_value(self, length: int) -> Any:
+        """Parse a value if it ends within the next chunk or `length` characters; else raise Cut, and consume nothing."""
+        while len(self._text) - self._at < length and self._fill():
+            pass
+        return self._value(self._stop)
+
     def value(self) -> Any:
         """Parse any JSON value, reading more chunks until it is complete."""
+        return self._value(self._may_grow)
+
+    def _value(self, may_grow: Callable[[], bool]) -> Any:
         self.peek()
         decoder = DECODER
         while True:
             try:
                 value, end = decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
-                if not (self._is_cut(error) and self._may_grow()):
+                if not (self._is_cut(error) and may_grow()):
                     raise self.broken(error.pos) from None
             except (ValueError, RecursionError, BadRequest) as error:
                 decoder = self._other_decoder(error)
             else:
                 # A number at the end of the text may continue in the next chunk.
                 whole = type(value) not in (int, float) or end + _CUT_NUMBER < len(self._text)
-                if whole or not self._may_grow():
+                if whole or not may_grow():
                     self._at = end
                     return value
 
@@ -163,16 +178,21 @@ class _Reader:
         """Return whether the decoder may have failed only because the text ends here."""
         return error.pos + _CUT >= len(self._text) or error.msg.startswith("Unterminated string")
 
+    def _stop(self) -> bool:
+        if not self._ended:
+            raise Cut
+        return False
+
     def _may_grow(self) -> bool:
         """Double the unread text, so that a long value is not decoded again for each chunk; False at the end.
 
-        Raises BadRequest if a record exceeds MAX_RECORD characters.
+        Raises BadRequest if a value exceeds the limit.
         """
         unread = len(self._text) - self._at
-        if unread > MAX_RECORD:
-            raise BadRequest(f"单条镜像信息超过上限{MAX_RECORD}个字符：从第{self._before + self._at + 1}个字符起")
+        if unread > self._most:
+            raise BadRequest(f"{self._what}超过上限{self._most}个字符：从第{self._before + self._at + 1}个字符起")
         grown = self._fill()
-        while len(self._text) - self._at < min(2 * unread, MAX_RECORD) and self._fill():
+        while len(self._text) - self._at < min(2 * unread, self._most) and self._fill():
             pass
         return grown
 
