@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from traceback import clear_frames
 from typing import Final
 
 from fastapi import FastAPI
@@ -44,6 +45,8 @@ def install_error_pages(app: FastAPI, prefix: str, page: ErrorPage) -> None:
 
 def response_to(error: AlgoplatformError, request: Request) -> Response:
     """Return an error's response: a page where pages are served, else in the format that the client asked for."""
+    # The frames hold what was read of the body, and the error may live for seconds, until the client has read this.
+    clear_frames(error.__traceback__)
     pages: tuple[str, ErrorPage | None] = _NO_PAGES
     if "app" in request.scope:
         pages = getattr(request.app.state, "error_pages", _NO_PAGES)

@@ -24,7 +24,8 @@ _MOST_PARAMETERS: Final = 1024
 _MAX_KEY: Final = 255
 _KEY: Final = re.compile(rf"[\x21-\x7e]{{1,{_MAX_KEY}}}")
 _QUOTED_KEY: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
-# Bytes of a body that are kept together.
+# Bytes of a piece of a body that is kept as it came; smaller ones are joined to about so many.
+_LARGE: Final = 4 * 1024
 _BLOCK: Final = 64 * 1024
 NO_HTTP: Final = "不是有效的HTTP请求"
 # Key in a request's state: the rest of the body cannot be parsed.
@@ -118,16 +119,20 @@ async def _blocks(request: Request, limit: int, intake: Intake) -> list[bytes]:
         raise BodyTooLarge(limit)
     if not more:
         return [piece]
-    # Not the pieces themselves, which may be one byte each; not one block, which is slow to copy.
-    blocks = [bytearray(piece)]
+    # Not all pieces as they are, which may be one byte each; not one block, which is slow to copy.
+    blocks: list[bytes | bytearray] = [piece]
     with intake.reception() as reception:
         async with intake.receiving(reception):
             reception.take(len(piece))
             while more:
                 piece, more = await _next_piece(request, reception, limit)
-                if len(blocks[-1]) + len(piece) > _BLOCK:
-                    blocks.append(bytearray())
-                blocks[-1] += piece
+                last = blocks[-1]
+                if len(piece) >= _LARGE:
+                    blocks.append(piece)
+                elif isinstance(last, bytearray) and len(last) < _BLOCK:
+                    last += piece
+                else:
+                    blocks.append(bytearray(piece))
     return cast("list[bytes]", blocks)
 
 

@@ -12,7 +12,7 @@ from algoplatform.api.http.request import ENDING, MALFORMED, NO_HTTP
 from algoplatform.api.server.heads import RequestLine, without_upgrade
 from algoplatform.api.server.refusal import raw_refusal
 from algoplatform.api.server.timer import Timer
-from algoplatform.api.server.transport import ANY_LENGTH, HoldingFlow, UnframedTransport
+from algoplatform.api.server.transport import ANY_LENGTH, HoldingFlow, ShortReads, UnframedTransport
 from algoplatform.logs import UNMATCHED, log_request, new_request_id
 
 # Bytes: a client that reads less than this within the send timeout has stopped reading.
@@ -55,6 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class has it
         super().connection_made(transport)
+        transport.set_protocol(ShortReads(self))
         self.flow = self._flow = HoldingFlow(transport, self._go_on)
         self._expect_head()
 

@@ -1,4 +1,7 @@
-"""Transport and flow control: HTTP/1.0 bodies end with the connection, and pipelined bytes are held back."""
+"""Transport and flow control.
+
+HTTP/1.0 bodies end with the connection, pipelined bytes are held back, and little is read at a time.
+"""
 
 import asyncio
 import socket
@@ -48,6 +51,29 @@ class UnframedTransport:
             # A reset (RST), so that the client notices: a normal close would end the body as whole.
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self._transport.abort()
+
+
+# Bytes read from a socket at a time; uvloop would read 256,000, and keep as many for each connection that sends.
+_READ: Final = 16 * 1024
+# Shared by all connections of a worker: what is read is taken out before the next read.
+_BUFFER: Final = memoryview(bytearray(_READ))
+
+
+class ShortReads(asyncio.BufferedProtocol):
+    """Reads for another protocol, at most 16 KiB at a time."""
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self._data_received = protocol.data_received
+        self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]  # all others as they are
+        self.eof_received = protocol.eof_received  # type: ignore[method-assign]
+        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._data_received(bytes(_BUFFER[:nbytes]))
 
 
 class HoldingFlow(FlowControl):
