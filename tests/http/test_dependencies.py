@@ -119,6 +119,9 @@ async def test_too_many_to_draw(client: httpx.AsyncClient) -> None:
     answer = await client.get(f"{url}?format=svg", headers=problem)
     assert (answer.status_code, answer.json()["code"]) == (422, "-422")
     assert [error["field"] for error in answer.json()["errors"]] == ["depth"]
+    for known in ("*", (await client.get(f"{url}?format=dot")).headers["etag"]):
+        answer = await client.get(f"{url}?format=svg", headers={"if-none-match": known})
+        assert (answer.status_code, answer.json()["status"]) == (422, "-422")
     together = await asyncio.gather(*[client.get(f"{url}?format=svg") for _ in range(12)])
     assert {each.json()["status"] for each in together} == {"-422"}
     assert (await client.get(f"{url}?format=svg&depth=1")).headers["content-type"] == "image/svg+xml"

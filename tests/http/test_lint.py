@@ -75,7 +75,13 @@ async def test_registry(client: httpx.AsyncClient) -> None:
     answer = await client.get(f"{IMAGES}/_lint", headers=SARIF)
     assert len(answer.json()["runs"][0]["results"]) == res["total"]
     assert (await client.get(f"{IMAGES}/_lint", params={"format": "json"}, headers=SARIF)).json()["res"] == res
-    assert (await client.head(f"{IMAGES}/_lint")).status_code == 200
+
+
+async def test_head(client: httpx.AsyncClient) -> None:
+    """HEAD checks the query, and neither runs nor needs a slot."""
+    found = await asyncio.gather(*[client.head(f"{IMAGES}/_lint", headers=SARIF) for _ in range(20)])
+    assert {(answer.status_code, answer.headers["content-type"]) for answer in found} == {(200, SARIF["accept"])}
+    assert (await client.head(f"{IMAGES}/_lint?severity=x")).status_code == 422
 
 
 async def test_sample_has_no_error(client: httpx.AsyncClient) -> None:

@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.rendering import main_of, reasons, rendered, target
+from algoplatform.domain.record.check import Rules, check
+from algoplatform.manifests.image import Target
+from algoplatform.manifests.rendering import render
+from tests.support.images import minimal
+from tests.support.rendering import IMAGE_ID, main_of, options, reasons, rendered, target
 
 
 def services(ports: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -21,6 +25,16 @@ def services(ports: str) -> dict[str, list[tuple[Any, ...]]]:
 def test_without_ports() -> None:
     assert services("") == {}
     assert "ports" not in main_of(rendered())
+
+
+def test_node_ports_of_a_site() -> None:
+    """Ports that the site permits, and a cluster with Kubernetes' default does not, are warned about."""
+    checked = check(minimal(imagePorts="a:80:40000,b:81:30001,c:82:20000"), Rules(node_ports=range(20000, 40001)))
+    assert checked.image
+    found = render([Target(checked.image, IMAGE_ID, 1)], options())
+    [warning] = found.warnings
+    assert warning.rule == "node-port-range"
+    assert "40000、20000" in warning.message
 
 
 def test_two_services() -> None:

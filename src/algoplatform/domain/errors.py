@@ -12,7 +12,7 @@ AlgoplatformError
 ├── ImageInUse             other images depend on it
 ├── Forbidden              the caller may not do this
 ├── VersionConflict        the image has changed since the caller read it (If-Match)
-├── TooManyRequests        the limit of concurrent uploads or downloads is reached
+├── TooManyRequests        a limit of concurrent operations is reached
 ├── RequestRunning         a request with this Idempotency-Key is in progress
 ├── Repeated               a request with this Idempotency-Key has been answered
 └── Unavailable            the database is temporarily unavailable
@@ -207,7 +207,7 @@ class VersionConflict(AlgoplatformError):
 
 class TooManyRequests(AlgoplatformError):
     code = Code.TOO_MANY_REQUESTS
-    message = "同时进行的上传或下载过多，请稍后重试"
+    message = "同时进行的同类操作过多，请稍后重试"
 
 
 class RequestRunning(AlgoplatformError):

@@ -15,6 +15,6 @@
 
 `levels` maps references to their levels in the graph of dependencies. Without it all images have level 0.
 
-Warnings of rendering itself: `pvc-unused`, `pvc-rwo`, `gpu-none`, and `hostpath-conflict` across the set. Rules
+Warnings of rendering itself: `pvc-unused`, `pvc-rwo`, `gpu-none`, `node-port-range`, and `hostpath-conflict` across the set. Rules
 that look at a record alone are lint: the caller adds their findings of severity error and warning.
 """

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 from algoplatform.domain.errors import clip_reference
 from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.grammar.ports import NODE_PORTS
 from algoplatform.domain.record.model import Image
 from algoplatform.manifests.check.objects import check
 from algoplatform.manifests.gpu.amounts import NOTHING, DoesNotFit, GpuAmounts, amounts
 from algoplatform.manifests.gpu.profiles import Profile
 from algoplatform.manifests.names import annotations, labels, namespace_of, object_name
 from algoplatform.manifests.options import Options
-from algoplatform.manifests.services import addresses, services
+from algoplatform.manifests.services import addresses, ports_of, services
 from algoplatform.manifests.volumes import Storage, mount_faults, storage_of
 from algoplatform.manifests.workload import claim_name, container, image_reference, pod, workload
 
@@ -156,6 +157,10 @@ def _notes(part: Part, image: Image, storage: Storage, kind: str, options: Optio
     if image.pvc_size is not None and not storage.claims:
         why = "没有imageMount" if image.pvc_size else "pvcSize为0"
         part.warn("pvc-unused", f"{why}，没有申请存储卷")
+    outside = [str(port.node_port) for port in ports_of(image) if port.node_port and port.node_port not in NODE_PORTS]
+    if outside:
+        default = f"{NODE_PORTS.start}-{NODE_PORTS[-1]}"
+        part.warn("node-port-range", f"节点端口{'、'.join(outside)}不在Kubernetes默认的{default}内，集群须另行放开")
     if kind == "StatefulSet":
         part.warn("pvc-rwo", f"{options.access_mode}的存储卷不能由多个副本共用，每个副本各申请一份，数据不共享")
     if storage.config:

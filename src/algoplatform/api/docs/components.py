@@ -89,7 +89,7 @@ _REFUSALS: Final = {
     ),
     "TooManyRequests": (
         "429",
-        "同时进行的上传或下载过多，或未发完的请求体过多（-429），按Retry-After重试",
+        "同时进行的上传、下载、检查或生成过多，或未发完的请求体过多（-429），按Retry-After重试",
         errors.TooManyRequests(),
     ),
     "Unavailable": ("503", "服务暂时不可用（-503），按Retry-After重试", errors.Unavailable()),

@@ -26,7 +26,7 @@ from algoplatform.api.http.representation import (
 from algoplatform.api.http.request import parse_query
 from algoplatform.api.routes.common import answered, check_query, image_id_of, read_json, runtime_of
 from algoplatform.api.routes.operation import image_router
-from algoplatform.catalogue.cluster.graph import drawing
+from algoplatform.catalogue.cluster.graph import check_drawable, drawing
 from algoplatform.catalogue.parsing import off_loop
 from algoplatform.domain.graph_options import check_graph_options
 from algoplatform.planning.graph.model import Graph
@@ -57,6 +57,9 @@ async def dependencies(request: Request) -> Response:
     query = parse_query(request.scope["query_string"])
     form, options = check_query(request, query, check_graph_options, SVG, MERMAID, DOT)
     graph = await runtime.graphs.dependencies(image_id, options)
+    if form is SVG:
+        # Before If-None-Match, which is for responses that would succeed (RFC 9110, 13.2.1).
+        check_drawable(graph)
     document = await _off_loop_if_large(graph, graph.document)
     tag = tag_of(form.name, __version__, graph.image_ids[graph.root], document)
     if known := not_modified(request, tag):

@@ -35,6 +35,11 @@ async def lint(request: Request) -> Response:
     runtime = runtime_of(request)
     query = parse_query(request.scope["query_string"], "imageId")
     form, (asked, policy) = check_query(request, query, partial(_asked, runtime.site), SARIF)
+    if request.method == "HEAD":
+        # A response without a body is not worth a run over the registry. Its length is unknown, as that of a stream.
+        response = Response(headers={"content-type": content_type(form)})
+        del response.headers["content-length"]
+        return response
     run = runtime.lint.registry_sarif if form is SARIF else runtime.lint.registry
     return _streamed(form, request, lambda write: run(asked, write, policy), ExitStack())
 

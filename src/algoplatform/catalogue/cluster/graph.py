@@ -17,7 +17,7 @@ from algoplatform.domain.record.wording import identity_fault, in_field_order, m
 from algoplatform.planning.graph.changes import Change, harmful_changes
 from algoplatform.planning.graph.model import Graph
 from algoplatform.planning.graph.removal import removal_order
-from algoplatform.planning.graph.svg import MOST_NODES, TooManyNodes, svg
+from algoplatform.planning.graph.svg import MOST_NODES, svg
 from algoplatform.storage.images import graph as stored
 from algoplatform.storage.images import single
 from algoplatform.storage.images.graph import Reached
@@ -151,14 +151,18 @@ class Graphs:
         return _image(kept | given)
 
 
-def drawing(graph: Graph, link: Callable[[str], str] | None = None) -> bytes:
-    """Return the graph as SVG; raises Refused if it has more images than a readable drawing holds."""
-    try:
-        return svg(graph, link)
-    except TooManyNodes:
-        count = len(graph.references)
+def check_drawable(graph: Graph) -> None:
+    """Raise Refused if the graph has more images than a readable drawing holds."""
+    count = len(graph.references)
+    if count > MOST_NODES:
         message = f"图中有{count}个镜像，最多能画{MOST_NODES}个：请减小depth，或改用json、mermaid或dot"
-        raise Refused([Fault("depth", Code.IMPOSSIBLE, message)]) from None
+        raise Refused([Fault("depth", Code.IMPOSSIBLE, message)])
+
+
+def drawing(graph: Graph, link: Callable[[str], str] | None = None) -> bytes:
+    """Return the graph as SVG; raises Refused if it is too large."""
+    check_drawable(graph)
+    return svg(graph, link)
 
 
 async def _identified(connection: Connection, images: Sequence[str]) -> list[str]:
