@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from algoplatform.catalogue.cluster.drift import Drift
 from algoplatform.catalogue.cluster.graph import Graphs
 from algoplatform.catalogue.cluster.lint import Lint
 from algoplatform.catalogue.cluster.manifests import Manifests
@@ -42,6 +43,7 @@ class Runtime:
     graphs: Graphs
     lint: Lint
     manifests: Manifests
+    drift: Drift
     site: Site
     access: AccessPolicy
     recent: RecentChanges
@@ -107,6 +109,7 @@ class Runtime:
                 graphs := Graphs(rules, database, settings.pool_size, settings.pool_timeout),
                 Lint(database, rules, site.policy_for(site.defaults)),
                 Manifests(graphs, site),
+                Drift(database, site),
                 site,
                 access,
                 RecentChanges(database, Stamps(database)),

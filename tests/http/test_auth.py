@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
 from algoplatform.api.app import create_app
-from algoplatform.api.routes import dependencies, history, images, lint, manifests
+from algoplatform.api.routes import dependencies, drift, history, images, lint, manifests
 from algoplatform.cli.commands.common import open_registry
 from algoplatform.domain.access import TRUSTED, Caller
 from algoplatform.domain.errors import AlgoplatformError
@@ -271,7 +271,7 @@ async def test_route_reached_past_the_check(settings: Settings) -> None:
 
         transport = httpx.ASGITransport(with_state)
         async with httpx.AsyncClient(transport=transport, base_url="http://x", headers=bearer()) as client:
-            routers = (images.router, history.router, manifests.router, dependencies.router, lint.router)
+            routers = (images.router, history.router, manifests.router, dependencies.router, lint.router, drift.router)
             for route in (route for router in routers for route in router.routes):
                 assert isinstance(route, APIRoute)
                 for method in route.methods or ():
@@ -280,7 +280,7 @@ async def test_route_reached_past_the_check(settings: Settings) -> None:
     assert {status for _, _, status in refused} == {401}, refused
     assert {path.rpartition("/")[2] for _, path, _ in refused} >= {
         *("_register", "_search", "_update", "_delete", "_load", "_upload", "_restore", "history"),
-        *("manifests", "_render", "dependencies", "_impact", "_lint"),
+        *("manifests", "_render", "dependencies", "_impact", "_lint", "_drift"),
     }
 
 
@@ -322,7 +322,7 @@ def _named(namespace: str, name: str) -> str:
 
 
 async def read_for_cluster(client: httpx.AsyncClient, image_id: str) -> list[httpx.Response]:
-    """Return the answers of rendering, graph and lint, which only read."""
+    """Return the answers of rendering, graph, lint and drift, which only read."""
     image = f"{IMAGES}/{image_id}"
     return [
         await client.get(f"{image}/manifests"),
@@ -331,6 +331,7 @@ async def read_for_cluster(client: httpx.AsyncClient, image_id: str) -> list[htt
         await client.post(f"{image}/_impact", json={"action": "delete"}),
         await client.get(f"{IMAGES}/_lint"),
         await client.post(f"{IMAGES}/_lint", files={"file": b"[]"}),
+        await client.post(f"{IMAGES}/_drift", json={"items": []}),
     ]
 
 
@@ -342,7 +343,7 @@ async def test_cluster_needs_any_token(settings: Settings, http_status: str) -> 
             assert (answer.status_code, answer.json()["status"]) == (401 if http_status == "strict" else 200, "-401")
         service.headers.update(bearer(authority=None))
         answers = await read_for_cluster(service, "0" * 32)
-        assert [answer.json()["status"] for answer in answers] == ["204", "204", "204", "204", "0", "0"]
+        assert [answer.json()["status"] for answer in answers] == ["204", "204", "204", "204", "0", "0", "0"]
         assert {answer.status_code for answer in answers[:4]} == {404 if http_status == "strict" else 200}
 
 

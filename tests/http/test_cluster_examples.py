@@ -1,4 +1,4 @@
-"""The examples that the OpenAPI document shows of rendering, graph and lint are what the service answers."""
+"""The examples that the OpenAPI document shows of rendering, graph, lint and drift are what the service answers."""
 
 from typing import Any
 
@@ -23,6 +23,7 @@ async def test_examples(client: httpx.AsyncClient) -> None:
         "dependencies": await client.get(up),
         "impact": await client.post(f"{IMAGE}/_impact", json=examples("impact", "request")[0]),
         "lint": await client.get(f"{IMAGES}/_lint?severity=warning&rule=no-registry,channels-unknown,no-requests"),
+        "drift": await client.post(f"{IMAGES}/_drift", json=examples("drift", "request")[0]),
     }
     shown: dict[str, Any] = {name: examples(name, "200")[0] for name in answers}
     assert {name: answer.json() for name, answer in answers.items()} == shown

@@ -128,6 +128,7 @@ def test_operations_are_named() -> None:
         "impact": "POST {imageId}/_impact",
         "lint": "GET _lint",
         "lintFile": "POST _lint",
+        "drift": "POST _drift",
     }
 
 
@@ -144,6 +145,7 @@ def test_operations_are_in_the_documents_order() -> None:
         "{imageId}/dependencies",
         "{imageId}/_impact",
         "_lint",
+        "_drift",
     ]
 
 

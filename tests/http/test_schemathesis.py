@@ -31,7 +31,7 @@ from tests.test_document import DELETE, loaded_records
 EXAMPLES = int(os.environ.get("ALGOPLATFORM_TEST_EXAMPLES", "500"))
 WRITES = {"register", "update", "delete", "upload", "restore"}
 # Read-only operations with many options take a quarter of the requests, as each takes longer.
-CLUSTER = {"manifests", "render", "dependencies", "impact", "lint", "lintFile"}
+CLUSTER = {"manifests", "render", "dependencies", "impact", "lint", "lintFile", "drift"}
 # Their options, files and references have a syntax that schemas cannot express.
 BEYOND = WRITES | (CLUSTER - {"dependencies"})
 Case = schemathesis.Case[Any]

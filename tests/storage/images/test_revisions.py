@@ -54,3 +54,26 @@ async def test_why_nothing_is_restored(database: Database) -> None:
         await registered(connection, "a")
         taken = await revisions.restore(connection, CALLER, image, given, 2)
         assert (taken.version, taken.existed) == (None, True)
+
+
+async def test_since(database: Database) -> None:
+    """Each image as it is now and was at a version, in the order asked: none if it is not live."""
+    async with database.connection() as connection:
+        given, gone = await registered(connection, "a"), await registered(connection, "b")
+        await single.update(connection, CALLER, update_of(given, "a", factory="新"), frozenset({"factory"}), None, ())
+        await single.delete(connection, CALLER, gone, None, None)
+        asked = [(given, 1), (gone, 1), (given, 2), (given, 3), (given, None), ("0" * 32, 1), (given, 10**17)]
+        found = await revisions.since(connection, asked)
+    first, latest = (
+        orjson.loads(record or "") for record in (found[0] and found[0].before, found[0] and found[0].record)
+    )
+    assert (first["factory"], latest["factory"]) == ("易华录", "新")
+    assert [each and (each.version, each.before is not None) for each in found] == [
+        (2, True),
+        None,
+        (2, True),
+        (2, False),
+        (2, False),
+        None,
+        (2, False),
+    ]

@@ -118,3 +118,23 @@ class FileForm:
 
     def _end(self) -> None:
         self._is_whole = True
+
+
+class PlainFile:
+    """Keeps a body that is the file itself, on disk if it is large."""
+
+    def __init__(self) -> None:
+        self._file = cast(BinaryIO, SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - `take` hands it on
+        self.fields: dict[str, str] = {}
+
+    def write(self, piece: bytes) -> None:
+        """Add the next piece."""
+        self._file.write(piece)
+
+    def take(self) -> BinaryIO:
+        """Return the file, which the caller closes."""
+        self._file.seek(0)
+        return self._file
+
+    def close(self) -> None:
+        self._file.close()

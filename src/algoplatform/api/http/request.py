@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from algoplatform.api.http.accept import qualities
 from algoplatform.api.http.envelope import JSON, PROBLEM
-from algoplatform.api.http.forms import FileForm
+from algoplatform.api.http.forms import FileForm, PlainFile
 from algoplatform.api.http.intake import Intake, Reception
 from algoplatform.domain.errors import BadRequest, BodyTooLarge, MediaTypeRefused
 
@@ -85,12 +85,6 @@ async def read_large_json_text(request: Request, limit: int) -> deque[bytes]:
     return deque()
 
 
-def _check_json(request: Request) -> None:
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
-        raise MediaTypeRefused("请求体须为JSON：Content-Type须为application/json")
-
-
 def path_of(scope: Scope) -> str:
     """Return a request's path without the prefix under which an ingress serves the service."""
     path: str = scope["path"]
@@ -144,10 +138,31 @@ async def read_file(
     Short fields beside it are added to `fields`.
     """
     content_type = request.headers.get("content-type", "")
-    if not content_type.lower().startswith("multipart/form-data"):
+    if not _is_form(content_type):
         raise MediaTypeRefused("请求体须为表单：Content-Type须为multipart/form-data，文件字段名为file")
     _check_body(request, limit)
-    form = FileForm(content_type)
+    return await _kept(request, limit, intake, reception, FileForm(content_type), fields)
+
+
+async def read_json_file(request: Request, limit: int, intake: Intake, reception: Reception) -> BinaryIO:
+    """Return a JSON body, or the file of a form, unparsed; the caller closes it. A large one is kept on disk."""
+    content_type = request.headers.get("content-type", "")
+    if _is_form(content_type):
+        return await read_file(request, limit, intake, reception)
+    if has_body(request.scope):
+        _check_json(request)
+    _check_body(request, limit)
+    return await _kept(request, limit, intake, reception, PlainFile())
+
+
+async def _kept(
+    request: Request,
+    limit: int,
+    intake: Intake,
+    reception: Reception,
+    form: FileForm | PlainFile,
+    fields: dict[str, str] | None = None,
+) -> BinaryIO:
     try:
         async with intake.receiving(reception):
             more = has_body(request.scope)
@@ -200,6 +215,16 @@ def idempotency_key(request: Request, subject: str | None) -> str | None:
     if key is not None and not _KEY.fullmatch(key):
         raise BadRequest("Idempotency-Key须为1至255个可见ASCII字符", malformed=False)
     return key if key is None or subject is None else f"{key} {subject}"
+
+
+def _is_form(content_type: str) -> bool:
+    return content_type.lower().startswith("multipart/form-data")
+
+
+def _check_json(request: Request) -> None:
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+        raise MediaTypeRefused("请求体须为JSON：Content-Type须为application/json")
 
 
 def _check_body(request: Request, limit: int) -> None:

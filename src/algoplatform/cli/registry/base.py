@@ -40,6 +40,9 @@ class Registry(Protocol):
     async def lint(self, query: Mapping[str, str], path: Path | None, target: BinaryIO, *, sarif: bool) -> None:
         """Write the findings over the registry or a file: the `res` of an answer, or SARIF."""
 
+    async def compare(self, query: Mapping[str, str], file: BinaryIO) -> dict[str, Any]:
+        """Return how a cluster, as kubectl prints it, differs from the registry."""
+
 
 def writer(file: BinaryIO) -> Callable[[bytes], Awaitable[None]]:
     """Return a function that writes to the file without blocking the event loop."""

@@ -39,6 +39,12 @@ class Local:
         """Call `tell` with every edge that differs from the records; only the database can show those."""
         await self._runtime.images.drift(tell)
 
+    async def compare(self, query: Mapping[str, str], file: BinaryIO) -> dict[str, Any]:
+        found = BytesIO()
+        await self._runtime.drift.compare(file, self._runtime.site.options(query), writer(found))
+        answer: dict[str, Any] = json.loads(found.getvalue())
+        return answer
+
     async def load(self, path: Path, *, dry_run: bool, advance: Advance) -> dict[str, int]:
         with path.open("rb") as file:
             options = UploadOptions(dry_run=dry_run)

@@ -106,6 +106,11 @@ class Remote:
     async def impact(self, image: str, body: Mapping[str, Any]) -> dict[str, Any]:
         return await self._answered("POST", f"{await self._id(image)}/_impact", _IMPACT, body)
 
+    async def compare(self, query: Mapping[str, str], file: BinaryIO) -> dict[str, Any]:
+        files = {"file": ("cluster.json", file, "application/json")}
+        request: dict[str, Any] = {"params": dict(query), "files": files, "timeout": _IMPORT_TIMEOUT}
+        return await self._answered("POST", "_drift", ("images", "assumptions"), **request)
+
     async def lint(self, query: Mapping[str, str], path: Path | None, target: BinaryIO, *, sarif: bool) -> None:
         params = {**query, "format": "sarif" if sarif else "json"}
         if path is None:

@@ -1,5 +1,6 @@
 """Revisions of images, the latest of which is the image's own row, and restoring one of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -39,6 +40,19 @@ FROM image LEFT JOIN ({_REVISIONS}) AS found ON found.version = coalesce($2, ima
 WHERE image_id = $1
 """
 
+# OFFSET keeps each a look-up by the primary key, whatever the planner thinks of the size of the list.
+_SINCE: Final = """
+SELECT now.version, now.record, CASE WHEN now.version = asked.version THEN now.record ELSE past.record END AS before
+FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS asked (image_id, version, place)
+LEFT JOIN LATERAL (
+    SELECT version, record FROM image WHERE image_id = asked.image_id AND live OFFSET 0
+) AS now ON true
+LEFT JOIN LATERAL (
+    SELECT record FROM image_revision WHERE image_id = asked.image_id AND version = asked.version OFFSET 0
+) AS past ON true
+ORDER BY asked.place
+"""
+
 _RESTORE: Final = f"""
 WITH found AS ({edges.lookup(3, 4)}),
 written AS (
@@ -64,6 +78,22 @@ class State:
     live: bool
     namespace: str | None
     record: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """A live image now, and its record at an earlier version, None if there is no such version."""
+
+    version: int
+    record: str
+    before: str | None
+
+
+async def since(connection: Connection, asked: Sequence[tuple[str, int | None]]) -> list[Since | None]:
+    """Return each image as it is now and was at a version, in the order asked; None if it is not live."""
+    ids, versions = [UUID(image_id) for image_id, _ in asked], [version for _, version in asked]
+    rows = await connection.fetch(_SINCE, ids, versions)
+    return [Since(row["version"], row["record"], row["before"]) if row["record"] else None for row in rows]
 
 
 async def history(connection: Connection, image_id: str, limit: int, offset: int) -> tuple[list[Revision], int]:

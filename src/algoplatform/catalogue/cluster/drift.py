@@ -1,0 +1,194 @@
+"""The use case of drift: does the cluster still run what the registry says?
+
+Objects of the cluster are read one by one and kept on disk. Each workload names the version of the record that
+it was rendered from: that is rendered again, and so is today's. A thread renders and compares, a slice of time
+after the other.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, Final, TypeAlias
+
+import orjson
+
+from algoplatform.catalogue.cluster.comparing import Comparing, Outcome
+from algoplatform.catalogue.cluster.inventory import Inventory, Workload
+from algoplatform.catalogue.cluster.rerendering import Rerendering
+from algoplatform.catalogue.cluster.site import Site
+from algoplatform.catalogue.parsing import off_loop
+from algoplatform.domain.errors import clip
+from algoplatform.manifests.drift.live import OTHERS, Origin
+from algoplatform.manifests.drift.reading import read_objects
+from algoplatform.manifests.drift.states import STATES, brief, state_of
+from algoplatform.manifests.drift.three_way import Difference
+from algoplatform.manifests.names import RENDERER
+from algoplatform.manifests.options import Options
+from algoplatform.storage.images.revisions import Since, since
+from algoplatform.storage.postgres.pool import Database
+
+Write: TypeAlias = Callable[[bytes], Awaitable[None]]
+# Returns the digests of references, as far as they are known.
+Digests: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
+_Entry: TypeAlias = dict[str, Any]
+_Records: TypeAlias = Mapping[tuple[str, int | None], Since | None]
+
+_CHUNK: Final = 64 * 1024
+_TURN_SECONDS: Final = 0.03
+# Workloads whose records are read at once.
+_BATCH: Final = 50
+# Differences that an answer and an entry list; all are counted.
+MOST_DIFFERENCES: Final = 10_000
+MOST_OF_ONE: Final = 100
+# Name and tag of an image, and any name of an object.
+_MAX_NAME: Final = 384
+
+
+async def _unknown(_: Sequence[str]) -> Mapping[str, str]:
+    return {}
+
+
+class Drift:
+    """Compares a cluster with the registry."""
+
+    def __init__(self, database: Database, site: Site, digests: Digests = _unknown) -> None:
+        self._database = database
+        self._site = site
+        self._digests = digests
+
+    async def compare(self, file: BinaryIO, options: Options, write: Write) -> None:
+        """Write the `res` of an answer; raises BadRequest before anything is written."""
+        objects = read_objects(iter(lambda: file.read(_CHUNK), b""))
+        with Inventory() as inventory:
+            while await off_loop(lambda: inventory.take(objects)):
+                pass
+            run = _Run(inventory, Rerendering(self._site, options))
+            entries = b'{"images":['
+            for start in range(0, len(inventory.workloads), _BATCH):
+                batch = inventory.workloads[start : start + _BATCH]
+                found = run.entries(batch, await self._read(batch), await self._known(batch))
+                entries = await _passed_on(found, entries, write)
+            entries = await _passed_on(run.leftovers(), entries, write)
+            await write(entries.removesuffix(b",") + b"]," + orjson.dumps(run.summary())[1:])
+
+    async def _read(self, batch: Sequence[Workload]) -> _Records:
+        asked = list({(each.origin.image_id, each.origin.version): None for each in batch if each.origin})
+        async with self._database.connection() as connection:
+            return dict(zip(asked, await since(connection, asked), strict=True))
+
+    async def _known(self, batch: Sequence[Workload]) -> Mapping[str, str]:
+        return await self._digests([each.origin.reference for each in batch if each.origin])
+
+
+async def _passed_on(entries: Iterator[_Entry], before: bytes, write: Write) -> bytes:
+    """Write entries slice by slice; return what has to be written before the next one."""
+    while data := await off_loop(lambda: _slice(entries)):
+        await write(before + data)
+        before = b","
+    return before
+
+
+def _slice(entries: Iterator[_Entry]) -> bytes:
+    until = time.monotonic() + _TURN_SECONDS
+    found = []
+    for entry in entries:
+        found.append(orjson.dumps(entry))
+        if time.monotonic() > until:
+            break
+    return b",".join(found)
+
+
+class _Run:
+    """One comparison: makes the entries, and counts."""
+
+    def __init__(self, inventory: Inventory, rerendering: Rerendering) -> None:
+        self._inventory = inventory
+        self._rerendering = rerendering
+        self._comparing = Comparing(inventory, rerendering)
+        self._counts: Counter[str] = Counter()
+        self._room = MOST_DIFFERENCES
+        self._unlisted = 0
+        self._other_renderer = self._no_version = 0
+
+    def entries(self, batch: Sequence[Workload], records: _Records, digests: Mapping[str, str]) -> Iterator[_Entry]:
+        """Yield the entry of each workload."""
+        for workload in batch:
+            live = self._inventory.load(workload.kept)
+            origin = workload.origin
+            record = records[origin.image_id, origin.version] if origin else None
+            known = digests.get(origin.reference) if origin else None
+            if origin and record:
+                self._other_renderer += origin.renderer != RENDERER
+                self._no_version += record.before is None
+            outcome = self._comparing.outcome(workload, live, record, known)
+            yield self._entry(workload.namespace, live["kind"], live["metadata"]["name"], origin, outcome)
+
+    def leftovers(self) -> Iterator[_Entry]:
+        """Yield an entry for objects of ours without a workload."""
+        for namespace, instance in self._inventory.leftovers():
+            others = self._inventory.instances[namespace, instance].others
+            yield self._entry(namespace, None, instance, None, Outcome("orphan", orphans=[*others]))
+
+    def summary(self) -> dict[str, Any]:
+        """Return the rest of the answer."""
+        return {
+            "counts": {state: self._counts[state] for state in STATES if self._counts[state]},
+            "total": self._counts.total(),
+            "unlisted": self._unlisted,
+            "assumptions": list(self._assumptions()),
+        }
+
+    def _assumptions(self) -> Iterator[str]:
+        yield from self._rerendering.assumptions()
+        missing = [kind for kind in OTHERS if kind not in self._inventory.kinds]
+        if missing:
+            yield f"内容中没有{'、'.join(missing)}，没有比较"
+        if self._other_renderer:
+            yield f"{self._other_renderer}个工作负载由另一版本的规则生成，按现在的规则重新生成后比较"
+        if self._no_version:
+            yield f"{self._no_version}个工作负载所记的记录版本不存在，只与现行记录比较"
+
+    def _entry(
+        self, namespace: str, kind: str | None, name: str, origin: Origin | None, outcome: Outcome
+    ) -> dict[str, Any]:
+        self._counts[outcome.state] += 1
+        room, listed = min(MOST_OF_ONE, self._room), 0
+        objects = []
+        for each in outcome.differing:
+            shown = each.differences[: room - listed]
+            listed += len(shown)
+            state = state_of(difference.change for difference in each.differences)
+            objects.append(_object(each.kind, each.name, state, shown))
+        self._room -= listed
+        unlisted = sum(len(each.differences) for each in outcome.differing) - listed
+        self._unlisted += unlisted
+        objects += [_object(*role, "orphan", ()) for role in outcome.orphans[:MOST_OF_ONE]]
+        return {
+            "imageId": origin and origin.image_id,
+            "reference": origin and clip(origin.reference, _MAX_NAME),
+            "state": outcome.state,
+            "namespace": clip(namespace),
+            "kind": kind,
+            "name": clip(name, _MAX_NAME),
+            "recordVersion": origin and origin.version,
+            "currentVersion": outcome.current_version,
+            "replicas": outcome.replicas,
+            "reasons": outcome.reasons,
+            "digest": outcome.digest,
+            "objects": objects,
+            "unlisted": unlisted,
+        }
+
+
+def _object(kind: str, name: str, state: str, differences: Sequence[Difference]) -> dict[str, Any]:
+    shown = [
+        {
+            "path": each.path,
+            "base": brief(each.base),
+            "ours": brief(each.ours),
+            "theirs": brief(each.theirs),
+            "state": each.change,
+        }
+        for each in differences
+    ]
+    return {"kind": kind, "name": clip(name, _MAX_NAME), "state": state, "differences": shown}

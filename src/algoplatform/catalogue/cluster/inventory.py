@@ -1,0 +1,123 @@
+"""The objects of a cluster that a comparison looks at: kept on disk, with an index in memory."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
+from types import TracebackType
+from typing import Any, Final, Self
+
+import orjson
+
+from algoplatform.domain.errors import BadRequest
+from algoplatform.manifests.drift.live import (
+    OTHERS,
+    WORKLOADS,
+    Origin,
+    Pods,
+    is_ours,
+    origin_of,
+    place_of,
+    plain,
+    pruned,
+)
+
+# Each takes up to about 1 KiB of the index.
+MOST_OBJECTS: Final = 100_000
+_IN_MEMORY: Final = 4 * 1024 * 1024
+_TURN_SECONDS: Final = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where an object is in the file, in bytes."""
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A workload of ours, and the record that it names."""
+
+    kept: Kept
+    origin: Origin | None
+    namespace: str
+    instance: str
+
+
+@dataclass(slots=True)
+class Instance:
+    """What carries one instance label in one namespace."""
+
+    others: dict[tuple[str, str], Kept] = field(default_factory=dict)
+    pods: Pods = field(default_factory=Pods)
+
+
+class Inventory:
+    """Workloads, their pods, and the other objects of ours by namespace and instance."""
+
+    def __init__(self) -> None:
+        self._file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by `__exit__`
+        self._objects = 0
+        self.kinds: set[str] = set()
+        self.workloads: list[Workload] = []
+        self.instances: dict[tuple[str, str], Instance] = defaultdict(Instance)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def take(self, objects: Iterator[dict[str, Any]]) -> bool:
+        """Take objects for a slice of time; return whether there may be more. Raises BadRequest."""
+        until = time.monotonic() + _TURN_SECONDS
+        for item in objects:
+            self._add(item)
+            if time.monotonic() > until:
+                return True
+        return False
+
+    def load(self, kept: Kept) -> dict[str, Any]:
+        """Return a kept object."""
+        self._file.seek(kept.offset)
+        found: dict[str, Any] = orjson.loads(self._file.read(kept.size))
+        return found
+
+    def leftovers(self) -> Iterable[tuple[str, str]]:
+        """Return the places of objects of ours that have no workload."""
+        used = {(each.namespace, each.instance) for each in self.workloads}
+        return [place for place, found in self.instances.items() if found.others and place not in used]
+
+    def _add(self, item: dict[str, Any]) -> None:
+        kind, place = item["kind"], place_of(item)
+        if kind in OTHERS:
+            self.kinds.add(kind)
+        if kind == "Pod" and all(place):
+            self._count(is_new=place not in self.instances)
+            self.instances[place].pods.add(item)
+        elif is_ours(item):
+            self._count(is_new=True)
+            kept = self._keep(item)
+            if kind in WORKLOADS:
+                self.workloads.append(Workload(kept, origin_of(item), *place))
+            else:
+                self.instances[place].others[kind, item["metadata"]["name"]] = kept
+
+    def _count(self, *, is_new: bool) -> None:
+        self._objects += is_new
+        if self._objects > MOST_OBJECTS:
+            raise BadRequest(f"要比较的对象超过{MOST_OBJECTS}个", malformed=False)
+
+    def _keep(self, item: dict[str, Any]) -> Kept:
+        try:
+            data = orjson.dumps(pruned(item))
+        except TypeError:
+            data = orjson.dumps(plain(pruned(item)))
+        offset = self._file.seek(0, 2)
+        self._file.write(data)
+        return Kept(offset, len(data))

@@ -1,0 +1,82 @@
+"""Renders a record as a live workload was rendered: what the options leave open is taken from the cluster."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from algoplatform.catalogue.cluster.site import Site
+from algoplatform.domain.errors import Refused
+from algoplatform.domain.record.check import Rules, check
+from algoplatform.domain.record.model import Image
+from algoplatform.manifests.drift.live import at
+from algoplatform.manifests.image import Target
+from algoplatform.manifests.names import config_keys, is_label_value, object_name
+from algoplatform.manifests.options import Options
+from algoplatform.manifests.quantities import canonical
+from algoplatform.manifests.rendering import render
+
+# Stored records were valid when they were written; the cluster's node ports may have changed since.
+_STORED: Final = Rules(node_ports=range(1, 65536))
+
+
+@dataclass(frozen=True, slots=True)
+class Rerendering:
+    """How to render for comparison; `texts` of `objects` are the contents of configuration files by key."""
+
+    site: Site
+    options: Options
+
+    @property
+    def compares_replicas(self) -> bool:
+        """Whether the options say how many replicas there should be."""
+        return self.options.replicas is not None or self.options.channels is not None
+
+    def assumptions(self) -> list[str]:
+        """Return what is taken from the cluster."""
+        found = [] if self.compares_replicas else ["没有给出replicas或channels，没有比较副本数"]
+        return found if self.options.namespace else [*found, "没有给出namespace，以集群中的命名空间为准"]
+
+    def objects(
+        self, record: str, version: int, live: dict[str, Any], texts: Mapping[str, Any], digest: str | None
+    ) -> list[dict[str, Any]]:
+        """Return the objects of a record; raises Refused if it cannot be rendered."""
+        data = json.loads(record)
+        checked = check(data, _STORED)
+        if checked.image is None:
+            raise Refused(checked.faults)
+        image = checked.image
+        reference = str(image.reference)
+        rendered = render(
+            [Target(image, data["imageId"], version)],
+            self._options(image, live, is_pinned=digest is not None),
+            profiles=self.site.profiles,
+            config_files={reference: files} if (files := _files(image, texts)) else {},
+            digests={reference: digest} if digest else {},
+        ).objects
+        if not self.compares_replicas:
+            for item in rendered:
+                item.get("spec", {}).pop("replicas", None)
+        return rendered
+
+    def _options(self, image: Image, live: dict[str, Any], *, is_pinned: bool) -> Options:
+        given = self.options
+        name, namespace = live["metadata"]["name"], live["metadata"].get("namespace")
+        namings = (given.naming, "tag", "image")
+        naming = next((each for each in namings if object_name(image.reference, each) == name), given.naming)
+        if given.namespace is None and isinstance(namespace, str) and is_label_value(namespace):
+            given = replace(given, namespace=namespace)
+        if not self.compares_replicas:
+            # Several replicas with a claim each are a StatefulSet.
+            given = replace(given, replicas=2 if live["kind"] == "StatefulSet" else 1)
+        return replace(given, naming=naming, closure=False, pin=given.pin and is_pinned)
+
+
+def texts_of(config_map: dict[str, Any]) -> dict[str, Any]:
+    """Return the contents of a live ConfigMap: the registry knows paths, no contents."""
+    return {key: text for key, text in at(config_map, "data").items() if isinstance(text, str)}
+
+
+def _files(image: Image, texts: Mapping[str, Any]) -> dict[str, str]:
+    paths = list(map(canonical, image.config.items)) if image.config else []
+    return {path: texts[key] for path, key in config_keys(paths).items() if key in texts}

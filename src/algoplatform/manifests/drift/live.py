@@ -1,0 +1,175 @@
+"""What the comparison needs of a live object: whose it is, its rendered parts, how its pods are.
+
+Objects come from outside: any part may be missing or of another type than Kubernetes gives it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from algoplatform.domain.errors import clip
+from algoplatform.manifests.names import INSTANCE, MANAGER
+
+WORKLOADS: Final = frozenset({"Deployment", "StatefulSet"})
+OTHERS: Final = ("Service", "PersistentVolumeClaim", "ConfigMap")
+_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+_PARTS: Final = ("kind", "spec", "status", "data", "immutable")
+_KEPT: Final = ("name", "namespace", "labels", "annotations")
+_MAIN: Final = "main"
+_DIGEST: Final = re.compile(r"@(sha256:[0-9a-f]{64})\Z")
+_IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
+_MOST_REASONS: Final = 5
+_LONG: Final = 200
+# Levels of an object: more than any that is rendered has.
+_DEEP: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The record that a workload says it was rendered from; `version` is None if it does not say."""
+
+    image_id: str
+    version: int | None
+    reference: str
+    renderer: str
+
+
+@dataclass(slots=True)
+class Pods:
+    """The pods of an instance: why some are not ready, and which images they run."""
+
+    reasons: list[str] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+
+    def add(self, pod: dict[str, Any]) -> None:
+        """Add a pod, unless it is going away."""
+        status = at(pod, "status")
+        if at(pod, "metadata").get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
+            return
+        for found, known in ((_reasons(status), self.reasons), (_digests(status), self.digests)):
+            known += [each for each in dict.fromkeys(found) if each not in known][: _MOST_REASONS - len(known)]
+
+
+def at(value: Any, *path: str) -> dict[str, Any]:
+    """Return the object at a path; empty if there is none."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def place_of(item: dict[str, Any]) -> tuple[str, str]:
+    """Return namespace and instance of an object, the latter empty if it has none."""
+    return _said(at(item, "metadata").get("namespace")) or "default", _said(
+        at(item, "metadata", "labels").get(INSTANCE)
+    )
+
+
+def is_ours(item: dict[str, Any]) -> bool:
+    """Return whether an object is of a rendered kind and has our label."""
+    return item["kind"] in (*WORKLOADS, *OTHERS) and at(item, "metadata", "labels").get(_MANAGED_BY) == MANAGER
+
+
+def pruned(item: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts of an object that are compared or tell its state."""
+    kept = {name: value for name, value in at(item, "metadata").items() if name in _KEPT}
+    return {name: item[name] for name in _PARTS if name in item} | {"metadata": kept}
+
+
+def plain(value: Any, depth: int = _DEEP) -> Any:
+    """Return what Kubernetes could hold of a value: no deeper nesting, no lone surrogates, integers of 64 bits."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {plain(name): plain(each, depth - 1) for name, each in value.items()} if depth else None
+    if isinstance(value, list):
+        return [plain(each, depth - 1) for each in value] if depth else None
+    return str(value) if type(value) is int and abs(value) >= 2**63 else value
+
+
+def origin_of(workload: dict[str, Any]) -> Origin | None:
+    """Return what a workload says of its record; None if it names no image."""
+    said = at(workload, "metadata", "annotations")
+    image_id, version, reference, renderer = (
+        said.get(f"{MANAGER}/{name}") for name in ("image-id", "record-version", "reference", "renderer")
+    )
+    if not isinstance(image_id, str) or not _IMAGE_ID.fullmatch(image_id):
+        return None
+    known = _VERSION.fullmatch(_said(version))
+    return Origin(image_id, int(known[0]) if known else None, _said(reference), _said(renderer))
+
+
+def main_image(workload: dict[str, Any]) -> str:
+    """Return the image of the container that we render."""
+    containers = at(workload, "spec", "template", "spec").get("containers")
+    return next((_said(each.get("image")) for each in _objects(containers) if each.get("name") == _MAIN), "")
+
+
+def digest_in(image: str) -> str | None:
+    """Return the digest that ends an image's name."""
+    found = _DIGEST.search(image)
+    return found[1] if found else None
+
+
+def config_map_of(workload: dict[str, Any]) -> str:
+    """Return the name of the ConfigMap with given contents that a workload mounts; empty if none."""
+    volumes = _objects(at(workload, "spec", "template", "spec").get("volumes"))
+    given = next((each for each in volumes if each.get("name") == "config-given"), {})
+    return _said(at(given, "configMap").get("name"))
+
+
+def replicas_of(workload: dict[str, Any]) -> tuple[int, int]:
+    """Return how many replicas a workload is to have, and how many of today's template are ready."""
+    status = at(workload, "status")
+    wanted = _count(at(workload, "spec").get("replicas"), 1)
+    ready = _count(status.get("readyReplicas"), 0)
+    return wanted, min(ready, _count(status.get("updatedReplicas"), ready))
+
+
+def conditions_of(workload: dict[str, Any]) -> list[str]:
+    """Return why a workload's controller says that it is not available."""
+    conditions = list(_objects(at(workload, "status").get("conditions")))
+    failed = [_cause(each, "message") for each in conditions if _is(each, "ReplicaFailure", "True")]
+    return (failed or [_cause(each, "reason") for each in conditions if _is(each, "Available", "False")])[
+        :_MOST_REASONS
+    ]
+
+
+def _reasons(status: dict[str, Any]) -> Iterator[str]:
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for each in _objects(status.get(kind)):
+            waiting = at(each, "state", "waiting")
+            if waiting and waiting.get("reason") not in ("PodInitializing", "ContainerCreating"):
+                yield _cause(waiting, "reason")
+    for each in _objects(status.get("conditions")):
+        if _is(each, "PodScheduled", "False"):
+            yield _cause(each, "message")
+
+
+def _digests(status: dict[str, Any]) -> Iterator[str]:
+    for each in _objects(status.get("containerStatuses")):
+        # An image that was loaded onto the node has no digest of a registry.
+        digest = digest_in(_said(each.get("imageID")))
+        if each.get("name") == _MAIN and digest:
+            yield digest
+
+
+def _cause(found: dict[str, Any], name: str) -> str:
+    return clip(_said(found.get(name)) or _said(found.get("reason")) or "Unknown", _LONG)
+
+
+def _is(condition: dict[str, Any], kind: str, status: str) -> bool:
+    return condition.get("type") == kind and condition.get("status") == status
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    return (each for each in value if isinstance(each, dict)) if isinstance(value, list) else iter(())
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: Any, default: int) -> int:
+    return value if type(value) is int and 0 <= value < 2**31 else default

@@ -1,0 +1,1 @@
+"""Drift: what a cluster runs, compared with what records render."""
