@@ -17,14 +17,7 @@ FAREWELL: Final = 4
 
 def server_options(settings: Settings) -> dict[str, Any]:
     return {
-        "http": partial(
-            BoundedProtocol,
-            max_head=settings.max_header_bytes,
-            head_timeout=settings.header_timeout,
-            send_timeout=settings.send_timeout,
-            drain_timeout=DRAIN - FAREWELL,
-            always_200=settings.http_status == "always-200",
-        ),
+        "http": partial(BoundedProtocol, settings=settings, drain_timeout=DRAIN - FAREWELL),
         "ws": "none",
         "access_log": False,
         "log_config": None,

@@ -14,6 +14,7 @@ from algoplatform.api.server.refusal import raw_refusal
 from algoplatform.api.server.timer import Timer
 from algoplatform.api.server.transport import ANY_LENGTH, HoldingFlow, ShortReads, UnframedTransport
 from algoplatform.logs import UNMATCHED, log_request, new_request_id
+from algoplatform.settings import Settings
 
 # Bytes: a client that reads less than this within the send timeout has stopped reading.
 _PROGRESS: Final = 16 * 1024
@@ -29,27 +30,16 @@ _TRAILERS: Final = cast("list[tuple[bytes, bytes]]", deque[tuple[bytes, bytes]](
 class BoundedProtocol(HttpToolsProtocol):
     """One connection; what it rejects before a complete head also gets an envelope.
 
-    Timeouts in seconds: for a head to arrive, for a client to read, for a body after the shutdown has begun.
+    `drain_timeout`: seconds for a body to arrive after the shutdown has begun.
     """
 
-    def __init__(
-        self,
-        *arguments: Any,
-        max_head: int,
-        head_timeout: float,
-        send_timeout: float,
-        drain_timeout: float,
-        always_200: bool,
-        **options: Any,
-    ) -> None:
+    def __init__(self, *arguments: Any, settings: Settings, drain_timeout: float, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._max_head = max_head
-        self._head_timeout = head_timeout
-        self._send_timeout = send_timeout
+        self._settings = settings
+        self._max_head = settings.max_header_bytes
         self._drain_timeout = drain_timeout
-        self._always_200 = always_200
         self._in_head = True
-        self._line = RequestLine(max_head)
+        self._line = RequestLine(self._max_head)
         self._fed = self._piece = 0
         self._head_timer, self._send_timer, self._drain_timer = (Timer(self.loop) for _ in range(3))
 
@@ -196,7 +186,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._send_timer.cancel()
 
     def _expect_head(self) -> None:
-        self._head_timer.start(self._head_timeout, self._head_too_slow)
+        self._head_timer.start(self._settings.header_timeout, self._head_too_slow)
 
     def _head_too_slow(self) -> None:
         self._head_timer.cancel()
@@ -206,7 +196,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _watch(self, unsent: int) -> None:
-        self._send_timer.start(self._send_timeout, self._read_too_slow, unsent)
+        self._send_timer.start(self._settings.send_timeout, self._read_too_slow, unsent)
 
     def _read_too_slow(self, before: int) -> None:
         unsent = self.transport.get_write_buffer_size()
@@ -226,7 +216,9 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.cycle.message_event.set()
             return
         request_id = new_request_id()
-        self.transport.write(raw_refusal(status, message, request_id, always_200=self._always_200))
+        self.transport.write(
+            raw_refusal(status, message, request_id, always_200=self._settings.http_status == "always-200")
+        )
         self.transport.close()
         metrics.observer("other", UNMATCHED, status)(0)
         log = structlog.get_logger()
