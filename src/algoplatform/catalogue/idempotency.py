@@ -62,7 +62,10 @@ class Writes:
         # Raised only now: an error inside the block would roll back what was stored or, in a repeat, skip the
         # wait for the standby.
         if kept is not None:
-            raise _repeat(once, *kept)
+            fingerprint, answer = kept
+            if fingerprint != once.fingerprint:
+                raise BadRequest("此Idempotency-Key已用于另一个请求", malformed=False)
+            raise Repeated(answer)
         if isinstance(outcome, AlgoplatformError):
             raise outcome
         return outcome
@@ -79,9 +82,3 @@ async def _settled(
             raise
         return error, once.refused(error)
     return result, once.done(result)
-
-
-def _repeat(once: Idempotency[Result], fingerprint: bytes, answer: Answer) -> AlgoplatformError:
-    if fingerprint != once.fingerprint:
-        return BadRequest("此Idempotency-Key已用于另一个请求", malformed=False)
-    return Repeated(answer)

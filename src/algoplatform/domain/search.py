@@ -149,13 +149,8 @@ def check_conditions(data: dict[str, Any]) -> Conditions:
     except ValidationError as error:
         for found in error.errors(include_url=False, include_input=False):
             faults += field_faults(str(found["loc"][0]), found["ctx"]["error"])
-    if len(known) > 1:
-        faults += _place_faults(known)
+    places = [name for name in _PLACES if name in known] if len(known) > 1 else []
+    faults += [Fault(name, Code.FIELD, f"{name}不能与{places[0]}同时使用") for name in places[1:]]
     if faults or unknown:
         raise Refused([*faults, *unknown], more=more)
     return conditions
-
-
-def _place_faults(known: dict[str, Any]) -> list[Fault]:
-    given = [name for name in _PLACES if name in known]
-    return [Fault(name, Code.FIELD, f"{name}不能与{given[0]}同时使用") for name in given[1:]]

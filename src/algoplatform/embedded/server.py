@@ -192,14 +192,11 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             with suppress(OSError, asyncpg.PostgresError):
-                if self._is_ours() and self._query("SELECT 1"):
+                # A server that outlived its owner could answer too.
+                if self._process and self._data.is_served_by(self._process.pid) and self._query("SELECT 1"):
                     return
             time.sleep(0.02)
         raise EmbeddedPostgresError(f"PostgreSQL does not start; see {self._path / 'postgres.log'}")
-
-    def _is_ours(self) -> bool:
-        # A server that outlived its owner could answer too.
-        return self._process is not None and self._data.is_served_by(self._process.pid)
 
     def _create_database(self) -> None:
         if not self._query("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pydantic_settings
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from algoplatform.environment import clean, is_link_value, is_service_link, masked
 from algoplatform.settings.model import Settings
@@ -62,7 +62,7 @@ def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
     rows = [
         (
             PREFIX + name.upper(),
-            _shown_url(settings) if name == "jwks_url" else _shown(getattr(settings, name)),
+            _shown(getattr(settings, name), is_url=name == "jwks_url"),
             _shown(field.get_default(call_default_factory=True, validated_data={})),
             " ".join((field.description or "").split()),
         )
@@ -78,11 +78,9 @@ def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
     return [*rows, secrets]
 
 
-def _shown_url(settings: Settings) -> str:
-    return masked(settings.jwks_url.get_secret_value()) if settings.jwks_url else ""
-
-
-def _shown(value: object) -> str:
+def _shown(value: object, *, is_url: bool = False) -> str:
+    if is_url and isinstance(value, SecretStr):
+        return masked(value.get_secret_value())
     if isinstance(value, frozenset):
         return ",".join(map(str, sorted(value)))
     if isinstance(value, bool):
