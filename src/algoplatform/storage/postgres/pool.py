@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Final, TypeAlias
 
@@ -108,13 +108,19 @@ class Database:
         return session
 
     async def _taken(self, share: Places | None) -> Session:
-        async with AsyncExitStack() as held:
-            for places in (share, self._slots) if share else (self._slots,):
-                await places.acquire()
-                held.callback(places.release)
-            session = self._at_hand() or await self._opened()
-            held.pop_all()
-            return session
+        if share is not None:
+            await share.acquire()
+        try:
+            await self._slots.acquire()
+            try:
+                return self._at_hand() or await self._opened()
+            except BaseException:
+                self._slots.release()
+                raise
+        except BaseException:
+            if share is not None:
+                share.release()
+            raise
 
     def _at_hand(self) -> Session | None:
         while self._idle:
