@@ -15,16 +15,9 @@ from algoplatform.domain.access import AccessPolicy, Caller, Scope, covers, refu
 from algoplatform.domain.errors import ImageInUse, ImageNotFound, Refused, VersionConflict
 from algoplatform.domain.faults import Fault
 from algoplatform.domain.grammar.reference import ImageReference
+from algoplatform.domain.record import wording
 from algoplatform.domain.record.check import Checked, Rules, absent_frames, check_registration, check_update
 from algoplatform.domain.record.partial import id_of, read
-from algoplatform.domain.record.wording import (
-    empty_fault,
-    exists_fault,
-    identity_fault,
-    in_field_order,
-    missing_fault,
-    missing_faults,
-)
 from algoplatform.domain.requests import check_deletion
 from algoplatform.storage.images import edges, graph, single
 from algoplatform.storage.images.edges import Drift
@@ -118,9 +111,9 @@ class Images:
             return written.version
         if written.stale:
             raise VersionConflict
-        faults = [*missing_faults(image, written.missing), *_stored_faults(data, written)]
+        faults = [*wording.missing_faults(image, written.missing), *_stored_faults(data, written)]
         if faults:
-            raise Refused(in_field_order(faults))
+            raise Refused(wording.in_field_order(faults))
         # The statement's snapshot shows no conflict, so the image changed while the statement ran.
         if versions is not None:
             raise VersionConflict
@@ -173,9 +166,9 @@ class Images:
 def _registered(new: Registration, written: Written) -> Registered:
     if written.version is not None:
         return Registered(new.image_id.hex, written.version)
-    faults = missing_faults(new.image, written.missing)
+    faults = wording.missing_faults(new.image, written.missing)
     if written.existed or not faults:
-        faults.insert(0, exists_fault(str(new.image.reference)))
+        faults.insert(0, wording.exists_fault(str(new.image.reference)))
     raise Refused(faults)
 
 
@@ -186,8 +179,8 @@ async def _faults_of_new(connection: Connection, checked: Checked, data: Any) ->
     said = read(data)
     asked = [item for _, item in said.needs]
     found = await _found(connection, [*asked, *([said.identity] if said.identity else [])])
-    taken = [exists_fault(str(said.identity))] if said.identity in found else []
-    return in_field_order([*checked.faults, *_missing(said.needs, found), *taken])
+    taken = [wording.exists_fault(str(said.identity))] if said.identity in found else []
+    return wording.in_field_order([*checked.faults, *_missing(said.needs, found), *taken])
 
 
 async def _faults_of_change(connection: Connection, checked: Checked, data: Any) -> list[Fault]:
@@ -198,7 +191,7 @@ async def _faults_of_change(connection: Connection, checked: Checked, data: Any)
     missing = _missing(needs, await _found(connection, [item for _, item in needs]))
     stored = await single.compare(connection, image_id, absent_frames(data)) if image_id else None
     known = {fault.field for fault in checked.faults}
-    return in_field_order([*checked.faults, *missing, *(_stored_faults(data, stored, known) if stored else ())])
+    return wording.in_field_order([*checked.faults, *missing, *(_stored_faults(data, stored, known) if stored else ())])
 
 
 async def _found(connection: Connection, references: Sequence[ImageReference]) -> set[ImageReference]:
@@ -206,13 +199,13 @@ async def _found(connection: Connection, references: Sequence[ImageReference]) -
 
 
 def _missing(needs: Sequence[tuple[int, ImageReference]], found: set[ImageReference]) -> list[Fault]:
-    return [missing_fault(position, item) for position, item in needs if item not in found]
+    return [wording.missing_fault(position, item) for position, item in needs if item not in found]
 
 
 def _stored_faults(data: dict[str, Any], stored: Written, known: Set[str] = frozenset()) -> list[Fault]:
     """Return conflicts between an update and the stored image, except in fields that have faults already."""
-    faults = list(map(empty_fault, stored.empty))
+    faults = list(map(wording.empty_fault, stored.empty))
     own = zip(("imageName", "imageTag"), stored.name_and_tag, strict=True)
     if any(name not in known and data[name] != value for name, value in own):
-        faults.append(identity_fault())
+        faults.append(wording.identity_fault())
     return faults

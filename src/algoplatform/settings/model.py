@@ -8,26 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from algoplatform.environment import (
-    DEFAULT_PORT,
-    Algorithms,
-    Authorities,
-    BearerToken,
-    DatabaseUrl,
-    Directory,
-    File,
-    Header,
-    Hosts,
-    HttpUrl,
-    Name,
-    Networks,
-    Origins,
-    Port,
-    PortRange,
-    Seconds,
-    Text,
-    clean,
-)
+from algoplatform import environment as env
 from algoplatform.settings.console import ConsoleSettings
 from algoplatform.settings.options import PREFIX, SettingsError, WithRenderOptions
 
@@ -51,16 +32,16 @@ class Settings(ConsoleSettings, WithRenderOptions):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", use_attribute_docstrings=True)
 
-    database_url: DatabaseUrl = None
+    database_url: env.DatabaseUrl = None
     """PostgreSQL 15 or newer, postgresql://user:password@host/database; set it to use your own server,
     otherwise the service starts an embedded one"""
-    data_dir: Directory = Field(default_factory=_data_dir)
+    data_dir: env.Directory = Field(default_factory=_data_dir)
     """directory of the embedded PostgreSQL; set it to keep the data on another disk"""
-    postgres_bin: File = None
+    postgres_bin: env.File = None
     """directory of the PostgreSQL binaries; set it if the extra `embedded` is not installed"""
     pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
     """maximum PostgreSQL connections per worker; raise it if requests wait while PostgreSQL is idle"""
-    pool_timeout: Seconds = 5
+    pool_timeout: env.Seconds = 5
     """seconds to wait for a connection before -503; lower it to fail sooner"""
     statement_timeout: Annotated[float, Field(ge=0, le=86400)] = 60
     """time limit of a statement in seconds, 0 for no limit; lower it to cancel slow ones sooner"""
@@ -69,51 +50,51 @@ class Settings(ConsoleSettings, WithRenderOptions):
     then applies"""
     host: str = "127.0.0.1"
     """address to listen on; 0.0.0.0 or :: lets other machines reach the service"""
-    port: Annotated[Port, Field(ge=0, le=65535)] = DEFAULT_PORT
+    port: Annotated[env.Port, Field(ge=0, le=65535)] = env.DEFAULT_PORT
     """port to listen on; change it if another program uses it"""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     """number of server processes; raise it to use more cores"""
     http_status: Literal["strict", "always-200"] = "strict"
     """always-200 sends HTTP 200 with every response, for clients that read only the body"""
-    node_port_range: PortRange = "30000-32767"
+    node_port_range: env.PortRange = "30000-32767"
     """node ports that images may use, first-last; set it to the range of your cluster"""
-    platform_authorities: Authorities = frozenset({1})
+    platform_authorities: env.Authorities = frozenset({1})
     """authorities that may delete any image; set it to the numbers of your platform, blank for none"""
-    namespace_authorities: Authorities = frozenset({2, 3})
+    namespace_authorities: env.Authorities = frozenset({2, 3})
     """authorities that may delete images of their own namespaces; likewise"""
     auth: Literal["gateway", "token"] = "gateway"
     """how callers are authenticated: gateway trusts the gateway in front, token verifies a Bearer token (JWT)
     per request; use token if clients reach the service directly"""
-    actor_header: Header = ""
+    actor_header: env.Header = ""
     """header in which the gateway sends the caller's name; set it to show names in the history of images"""
-    authority_header: Header = ""
+    authority_header: env.Header = ""
     """header in which the gateway sends the caller's authority; set this or namespaces_header to restrict
     callers as claims do: requests without the header may only read"""
-    namespaces_header: Header = ""
+    namespaces_header: env.Header = ""
     """header in which the gateway sends the caller's namespaces, comma separated; set it with
     authority_header"""
     trust_gateway: bool = False
     """true allows listening beyond loopback with auth=gateway; set it once the gateway is in front"""
-    jwks_url: HttpUrl = None
+    jwks_url: env.HttpUrl = None
     """URL of the keys (JWKS) that verify tokens; set it if the identity provider publishes them"""
     jwks_refresh: Annotated[float, Field(ge=1, le=86400)] = 300
     """seconds after which the JWKS is fetched again; lower it to drop revoked keys sooner"""
-    key_file: File = None
+    key_file: env.File = None
     """file with the public key (PEM) or keys (JWKS) that verify tokens; set it if jwks_url is out of reach"""
-    token_algorithms: Annotated[Algorithms, Field(min_length=1)] = frozenset({"RS256", "ES256", "EdDSA"})
+    token_algorithms: Annotated[env.Algorithms, Field(min_length=1)] = frozenset({"RS256", "ES256", "EdDSA"})
     """accepted signature algorithms of tokens; set it to those of your provider"""
-    token_audience: Text = None
+    token_audience: env.Text = None
     """required `aud` of tokens; token mode needs it"""
-    token_issuer: Text = None
+    token_issuer: env.Text = None
     """required `iss` of tokens; token mode needs it"""
-    actor_claim: Name = "sub"
+    actor_claim: env.Name = "sub"
     """claim with the caller's name, also shown in the history; if `sub` is an opaque id, set it to a claim
     that is unique and that users cannot change"""
-    authority_claim: Name = "authority"
+    authority_claim: env.Name = "authority"
     """claim with the caller's authority; set it to the name that your provider uses"""
-    namespaces_claim: Name = "namespace"
+    namespaces_claim: env.Name = "namespace"
     """claim with the caller's namespace or a list of them; set it to the name that your provider uses"""
-    token: BearerToken = None
+    token: env.BearerToken = None
     """token that the command line sends to --url; set it if that service uses auth=token"""
     max_body_bytes: Annotated[int, Field(ge=1024)] = _MEBIBYTE
     """size limit of a JSON body in bytes; raise it if legitimate requests get -413"""
@@ -121,12 +102,12 @@ class Settings(ConsoleSettings, WithRenderOptions):
     """size limit of an uploaded file in bytes; lower it if the disk for uploads is small"""
     max_header_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024
     """size limit of request line and headers in bytes; raise it if a gateway adds long headers"""
-    header_timeout: Seconds = 30
+    header_timeout: env.Seconds = 30
     """time limit for receiving the head of a request, in seconds; lower it if slow clients hold
     connections"""
-    body_timeout: Seconds = 30
+    body_timeout: env.Seconds = 30
     """time limit for receiving a body, in seconds, plus 1 second per 64 KiB; raise it for slow networks"""
-    send_timeout: Seconds = 30
+    send_timeout: env.Seconds = 30
     """seconds after which a client that stops reading its response is disconnected; raise it for slow
     networks"""
     max_uploads: Annotated[int, Field(ge=1, le=1000)] = 4
@@ -134,13 +115,13 @@ class Settings(ConsoleSettings, WithRenderOptions):
     Uploads also leave one of the connections for writes (half of pool_size) to single writes"""
     max_exports: Annotated[int, Field(ge=1, le=1000)] = 4
     """concurrent streamed responses per worker, further ones get -429; likewise"""
-    allowed_hosts: Hosts = frozenset()
+    allowed_hosts: env.Hosts = frozenset()
     """accepted Host headers (also *.example.com); set it against DNS rebinding. If unset, any Host is
     accepted, except that a service on loopback accepts writes by browsers only for loopback names"""
-    trusted_proxies: Networks = frozenset()
+    trusted_proxies: env.Networks = frozenset()
     """addresses or networks of proxies whose X-Forwarded-* headers are trusted; set it to log client
     addresses"""
-    cors_origins: Origins = frozenset()
+    cors_origins: env.Origins = frozenset()
     """origins of web pages that may call the service from a browser (CORS); set it for such a page"""
     root_path: Annotated[str, Field(pattern=r"^(/[^/?#]+)*$")] = ""
     """path prefix under which an ingress serves the service; set it if the ingress strips one"""
@@ -149,7 +130,7 @@ class Settings(ConsoleSettings, WithRenderOptions):
     idempotency_hours: Annotated[int, Field(ge=1, le=24 * 365)] = 24
     """hours to store an Idempotency-Key; lower it to keep the table small"""
 
-    gpu_profiles_file: File = None
+    gpu_profiles_file: env.File = None
     """file with GPU profiles (JSON list of rows); set it to add profiles or to replace shipped ones"""
     gpu_cards: str = ""
     """GPU memory of each kind of card in MiB, comma separated; set it to find images that fit no card"""
@@ -164,7 +145,7 @@ class Settings(ConsoleSettings, WithRenderOptions):
         """Strip a text; a blank one counts as unset, as Compose files and Helm charts pass unset variables on."""
         if not isinstance(value, str):
             return value
-        name, text = str(info.field_name), clean(value)
+        name, text = str(info.field_name), env.clean(value)
         if text or name in _MAY_BE_EMPTY:
             return text
         return cls.model_fields[name].get_default(call_default_factory=True, validated_data={})

@@ -21,16 +21,8 @@ from dataclasses import dataclass
 from posixpath import normpath
 from typing import Final, Self
 
-from algoplatform.domain.grammar.items import (
-    EMPTY,
-    FULL_WIDTH_BETWEEN_PATHS,
-    SPACE_AROUND,
-    Items,
-    Key,
-    ListGrammar,
-    full_width_faults,
-    malformed,
-)
+from algoplatform.domain.grammar import items
+from algoplatform.domain.grammar.items import FULL_WIDTH_BETWEEN_PATHS, Items, Key, ListGrammar
 
 _ITEM: Final = r"(?:/(?!\.\.(?:[/,:]|\Z))[^/,:]*+)+(?<!\s)"
 _PATH: Final = re.compile(r"(?:/(?!\.\.(?:/|\Z))[^/]*+)+(?<!\s)")
@@ -45,10 +37,10 @@ class AbsolutePath:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a single path; raises Malformed."""
-        mistyped = full_width_faults(text, FULL_WIDTH_BETWEEN_PATHS)
+        mistyped = items.full_width_faults(text, FULL_WIDTH_BETWEEN_PATHS)
         if _PATH.fullmatch(text) and not mistyped:
             return cls(text)
-        raise malformed(text, mistyped or _path_faults(text))
+        raise items.malformed(text, mistyped or _path_faults(text))
 
     def __str__(self) -> str:
         return self.text
@@ -67,10 +59,10 @@ class PathPair:
 
 def _path_faults(text: str) -> Iterator[str]:
     if not text:
-        yield EMPTY
+        yield items.EMPTY
         return
     if text != text.strip():
-        yield SPACE_AROUND
+        yield items.SPACE_AROUND
     if not text.lstrip().startswith("/"):
         yield "须为以“/”开头的绝对路径"
     if ".." in text.strip().split("/"):
