@@ -103,7 +103,8 @@ class Reading:
     def _keep(self, faults: list[Fault], data: Any) -> None:
         self.total += len(faults)
         room = min(MAX_RECORD_FAULTS, max(0, MAX_FAULTS - len(self.faults)))
-        label = self._label(data)
+        named = data if isinstance(data, dict) else {}
+        label = label_of(self.records, named.get("imageName"), named.get("imageTag"))
         self.faults += [RecordFault(self.records, label, fault) for fault in faults[:room]]
 
     def _access_faults(self, record: Image | Readable | None) -> list[Fault]:
@@ -112,10 +113,6 @@ class Reading:
             return []
         self.forbidden = True
         return [outside_fault(name.namespace)]
-
-    def _label(self, data: Any) -> str:
-        named = data if isinstance(data, dict) else {}
-        return label_of(self.records, named.get("imageName"), named.get("imageTag"))
 
 
 def key_faults(key: str | None, data: Any) -> list[Fault]:

@@ -45,12 +45,8 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], title: str |
     for header in headers:
         shown.add_column(header, overflow="fold", no_wrap=header in _WHOLE)
     for row in rows:
-        shown.add_row(*map(_cell, row))
+        shown.add_row(*(Text("" if value is None else visible(str(value))) for value in row))
     return shown
-
-
-def _cell(value: object) -> Text:
-    return Text("" if value is None else visible(str(value)))
 
 
 def print_json(value: object) -> None:

@@ -55,7 +55,8 @@ _TOKEN_COMPONENTS: Final = {
 
 def introduction() -> str:
     """Return the introduction, with the status table folded."""
-    rows = [f"| {code} | {_http(code)} | {code.meaning} |" for code in Code]
+    statuses = {code: http_status(code) for code in Code} | {Code.BAD_REQUEST: "400 / 422"}
+    rows = [f"| {code} | {status} | {code.meaning} |" for code, status in statuses.items()]
     return _INTRODUCTION + _STATUS_TABLE.format(rows="\n".join(rows))
 
 
@@ -93,20 +94,12 @@ def _place(path: tuple[str, Any]) -> int:
     return _ORDER.index(operation) if operation in _ORDER else len(_ORDER)
 
 
-def _http(code: Code) -> str:
-    return "400 / 422" if code is Code.BAD_REQUEST else str(http_status(code))
-
-
 def _with_token(document: dict[str, Any]) -> dict[str, Any]:
     """Declare for every operation that it requires a token, and its response without one."""
+    refused = refusals("Forbidden") | {"401": {"$ref": "#/components/responses/Unauthenticated"}}
     for path in document["paths"].values():
         for operation in path.values():
             operation["security"] = [{"bearer": []}]
-            operation["responses"] = _with_refusals(operation["responses"])
+            # A copy, as it may be shared between applications.
+            operation["responses"] = dict(sorted((refused | operation["responses"]).items()))
     return document | {"components": _TOKEN_COMPONENTS}
-
-
-def _with_refusals(responses: dict[str, Any]) -> dict[str, Any]:
-    # A copy, as the argument may be shared between applications.
-    unauthenticated = {"401": {"$ref": "#/components/responses/Unauthenticated"}}
-    return dict(sorted({**refusals("Forbidden"), **unauthenticated, **responses}.items()))

@@ -124,11 +124,6 @@ class Image(BaseModel):
         return values
 
 
-def _traits(attribute: str) -> Traits:
-    found = (item for item in Image.model_fields[attribute].metadata if isinstance(item, Traits))
-    return next(found, Traits())
-
-
 def _record_order() -> list[str]:
     """Return the fields in the order of a record: each in its place in the input table, or as `before` says."""
     order = [name for name in Image.model_fields if not _TRAITS[name].before]
@@ -138,7 +133,10 @@ def _record_order() -> list[str]:
     return order
 
 
-_TRAITS: Final = {attribute: _traits(attribute) for attribute in Image.model_fields}
+_TRAITS: Final = {
+    name: next((item for item in field.metadata if isinstance(item, Traits)), Traits())
+    for name, field in Image.model_fields.items()
+}
 # By their names on the wire: the input table's order is that of faults, the other that of a record.
 INPUT_FIELDS: Final = tuple(map(to_camel, Image.model_fields))
 REQUIRED_FIELDS: Final = tuple(to_camel(name) for name, field in Image.model_fields.items() if field.is_required())

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -81,7 +81,7 @@ async def insert(
     connection: Connection, registrations: Sequence[Registration], lock_timeout: str | None = None
 ) -> list[Written]:
     """Insert each image with its edges, unless its name and tag are taken or a dependency is missing."""
-    rows = [_row(item) for item in registrations]
+    rows = [(*stored(item.image, item.image_id), item.caller.subject, item.caller.request_id) for item in registrations]
     needs = [(item.image_id, item.image.dependencies) for item in registrations]
     names, tags = edges.names_and_tags([reference for _, references in needs for reference in references])
     found = await connection.fetch(
@@ -93,16 +93,10 @@ async def insert(
         lock_timeout,
         *map(list, zip(*rows, strict=True)),
     )
-    outcomes = {row["image_id"]: row for row in found}
-    return [_written(outcomes[item.image_id]) for item in registrations]
-
-
-def _row(item: Registration) -> tuple[Any, ...]:
-    return *stored(item.image, item.image_id), item.caller.subject, item.caller.request_id
-
-
-def _written(row: asyncpg.Record) -> Written:
-    return Written(row["version"], row["missing"] or (), existed=row["existed"] is True)
+    written = {
+        row["image_id"]: Written(row["version"], row["missing"] or (), existed=row["existed"] is True) for row in found
+    }
+    return [written[item.image_id] for item in registrations]
 
 
 class Registrar:

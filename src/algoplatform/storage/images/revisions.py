@@ -25,6 +25,7 @@ _REVISIONS: Final = """
     UNION ALL
     SELECT version, operation, actor, request_id, made_at, record FROM image_revision WHERE image_id = $1
 """
+_COUNT: Final = f"SELECT count(*) FROM ({_REVISIONS}) AS revision"
 
 _HISTORY: Final = f"""
 WITH revision AS ({_REVISIONS})
@@ -103,7 +104,7 @@ async def history(connection: Connection, image_id: str, limit: int, offset: int
     """
     # One row more than the page: the record before a revision is that of the previous one.
     rows = await connection.fetch(_HISTORY, UUID(image_id), limit + 1, offset)
-    total = rows[0]["total"] if rows else await _count(connection, image_id)
+    total = rows[0]["total"] if rows else await connection.fetchval(_COUNT, UUID(image_id))
     before = [*(row["after"] for row in rows[1:]), None]
     return [
         Revision(
@@ -111,10 +112,6 @@ async def history(connection: Connection, image_id: str, limit: int, offset: int
         )
         for row, earlier in zip(rows, before, strict=False)
     ][:limit], total
-
-
-async def _count(connection: Connection, image_id: str) -> int:
-    return int(await connection.fetchval(f"SELECT count(*) FROM ({_REVISIONS}) AS revision", UUID(image_id)))
 
 
 async def state(connection: Connection, image_id: str, version: int | None) -> State | None:

@@ -28,7 +28,8 @@ def listed(columns: Columns, table: str = "") -> str:
 
 def arguments(columns: Columns, first: int) -> list[str]:
     """Return an argument of the column's type for each: `$3::text`, `$4::integer`."""
-    return [f"${number}::{_type_of(column)}" for number, column in enumerate(columns, first)]
+    types = [column.type.compile(dialect=_DIALECT).partition(" COLLATE")[0].lower() for column in columns]
+    return [f"${number}::{type_}" for number, type_ in enumerate(types, first)]
 
 
 def arrays(columns: Columns, first: int) -> str:
@@ -55,7 +56,3 @@ def same(columns: Columns, values: Iterable[str]) -> str:
 
 def create(table: Table) -> str:
     return str(CreateTable(table).compile(dialect=_DIALECT)).strip()
-
-
-def _type_of(column: Column[Any]) -> str:
-    return column.type.compile(dialect=_DIALECT).partition(" COLLATE")[0].lower()
