@@ -49,6 +49,27 @@ async def test_new_images(runtime: Runtime) -> None:
     assert await ask(runtime, "SELECT count(*) FROM image_revision") == 0
 
 
+NOTE_SETTINGS = """
+CREATE TABLE noted (pending text, memory text);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO noted VALUES (current_setting('gin_pending_list_limit'), current_setting('work_mem'));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER note AFTER INSERT ON image FOR EACH STATEMENT EXECUTE FUNCTION note();
+"""
+
+
+async def test_settings_for_larger_batches(runtime: Runtime) -> None:
+    """Uploads write with settings that make the text index cheaper, into an empty registry as into any other."""
+    async with runtime.database.connection() as connection:
+        await connection.execute(NOTE_SETTINGS)
+    for name in ("algo/empty", "algo/filled"):
+        assert await load(runtime, [minimal(name)]) == Counts(1, 0, 0, 0)
+    await runtime.images.register(TRUSTED, minimal("algo/single"))
+    noted = await ask(runtime, "SELECT array_agg(pending || ' ' || memory ORDER BY ctid) FROM noted")
+    assert noted == ["4MB 32MB", "4MB 32MB", "1MB 4MB"]
+
+
 async def test_empty_file(runtime: Runtime) -> None:
     """A file without records changes nothing."""
     assert await load(runtime, []) == Counts(0, 0, 0, 0)

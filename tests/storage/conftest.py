@@ -32,6 +32,20 @@ def oldest_postgres() -> Iterator[Postgres]:
             yield Postgres(server.dsn)
 
 
+@pytest.fixture
+def sorted_by_language_url(oldest_postgres: Postgres) -> Iterator[str]:
+    """DSN of a migrated database that sorts "a" before "B", which the other PostgreSQL cannot."""
+    with oldest_postgres.sorted_by_language() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def sorted_by_language(sorted_by_language_url: str) -> AsyncIterator[Database]:
+    """A connection pool on that database."""
+    async with Database.open(sorted_by_language_url) as opened:
+        yield opened
+
+
 @pytest.fixture(scope="session")
 def enterable() -> Iterator[Path]:
     """A folder that the server's user can enter."""

@@ -37,16 +37,26 @@ class Postgres:
         self.template = self.create()
         migrations.upgrade(self.template)
 
-    def create(self, template: str | None = None) -> str:
+    def create(self, template: str | None = None, options: str = "") -> str:
         """Create a database and return its URL."""
         name = f"t{uuid.uuid4().hex}"
         source = f"TEMPLATE {template} STRATEGY file_copy" if template else ""
-        execute(self._admin, f"CREATE DATABASE {name} {source}")
+        execute(self._admin, f"CREATE DATABASE {name} {source} {options}")
         return self._admin.replace("/algoplatform?", f"/{name}?")
 
     def drop(self, dsn: str) -> None:
         """Drop a database, terminating its connections."""
         execute(self._admin, f"DROP DATABASE {_name(dsn)} WITH (FORCE)")
+
+    @contextmanager
+    def sorted_by_language(self) -> Iterator[str]:
+        """Yield a new migrated database that sorts texts as people do, "a" before "B", and not by their bytes."""
+        dsn = self.create(options="TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'")
+        try:
+            migrations.upgrade(dsn)
+            yield dsn
+        finally:
+            self.drop(dsn)
 
     @contextmanager
     def database(self, *, migrated: bool = True) -> Iterator[str]:

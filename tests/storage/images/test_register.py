@@ -24,8 +24,8 @@ VALUES ($1, 'algo/held', '1.0', '易华录', '1', '', '{"imageId":"' || replace(
 """
 
 
-def _registration(name: str, needs: str | None = None) -> Registration:
-    image = check_registration(minimal(f"algo/{name}", dependencyServiceId=needs), Rules()).image
+def _registration(name: str, needs: str | None = None, **fields: str) -> Registration:
+    image = check_registration(minimal(f"algo/{name}", dependencyServiceId=needs, **fields), Rules()).image
     assert image is not None
     return Registration(TRUSTED, image, uuid4())
 
@@ -59,6 +59,16 @@ async def test_those_at_the_same_time_are_one_statement(database_url: str) -> No
         assert counter.statements == counter.round_trips == 2
         async with database.connection() as connection:
             assert await connection.fetchval("SELECT count(*) FROM image WHERE live") == 101
+
+
+async def test_locks_are_taken_in_the_order_of_bytes(sorted_by_language: Database) -> None:
+    """A batch writes, and so locks, its names and tags bytewise as an upload does, whatever the database's order."""
+    given = [_registration("one", imageTag=tag) for tag in ("a", "C", "b", "B")]
+    assert _versions(await _together(Registrar(sorted_by_language, 5), given)) == [1] * 4
+    async with sorted_by_language.connection() as connection:
+        assert await connection.fetchval("SELECT 'a' < 'B'")
+        written = await connection.fetch("SELECT image_tag FROM image WHERE image_name = 'algo/one' ORDER BY ctid")
+    assert [row[0] for row in written] == ["B", "C", "a", "b"]
 
 
 async def test_each_has_its_own_outcome(database: Database, aside: asyncpg.Connection) -> None:

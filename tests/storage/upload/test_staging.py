@@ -59,6 +59,18 @@ async def test_counts_are_those_of_the_write(database: Database) -> None:
         assert await write(connection, *given, on_conflict=OnConflict.SKIP) == (0, 0)
 
 
+async def test_locks_are_taken_in_the_order_of_bytes(sorted_by_language: Database) -> None:
+    """New and changed images are written, and so locked, bytewise as registers do, whatever the database's order."""
+    tags = ("a", "C", "b", "B")
+    async with sorted_by_language.connection() as connection:
+        for factory, done in (("旧", (4, 0)), ("新", (0, 4))):
+            images = [valid("one", imageTag=tag, factory=factory) for tag in tags]
+            assert await write(connection, *images) == done
+            # An update writes a new version of the row, behind the rows that are there.
+            written = await connection.fetch("SELECT image_tag FROM image ORDER BY ctid")
+            assert [row[0] for row in written] == ["B", "C", "a", "b"], factory
+
+
 async def test_edges_of_new_and_changed_images(database: Database, aside: asyncpg.Connection) -> None:
     """New images are linked, within the file too; changed ones lose and gain edges."""
     edges = """SELECT a.image_name || ' ' || b.image_name FROM image_dependency
