@@ -72,7 +72,8 @@ class Anew:
     def __init__(self, session: Session, pattern: str) -> None:
         single = data.single(session.plan.small)
         patterns = single * 10 if pattern in single else [pattern] * 1000
-        self._ways = [f"{path_of(item)}&after={_START}:{at}" for at, item in enumerate(patterns)]
+        # Ignored by the service, but not by its cache: the search itself is the one that is repeated.
+        self._ways = [f"{path_of(item)}&_={at}" for at, item in enumerate(patterns)]
         self._session = session
 
     def run(self, port: int, connections: int = load.CONNECTIONS) -> load.Outcome:

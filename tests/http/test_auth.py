@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
 from algoplatform.api.app import create_app
+from algoplatform.api.middleware import authentication
 from algoplatform.api.routes import dependencies, drift, history, images, lint, manifests
 from algoplatform.cli.commands.common import open_registry
 from algoplatform.domain.access import TRUSTED, Caller
@@ -259,11 +260,11 @@ async def test_what_is_open(service: httpx.AsyncClient) -> None:
     assert (await service.get("/none")).status_code == 404
 
 
-async def test_route_reached_past_the_check(settings: Settings) -> None:
+async def test_route_reached_past_the_check(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the authentication middleware there is no caller, so the routes reject every request."""
     refused: list[tuple[str, str, int]] = []
+    monkeypatch.setattr(authentication, "Authentication", lambda app, verifier: app)
     app = create_app(settings)
-    app.user_middleware = [layer for layer in app.user_middleware if "verifier" not in layer.kwargs]
     async with app.router.lifespan_context(app) as state:
 
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:

@@ -89,22 +89,18 @@ class Searches:
     async def _shared(self, conditions: Conditions) -> Found:
         key = conditions.key
         gathering = self._asked.get(key)
+        if gathering is None:
+            gathering = self._asked[key] = Gathering(self._page, patience=self._patience)
         try:
-            if gathering is not None:
-                return await gathering.ask(conditions)
-            # The first request runs its own query, which is cheaper; those that arrive meanwhile share one.
-            gathering = self._asked[key] = Gathering(self._pages, patience=self._patience)
-            return await self._page(conditions)
+            return await gathering.ask(conditions)
         finally:
-            if gathering and gathering.idle:
+            if gathering.idle:
                 self._asked.pop(key, None)
 
-    async def _pages(self, asking: list[Conditions]) -> list[Found]:
-        return [await self._page(asking[0])] * len(asking)
-
-    async def _page(self, conditions: Conditions) -> Found:
+    async def _page(self, asking: list[Conditions]) -> list[Found]:
+        [conditions, *_] = asking
         read = partial(self._search.page, conditions=conditions)
         if conditions.search_condition is not None:
-            return await self._text_pages.run(read)
+            return [await self._text_pages.run(read)] * len(asking)
         async with self._counts, self._database.connection() as connection:
-            return await read(connection)
+            return [await read(connection)] * len(asking)

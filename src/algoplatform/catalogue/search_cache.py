@@ -21,12 +21,13 @@ class KeptAnswers:
         if asked not in self._answers:
             return None
         stamp = await self._stamps.now()
-        kept = self._answers.take(asked)
-        if kept is None or not stamp or kept[0] != stamp:
+        kept = self._answers.get(asked)
+        if kept is None:
             return None
-        # Moves the entry to the end: the least recently used one is evicted first.
-        self.keep(asked, *kept)
-        return kept[1]
+        if kept[0] == stamp:
+            return kept[1]
+        self._answers.take(asked)
+        return None
 
     def keep(self, asked: bytes | str, stamp: str, answer: Answer) -> None:
         """Cache a response with the stamp that the same statement returned.

@@ -11,7 +11,7 @@ _FRAME: Final = 1024
 
 
 class BoundedCache(Generic[Value]):
-    """A cache of up to `most` bytes that evicts its oldest values; it skips those above a quarter of that."""
+    """A cache of up to `most` bytes that evicts the values used longest ago; it skips those above a quarter of that."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -35,6 +35,14 @@ class BoundedCache(Generic[Value]):
         self.bytes += size
         while self.bytes > self._most:
             self.take(next(iter(self._entries)))
+
+    def get(self, key: bytes | str) -> Value | None:
+        """Return a value; None if there is none."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        self._entries.move_to_end(key)
+        return entry[1]
 
     def take(self, key: bytes | str) -> Value | None:
         """Remove and return a value; None if there is none."""

@@ -6,6 +6,7 @@ from typing import Final
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _RAW: Final = re.compile(rb"[\x80-\xff]")
 _ASCII: Final = bytes(range(0x80))
+_USUAL: Final = re.compile(rb"[!-~ ]+ HTTP/1\.[01]\r\n")
 _VERSIONS: Final = (b" HTTP/1.1", b" HTTP/1.0")
 
 
@@ -37,6 +38,8 @@ class RequestLine:
 
         The piece begins at the start of a request line or within one.
         """
+        if not self._seen and _USUAL.match(piece):
+            return piece
         # Empty lines may precede a request.
         start = 0 if self._seen or piece[0] > 13 else len(piece) - len(piece.lstrip(b"\r\n"))
         end = piece.find(b"\n", start)

@@ -12,7 +12,13 @@ from algoplatform.api.http.request import ENDING, MALFORMED, NO_HTTP
 from algoplatform.api.server.heads import RequestLine, without_upgrade
 from algoplatform.api.server.refusal import raw_refusal
 from algoplatform.api.server.timer import Timer
-from algoplatform.api.server.transport import ANY_LENGTH, HoldingFlow, ShortReads, UnframedTransport
+from algoplatform.api.server.transport import (
+    ANY_LENGTH,
+    HoldingFlow,
+    JoiningTransport,
+    ShortReads,
+    UnframedTransport,
+)
 from algoplatform.logs import UNMATCHED, log_request, new_request_id
 from algoplatform.settings import Settings
 
@@ -145,6 +151,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.chunked_encoding = False
             self.cycle.expected_content_length = ANY_LENGTH
             self.cycle.transport = cast(asyncio.Transport, UnframedTransport(self.transport, self.cycle))
+        elif self.scope["method"] != "HEAD":
+            # A response to HEAD has no body to wait for.
+            self.cycle.transport = cast(asyncio.Transport, JoiningTransport(self.transport))
 
     def _check_head(self, *, is_old: bool) -> None:
         # The head of a pipelined request in the same piece was parsed without being counted.

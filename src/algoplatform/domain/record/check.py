@@ -95,7 +95,7 @@ def absent_frames(data: Mapping[str, Any]) -> list[str]:
 def _normalise(data: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
     clean, faults = {}, []
     for name, value in data.items():
-        if value is None or (type(value) is str and (not value or value.isspace()) and is_blank(value)):
+        if value is None or (type(value) is str and not value.strip() and is_blank(value)):
             continue
         clean[name] = value
     alias = clean.pop("imageports", None)

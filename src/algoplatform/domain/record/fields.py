@@ -46,6 +46,8 @@ def check_text(value: object, *, multiline: bool = False, limit: int = MAX_TEXT)
     """
     if type(value) is not str:
         raise Malformed("须为字符串")
+    if len(value) <= limit and value.isascii() and value.isprintable():
+        return value
     faults = []
     if len(value) > limit:
         faults.append(too_long(value, limit))
@@ -94,6 +96,8 @@ def check_range(number: int, first: int, last: int) -> int:
 
 def check_integer(value: object) -> int:
     """Validate an integer from 0 to 2147483647, or a string of digits; raises Malformed."""
+    if type(value) is int and 0 <= value <= MAX_INTEGER:
+        return value
     if type(value) is str and _DIGITS.fullmatch(value):
         value = int(value.lstrip("0")[:_COUNTED] or "0")
     if type(value) is not int:

@@ -141,6 +141,7 @@ _TRAITS: Final = {
 INPUT_FIELDS: Final = tuple(map(to_camel, Image.model_fields))
 REQUIRED_FIELDS: Final = tuple(to_camel(name) for name, field in Image.model_fields.items() if field.is_required())
 RECORD_FIELDS: Final = tuple(map(to_camel, _record_order()))
+_EMPTY: Final[dict[str, str | int | None]] = dict.fromkeys(RECORD_FIELDS)
 INTEGER_FIELDS: Final = tuple(
     to_camel(name) for name, field in Image.model_fields.items() if fields.Integer in get_args(field.annotation)
 )
@@ -152,8 +153,7 @@ INPUTS: Final = frozenset([*INPUT_FIELDS, "imageports"])
 
 def render(image: Image, image_id: str) -> str:
     """Render the record as compact JSON, with its 29 fields in the document's order."""
-    values = image.values() | {"imageId": image_id, "deleteFlag": "0"}
-    return render_json({name: values.get(name) for name in RECORD_FIELDS})
+    return render_json(_EMPTY | image.values() | {"imageId": image_id, "deleteFlag": "0"})
 
 
 def render_json(values: Mapping[str, str | int | None]) -> str:

@@ -19,24 +19,13 @@ class Stamps:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._gathering = Gathering(self._read_for)
-        self._is_alone = False
+        self._gathering = Gathering(self._read)
 
     async def now(self) -> str:
         """Return a stamp not older than this call; raise Unavailable like any statement."""
-        if self._is_alone or not self._gathering.idle:
-            return await self._gathering.ask(None)
-        # A single call runs its own query, which costs half as much as a batch of one.
-        self._is_alone = True
-        try:
-            return await self._read()
-        finally:
-            self._is_alone = False
+        return await self._gathering.ask(None)
 
-    async def _read_for(self, asking: list[None]) -> list[str]:
-        return [await self._read()] * len(asking)
-
-    async def _read(self) -> str:
+    async def _read(self, asking: list[None]) -> list[str]:
         async with self._database.connection() as connection:
             [[stamp]] = await connection.fetch(_ASKED, timeout=connection.prompt)
-        return str(stamp)
+        return [stamp] * len(asking)

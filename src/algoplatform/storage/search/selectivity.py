@@ -61,7 +61,9 @@ class TextSample:
         considered = grams(folded)[:_CONSIDERED]
         # None is rarer than one that the sample lacks: with enough of those there is nothing to sort.
         lacking = [gram for gram in considered if gram not in self._grams][:_GRAMS]
-        rarest = lacking if len(lacking) == _GRAMS else sorted(considered, key=self._grams.__getitem__)[:_GRAMS]
+        if len(lacking) == _GRAMS:
+            return lacking
+        rarest = sorted(considered, key=self._grams.__getitem__)[:_GRAMS]
         # A text is at most as common as its rarest gram.
         if self._grams[rarest[0]] >= _COMMON and self._text.count(folded) >= _COMMON:
             return []
