@@ -1,0 +1,138 @@
+"""Place pods on cards and nodes: several fillings, each repaired; the one that places the most pods counts."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from algoplatform.planning.capacity.model import Amounts, Demand
+from algoplatform.planning.capacity.packing.balancing import fill_balanced
+from algoplatform.planning.capacity.packing.board import Board
+from algoplatform.planning.capacity.packing.mixing import Mix, fill_mixed
+from algoplatform.planning.capacity.packing.repair import Work, insert, repair
+from algoplatform.planning.capacity.room import Room
+
+# Steps of all repairs together, and pods that are placed anew: some seconds on one core.
+STEPS: Final = 10_000_000
+_MIXES: Final = (
+    Mix(),
+    Mix(front=0.2, offset=0.414),
+    Mix(front=0.7, strictness=0.3, offset=0.732),
+    Mix(front=0.3, offset=0.236),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """So many replicas of an image on one card, None without a GPU, of one node."""
+
+    node: str
+    card: int | None
+    reference: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What was placed, in the order of the nodes, and the replicas by reference that were not."""
+
+    placed: tuple[Placed, ...]
+    unplaced: dict[str, int]
+    free: tuple[Room, ...]
+
+
+def place(demands: Sequence[Demand], rooms: Sequence[Room], steps: int = STEPS) -> Placement:
+    """Place as many replicas as are found to fit. The order of demands and of nodes makes no difference."""
+    ordered = sorted(rooms, key=lambda room: (len(room.name), room.name))
+    classes: dict[Amounts, list[Demand]] = defaultdict(list)
+    for demand in sorted(demands, key=lambda demand: demand.reference):
+        if not demand.oversized:
+            classes[demand.each].append(demand)
+    kinds = sorted(classes, key=_amounts)
+    board = _best(ordered, kinds, [sum(demand.replicas for demand in classes[each]) for each in kinds], Work(steps))
+    return _result(board, ordered, rooms, demands, [classes[each] for each in kinds])
+
+
+def _amounts(each: Amounts) -> tuple[int, int, int, int]:
+    return (each.gpu_memory, each.cpu, each.memory, each.shares)
+
+
+def _best(rooms: Sequence[Room], kinds: Sequence[Amounts], counts: Sequence[int], work: Work) -> Board:
+    """Return the board with the fewest pods left; what fits no empty slot is left from the start."""
+    empty = Board(rooms, kinds, counts)
+    hopeless = [not any(empty.most(kind, slot) for slot in empty.slots_for(kind)) for kind in range(len(kinds))]
+    hopeful = [0 if never else count for never, count in zip(hopeless, counts, strict=True)]
+    best = None
+    for attempt in _attempts(rooms, kinds, hopeful, work):
+        if best is None or attempt.unplaced() < best.unplaced():
+            best = attempt
+        if not best.unplaced() or not work:
+            break
+    assert best is not None
+    for kind, never in enumerate(hopeless):
+        if never:
+            best.left[kind] = counts[kind]
+    return best
+
+
+def _attempts(rooms: Sequence[Room], kinds: Sequence[Amounts], counts: Sequence[int], work: Work) -> Iterator[Board]:
+    for mix in _MIXES:
+        board = Board(rooms, kinds, counts)
+        fill_mixed(board, _interleaved(board), mix)
+        _fill_bare(board)
+        yield _repaired(board, work)
+        work.spend(sum(counts) * 100)
+
+
+def _fill_bare(board: Board) -> None:
+    nodes = sorted(range(len(board.cards)), key=lambda node: bool(board.cards[node]))
+    kinds = [kind for kind, on_card in enumerate(board.on_card) if not on_card]
+    fill_balanced(board, [board.bare[node] for node in nodes], kinds)
+
+
+def _repaired(board: Board, work: Work) -> Board:
+    insert(board)
+    repair(board, work)
+    return board
+
+
+def _interleaved(board: Board) -> list[int]:
+    """Return the nodes so that those with large cards and those with small ones take turns."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for node, slots in enumerate(board.cards):
+        groups[max((board.slot_memory[slot] for slot in slots), default=0)].append(node)
+    turns = [((turn + 0.5) / len(nodes), node) for nodes in groups.values() for turn, node in enumerate(nodes)]
+    return [node for _, node in sorted(turns)]
+
+
+def _result(
+    board: Board,
+    ordered: Sequence[Room],
+    rooms: Sequence[Room],
+    demands: Sequence[Demand],
+    members: Sequence[Sequence[Demand]],
+) -> Placement:
+    """Give the pods of each class to its references, one reference after the other."""
+    owners = [[(demand.reference, demand.replicas) for demand in reversed(of)] for of in members]
+    found: dict[tuple[str, int | None, str], int] = {}
+    for slot, inside in enumerate(board.inside):
+        node = board.slot_node[slot]
+        card = None if slot in board.bare else slot - board.cards[node][0]
+        for kind, pods in inside.items():
+            for reference, replicas in _shared_out(owners[kind], pods):
+                found[ordered[node].name, card, reference] = replicas
+    unplaced = {reference: replicas for of in owners for reference, replicas in of}
+    unplaced |= {demand.reference: demand.replicas for demand in demands if demand.oversized}
+    place = {room.name: at for at, room in enumerate(rooms)}
+    keys = sorted(found, key=lambda key: (place[key[0]], -1 if key[1] is None else key[1], key[2]))
+    return Placement(tuple(Placed(*key, found[key]) for key in keys), unplaced, ())
+
+
+def _shared_out(owners: list[tuple[str, int]], pods: int) -> Iterator[tuple[str, int]]:
+    while pods:
+        reference, replicas = owners.pop()
+        taken = min(replicas, pods)
+        if taken < replicas:
+            owners.append((reference, replicas - taken))
+        pods -= taken
+        yield reference, taken
