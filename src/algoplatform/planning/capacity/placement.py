@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from algoplatform.planning.capacity.model import Amounts, Demand
 from algoplatform.planning.capacity.packing.balancing import fill_balanced
@@ -31,10 +31,18 @@ class Placed:
     reference: str
     replicas: int
 
+    def key(self) -> tuple[str, int | None, str, int]:
+        """Return its parts."""
+        return (self.node, self.card, self.reference, self.replicas)
+
+    def document(self) -> dict[str, Any]:
+        """Return it with the keys of the API."""
+        return {"node": self.node, "card": self.card, "image": self.reference, "replicas": self.replicas}
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What was placed, in the order of the nodes, and the replicas by reference that were not."""
+    """What was placed, the replicas by reference that were not, and what is free then, in the order of the nodes."""
 
     placed: tuple[Placed, ...]
     unplaced: dict[str, int]
@@ -125,7 +133,18 @@ def _result(
     unplaced |= {demand.reference: demand.replicas for demand in demands if demand.oversized}
     place = {room.name: at for at, room in enumerate(rooms)}
     keys = sorted(found, key=lambda key: (place[key[0]], -1 if key[1] is None else key[1], key[2]))
-    return Placement(tuple(Placed(*key, found[key]) for key in keys), unplaced, ())
+    free = {room.name: room for room in _free(board, ordered)}
+    return Placement(
+        tuple(Placed(*key, found[key]) for key in keys), unplaced, tuple(free[room.name] for room in rooms)
+    )
+
+
+def _free(board: Board, ordered: Sequence[Room]) -> Iterator[Room]:
+    for node, room in enumerate(ordered):
+        memory = [board.slot_memory[slot] for slot in board.cards[node]]
+        shares = [board.slot_shares[slot] for slot in board.cards[node]]
+        left = (board.node_cpu[node], board.node_memory[node], board.node_pods[node])
+        yield Room(room.name, *left, memory, shares)
 
 
 def _shared_out(owners: list[tuple[str, int]], pods: int) -> Iterator[tuple[str, int]]:

@@ -1,0 +1,180 @@
+"""Which nodes to add so that everything fits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from algoplatform.planning.capacity.model import Amounts, Cluster, Demand, Node, Reserve
+from algoplatform.planning.capacity.placement import Placed, Placement, place
+from algoplatform.planning.capacity.recount import recount
+from algoplatform.planning.capacity.room import Room, rooms
+
+# Different nodes that are tried: those with the most GPU memory, CPU and memory.
+_SHAPES: Final = 16
+# Steps of one trial, and pods that all trials together may place: some seconds.
+_STEPS: Final = 300_000
+_PODS: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class MoreNodes:
+    """So many nodes like those of one row."""
+
+    like: str
+    count: int
+
+
+def add_nodes(demands: Sequence[Demand], cluster: Cluster, reserve: Reserve, placement: Placement) -> list[MoreNodes]:
+    """Return the fewest nodes found that make everything fit, like those of one row if one is enough; [] if none can.
+
+    First the unplaced alone are put on new nodes and what is free beside them, then all demands anew on fewer new
+    nodes. The answer was placed and recounted.
+    """
+    if any(demand.oversized for demand in demands):
+        return []
+    return _Search(demands, cluster, reserve, placement).found()
+
+
+@dataclass(frozen=True, slots=True)
+class _Extension:
+    """Nodes of one shape that hold some demands, `spare` of them in reserve, and what is free after that."""
+
+    node: Node
+    nodes: int
+    spare: int
+    placement: Placement
+
+    @property
+    def rank(self) -> tuple[int, int, int, int]:
+        return (self.nodes + self.spare, sum(card.memory for card in self.node.cards), self.node.cpu, self.node.memory)
+
+
+class _Search:
+    """What the trials share: the demands left, and the pods that they may still place."""
+
+    def __init__(self, demands: Sequence[Demand], cluster: Cluster, reserve: Reserve, placement: Placement) -> None:
+        self.demands, self.cluster, self.reserve, self.first = demands, cluster, reserve, placement
+        self.budget = _PODS
+        shapes = {(node.cpu, node.memory, node.pods, node.cards): node for node in reversed(cluster.nodes)}
+        self.shapes = sorted(shapes.values(), key=_size, reverse=True)[:_SHAPES]
+
+    def found(self) -> list[MoreNodes]:
+        rest = [
+            replace(demand, replicas=self.first.unplaced[demand.reference])
+            for demand in self.demands
+            if demand.reference in self.first.unplaced
+        ]
+        chosen: list[_Extension] = []
+        free: Sequence[Room] = self.first.free
+        while rest:
+            hosted = {node: [demand for demand in rest if self._holds(node, demand.each)] for node in self.shapes}
+            most = max((_pods(of) for of in hosted.values()), default=0)
+            if not most:
+                return []
+            trials = (self._alone(node, of, free, len(chosen)) for node, of in hosted.items() if _pods(of) == most)
+            best = min((trial for trial in trials if trial), key=lambda trial: trial.rank, default=None)
+            if best is None:
+                return []
+            chosen.append(best)
+            free = best.placement.free
+            done = {demand.reference for demand in hosted[best.node]}
+            rest = [demand for demand in rest if demand.reference not in done]
+        if len(chosen) == 1:
+            return [self._fewer(chosen[0])]
+        placed = [*self.first.placed, *(placed for extension in chosen for placed in extension.placement.placed)]
+        self._recount(chosen, placed)
+        return [MoreNodes(extension.node.kind, extension.nodes + extension.spare) for extension in chosen]
+
+    def _holds(self, node: Node, each: Amounts) -> bool:
+        return not place([Demand("", 1, each)], self._rooms(node, 1, 0), 0).unplaced
+
+    def _rooms(self, node: Node, count: int, turn: int) -> list[Room]:
+        nodes = tuple(replace(node, name=_name(turn, at)) for at in range(count))
+        return rooms(Cluster(nodes), Reserve(self.reserve.gpu_memory_percent))
+
+    def _spare(self, node: Node) -> int:
+        """Return how many of the new nodes the reserve takes: it prefers those with the most GPU memory."""
+        as_large = sum(_gpu_memory(other) >= _gpu_memory(node) for other in self.cluster.nodes)
+        return max(0, self.reserve.nodes - as_large)
+
+    def _alone(self, node: Node, demands: Sequence[Demand], free: Sequence[Room], turn: int) -> _Extension | None:
+        """Put demands on what is free and on as few new nodes as possible."""
+
+        def trial(count: int) -> Placement | None:
+            self.budget -= _pods(demands)
+            found = place(demands, [*free, *self._rooms(node, count, turn)], _STEPS)
+            return None if found.unplaced else found
+
+        least = max(1, _lower_bound(demands, free, self._rooms(node, 1, turn)[0]))
+        count, most = least, _pods(demands)
+        while not (found := trial(count)):
+            if count >= most or self.budget < 0:
+                return None
+            least, count = count + 1, min(most, count + 1 + count // 4)
+        best = _Extension(node, count, self._spare(node), found)
+        while least < best.nodes and self.budget > 0:
+            middle = (least + best.nodes) // 2
+            if found := trial(middle):
+                best = replace(best, nodes=middle, placement=found)
+            else:
+                least = middle + 1
+        return best
+
+    def _fewer(self, extension: _Extension) -> MoreNodes:
+        """Place all demands anew on fewer new nodes, as far as that is found to work."""
+        base = rooms(self.cluster, self.reserve)
+        placed: Sequence[Placed] = [*self.first.placed, *extension.placement.placed]
+        least = max(1, _lower_bound(self.demands, base, self._rooms(extension.node, 1, 0)[0]))
+        while least < extension.nodes and self.budget > 0:
+            self.budget -= _pods(self.demands)
+            middle = (least + extension.nodes) // 2
+            found = place(self.demands, [*base, *self._rooms(extension.node, middle, 0)], _STEPS)
+            if found.unplaced:
+                least = middle + 1
+            else:
+                extension, placed = replace(extension, nodes=middle), found.placed
+        self._recount([extension], placed)
+        return MoreNodes(extension.node.kind, extension.nodes + extension.spare)
+
+    def _recount(self, chosen: Sequence[_Extension], placed: Sequence[Placed]) -> None:
+        more = (
+            replace(extension.node, name=_name(turn, at))
+            for turn, extension in enumerate(chosen)
+            for at in range(extension.nodes + extension.spare)
+        )
+        cluster = Cluster((*self.cluster.nodes, *more), self.cluster.held)
+        recount(self.demands, cluster, self.reserve, [entry.key() for entry in placed], {})
+
+
+def _name(turn: int, at: int) -> str:
+    # No node has such a name.
+    return f"+{turn}.{at}"
+
+
+def _pods(demands: Sequence[Demand]) -> int:
+    return sum(demand.replicas for demand in demands)
+
+
+def _gpu_memory(node: Node) -> int:
+    return sum(card.memory for card in node.cards)
+
+
+def _size(node: Node) -> tuple[int, int, int]:
+    return (_gpu_memory(node), node.cpu, node.memory)
+
+
+def _lower_bound(demands: Sequence[Demand], free: Sequence[Room], one: Room) -> int:
+    """Return how many nodes are needed by the sums alone."""
+    needs = [(demand.replicas, demand.each) for demand in demands]
+    bounds = [
+        (sum(number for number, _ in needs), [room.pods for room in (one, *free)]),
+        (sum(number * each.cpu for number, each in needs), [room.cpu for room in (one, *free)]),
+        (sum(number * each.memory for number, each in needs), [room.memory for room in (one, *free)]),
+        (sum(number * each.gpu_memory for number, each in needs), [sum(room.card_memory) for room in (one, *free)]),
+        (sum(number * each.shares for number, each in needs), [sum(room.card_shares) for room in (one, *free)]),
+    ]
+    return max(_nodes(need - sum(of[1:]), of[0]) for need, of in bounds)
+
+
+def _nodes(missing: int, each: int) -> int:
+    return -(-missing // each) if missing > 0 and each else 0

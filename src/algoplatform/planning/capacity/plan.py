@@ -1,0 +1,141 @@
+"""The plan: what fits where, what does not and why, which nodes would help, and what the scheduler would do."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from algoplatform.planning.capacity.model import Cluster, Demand, Reserve
+from algoplatform.planning.capacity.nodes import MoreNodes, add_nodes
+from algoplatform.planning.capacity.placement import Placed, Placement, place
+from algoplatform.planning.capacity.proofs import Proof, prove
+from algoplatform.planning.capacity.reasons import Names, Reason, Reasons
+from algoplatform.planning.capacity.recount import recount
+from algoplatform.planning.capacity.room import Room, kept_back, rooms
+from algoplatform.planning.capacity.scheduler import Simulation, simulate
+
+DEFAULT_NAMES: Final = Names()
+_DEFAULT_RESERVE: Final = Reserve()
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Of one dimension: what all demands need, what all nodes have, what is left of that for them."""
+
+    need: int
+    have: int
+    usable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """Replicas without a place."""
+
+    reference: str
+    replicas: int
+    reasons: tuple[Reason, ...]
+    proof: Proof
+
+    def document(self) -> dict[str, Any]:
+        """Return it with the keys of the API."""
+        reasons = [reason.document() for reason in self.reasons]
+        return {"image": self.reference, "replicas": self.replicas, "reasons": reasons, "proof": self.proof}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The answer; `fits` is a proof, as every placement is recounted."""
+
+    totals: dict[str, Total]
+    placements: tuple[Placed, ...]
+    unplaced: tuple[Unplaced, ...]
+    add_nodes: tuple[MoreNodes, ...]
+    scheduler: Simulation
+
+    @property
+    def fits(self) -> bool:
+        """Return whether every replica has a place."""
+        return not self.unplaced
+
+    def document(self) -> dict[str, Any]:
+        """Return it with the keys of the API."""
+        return {
+            "fits": self.fits,
+            "totals": {name: asdict(total) for name, total in self.totals.items()},
+            "placements": [placed.document() for placed in self.placements],
+            "unplaced": [unplaced.document() for unplaced in self.unplaced],
+            "addNodes": [asdict(more) for more in self.add_nodes],
+            "scheduler": asdict(self.scheduler),
+        }
+
+
+def plan(
+    demands: Sequence[Demand],
+    cluster: Cluster,
+    reserve: Reserve = _DEFAULT_RESERVE,
+    orders: int = 0,
+    names: Names = DEFAULT_NAMES,
+) -> Plan:
+    """Plan the demands, whose references differ from each other; simulate the scheduler in so many orders.
+
+    Takes seconds for the largest clusters, and raises Violated if the recount finds a fault of the program.
+    """
+    free = rooms(cluster, reserve)
+    placement = place(demands, free)
+    recount(demands, cluster, reserve, [placed.key() for placed in placement.placed], placement.unplaced)
+    return Plan(
+        _totals(demands, cluster, free),
+        placement.placed,
+        _unplaced(demands, cluster, reserve, names, free, placement),
+        tuple(add_nodes(demands, cluster, reserve, placement)) if placement.unplaced else (),
+        simulate(demands, cluster.nodes, rooms(cluster, Reserve(0, reserve.nodes)), orders),
+    )
+
+
+def _totals(demands: Sequence[Demand], cluster: Cluster, free: Sequence[Room]) -> dict[str, Total]:
+    cards = [card for node in cluster.nodes for card in node.cards]
+    need = {
+        "gpuMemory": sum(demand.replicas * demand.each.gpu_memory for demand in demands),
+        "cpu": sum(demand.replicas * demand.each.cpu for demand in demands),
+        "memory": sum(demand.replicas * demand.each.memory for demand in demands),
+        "shares": sum(demand.replicas * demand.each.shares for demand in demands),
+        "pods": sum(demand.replicas for demand in demands),
+    }
+    have = {
+        "gpuMemory": sum(card.memory for card in cards),
+        "cpu": sum(node.cpu for node in cluster.nodes),
+        "memory": sum(node.memory for node in cluster.nodes),
+        "shares": sum(card.shares for card in cards),
+        "pods": sum(node.pods for node in cluster.nodes),
+    }
+    usable = {
+        "gpuMemory": sum(sum(room.card_memory) for room in free),
+        "cpu": sum(room.cpu for room in free),
+        "memory": sum(room.memory for room in free),
+        "shares": sum(sum(room.card_shares) for room in free),
+        "pods": sum(room.pods for room in free),
+    }
+    return {name: Total(need[name], have[name], usable[name]) for name in need}
+
+
+def _unplaced(
+    demands: Sequence[Demand],
+    cluster: Cluster,
+    reserve: Reserve,
+    names: Names,
+    free: Sequence[Room],
+    placement: Placement,
+) -> tuple[Unplaced, ...]:
+    if not placement.unplaced:
+        return ()
+    proofs = prove(demands, free, placement.unplaced)
+    reasons = Reasons(placement.free, cluster.left_out, len(kept_back(cluster.nodes, reserve)), names)
+    return tuple(
+        Unplaced(
+            demand.reference,
+            placement.unplaced[demand.reference],
+            tuple(reasons.of(demand.each, oversized=demand.oversized)),
+            proofs[demand.reference],
+        )
+        for demand in demands
+        if demand.reference in placement.unplaced
+    )

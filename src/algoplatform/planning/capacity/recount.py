@@ -1,0 +1,96 @@
+"""An independent recount of a placement, from the nodes, what they hold and the reserve; no code of the placement."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from algoplatform.planning.capacity.model import Amounts, Cluster, Demand, Node, Reserve
+
+
+class Violated(Exception):
+    """A placement takes more than there is, or loses replicas: a fault of the program, not of the input."""
+
+
+def recount(
+    demands: Sequence[Demand],
+    cluster: Cluster,
+    reserve: Reserve,
+    placed: Iterable[tuple[str, int | None, str, int]],
+    unplaced: dict[str, int],
+) -> None:
+    """Raise Violated unless (node, card, reference, replicas) are within all limits and account for each replica."""
+    entries = list(placed)
+    _count_replicas(demands, entries, unplaced)
+    each = {demand.reference: demand.each for demand in demands}
+    _check_reserve(cluster.nodes, reserve, {name for name, *_ in entries})
+    nodes = {node.name: node for node in cluster.nodes}
+    loads: dict[str, list[tuple[int | None, Amounts, int]]] = {name: [] for name, *_ in entries}
+    for name, card, reference, replicas in entries:
+        loads[name].append((card, each[reference], replicas))
+    held: dict[str, list[tuple[int | None, Amounts, int]]] = {name: [] for name in loads}
+    for pods in cluster.held:
+        if pods.node in held:
+            held[pods.node].append((pods.card, pods.each, pods.pods))
+    for name, load in loads.items():
+        _check_node(nodes[name], reserve, load, held[name])
+
+
+def _count_replicas(
+    demands: Sequence[Demand], entries: Sequence[tuple[str, int | None, str, int]], unplaced: dict[str, int]
+) -> None:
+    found = Counter(unplaced)
+    for _, _, reference, replicas in entries:
+        if replicas < 1:
+            raise Violated(f"{reference}: {replicas} replicas in one place")
+        found[reference] += replicas
+    if found != Counter({demand.reference: demand.replicas for demand in demands}):
+        raise Violated("the replicas placed and unplaced are not those asked for")
+
+
+def _check_reserve(nodes: Sequence[Node], reserve: Reserve, used: set[str]) -> None:
+    """As many nodes as are in reserve are free of new pods, and no used node has more GPU memory than they."""
+    if not used:
+        return
+    sizes = {node.name: sum(card.memory for card in node.cards) for node in nodes}
+    spare = sorted((size for name, size in sizes.items() if name not in used), reverse=True)[: reserve.nodes]
+    if len(spare) < reserve.nodes or (spare and spare[-1] < max(sizes[name] for name in used)):
+        raise Violated("a node in reserve is used")
+
+
+def _check_node(
+    node: Node,
+    reserve: Reserve,
+    load: Sequence[tuple[int | None, Amounts, int]],
+    held: Sequence[tuple[int | None, Amounts, int]],
+) -> None:
+    both = [*load, *held]
+    _check(node.name, "pods", node.pods, load, both, [1] * len(both))
+    _check(node.name, "cpu", node.cpu, load, both, [each.cpu for _, each, _ in both])
+    _check(node.name, "memory", node.memory, load, both, [each.memory for _, each, _ in both])
+    for index in {card for card, _, _ in load}:
+        new = [entry for entry in load if entry[0] == index]
+        on_card = [*new, *(entry for entry in held if entry[0] == index)]
+        if index is None:
+            if any(each.gpu_memory or each.shares for _, each, _ in new):
+                raise Violated(f"{node.name}: a pod that needs a card has none")
+            continue
+        card = node.cards[index]
+        usable = card.memory * (100 - reserve.gpu_memory_percent) // 100
+        where = f"{node.name}, card {index}"
+        _check(where, "GPU memory", usable, new, on_card, [each.gpu_memory for _, each, _ in on_card])
+        _check(where, "shares", card.shares, new, on_card, [each.shares for _, each, _ in on_card])
+
+
+def _check(
+    where: str,
+    what: str,
+    limit: int,
+    new: Sequence[tuple[int | None, Amounts, int]],
+    both: Sequence[tuple[int | None, Amounts, int]],
+    amounts: Sequence[int],
+) -> None:
+    """Compare the sum with its limit where new pods take any: what runs already may exceed the reserve."""
+    if not any(amounts[: len(new)]):
+        return
+    total = sum(amount * pods for amount, (_, _, pods) in zip(amounts, both, strict=True))
+    if total > limit:
+        raise Violated(f"{where}: {total} of {limit} {what}")

@@ -1,0 +1,113 @@
+"""The live scheduler, simulated: it places pods one by one, in any order, and never moves them."""
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from algoplatform.planning.capacity.model import Amounts, Demand, Node
+from algoplatform.planning.capacity.room import Room
+
+# Nodes that all orders together may look at: some seconds.
+_STEPS: Final = 8_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """Pods left pending in each order; fewer orders than asked for where they would take too long."""
+
+    orders: int
+    pending: tuple[int, ...]
+
+
+def simulate(
+    demands: Sequence[Demand], nodes: Sequence[Node], rooms: Sequence[Room], orders: int, steps: int = _STEPS
+) -> Simulation:
+    """Schedule all pods in so many random orders, the same in each run.
+
+    A pod goes to the node that is then least allocated (the mean of CPU and memory, as NodeResourcesFit scores by
+    default), and there to the first card with enough memory and shares.
+    """
+    ordered = sorted(demands, key=lambda demand: demand.reference)
+    pods = [demand.each for demand in ordered if not demand.oversized for _ in range(demand.replicas)]
+    hopeless = sum(demand.replicas for demand in demands if demand.oversized)
+    pending: list[int] = []
+    for turn in range(orders):
+        run = _Run(nodes, rooms, steps)
+        # Not for security: the same orders each time.
+        left = run.pending(Random(turn).sample(pods, len(pods)))  # noqa: S311
+        steps = run.steps
+        if steps < 0:
+            break
+        pending.append(left + hopeless)
+    return Simulation(len(pending), tuple(pending))
+
+
+class _Run:
+    """One order. Nodes of equal size are kept sorted by what they have free, as every pod ranks them alike."""
+
+    def __init__(self, nodes: Sequence[Node], rooms: Sequence[Room], steps: int) -> None:
+        self.steps = steps
+        self.cpu = [room.cpu for room in rooms]
+        self.memory = [room.memory for room in rooms]
+        self.pods = [room.pods for room in rooms]
+        self.cards = [[list(card) for card in zip(room.card_memory, room.card_shares, strict=True)] for room in rooms]
+        sizes = {node.name: (node.cpu or 1, node.memory or 1) for node in nodes}
+        self.size = [sizes[room.name] for room in rooms]
+        self.groups: dict[tuple[int, int], list[tuple[float, int]]] = {}
+        for at, size in enumerate(self.size):
+            insort(self.groups.setdefault(size, []), (self._allocated(at), at))
+
+    def _allocated(self, at: int) -> float:
+        cpu, memory = self.size[at]
+        return -self.cpu[at] / cpu - self.memory[at] / memory
+
+    def pending(self, pods: Sequence[Amounts]) -> int:
+        """Schedule pods in this order and return how many stay pending; `steps` falls below 0 if that takes too long."""
+        left, hopeless = 0, set()
+        for each in pods:
+            # What fits nowhere once never fits again.
+            at = None if each in hopeless else self._choose(each)
+            if self.steps < 0:
+                break
+            if at is None:
+                hopeless.add(each)
+                left += 1
+            else:
+                self._bind(at, each)
+        return left
+
+    def _choose(self, each: Amounts) -> int | None:
+        lowest, best = 0.0, None
+        for (cpu, memory), nodes in self.groups.items():
+            own = each.cpu / cpu + each.memory / memory
+            for allocated, at in nodes:
+                self.steps -= 1
+                if self._fits(at, each):
+                    if best is None or allocated + own < lowest:
+                        lowest, best = allocated + own, at
+                    break
+        return best
+
+    def _fits(self, at: int, each: Amounts) -> bool:
+        if each.cpu > self.cpu[at] or each.memory > self.memory[at] or not self.pods[at]:
+            return False
+        return not (each.gpu_memory or each.shares) or self._card(at, each) is not None
+
+    def _card(self, at: int, each: Amounts) -> list[int] | None:
+        fitting = (card for card in self.cards[at] if card[0] >= each.gpu_memory and card[1] >= each.shares)
+        return next(fitting, None)
+
+    def _bind(self, at: int, each: Amounts) -> None:
+        group = self.groups[self.size[at]]
+        del group[bisect_left(group, (self._allocated(at), at))]
+        self.cpu[at] -= each.cpu
+        self.memory[at] -= each.memory
+        self.pods[at] -= 1
+        if each.gpu_memory or each.shares:
+            card = self._card(at, each)
+            assert card is not None
+            card[0] -= each.gpu_memory
+            card[1] -= each.shares
+        insort(group, (self._allocated(at), at))
