@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 from benchmarks.results import Result
 from benchmarks.session import Session
-from benchmarks.suites import depending, graphs, linting, processes, rendering, searching, transferring, writing
+from benchmarks.suites import (
+    depending,
+    graphs,
+    linting,
+    planning,
+    processes,
+    rendering,
+    searching,
+    transferring,
+    writing,
+)
 
 Benchmark = Callable[[Session], list[Result]]
 
@@ -23,4 +33,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "render": rendering.rendering,
     "graph": graphs.graph,
     "lint": linting.lint,
+    "plan": planning.planning,
 }

@@ -1,19 +1,20 @@
 """Which nodes to add so that everything fits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from algoplatform.planning.capacity.model import Amounts, Cluster, Demand, Node, Reserve
+from algoplatform.planning.capacity.packing.board import Board
 from algoplatform.planning.capacity.placement import Placed, Placement, place
 from algoplatform.planning.capacity.recount import recount
 from algoplatform.planning.capacity.room import Room, rooms
 
 # Different nodes that are tried: those with the most GPU memory, CPU and memory.
-_SHAPES: Final = 16
-# Steps of one trial, and pods that all trials together may place: some seconds.
-_STEPS: Final = 300_000
-_PODS: Final = 100_000
+_SHAPES: Final = 8
+# Steps of one trial, and pods that all trials together may place on so many nodes: some seconds.
+_STEPS: Final = 100_000
+_PODS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ class _Search:
             most = max((_pods(of) for of in hosted.values()), default=0)
             if not most:
                 return []
-            trials = (self._alone(node, of, free, len(chosen)) for node, of in hosted.items() if _pods(of) == most)
-            best = min((trial for trial in trials if trial), key=lambda trial: trial.rank, default=None)
+            trials = self._trials([(node, of) for node, of in hosted.items() if _pods(of) == most], free, len(chosen))
+            best = min(trials, key=lambda trial: trial.rank, default=None)
             if best is None:
                 return []
             chosen.append(best)
@@ -85,8 +86,20 @@ class _Search:
         self._recount(chosen, placed)
         return [MoreNodes(extension.node.kind, extension.nodes + extension.spare) for extension in chosen]
 
+    def _trials(
+        self, hosted: Sequence[tuple[Node, Sequence[Demand]]], free: Sequence[Room], turn: int
+    ) -> Iterator[_Extension]:
+        """Yield what is found for each shape, until the budget is spent."""
+        found = False
+        for node, demands in hosted:
+            if not found or self.budget > 0:
+                trial = self._alone(node, demands, free, turn)
+                if trial:
+                    found = True
+                    yield trial
+
     def _holds(self, node: Node, each: Amounts) -> bool:
-        return not place([Demand("", 1, each)], self._rooms(node, 1, 0), 0).unplaced
+        return Board(self._rooms(node, 1, 0), [each], [1]).most_of_node(0, 0) > 0
 
     def _rooms(self, node: Node, count: int, turn: int) -> list[Room]:
         nodes = tuple(replace(node, name=_name(turn, at)) for at in range(count))
@@ -101,18 +114,21 @@ class _Search:
         """Put demands on what is free and on as few new nodes as possible."""
 
         def trial(count: int) -> Placement | None:
-            self.budget -= _pods(demands)
+            self.budget -= _pods(demands) + len(free) + count
             found = place(demands, [*free, *self._rooms(node, count, turn)], _STEPS)
             return None if found.unplaced else found
 
-        least = max(1, _lower_bound(demands, free, self._rooms(node, 1, turn)[0]))
-        count, most = least, _pods(demands)
-        while not (found := trial(count)):
-            if count >= most or self.budget < 0:
-                return None
-            least, count = count + 1, min(most, count + 1 + count // 4)
-        best = _Extension(node, count, self._spare(node), found)
-        while least < best.nodes and self.budget > 0:
+        one = self._rooms(node, 1, turn)[0]
+        least = max(1, _lower_bound(demands, free, one))
+        # Enough even if no node holds two images.
+        enough = max(least, sum(-(-demand.replicas // _most(demand, one)) for demand in demands))
+        best = None
+        for count in sorted({least, min(enough, least + 1 + least // 8), min(enough, least + 1 + least // 2), enough}):
+            if found := trial(count):
+                best = _Extension(node, count, self._spare(node), found)
+                break
+            least = count + 1
+        while best and least < best.nodes and self.budget > 0:
             middle = (least + best.nodes) // 2
             if found := trial(middle):
                 best = replace(best, nodes=middle, placement=found)
@@ -144,6 +160,12 @@ class _Search:
         )
         cluster = Cluster((*self.cluster.nodes, *more), self.cluster.held)
         recount(self.demands, cluster, self.reserve, [entry.key() for entry in placed], {})
+
+
+def _most(demand: Demand, room: Room) -> int:
+    """Return how many replicas an empty node holds: at least one."""
+    board = Board([room], [demand.each], [demand.replicas])
+    return max(1, min(board.most_of_node(0, 0), demand.replicas))
 
 
 def _name(turn: int, at: int) -> str:

@@ -9,17 +9,17 @@ from algoplatform.planning.capacity.model import Amounts, Demand
 from algoplatform.planning.capacity.packing.balancing import fill_balanced
 from algoplatform.planning.capacity.packing.board import Board
 from algoplatform.planning.capacity.packing.mixing import Mix, fill_mixed
-from algoplatform.planning.capacity.packing.repair import Work, insert, repair
+from algoplatform.planning.capacity.packing.repair import Work, repair
+from algoplatform.planning.capacity.packing.shedding import least_left, shed
 from algoplatform.planning.capacity.room import Room
 
 # Steps of all repairs together, and pods that are placed anew: some seconds on one core.
-STEPS: Final = 10_000_000
-_MIXES: Final = (
-    Mix(),
-    Mix(front=0.2, offset=0.414),
-    Mix(front=0.7, strictness=0.3, offset=0.732),
-    Mix(front=0.3, offset=0.236),
-)
+STEPS: Final = 5_000_000
+_ATTEMPTS: Final = 64
+# What the fillings differ in: how early the biggest pods come, how exact the balance of a node is, and, where demands
+# are beyond what there is, which part of that is filled before those left out are tried again.
+_MIXES: Final = ((0.4, 0.15), (0.2, 0.15), (0.7, 0.3), (0.3, 0.1), (1.0, 0.05))
+_LOADS: Final = (1.0, 0.98, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,12 @@ def _best(rooms: Sequence[Room], kinds: Sequence[Amounts], counts: Sequence[int]
     empty = Board(rooms, kinds, counts)
     hopeless = [not any(empty.most(kind, slot) for slot in empty.slots_for(kind)) for kind in range(len(kinds))]
     hopeful = [0 if never else count for never, count in zip(hopeless, counts, strict=True)]
+    least = least_left(Board(rooms, kinds, hopeful))
     best = None
     for attempt in _attempts(rooms, kinds, hopeful, work):
         if best is None or attempt.unplaced() < best.unplaced():
             best = attempt
-        if not best.unplaced() or not work:
+        if best.unplaced() <= least or not work:
             break
     assert best is not None
     for kind, never in enumerate(hopeless):
@@ -84,24 +85,27 @@ def _best(rooms: Sequence[Room], kinds: Sequence[Amounts], counts: Sequence[int]
 
 
 def _attempts(rooms: Sequence[Room], kinds: Sequence[Amounts], counts: Sequence[int], work: Work) -> Iterator[Board]:
-    for mix in _MIXES:
+    for turn in range(_ATTEMPTS):
         board = Board(rooms, kinds, counts)
-        fill_mixed(board, _interleaved(board), mix)
+        aside = shed(board, _LOADS[turn % len(_LOADS)])
+        fill_mixed(board, _interleaved(board), _mix(turn))
         _fill_bare(board)
-        yield _repaired(board, work)
+        for kind, pods in aside.items():
+            board.left[kind] += pods
+        repair(board, work)
+        yield board
         work.spend(sum(counts) * 100)
+
+
+def _mix(turn: int) -> Mix:
+    front, strictness = _MIXES[turn % len(_MIXES)]
+    return Mix(front, strictness, offset=0.618 * (turn + 1) % 1)
 
 
 def _fill_bare(board: Board) -> None:
     nodes = sorted(range(len(board.cards)), key=lambda node: bool(board.cards[node]))
     kinds = [kind for kind, on_card in enumerate(board.on_card) if not on_card]
     fill_balanced(board, [board.bare[node] for node in nodes], kinds)
-
-
-def _repaired(board: Board, work: Work) -> Board:
-    insert(board)
-    repair(board, work)
-    return board
 
 
 def _interleaved(board: Board) -> list[int]:

@@ -23,7 +23,7 @@ Proof = Literal["card-size", "sum", "pigeonhole", "none"]
 _CPU, _MEMORY, _GPU, _SHARES = range(4)
 _Vector = tuple[int, int, int, int]
 # Comparisons of a size with a card or node that one kind of proof may make: a second.
-_STEPS: Final = 2_000_000
+_STEPS: Final = 1_000_000
 
 
 def prove(demands: Sequence[Demand], rooms: Sequence[Room], unplaced: Iterable[str]) -> dict[str, Proof]:
@@ -142,17 +142,26 @@ def _crowds(pods: Counter[_Vector], sites: Sequence[_Site], unplaced: set[_Vecto
     """Count pods at least as large as one, in one dimension or several, against how many of that size fit."""
     cells = sum(1 + len(site.cards) for site in sites) + len(pods)
     choices = [chosen for size in range(1, 5) for chosen in combinations(range(4), size)]
-    candidates = {
-        tuple(amount if at in chosen else 0 for at, amount in enumerate(each))
-        for each in unplaced
-        for chosen in choices
-    } | {tuple(amount if at == only else 0 for at, amount in enumerate(each)) for each in pods for only in range(4)}
-    ordered = sorted(candidates)
-    for least in ordered[:: 1 + len(ordered) * cells // _STEPS]:
-        cpu, memory, gpu, shares = least
-        crowd = sum(number for each, number in pods.items() if _at_least(each, (cpu, memory, gpu, shares)))
-        if crowd > sum(site.nodes * _most((cpu, memory, gpu, shares), site) for site in sites):
-            yield _Witness("pigeonhole", (cpu, memory, gpu, shares))
+    candidates = sorted({_only(each, chosen) for each in unplaced for chosen in choices})
+    for least in candidates[:: 1 + len(candidates) * cells // _STEPS]:
+        if sum(number for each, number in pods.items() if _at_least(each, least)) > _hold(least, sites):
+            yield _Witness("pigeonhole", least)
+    for dimension in range(4):
+        sizes = sorted(((each[dimension], number) for each, number in pods.items() if each[dimension]), reverse=True)
+        counts = list(accumulate(number for _, number in sizes))
+        for at in range(0, len(sizes), 1 + len(sizes) * cells // _STEPS):
+            least = _only((sizes[at][0],) * 4, (dimension,))
+            if counts[at] > _hold(least, sites):
+                yield _Witness("pigeonhole", least)
+
+
+def _only(each: _Vector, chosen: Sequence[int]) -> _Vector:
+    cpu, memory, gpu, shares = (amount if at in chosen else 0 for at, amount in enumerate(each))
+    return (cpu, memory, gpu, shares)
+
+
+def _hold(each: _Vector, sites: Sequence[_Site]) -> int:
+    return sum(site.nodes * _most(each, site) for site in sites)
 
 
 def _fillings(pods: Counter[_Vector], sites: Sequence[_Site]) -> Iterator[_Witness]:

@@ -1,6 +1,6 @@
 """The live scheduler, simulated: it places pods one by one, in any order, and never moves them."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -10,7 +10,10 @@ from algoplatform.planning.capacity.model import Amounts, Demand, Node
 from algoplatform.planning.capacity.room import Room
 
 # Nodes that all orders together may look at: some seconds.
-_STEPS: Final = 8_000_000
+_STEPS: Final = 6_000_000
+_LEVELS: Final = 24
+
+_Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ def simulate(
     hopeless = sum(demand.replicas for demand in demands if demand.oversized)
     pending: list[int] = []
     for turn in range(orders):
-        run = _Run(nodes, rooms, steps)
+        run = _Run(nodes, rooms, pods, steps)
         # Not for security: the same orders each time.
         left = run.pending(Random(turn).sample(pods, len(pods)))  # noqa: S311
         steps = run.steps
@@ -45,27 +48,39 @@ def simulate(
 
 
 class _Run:
-    """One order. Nodes of equal size are kept sorted by what they have free, as every pod ranks them alike."""
+    """One order.
 
-    def __init__(self, nodes: Sequence[Node], rooms: Sequence[Room], steps: int) -> None:
+    Nodes of equal size are kept sorted by what they have free, as every pod ranks them alike, and apart by the
+    largest free memory of a card, so that a pod looks only at those that may hold it.
+    """
+
+    def __init__(self, nodes: Sequence[Node], rooms: Sequence[Room], pods: Sequence[Amounts], steps: int) -> None:
         self.steps = steps
+        gpus = sorted({each.gpu_memory for each in pods if each.gpu_memory})
+        self.bounds = gpus[:: 1 + len(gpus) // _LEVELS]
         self.cpu = [room.cpu for room in rooms]
         self.memory = [room.memory for room in rooms]
         self.pods = [room.pods for room in rooms]
         self.cards = [[list(card) for card in zip(room.card_memory, room.card_shares, strict=True)] for room in rooms]
         sizes = {node.name: (node.cpu or 1, node.memory or 1) for node in nodes}
         self.size = [sizes[room.name] for room in rooms]
-        self.groups: dict[tuple[int, int], list[tuple[float, int]]] = {}
-        for at, size in enumerate(self.size):
-            insort(self.groups.setdefault(size, []), (self._allocated(at), at))
+        levels = range(len(self.bounds) + 1)
+        self.groups: dict[_Size, list[list[tuple[float, int]]]] = {size: [[] for _ in levels] for size in self.size}
+        for at in range(len(rooms)):
+            insort(self._group(at), (self._allocated(at), at))
 
     def _allocated(self, at: int) -> float:
         cpu, memory = self.size[at]
         return -self.cpu[at] / cpu - self.memory[at] / memory
 
+    def _group(self, at: int) -> list[tuple[float, int]]:
+        largest = max((memory for memory, shares in self.cards[at] if shares), default=0)
+        return self.groups[self.size[at]][bisect_right(self.bounds, largest)]
+
     def pending(self, pods: Sequence[Amounts]) -> int:
         """Schedule pods in this order and return how many stay pending; `steps` falls below 0 if that takes too long."""
-        left, hopeless = 0, set()
+        left = 0
+        hopeless: set[Amounts] = set()
         for each in pods:
             # What fits nowhere once never fits again.
             at = None if each in hopeless else self._choose(each)
@@ -80,14 +95,18 @@ class _Run:
 
     def _choose(self, each: Amounts) -> int | None:
         lowest, best = 0.0, None
-        for (cpu, memory), nodes in self.groups.items():
+        lowest_level = bisect_right(self.bounds, each.gpu_memory)
+        for (cpu, memory), levels in self.groups.items():
             own = each.cpu / cpu + each.memory / memory
-            for allocated, at in nodes:
+            for level in levels[lowest_level:]:
                 self.steps -= 1
-                if self._fits(at, each):
-                    if best is None or allocated + own < lowest:
+                for allocated, at in level:
+                    if best is not None and allocated + own >= lowest:
+                        break
+                    self.steps -= 1
+                    if self._fits(at, each):
                         lowest, best = allocated + own, at
-                    break
+                        break
         return best
 
     def _fits(self, at: int, each: Amounts) -> bool:
@@ -96,11 +115,13 @@ class _Run:
         return not (each.gpu_memory or each.shares) or self._card(at, each) is not None
 
     def _card(self, at: int, each: Amounts) -> list[int] | None:
-        fitting = (card for card in self.cards[at] if card[0] >= each.gpu_memory and card[1] >= each.shares)
-        return next(fitting, None)
+        for card in self.cards[at]:
+            if card[0] >= each.gpu_memory and card[1] >= each.shares:
+                return card
+        return None
 
     def _bind(self, at: int, each: Amounts) -> None:
-        group = self.groups[self.size[at]]
+        group = self._group(at)
         del group[bisect_left(group, (self._allocated(at), at))]
         self.cpu[at] -= each.cpu
         self.memory[at] -= each.memory
@@ -110,4 +131,4 @@ class _Run:
             assert card is not None
             card[0] -= each.gpu_memory
             card[1] -= each.shares
-        insort(group, (self._allocated(at), at))
+        insort(self._group(at), (self._allocated(at), at))

@@ -1,5 +1,7 @@
 """Place what is left by moving what is placed."""
 
+from collections.abc import Sequence
+
 from algoplatform.planning.capacity.packing.board import Board
 
 
@@ -27,33 +29,65 @@ def _largest_first(board: Board) -> list[int]:
     return sorted((kind for kind, left in enumerate(board.left) if left), key=lambda kind: (-board.size[kind], kind))
 
 
-def _insert(board: Board, kind: int, most: int | None = None) -> int:
-    """Put in as many pods of a class as fit, `most` at the most; return their number."""
-    wanted = board.left[kind] if most is None else most
-    begun = wanted
+def _insert(board: Board, kind: int) -> None:
     fitting = [slot for slot in board.slots_for(kind) if board.most(kind, slot)]
-    fitting.sort(key=lambda slot: (board.slot_memory[slot], board.node_cpu[board.slot_node[slot]]))
-    for slot in fitting:
-        pods = min(wanted, board.most(kind, slot))
-        if pods:
+    for slot in sorted(fitting, key=lambda slot: (board.slot_memory[slot], board.node_cpu[board.slot_node[slot]])):
+        if pods := min(board.left[kind], board.most(kind, slot)):
             board.put(kind, slot, pods)
-            wanted -= pods
-        if not wanted:
-            break
-    return begun - wanted
+
+
+def _insert_one(board: Board, kind: int) -> bool:
+    """Put one pod of a class into the fullest slot that holds it."""
+    gpu, shares, memory, free = board.gpu[kind], board.shares[kind], board.slot_memory, board.slot_shares
+    roomy = [slot for slot in board.slots_for(kind) if memory[slot] >= gpu and free[slot] >= shares]
+    roomy = [slot for slot in roomy if board.most(kind, slot)]
+    if not roomy:
+        return False
+    board.put(kind, min(roomy, key=lambda slot: (memory[slot], board.node_cpu[board.slot_node[slot]])))
+    return True
 
 
 def repair(board: Board, work: Work) -> None:
-    """Place pods in exchange for smaller ones, and those likewise, until the last of the chain fits or none helps.
-
-    Each exchange makes the pods without a slot smaller, never more.
-    """
+    """Place pods in exchange for others, until all are placed, no exchange helps, or the work is used up."""
     insert(board)
-    before = None
-    while work and board.unplaced() and before != (before := list(board.left)):
+    before = -1
+    while work and board.unplaced() and before != (before := board.unplaced()):
         for kind in _largest_first(board):
             while work and board.left[kind] and _chain(board, kind, work):
                 pass
+        _take_in_two(board, work)
+        # An exchange may leave room for others.
+        insert(board)
+
+
+def _take_in_two(board: Board, work: Work) -> None:
+    """Take pods out where several smaller ones fit instead."""
+    waiting = _largest_first(board)[::-1]
+    for slot, inside in enumerate(board.inside):
+        for kind in sorted(inside, key=lambda kind: (-board.size[kind], kind)):
+            if board.unplaced() < 2 or not work:
+                return
+            smaller = [other for other in waiting if board.size[other] < board.size[kind]]
+            work.spend(1 + len(smaller))
+            if smaller and _swap(board, slot, kind, smaller):
+                waiting = _largest_first(board)[::-1]
+
+
+def _swap(board: Board, slot: int, kind: int, waiting: Sequence[int]) -> bool:
+    """Put waiting pods in the place of one that is larger; undo it unless there are several."""
+    board.put(kind, slot, -1)
+    taken = []
+    for other in waiting:
+        bare = slot in board.bare
+        if board.on_card[other] != bare and (pods := min(board.left[other], board.most(other, slot))):
+            board.put(other, slot, pods)
+            taken.append((other, pods))
+    if sum(pods for _, pods in taken) > 1:
+        return True
+    for other, pods in taken:
+        board.put(other, slot, -pods)
+    board.put(kind, slot)
+    return False
 
 
 def _chain(board: Board, kind: int, work: Work) -> bool:
@@ -66,7 +100,8 @@ def _chain(board: Board, kind: int, work: Work) -> bool:
         slot, other, source = found
         board.put(other, source, -1)
         board.put(current, slot)
-        if _insert(board, other, 1):
+        work.spend(len(board.slot_node) // 4)
+        if _insert_one(board, other):
             return True
         current = other
     return False

@@ -1,0 +1,43 @@
+"""Set pods aside where demands are beyond what there is: the fewest, which are the largest."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from algoplatform.planning.capacity.packing.board import Board
+
+
+def shed(board: Board, load: float) -> Counter[int]:
+    """Take pods off the counts until the rest needs at most this part of each dimension; return those by class."""
+    aside: Counter[int] = Counter()
+    for amounts, have in _dimensions(board):
+        for kind, pods in _largest(board, amounts, load * have):
+            board.left[kind] -= pods
+            aside[kind] += pods
+    return aside
+
+
+def least_left(board: Board) -> int:
+    """Return how many pods every placement leaves, by the sum of one dimension."""
+    return max(sum(pods for _, pods in _largest(board, amounts, have)) for amounts, have in _dimensions(board))
+
+
+def _dimensions(board: Board) -> list[tuple[Sequence[int], int]]:
+    return [
+        (board.cpu, sum(board.node_cpu)),
+        (board.memory, sum(board.node_memory)),
+        (board.gpu, sum(board.slot_memory)),
+        (board.shares, sum(board.slot_shares)),
+        ([1] * len(board.left), sum(board.node_pods)),
+    ]
+
+
+def _largest(board: Board, amounts: Sequence[int], most: float) -> Iterator[tuple[int, int]]:
+    """Yield the fewest pods without which the rest needs at most so much."""
+    excess = sum(amount * left for amount, left in zip(amounts, board.left, strict=True)) - most
+    for kind in sorted(range(len(amounts)), key=lambda kind: (-amounts[kind], -board.size[kind], kind)):
+        if excess <= 0:
+            return
+        if amounts[kind]:
+            pods = min(board.left[kind], int(-(-excess // amounts[kind])))
+            excess -= pods * amounts[kind]
+            yield kind, pods

@@ -1,0 +1,166 @@
+"""The whole plan: its answer, reasons, nodes to add, and the simulated scheduler."""
+
+from typing import Any
+
+from hypothesis import given, settings
+
+from algoplatform.planning.capacity.model import Amounts, Card, Cluster, Demand, Held, LeftOut, Node, Reserve
+from algoplatform.planning.capacity.plan import Plan, plan
+from algoplatform.planning.capacity.reasons import Names
+from benchmarks.fleets import fleet
+from tests.planning.capacity.strategies import RESERVES, clusters, demands
+
+T4 = 15_109
+SITE = Cluster(
+    tuple(Node(f"gpu-a-{at}", "gpu-a", 31_000, 126_976, 110, (Card(T4, 10),) * 4) for at in range(1, 5)),
+    left_out=(LeftOut("old", "node(s) were unschedulable"),),
+)
+HELMET = Demand("algo/helmet_detect:2.1.0", 25, Amounts(1_000, 2_048, 4_096, 1))
+
+
+def test_the_answer() -> None:
+    """Everything fits: the totals count the reserve, and every replica has a card by its index."""
+    found = plan([HELMET], SITE, Reserve(10, 0), 3).document()
+    placements = found.pop("placements")
+    assert found == {
+        "fits": True,
+        "totals": {
+            "gpuMemory": {"need": 102_400, "have": 241_744, "usable": 217_568},
+            "cpu": {"need": 25_000, "have": 124_000, "usable": 124_000},
+            "memory": {"need": 51_200, "have": 507_904, "usable": 507_904},
+            "shares": {"need": 25, "have": 160, "usable": 160},
+            "pods": {"need": 25, "have": 440, "usable": 440},
+        },
+        "unplaced": [],
+        "addNodes": [],
+        "scheduler": {"orders": 3, "pending": (0, 0, 0)},
+    }
+    assert sum(placed["replicas"] for placed in placements) == 25
+    assert {placed["card"] for placed in placements} == {0, 1, 2, 3}
+    assert placements[0] == {"node": "gpu-a-1", "card": 0, "image": HELMET.reference, "replicas": 3}
+
+
+def test_what_does_not_fit() -> None:
+    """The reasons are the scheduler's words, with the nodes of each, and the proof stands beside them."""
+    wanted = Demand("algo/big:1.0", 20, Amounts(1_000, 2_048, 8_000, 1))
+    found = plan([wanted], SITE, Reserve(10, 1)).document()
+    assert found["unplaced"] == [
+        {
+            "image": "algo/big:1.0",
+            "replicas": 8,
+            "reasons": [
+                {"reason": "Insufficient nvidia.com/gpumem", "nodes": 3, "need": 8_000, "largestFree": 5_598},
+                {"reason": "node(s) were kept in reserve", "nodes": 1, "need": None, "largestFree": None},
+                {"reason": "node(s) were unschedulable", "nodes": 1, "need": None, "largestFree": None},
+            ],
+            "proof": "pigeonhole",
+        }
+    ]
+    assert found["addNodes"] == [{"like": "gpu-a", "count": 2}]
+
+
+def reasons_of(each: Amounts, node: Node, *held: Held) -> list[tuple[str, int | None, int | None]]:
+    """Return the reasons against one pod on one node."""
+    names = Names("x/memory", "x/shares")
+    [left] = plan([Demand("a", 1, each)], Cluster((node,), held), Reserve(0), names=names).unplaced
+    return [(reason.reason, reason.need, reason.largest_free) for reason in left.reasons]
+
+
+def test_reasons() -> None:
+    """Each dimension has its words; a card must have enough of both."""
+    node = Node("n", "n", 1_000, 1_000, 1, (Card(1_000, 1), Card(2_000, 1)))
+    assert reasons_of(Amounts(2_000, 3_000), node) == [
+        ("Insufficient cpu", 2_000, 1_000),
+        ("Insufficient memory", 3_000, 1_000),
+    ]
+    assert reasons_of(Amounts(), node, Held("n", None, Amounts())) == [("Too many pods", 1, 0)]
+    assert reasons_of(Amounts(0, 0, 3_000, 1), node) == [("Insufficient x/memory", 3_000, 2_000)]
+    assert reasons_of(Amounts(0, 0, 100, 2), node) == [("Insufficient x/shares", 2, 1)]
+    held = Held("n", 1, Amounts(0, 0, 0, 1), 0)
+    assert reasons_of(Amounts(0, 0, 2_500, 1), node, held) == [("Insufficient x/memory", 2_500, 2_000)]
+    assert reasons_of(Amounts(0, 0, 1, 1), Node("n", "n", 1, 1, 1)) == [("Insufficient x/memory", 1, 0)]
+
+
+def test_pods_that_run_already() -> None:
+    """What runs on a card is taken off it, and off its node."""
+    held = tuple(Held(f"gpu-a-{node}", card, Amounts(1_000, 1_000, 9_000, 1)) for node in (1, 2) for card in range(4))
+    found = plan([HELMET], Cluster(SITE.nodes, held))
+    assert found.totals["gpuMemory"].usable == 217_568 - 8 * 9_000
+    assert found.totals["cpu"].usable == 124_000 - 8_000
+    assert {placed.replicas for placed in found.placements if placed.node == "gpu-a-1"} == {1}
+
+
+def grown(cluster: Cluster, found: Plan) -> Cluster:
+    """Return the cluster with the nodes that a plan asks for."""
+    rows = {node.kind: node for node in reversed(cluster.nodes)}
+    more = [
+        Node(f"new-{kind.like}-{at}", kind.like, row.cpu, row.memory, row.pods, row.cards)
+        for kind in found.add_nodes
+        for row in [rows[kind.like]]
+        for at in range(kind.count)
+    ]
+    return Cluster((*cluster.nodes, *more), cluster.held, cluster.left_out)
+
+
+def test_nodes_to_add() -> None:
+    """With the nodes that the plan asks for everything fits; where no row helps it asks for none."""
+    assert grown(SITE, plan([HELMET], SITE)) == SITE
+    many = [Demand("a", 200, Amounts(1_000, 1_000, 5_000, 1)), Demand("b", 100, Amounts(500, 500, 3_000, 1))]
+    found = plan(many, SITE)
+    assert not found.fits
+    assert plan(many, grown(SITE, found)).fits
+    assert [more.count for more in found.add_nodes] == [21]
+    assert plan([Demand("a", 1, Amounts(gpu_memory=14_000, shares=1))], SITE).add_nodes == ()
+    assert plan([Demand("a", 1, Amounts(), oversized=True)], SITE).add_nodes == ()
+
+
+def test_nodes_to_add_of_two_rows() -> None:
+    """Where one row holds the GPU pods and another the CPU pods, some of both are asked for."""
+    nodes = (Node("g-1", "g", 2_000, 9_000, 9, (Card(T4, 10),)), Node("c-1", "c", 64_000, 90_000, 110))
+    wanted = [Demand("gpu", 4, Amounts(100, 100, 12_000, 1)), Demand("cpu", 5, Amounts(32_000, 100))]
+    found = plan(wanted, Cluster(nodes))
+    assert {(more.like, more.count) for more in found.add_nodes} == {("g", 3), ("c", 2)}
+    assert plan(wanted, grown(Cluster(nodes), found)).fits
+
+
+def test_nodes_to_add_with_a_reserve() -> None:
+    """Nodes that the reserve takes are asked for too."""
+    found = plan([HELMET], Cluster(SITE.nodes[:1]), Reserve(10, 2))
+    assert [more.count for more in found.add_nodes] == [4]
+    assert plan([HELMET], grown(Cluster(SITE.nodes[:1]), found), Reserve(10, 2)).fits
+
+
+@settings(max_examples=40, deadline=None)
+@given(demands(), clusters(), RESERVES)
+def test_any_plan(wanted: list[Demand], cluster: Cluster, reserve: Reserve) -> None:
+    """Whatever the input: what does not fit has a reason on every node, and the nodes asked for make it fit."""
+    found = plan(wanted, cluster, reserve, 1)
+    assert found.fits == (not found.unplaced)
+    for left in found.unplaced:
+        assert sum(reason.nodes for reason in left.reasons) >= len(cluster.nodes) + len(cluster.left_out)
+    document: dict[str, Any] = found.document()
+    assert list(document) == ["fits", "totals", "placements", "unplaced", "addNodes", "scheduler"]
+    # Which of several equal nodes is in reserve matters where pods run on one of them.
+    if found.add_nodes and not (reserve.nodes and cluster.held):
+        assert found.unplaced
+        assert plan(wanted, grown(cluster, found), reserve).fits
+
+
+def test_the_scheduler_never_moves_pods() -> None:
+    """Pods that fit when placed at once stay pending in random orders, the same in each run."""
+    made = fleet(3, gpu=0.98, cpu=0.95, memory=0.9, nodes=20, images=60, pods=500)
+    found = plan(made.demands, made.cluster, Reserve(0), 5)
+    again = plan(made.demands, made.cluster, Reserve(0), 5)
+    assert found.scheduler == again.scheduler
+    assert found.scheduler.orders == 5
+    assert min(found.scheduler.pending) > sum(left.replicas for left in found.unplaced)
+
+
+def test_the_scheduler_spreads_and_takes_the_first_card() -> None:
+    """Each pod goes to the emptiest node; it stays pending where its card is taken, though there is room elsewhere."""
+    nodes = tuple(Node(f"n-{at}", "n", 1_000, 1_000, 9, (Card(1_000, 9),)) for at in range(2))
+    small, large = Demand("small", 2, Amounts(100, 100, 400, 1)), Demand("large", 1, Amounts(100, 100, 1_000, 1))
+    found = plan([small, large], Cluster(nodes), Reserve(0), 20)
+    assert found.fits
+    # Spread over both nodes, the small ones leave no card to the large one unless it comes first or second.
+    assert set(found.scheduler.pending) == {0, 1}

@@ -1,0 +1,68 @@
+"""Proofs of what does not fit: right wherever they are given, and given where it is plain."""
+
+from hypothesis import given, settings
+
+from algoplatform.planning.capacity.model import Amounts, Card, Cluster, Demand, Node, Reserve
+from algoplatform.planning.capacity.placement import place
+from algoplatform.planning.capacity.proofs import Proof, prove
+from algoplatform.planning.capacity.room import rooms
+from tests.planning.capacity.strategies import RESERVES, clusters, demands, fewest_left
+
+T4 = 15_109
+SITE = Cluster(tuple(Node(f"gpu-{at}", "gpu", 31_000, 126_976, 110, (Card(T4, 10),) * 4) for at in range(1, 5)))
+
+
+def proofs_of(*wanted: Demand, cluster: Cluster = SITE) -> dict[str, Proof]:
+    """Return the proof of each demand that is not placed in full."""
+    free = rooms(cluster, Reserve())
+    return prove(wanted, free, place(wanted, free).unplaced)
+
+
+def test_by_card_size() -> None:
+    """A pod larger than nine tenths of a card fits nowhere, and another is placed beside it."""
+    assert proofs_of(
+        Demand("large", 1, Amounts(1_000, 2_048, 13_599, 1)), Demand("small", 16, Amounts(1_000, 2_048, 13_598, 1))
+    ) == {"large": "card-size"}
+    assert proofs_of(Demand("oversized", 2, Amounts(gpu_memory=1, shares=1), oversized=True)) == {
+        "oversized": "card-size"
+    }
+    assert proofs_of(Demand("cpu", 1, Amounts(cpu=31_001))) == {"cpu": "card-size"}
+
+
+def test_by_sum() -> None:
+    """The sum of each dimension is a proof, and so is that of the cards that are large enough."""
+    assert proofs_of(Demand("gpu", 54, Amounts(100, 100, 4_096, 1))) == {"gpu": "sum"}
+    assert proofs_of(Demand("cpu", 125, Amounts(cpu=1_000))) == {"cpu": "sum"}
+    assert proofs_of(Demand("memory", 32, Amounts(memory=16_000))) == {"memory": "sum"}
+    assert proofs_of(Demand("shares", 161, Amounts(gpu_memory=1, shares=1))) == {"shares": "sum"}
+    assert proofs_of(Demand("pods", 441, Amounts())) == {"pods": "sum"}
+    one_large = Cluster((*SITE.nodes, Node("big", "big", 31_000, 126_976, 110, (Card(40_960, 10),))))
+    assert proofs_of(Demand("large", 3, Amounts(100, 100, 14_000, 1)), cluster=one_large) == {"large": "sum"}
+
+
+def test_by_pigeonhole() -> None:
+    """There is enough of everything, but each card holds one, or two that leave a third of it."""
+    assert proofs_of(Demand("half", 20, Amounts(100, 100, 8_000, 1))) == {"half": "pigeonhole"}
+    assert proofs_of(Demand("third", 40, Amounts(100, 100, 4_600, 1))) == {"third": "pigeonhole"}
+    assert proofs_of(Demand("cpu", 5, Amounts(cpu=16_000))) == {"cpu": "pigeonhole"}
+    mixed = [Demand(f"m{at}", 10, Amounts(100, 100, 7_000 + at, 1)) for at in range(2)]
+    assert set(proofs_of(*mixed).values()) == {"pigeonhole"}
+
+
+def test_by_filling() -> None:
+    """198 MiB of each card stay free, which no pod of 200 MiB can use."""
+    wanted = [Demand("a", 16, Amounts(100, 100, 5_000, 1)), Demand("b", 16, Amounts(100, 100, 8_400, 1))]
+    assert not proofs_of(*wanted)
+    assert set(proofs_of(*wanted, Demand("c", 1, Amounts(100, 100, 200, 1))).values()) == {"pigeonhole"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(demands(2), clusters(2), RESERVES)
+def test_a_proof_is_right(wanted: list[Demand], cluster: Cluster, reserve: object) -> None:
+    """Where there is a proof, trying all placements leaves pods too."""
+    assert isinstance(reserve, Reserve)
+    free = rooms(cluster, reserve)
+    every = prove(wanted, free, [demand.reference for demand in wanted])
+    shown = [reference for reference, proof in every.items() if proof != "none"]
+    assert not shown or fewest_left(wanted, free)
+    assert all(proof == "card-size" for proof in every.values() if not free)
