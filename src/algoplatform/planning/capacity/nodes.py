@@ -141,14 +141,18 @@ class _Search:
         base = rooms(self.cluster, self.reserve)
         placed: Sequence[Placed] = [*self.first.placed, *extension.placement.placed]
         least = max(1, _lower_bound(self.demands, base, self._rooms(extension.node, 1, 0)[0]))
-        while least < extension.nodes and self.budget > 0:
+        # The sums are nearly reached as a rule, so that the first guess is close to them.
+        middle = min(extension.nodes - 1, least + least // 16)
+        first = True
+        while least < extension.nodes and (first or self.budget > 0):
+            first = False
             self.budget -= _pods(self.demands)
-            middle = (least + extension.nodes) // 2
             found = place(self.demands, [*base, *self._rooms(extension.node, middle, 0)], _STEPS)
             if found.unplaced:
                 least = middle + 1
             else:
                 extension, placed = replace(extension, nodes=middle), found.placed
+            middle = (least + extension.nodes) // 2
         self._recount([extension], placed)
         return MoreNodes(extension.node.kind, extension.nodes + extension.spare)
 
