@@ -8,6 +8,7 @@ from algoplatform.catalogue.cluster.drift import Drift
 from algoplatform.catalogue.cluster.graph import Graphs
 from algoplatform.catalogue.cluster.lint import Lint
 from algoplatform.catalogue.cluster.manifests import Manifests
+from algoplatform.catalogue.cluster.plan import Plans
 from algoplatform.catalogue.cluster.site import Site
 from algoplatform.catalogue.idempotency import Writes
 from algoplatform.catalogue.images import Images
@@ -44,6 +45,7 @@ class Runtime:
     lint: Lint
     manifests: Manifests
     drift: Drift
+    plans: Plans
     site: Site
     access: AccessPolicy
     recent: RecentChanges
@@ -110,6 +112,7 @@ class Runtime:
                 Lint(database, rules, site.policy_for(site.defaults)),
                 Manifests(graphs, site),
                 Drift(database, site),
+                Plans(graphs, site),
                 site,
                 access,
                 RecentChanges(database, Stamps(database)),

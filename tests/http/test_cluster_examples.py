@@ -1,4 +1,4 @@
-"""The examples that the OpenAPI document shows of rendering, graph, lint and drift are what the service answers."""
+"""The examples that the OpenAPI document shows of rendering, graph, lint, drift and planning are what the service answers."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from algoplatform.api.docs.examples_cluster import EXAMPLES
 from tests.http.test_openapi import examples
 from tests.support.cluster_examples import known
 from tests.support.images import IMAGES, upload
+from tests.support.plans import worked_example
 
 IMAGE = f"{IMAGES}/{IMAGE_ID}"
 
@@ -25,6 +26,8 @@ async def test_examples(client: httpx.AsyncClient) -> None:
         "lint": await client.get(f"{IMAGES}/_lint?severity=warning&rule=no-registry,channels-unknown,no-requests"),
         "drift": await client.post(f"{IMAGES}/_drift", json=examples("drift", "request")[0]),
     }
+    assert (await upload(client, worked_example())).status_code == 200
+    answers["plan"] = await client.post(f"{IMAGES}/_plan", json=examples("plan", "request")[0])
     shown: dict[str, Any] = {name: examples(name, "200")[0] for name in answers}
     assert {name: answer.json() for name, answer in answers.items()} == shown
     raw = {

@@ -129,6 +129,7 @@ def test_operations_are_named() -> None:
         "lint": "GET _lint",
         "lintFile": "POST _lint",
         "drift": "POST _drift",
+        "plan": "POST _plan",
     }
 
 
@@ -146,6 +147,7 @@ def test_operations_are_in_the_documents_order() -> None:
         "{imageId}/_impact",
         "_lint",
         "_drift",
+        "_plan",
     ]
 
 

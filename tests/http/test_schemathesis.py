@@ -24,6 +24,7 @@ from algoplatform.api.http.envelope import PROBLEM
 from algoplatform.settings import Settings
 from tests.support import strategies
 from tests.support.images import IMAGES
+from tests.support.plans import worked_example
 from tests.support.postgres import Postgres
 from tests.support.service import serving_in_background, settings_for
 from tests.test_document import DELETE, loaded_records
@@ -31,7 +32,7 @@ from tests.test_document import DELETE, loaded_records
 EXAMPLES = int(os.environ.get("ALGOPLATFORM_TEST_EXAMPLES", "500"))
 WRITES = {"register", "update", "delete", "upload", "restore"}
 # Read-only operations with many options take a quarter of the requests, as each takes longer.
-CLUSTER = {"manifests", "render", "dependencies", "impact", "lint", "lintFile", "drift"}
+CLUSTER = {"manifests", "render", "dependencies", "impact", "lint", "lintFile", "drift", "plan"}
 # Their options, files and references have a syntax that schemas cannot express.
 BEYOND = WRITES | (CLUSTER - {"dependencies"})
 Case = schemathesis.Case[Any]
@@ -71,7 +72,7 @@ RANDOM = settings(
 def service(postgres: Postgres) -> Iterator[str]:
     """A service that holds the images of the document's examples."""
     record = next(iter(loaded_records()["res"].values()))
-    known = [record, record | {"imageId": json.loads(DELETE)["imageId"], "imageTag": "2.0"}]
+    known = [record, record | {"imageId": json.loads(DELETE)["imageId"], "imageTag": "2.0"}, *worked_example()]
     with postgres.database() as dsn, serving_in_background(settings_for(dsn)) as url:
         answer = requests.post(f"{url}{IMAGES}/_upload", files={"file": json.dumps(known)}, timeout=60)
         assert answer.status_code == 200, answer.text

@@ -21,7 +21,7 @@ from algoplatform.api.middleware.observability import Observability
 from algoplatform.api.middleware.request_guard import Gate, Slots
 from algoplatform.api.middleware.root_path import RootPath
 from algoplatform.api.middleware.shortcut import Shortcut
-from algoplatform.api.routes import dependencies, drift, health, history, images, lint, manifests
+from algoplatform.api.routes import dependencies, drift, health, history, images, lint, manifests, plan
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
 
@@ -34,7 +34,15 @@ _BODIES = 16 * 1024 * 1024
 _LINTS = 2
 # Large renderings and drawings at once, per worker: each takes up to 300 MiB, and a thread for seconds.
 _RENDERINGS = 2
-_ROUTERS = (images.router, history.router, manifests.router, dependencies.router, lint.router, drift.router)
+_ROUTERS = (
+    images.router,
+    history.router,
+    manifests.router,
+    dependencies.router,
+    lint.router,
+    drift.router,
+    plan.router,
+)
 _OPERATIONS = [route for router in _ROUTERS for route in router.routes]
 
 
@@ -103,6 +111,7 @@ def _add_limits(app: FastAPI, settings: Settings) -> None:
     app.state.lints, app.state.renderings = Slots(_LINTS), Slots(_RENDERINGS)
     # Each reads a cluster's objects for seconds, and keeps an index of them.
     app.state.drifts = Slots(1)
+    app.state.plans = Slots(1)
     # A large body of a rendering stays in memory, parsed, until its response has been sent.
     app.state.large_renderings = Slots(1)
     # Uploads share a budget of bytes on disk; bodies in memory share two, so that small ones do not give way to large.

@@ -52,13 +52,13 @@ class _Paced:
     def __init__(self) -> None:
         self._until = float("-inf")
 
-    def __call__(self, content: bytes) -> Any:
+    def __call__(self, content: bytes, read: Callable[[bytes], Any]) -> Any:
         began = time.monotonic()
         if began < self._until:
             time.sleep(self._until - began)
             began = time.monotonic()
         try:
-            return _uncollected(lambda: parse_json(content))
+            return _uncollected(lambda: read(content))
         finally:
             ended = time.monotonic()
             self._until = 2 * ended - began
@@ -67,11 +67,11 @@ class _Paced:
 _paced: Final = _Paced()
 
 
-async def parse(content: bytes) -> Any:
+async def parse(content: bytes, read: Callable[[bytes], Any] = parse_json) -> Any:
     """Parse a JSON body, in the event loop if it is short; raises BadRequest."""
     if len(content) <= _SHORT:
-        return parse_json(content)
-    return await asyncio.get_running_loop().run_in_executor(_THREAD, _paced, content)
+        return read(content)
+    return await asyncio.get_running_loop().run_in_executor(_THREAD, _paced, content, read)
 
 
 async def parse_large(blocks: deque[bytes], check: Callable[[Any], T]) -> T:

@@ -9,7 +9,19 @@ import structlog
 import typer
 
 from algoplatform import __version__
-from algoplatform.cli.commands import check, description, drift, files, graph, impact, lint, render, search, service
+from algoplatform.cli.commands import (
+    check,
+    description,
+    drift,
+    files,
+    graph,
+    impact,
+    lint,
+    plan,
+    render,
+    search,
+    service,
+)
 from algoplatform.cli.commands.options import WithFlags
 from algoplatform.cli.output import console
 
@@ -46,5 +58,6 @@ app.command()(graph.graph)
 app.command()(impact.impact)
 app.command()(lint.lint)
 app.command(cls=WithFlags)(drift.drift)
+app.command()(plan.plan)
 app.command()(description.openapi)
 app.command()(description.settings)

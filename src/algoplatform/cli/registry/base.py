@@ -37,6 +37,9 @@ class Registry(Protocol):
     async def impact(self, image: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a change does to the dependents of an image."""
 
+    async def plan(self, body: object) -> dict[str, Any]:
+        """Return how many replicas cameras need, on which cards, and what does not fit."""
+
     async def lint(self, query: Mapping[str, str], path: Path | None, target: BinaryIO, *, sarif: bool) -> None:
         """Write the findings over the registry or a file: the `res` of an answer, or SARIF."""
 

@@ -69,6 +69,9 @@ class Local:
     async def impact(self, image: str, body: Mapping[str, Any]) -> dict[str, Any]:
         return await self._runtime.graphs.impact(image, body)
 
+    async def plan(self, body: object) -> dict[str, Any]:
+        return await self._runtime.plans.plan(body)
+
     async def lint(self, query: Mapping[str, str], path: Path | None, target: BinaryIO, *, sarif: bool) -> None:
         runtime, write = self._runtime, writer(target)
         asked = check_asked({name: query[name] for name in query if name not in LINT_OPTIONS}, conditions=path is None)

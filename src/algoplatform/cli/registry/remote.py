@@ -32,6 +32,7 @@ _IMPORT_TIMEOUT: Final = httpx.Timeout(30, read=3600, write=120)
 _LAST_PORT: Final = 65535
 _RENDERED: Final = ("manifests", "order", "needs", "warnings", "assumptions")
 _IMPACT: Final = ("direct", "transitive", "order", "changes")
+_PLANNED: Final = ("demand", "placements", "unplaced", "addNodes", "assumptions")
 _FRAMES: Final = {"application/json": FINDINGS, "application/sarif+json": SARIF}
 _COUNTS: Final = ("created", "updated", "unchanged", "skipped")
 
@@ -111,6 +112,9 @@ class Remote:
         request: dict[str, Any] = {"params": dict(query), "files": files, "timeout": _IMPORT_TIMEOUT}
         return await self._answered("POST", "_drift", ("images", "assumptions"), **request)
 
+    async def plan(self, body: object) -> dict[str, Any]:
+        return await self._answered("POST", "_plan", _PLANNED, body, timeout=_IMPORT_TIMEOUT)
+
     async def lint(self, query: Mapping[str, str], path: Path | None, target: BinaryIO, *, sarif: bool) -> None:
         params = {**query, "format": "sarif" if sarif else "json"}
         if path is None:
@@ -133,7 +137,7 @@ class Remote:
                 await asyncio.to_thread(unwrap, answer, received, target, _FRAMES[kind])
 
     async def _answered(
-        self, method: str, path: str, lists: Sequence[str], body: Mapping[str, Any] | None = None, **request: Any
+        self, method: str, path: str, lists: Sequence[str], body: object = None, **request: Any
     ) -> dict[str, Any]:
         headers = dict(_PROBLEM)
         if body is not None:

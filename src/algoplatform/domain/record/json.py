@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from algoplatform.domain.errors import BadRequest, clip
@@ -14,7 +15,8 @@ def repeated_name(name: str) -> BadRequest:
     return BadRequest(f"JSON对象中字段“{clip(name)}”重复")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; raises BadRequest for a name that occurs twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
         times = Counter(name for name, _ in pairs)
@@ -27,12 +29,17 @@ def _no_constant(name: str) -> NoReturn:
     raise BadRequest(f"JSON中不能使用{clip(name)}")
 
 
-DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+DECODER: Final = json.JSONDecoder(object_pairs_hook=unique, parse_constant=_no_constant)
+
+
+def truncated(digits: str) -> int:
+    """Return an integer of the first digits; it is still too large for any field, so that the check reports it."""
+    return int(digits[:_COUNTED])
+
+
 # Fallback for text that makes DECODER raise a plain ValueError: it contains an integer with more digits than
-# Python converts. The truncated integer is still too large for any field, so the check reports its field.
-PATIENT: Final = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=lambda digits: int(digits[:_COUNTED])
-)
+# Python converts.
+PATIENT: Final = json.JSONDecoder(object_pairs_hook=unique, parse_constant=_no_constant, parse_int=truncated)
 
 
 def not_json(error: json.JSONDecodeError | RecursionError) -> BadRequest:
@@ -41,10 +48,13 @@ def not_json(error: json.JSONDecodeError | RecursionError) -> BadRequest:
     return BadRequest("JSON格式错误：嵌套过深")
 
 
-def parse_json(data: bytes) -> Any:
-    """Parse one JSON text, which may begin with a BOM; raises BadRequest with the place of the first error."""
+def parse_json(data: bytes, decode: Callable[[str], Any] | None = None) -> Any:
+    """Parse one JSON text, which may begin with a BOM; raises BadRequest with the place of the first error.
+
+    `decode` stands for the strict decoder.
+    """
     try:
-        return _decode(data.decode("utf-8-sig"))
+        return (decode or _decode)(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise BadRequest(f"内容不是UTF-8编码：第{error.start + 1}字节") from None
     except (json.JSONDecodeError, RecursionError) as error:

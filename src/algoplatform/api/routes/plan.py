@@ -1,0 +1,39 @@
+"""The route of planning."""
+
+from contextlib import ExitStack
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from algoplatform.api.docs.operations import plan as openapi
+from algoplatform.api.http.envelope import success
+from algoplatform.api.http.request import read_large_json_text
+from algoplatform.api.routes.common import answered, runtime_of
+from algoplatform.api.routes.operation import image_router
+from algoplatform.catalogue.parsing import off_loop, parse, parse_large
+from algoplatform.domain.errors import BadRequest
+from algoplatform.domain.plan.body import parse_plan_body
+from algoplatform.runtime import Runtime
+
+router = image_router()
+
+
+@router.post("/_plan", **openapi.PLAN)
+async def plan(request: Request) -> Response:
+    """容量规划"""
+    runtime = runtime_of(request)
+    with ExitStack() as stack:
+        found = await runtime.plans.plan(await _body(request, runtime, stack))
+        return answered(request, success("规划完成", await off_loop(lambda: orjson.dumps(found))))
+
+
+async def _body(request: Request, runtime: Runtime, stack: ExitStack) -> object:
+    """Read a body, and check a large one; from then on, the plan has the place of the worker."""
+    blocks = await read_large_json_text(request, runtime.settings.max_upload_bytes)
+    if not blocks:
+        raise BadRequest("请求体不能为空，须为JSON对象")
+    stack.enter_context(request.app.state.plans.taken())
+    if sum(map(len, blocks)) <= runtime.settings.max_body_bytes:
+        return await parse(b"".join(blocks), parse_plan_body)
+    return await parse_large(blocks, runtime.plans.check)

@@ -1,0 +1,46 @@
+"""The cards of a request, for a picture of what a plan puts on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from algoplatform.catalogue.cluster.capacity.problem import cluster_of
+from algoplatform.catalogue.cluster.capacity.sharing import Sharing
+from algoplatform.domain.plan.model import PlanRequest
+from algoplatform.manifests.gpu.profiles import SHIPPED, Profile
+from algoplatform.manifests.options import Options
+
+
+@dataclass(slots=True)
+class CardUse:
+    """A card: its memory, and how much of it pods hold that run already, in MiB as the profile rounds."""
+
+    memory: int = 0
+    running: int = 0
+
+
+def cards_of(
+    request: PlanRequest, profiles: Mapping[str, Profile] = SHIPPED, options: Options | None = None
+) -> dict[str, list[CardUse]]:
+    """Return the cards of each node that takes pods; none if the profile is not known.
+
+    Rows of running pods that name an image count nothing here.
+    """
+    options = options or Options()
+    profile = profiles.get(request.profile or options.profile)
+    if profile is None:
+        return {}
+    cluster, layout, _ = cluster_of(request, Sharing(profile, options))
+    found: dict[str, list[CardUse]] = {}
+    for node in cluster.nodes:
+        place = layout.get(node.name, range(len(node.cards)))
+        found[node.name] = [CardUse() for _ in set(place)]
+        for unit, card in zip(place, node.cards, strict=True):
+            found[node.name][unit].memory += card.memory
+    for held in cluster.held:
+        if held.card is not None:
+            place = layout.get(held.node, range(len(found[held.node])))
+            found[held.node][place[held.card]].running += held.each.gpu_memory * held.pods
+    for row in request.running:
+        if row.card is not None and row.node in found:
+            found[row.node][row.card].running += row.gpu_memory * row.replicas
+    return found

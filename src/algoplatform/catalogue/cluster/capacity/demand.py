@@ -1,0 +1,153 @@
+"""Which images the cameras need, for how many channels, and in how many replicas.
+
+An image serves the cameras of each group whose closure holds it, once a group: a dependency that two algorithms of
+one group share is counted once, and twice if they belong to two groups.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from algoplatform.catalogue.cluster.graph import Closure
+from algoplatform.domain.errors import Refused, clip_reference
+from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.plan.model import Cameras, PlanRequest
+from algoplatform.domain.record.model import Image
+
+# Groups and images of a group that the reasons of one image list.
+_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """An image, the channels and pictures for it, and the replicas; `per_replica` is in channels, None if unknown."""
+
+    image: Image
+    channels: int
+    pictures: int
+    per_replica: int | None
+    replicas: int
+    because: list[dict[str, Any]]
+
+    @property
+    def reference(self) -> str:
+        """Name and tag."""
+        return str(self.image.reference)
+
+
+@dataclass(slots=True)
+class Needs:
+    """What the cameras need, dependencies first, and what was assumed."""
+
+    listed: list[Need]
+    assumptions: list[str]
+
+
+def needs(closure: Closure, request: PlanRequest) -> Needs:
+    """Return what the cameras need of the closure of their images.
+
+    Raises Refused: 202 for overrides of other images, -422 with every image of unknown channels if they are to be
+    refused.
+    """
+    by_name = _names(closure)
+    overrides = _overrides(request, by_name)
+    needed = _needed_by(closure)
+    groups = [(group, _mask(group, by_name, needed.bits)) for group in request.cameras]
+    found = Needs([], [])
+    faults: list[Fault] = []
+    is_cut = False
+    for member in closure.members:
+        reference = str(member.image.reference)
+        mask = needed.masks[needed.ring[reference]]
+        own = [(group, named & mask) for group, named in groups if named & mask]
+        is_cut = is_cut or len(own) > _SHOWN or any(named.bit_count() > _SHOWN for _, named in own)
+        per = overrides.get(reference) or member.image.tv_channel or None
+        need = _need(member.image, own, per, needed.names)
+        unknown = list(_unknown(need))
+        if unknown and request.unknown_channels == "refuse":
+            faults += [_refusal(reference, field) for field in unknown]
+        found.assumptions += [f"{reference}没有{field}，按1个副本计算" for field in unknown]
+        found.listed.append(need)
+    if faults:
+        raise Refused(faults)
+    if is_cut:
+        found.assumptions.append(f"because只列出前{_SHOWN}组摄像头，每组前{_SHOWN}个镜像")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _NeededBy:
+    """For each image, the named images whose closure holds it, as bits; images of one cycle share theirs."""
+
+    names: list[str]
+    bits: Mapping[str, int]
+    ring: Mapping[str, str]
+    masks: Mapping[str, int]
+
+
+def _needed_by(closure: Closure) -> _NeededBy:
+    names = [str(each.image.reference) for each in closure.members if str(each.image.reference) in closure.named]
+    bits = {name: 1 << at for at, name in enumerate(names)}
+    ring = {str(each.image.reference): str(each.image.reference) for each in closure.members}
+    ring |= {name: cycle[0] for cycle in closure.cycles for name in cycle}
+    masks = dict.fromkeys(ring.values(), 0)
+    for name, bit in bits.items():
+        masks[ring[name]] |= bit
+    # From the images that nothing needs downward; those of one level need each other only within a cycle.
+    for member in reversed(closure.members):
+        mask = masks[ring[str(member.image.reference)]]
+        for dependency in map(str, member.image.dependencies):
+            if dependency in ring:
+                masks[ring[dependency]] |= mask
+    return _NeededBy(names, bits, ring, masks)
+
+
+def _names(closure: Closure) -> dict[str, str]:
+    """Return the references of images by reference and id."""
+    references = {str(each.image.reference): str(each.image.reference) for each in closure.members}
+    return references | {each.image.image_id or "": str(each.image.reference) for each in closure.members}
+
+
+def _mask(group: Cameras, by_name: Mapping[str, str], bits: Mapping[str, int]) -> int:
+    mask = 0
+    for image in group.images:
+        mask |= bits[by_name[image]]
+    return mask
+
+
+def _overrides(request: PlanRequest, by_name: Mapping[str, str]) -> dict[str, int]:
+    strange = [image for image in request.overrides if image not in by_name]
+    if strange:
+        shown = map(clip_reference, strange)
+        raise Refused(
+            [Fault(f"overrides.{image}", Code.FIELD, f"overrides.{image}不是要规划的镜像或其依赖") for image in shown]
+        )
+    return {by_name[image]: channels for image, channels in request.overrides.items()}
+
+
+def _need(image: Image, own: Sequence[tuple[Cameras, int]], per: int | None, names: Sequence[str]) -> Need:
+    channels, pictures = sum(group.channels for group, _ in own), sum(group.pictures for group, _ in own)
+    known = (-(-channels // per) if per else 0) + (-(-pictures // image.pics) if image.pics else 0)
+    is_unknown = bool((channels and not per) or (pictures and not image.pics))
+    because = [{"cameras": group.name, "images": list(_bits(mask, names))} for group, mask in own[:_SHOWN]]
+    return Need(image, channels, pictures, per, known + is_unknown, because)
+
+
+def _bits(mask: int, names: Sequence[str]) -> Iterator[str]:
+    for _ in range(_SHOWN):
+        if not mask:
+            return
+        lowest = mask & -mask
+        yield names[lowest.bit_length() - 1]
+        mask ^= lowest
+
+
+def _unknown(need: Need) -> Iterator[str]:
+    if need.channels and not need.per_replica:
+        yield "tvChannel"
+    if need.pictures and not need.image.pics:
+        yield "pics"
+
+
+def _refusal(reference: str, field: str) -> Fault:
+    return Fault(field, Code.IMPOSSIBLE, f"{clip_reference(reference)}没有{field}，不能计算副本数")

@@ -1,0 +1,77 @@
+"""Nodes and running pods as a request lists them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from algoplatform.catalogue.cluster.capacity.sharing import Sharing
+from algoplatform.domain.plan.model import MAX_CARDS, NodeRow, RunningRow
+from algoplatform.domain.plan.rows import Faults
+from algoplatform.planning.capacity.model import Amounts, Cluster, Held, LeftOut, Node
+
+NOT_SELECTED: Final = "node(s) didn't match Pod's node affinity/selector"
+# For nodes whose cards have several units: the card of each unit.
+Layout: TypeAlias = dict[str, tuple[int, ...]]
+
+
+def listed(rows: Sequence[NodeRow], sharing: Sharing) -> tuple[Cluster, Layout]:
+    """Return the nodes of rows, empty; those whose labels do not match the site's selector are left out.
+
+    Raises Refused if the cards have too many units.
+    """
+    _check_units(rows, sharing)
+    nodes: list[Node] = []
+    left_out: list[LeftOut] = []
+    layout: Layout = {}
+    for row in rows:
+        cards = tuple(
+            card for each in row.cards for card in sharing.units(each.memory, each.shares, row.pods) * each.count
+        )
+        units = tuple(_layout(row, sharing)) if sharing.has_units else ()
+        for name in row.names:
+            if row.labels and not selected(row.labels, sharing):
+                left_out.append(LeftOut(name, NOT_SELECTED))
+                continue
+            nodes.append(Node(name, row.name, row.cpu, row.memory, row.pods, cards))
+            if units:
+                layout[name] = units
+    return Cluster(tuple(nodes), left_out=tuple(left_out)), layout
+
+
+def selected(labels: Mapping[str, str], sharing: Sharing) -> bool:
+    """Return whether the site's node selector allows a node of these labels."""
+    return all(labels.get(key) == value for key, value in sharing.options.node_selector)
+
+
+def running(
+    rows: Sequence[RunningRow], cluster: Cluster, layout: Layout, amounts_of: Callable[[RunningRow], Amounts]
+) -> tuple[Held, ...]:
+    """Return what pods hold on the nodes that take pods."""
+    known = {node.name for node in cluster.nodes}
+    return tuple(held for row in rows if row.node in known for held in _held(row, layout, amounts_of(row)))
+
+
+def _held(row: RunningRow, layout: Layout, each: Amounts) -> Iterator[Held]:
+    units = [at for at, card in enumerate(layout.get(row.node, ())) if card == row.card]
+    if not each.shares or not units:
+        yield Held(row.node, row.card if each.shares else None, each, row.replicas)
+        return
+    for number, unit in enumerate(units):
+        pods = row.replicas // len(units) + (number < row.replicas % len(units))
+        if pods:
+            yield Held(row.node, unit, each, pods)
+
+
+def _layout(row: NodeRow, sharing: Sharing) -> Iterator[int]:
+    position = 0
+    for each in row.cards:
+        for _ in range(each.count):
+            yield from [position] * sharing.parts(each.shares)
+            position += 1
+
+
+def _check_units(rows: Sequence[NodeRow], sharing: Sharing) -> None:
+    units = sum(row.count * each.count * sharing.parts(each.shares) for row in rows for each in row.cards)
+    if units > MAX_CARDS:
+        faults = Faults()
+        faults.tell("nodes", f"的GPU卡按方案{sharing.profile.name}分为{units}份，至多{MAX_CARDS}份")
+        faults.end()

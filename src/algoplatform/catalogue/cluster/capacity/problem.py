@@ -1,0 +1,139 @@
+"""From a request, the records that it names and what the site decides to the numbers that are planned with."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from algoplatform.catalogue.cluster.capacity.demand import Need, needs
+from algoplatform.catalogue.cluster.capacity.kubectl.reading import read_kubectl
+from algoplatform.catalogue.cluster.capacity.nodes import Layout, listed, running
+from algoplatform.catalogue.cluster.capacity.sharing import Sharing
+from algoplatform.catalogue.cluster.graph import Closure
+from algoplatform.domain.errors import Malformed, Refused, clip_reference
+from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.plan.model import MAX_PODS, PlanRequest, RunningRow
+from algoplatform.domain.plan.rows import Faults
+from algoplatform.domain.record.model import Image
+from algoplatform.planning.capacity.model import Amounts, Cluster, Demand, Held, Reserve
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request whose nodes have been read: what they hold, where their cards are, what was assumed of them."""
+
+    request: PlanRequest
+    sharing: Sharing
+    cluster: Cluster
+    layout: Layout
+    assumptions: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is planned; `needs` and `demands` are parallel."""
+
+    needs: Sequence[Need]
+    demands: Sequence[Demand]
+    cluster: Cluster
+    reserve: Reserve
+    layout: Layout
+    assumptions: list[str]
+
+
+def read(request: PlanRequest, sharing: Sharing) -> Asked:
+    """Read the nodes of a request; raises Refused. The output of kubectl is not needed any more."""
+    cluster, layout, assumptions = cluster_of(request, sharing)
+    sharing.cards = sorted({card for node in cluster.nodes for card in node.cards}, key=lambda card: card.memory)
+    return Asked(replace(request, kubectl=None), sharing, cluster, layout, assumptions)
+
+
+def assemble(asked: Asked, closure: Closure, others: Mapping[str, Image]) -> Problem:
+    """Put a problem together; `others` are the images of running pods by the names in the request.
+
+    Raises Refused: 202 for what the request says, -422 for what the records make impossible.
+    """
+    request, sharing, cluster, layout = asked.request, asked.sharing, asked.cluster, asked.layout
+    found = needs(closure, request)
+    demands = _demands(found.listed, sharing)
+    held = _running(request, cluster, layout, others, sharing)
+    return Problem(
+        found.listed,
+        demands,
+        replace(cluster, held=cluster.held + held),
+        Reserve(0 if sharing.has_units else request.reserve.gpu_memory_percent, request.reserve.nodes),
+        layout,
+        [*asked.assumptions, *found.assumptions, *_of_profile(found.listed, request, sharing)],
+    )
+
+
+def cluster_of(request: PlanRequest, sharing: Sharing) -> tuple[Cluster, Layout, list[str]]:
+    """Return the nodes of a request, where their cards are, and what was assumed; raises Refused."""
+    if request.kubectl is not None:
+        reading = read_kubectl(request.kubectl, sharing)
+        return reading.cluster, reading.layout, reading.assumptions
+    cluster, layout = listed(request.nodes, sharing)
+    return cluster, layout, []
+
+
+def _demands(listed: Sequence[Need], sharing: Sharing) -> list[Demand]:
+    demands: list[Demand] = []
+    faults: list[Fault] = []
+    for need in listed:
+        try:
+            each, oversized = _amounts(need.image, sharing)
+        except Malformed as error:
+            named = clip_reference(need.reference)
+            faults += [Fault("gpuRequests", Code.IMPOSSIBLE, f"{named}：gpuRequests{told}") for told in error.faults]
+            continue
+        demands.append(Demand(need.reference, need.replicas, each, oversized))
+    pods = sum(need.replicas for need in listed)
+    if pods > MAX_PODS:
+        faults.append(Fault("cameras", Code.IMPOSSIBLE, f"共需要{pods}个副本，至多规划{MAX_PODS}个"))
+    if faults:
+        raise Refused(faults)
+    return demands
+
+
+def _amounts(image: Image, sharing: Sharing) -> tuple[Amounts, bool]:
+    asked = sharing.request(image.gpu_requests)
+    cpu = image.cpu_requests or sharing.options.default_cpu
+    memory = image.mem_requests or sharing.options.default_memory
+    return Amounts(cpu, memory, asked.memory, asked.shares), asked.oversized
+
+
+def _running(
+    request: PlanRequest, cluster: Cluster, layout: Layout, others: Mapping[str, Image], sharing: Sharing
+) -> tuple[Held, ...]:
+    def amounts_of(row: RunningRow) -> Amounts:
+        if row.image is not None:
+            return _amounts(others[row.image], sharing)[0]
+        asked = sharing.request(row.gpu_memory)
+        return Amounts(row.cpu, row.memory, asked.memory, asked.shares)
+
+    faults = Faults()
+    for position, row in enumerate(request.running):
+        try:
+            is_misplaced = bool(amounts_of(row).shares) and row.card is None
+        except Malformed as error:
+            faults.tell(f"running[{position}]", f"的GPU{error}")
+        else:
+            if is_misplaced:
+                faults.tell(f"running[{position}].card", "不能为空：这个镜像使用GPU")
+    faults.end()
+    return running(request.running, cluster, layout, amounts_of)
+
+
+def _of_profile(listed: Sequence[Need], request: PlanRequest, sharing: Sharing) -> Iterator[str]:
+    """Yield what a profile makes the plan assume, if any image uses a GPU."""
+    name = sharing.profile.name
+    if not any(need.image.gpu_requests for need in listed):
+        return
+    if sharing.profile.is_none:
+        yield f"方案{name}不分配GPU：gpuRequests大于0的镜像按不用GPU计算"
+    elif sharing.has_units:
+        yield f"方案{name}按整份分配GPU：每个副本占一份"
+        if request.reserve.gpu_memory_percent:
+            yield f"方案{name}按整份分配GPU，不预留每张卡的{request.reserve.gpu_memory_percent}%显存"
+    elif sharing.is_unlimited:
+        yield f"方案{name}不限制显存：按gpuRequests计算"
+    if sharing.profile.slices and len(sharing.cards) > 1:
+        yield f"方案{name}有{len(sharing.cards)}种实例：较小的请求也可能排在较大的实例上，部署时须用该实例的资源名"

@@ -1,0 +1,88 @@
+"""The use case of planning: how many replicas the cameras need, on which cards, and what does not fit."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+from algoplatform.catalogue.cluster.capacity.answer import document
+from algoplatform.catalogue.cluster.capacity.problem import Asked, assemble, read
+from algoplatform.catalogue.cluster.capacity.sharing import Sharing
+from algoplatform.catalogue.cluster.graph import Closure, Graphs
+from algoplatform.catalogue.cluster.site import Site
+from algoplatform.domain.errors import Refused
+from algoplatform.domain.faults import Fault
+from algoplatform.domain.plan.check import check_plan_request
+from algoplatform.domain.plan.model import MAX_IMAGES, PlanRequest
+from algoplatform.domain.record.model import Image
+from algoplatform.manifests.gpu.profiles import Profile
+from algoplatform.manifests.options import Options
+from algoplatform.planning.capacity.plan import plan
+from algoplatform.planning.capacity.reasons import Names
+
+# With all dependencies.
+MAX_PLANNED: Final = 2 * MAX_IMAGES
+
+
+class Plans:
+    """Plans cameras, whose images are named by id or reference, on nodes."""
+
+    def __init__(self, graphs: Graphs, site: Site) -> None:
+        self._graphs = graphs
+        self._site = site
+
+    async def plan(self, asked: object) -> dict[str, Any]:
+        """Return the plan that a body asks for, or what `check` made of it, as the interface answers it.
+
+        Works in threads. Raises Refused (202) with every fault of the body, ImageNotFound with all unknown images,
+        and Refused (-422) with all that the records make impossible.
+        """
+        checked = asked if isinstance(asked, Asked) else await asyncio.to_thread(self.check, asked)
+        closure = await self._graphs.closure(checked.request.images, limit=MAX_PLANNED)
+        others = await self._others(checked.request)
+        return await asyncio.to_thread(_planned, checked, closure, others)
+
+    def check(self, body: object) -> Asked:
+        """Check a body, and read its nodes; takes seconds for a large output of kubectl. Raises Refused (202)."""
+        request, options = self._checked(body)
+        sharing = Sharing(self._site.profiles[options.profile], options, request.reserve.gpu_memory_percent)
+        return read(request, sharing)
+
+    def _checked(self, body: object) -> tuple[PlanRequest, Options]:
+        """Check a body, and find its GPU profile."""
+        faults: list[Fault] = []
+        more = 0
+        profile = body.get("profile") if isinstance(body, dict) else None
+        try:
+            options = self._site.options({"profile": profile} if type(profile) is str else {})
+        except Refused as refused:
+            faults += refused.faults
+        try:
+            request = check_plan_request(body)
+        except Refused as refused:
+            faults = [*refused.faults, *faults]
+            more = refused.total - len(refused.faults)
+        if faults:
+            raise Refused(faults, more=more)
+        return request, options
+
+    async def _others(self, request: PlanRequest) -> dict[str, Image]:
+        """Return the images of running pods by the names that the request gives them."""
+        named = list(dict.fromkeys(row.image for row in request.running if row.image is not None))
+        if not named:
+            return {}
+        found = (await self._graphs.closure(named, limit=MAX_IMAGES, dependencies=False)).members
+        known = {str(each.image.reference): each.image for each in found}
+        return known | {each.image.image_id or "": each.image for each in found}
+
+
+def _planned(asked: Asked, closure: Closure, others: Mapping[str, Image]) -> dict[str, Any]:
+    problem = assemble(asked, closure, others)
+    names = _names(asked.sharing.profile)
+    found = plan(problem.demands, problem.cluster, problem.reserve, asked.request.simulate, names)
+    return document(problem, found)
+
+
+def _names(profile: Profile) -> Names:
+    """Return the resources that the scheduler names when a card is too small or full."""
+    count = profile.count or profile.whole_cards or next(iter(profile.slices), None) or profile.memory or "GPU"
+    return Names(gpu_memory=profile.memory or count, shares=count)
