@@ -5,8 +5,10 @@ accept, and sends requests for loopback addresses through the proxy.
 """
 
 import os
+import ssl
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -25,13 +27,26 @@ class Proxy:
     proxy: httpx.Proxy
 
 
-def open_client(url: httpx.URL, proxy: Proxy | None, **options: Any) -> httpx.AsyncClient:
-    """Create a client for a URL; raises SettingsError if the configured CA certificates cannot be read."""
+def open_client(
+    url: httpx.URL, proxy: Proxy | None, *, context: ssl.SSLContext | None = None, **options: Any
+) -> httpx.AsyncClient:
+    """Create a client for a URL, by default with the usual TLS settings, as `client_context` returns them."""
+    verify = (context or client_context()) if url.scheme == "https" else False
+    return httpx.AsyncClient(trust_env=False, proxy=proxy.proxy if proxy else None, verify=verify, **options)
+
+
+def client_context(ca_file: Path | None = None) -> ssl.SSLContext:
+    """Return the TLS settings of a client, which trusts the certificates of a file beside the usual ones.
+
+    Raises SettingsError if the usual ones cannot be read, and OSError for the file.
+    """
     try:
-        verify = httpx.create_ssl_context() if url.scheme == "https" else False
+        context = httpx.create_ssl_context()
     except OSError:  # ssl.SSLError is a subclass
         raise SettingsError("SSL_CERT_FILE, SSL_CERT_DIR: cannot read certificates from there") from None
-    return httpx.AsyncClient(trust_env=False, proxy=proxy.proxy if proxy else None, verify=verify, **options)
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def proxy_for(url: httpx.URL) -> Proxy | None:

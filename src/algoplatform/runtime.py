@@ -1,7 +1,7 @@
 """The composition root: the only place that wires the services, for API, command line and tests."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from algoplatform.catalogue.cluster.drift import Drift
@@ -19,6 +19,7 @@ from algoplatform.domain.access import AccessPolicy
 from algoplatform.domain.errors import Busy, Unavailable
 from algoplatform.domain.record.check import Rules
 from algoplatform.planning.lint.policy import Policy
+from algoplatform.registries.client import Registries
 from algoplatform.settings import Settings, SettingsError
 from algoplatform.storage.images.recent import LiveCount, RecentChanges
 from algoplatform.storage.images.register import Registrar
@@ -47,6 +48,7 @@ class Runtime:
     drift: Drift
     plans: Plans
     site: Site
+    registries: Registries
     access: AccessPolicy
     recent: RecentChanges
     _live_count: LiveCount
@@ -93,13 +95,16 @@ class Runtime:
         rules = Rules(settings.node_ports)
         site = _site(settings)
         access = AccessPolicy(settings.platform_authorities, settings.namespace_authorities)
-        async with Database.open(
-            settings.database_url.get_secret_value(),
-            size=settings.pool_size,
-            timeout=settings.pool_timeout,
-            statement_timeout=settings.statement_timeout,
-            prepared_statements=settings.prepared_statements,
-        ) as database:
+        async with (
+            _registries(settings) as registries,
+            Database.open(
+                settings.database_url.get_secret_value(),
+                size=settings.pool_size,
+                timeout=settings.pool_timeout,
+                statement_timeout=settings.statement_timeout,
+                prepared_statements=settings.prepared_statements,
+            ) as database,
+        ):
             writes = Writes(database, access, settings.idempotency_hours)
             yield cls(
                 settings,
@@ -114,10 +119,22 @@ class Runtime:
                 Drift(database, site),
                 Plans(graphs, site),
                 site,
+                registries,
                 access,
                 RecentChanges(database, Stamps(database)),
                 LiveCount(database),
             )
+
+
+@asynccontextmanager
+async def _registries(settings: Settings) -> AsyncIterator[Registries]:
+    text = settings.registries.get_secret_value() if settings.registries else ""
+    async with AsyncExitStack() as stack:
+        try:
+            registries = await stack.enter_async_context(Registries.open(text))
+        except ValueError as error:
+            raise SettingsError(f"ALGOPLATFORM_REGISTRIES: {error}") from None
+        yield registries
 
 
 def _site(settings: Settings) -> Site:

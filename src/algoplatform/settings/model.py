@@ -138,6 +138,14 @@ class Settings(ConsoleSettings, WithRenderOptions):
     """severity of rules, JSON such as {"tag-latest": "error"}; set it to what your site tolerates"""
     lint_exemptions: str = ""
     """images that rules do not look at: JSON list of objects with rule, image (a pattern), reason, until"""
+    lint_platform: Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+$")] = "linux/amd64"
+    """os/architecture that images must have; set it to that of your nodes"""
+    registries: env.Secret = None
+    """registries that may be asked whether an image is there: JSON list of objects with host, http, username,
+    password, caFile, realms; no other host is contacted"""
+    verify_interval: Annotated[float, Field(ge=0, le=30 * 86400)] = 0
+    """seconds after which each image is looked up in its registry again, 0 for only on request; one worker of all
+    does it"""
 
     @field_validator("*", mode="before")
     @classmethod

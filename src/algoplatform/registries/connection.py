@@ -1,0 +1,73 @@
+"""Sends single requests, and reads answers with a limit: raw, uncompressed, and without following redirects."""
+
+import ssl
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+
+from algoplatform.proxies import open_client, proxy_for
+from algoplatform.registries.configured import origin_of
+from algoplatform.registries.facts import NotPresent
+
+# At once to one host.
+AT_ONCE: Final = 16
+# A body of an answer that is no success: only its error codes are read.
+_MOST_OF_ERROR: Final = 64 * 1024
+_HEADERS: Final = {"accept-encoding": "identity", "user-agent": "algoplatform"}
+# The deadline of an image is shorter, and counts everything.
+_TIMEOUT: Final = httpx.Timeout(30)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one request; `body` is empty if an error's is too large to be read."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+
+class Connections:
+    """HTTP clients by origin: each has its own cookies and proxy, so that no host sees another's."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._stack = AsyncExitStack()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._stack.aclose()
+
+    async def send(self, method: str, url: httpx.URL, headers: Mapping[str, str], limit: int) -> Answer:
+        """Send a request, and read at most `limit` bytes of the body; raises NotPresent if there are more."""
+        async with (await self._client(url)).stream(method, url, headers=headers, auth=None) as answer:
+            if answer.headers.get("content-encoding", "identity").lower() != "identity":
+                raise NotPresent("unsupported", "仓库返回了压缩的内容")
+            body = b"" if method == "HEAD" else await _read(answer, limit if answer.is_success else _MOST_OF_ERROR)
+        return Answer(answer.status_code, answer.headers, body)
+
+    async def _client(self, url: httpx.URL) -> httpx.AsyncClient:
+        origin = origin_of(url)
+        client = self._clients.get(origin)
+        if client is None:
+            limits = httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE)
+            client = open_client(
+                url, proxy_for(url), context=self._context, headers=_HEADERS, limits=limits, timeout=_TIMEOUT
+            )
+            self._clients[origin] = await self._stack.enter_async_context(client)
+        return client
+
+
+async def _read(answer: httpx.Response, limit: int) -> bytes:
+    content = bytearray()
+    async for chunk in answer.aiter_raw():
+        content += chunk
+        if len(content) > limit:
+            if not answer.is_success:
+                return b""
+            raise NotPresent("unsupported", f"仓库返回的内容超过{limit // 1024**2}MiB")
+    return bytes(content)

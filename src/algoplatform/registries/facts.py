@@ -1,0 +1,72 @@
+"""What there is to know of an image in a registry, and why there may be nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+State: TypeAlias = Literal["present", "missing", "denied", "unreachable", "not-configured", "unsupported"]
+STATES: Final[tuple[State, ...]] = (
+    "present",
+    "missing",
+    "denied",
+    "unreachable",
+    "not-configured",
+    "unsupported",
+)
+
+
+class NotPresent(Exception):
+    """The image is not known to be there: in which state it is, and a Chinese message that says why."""
+
+    def __init__(self, state: State, message: str) -> None:
+        super().__init__(message)
+        self.state: State = state
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The image for one platform; `size` is the sum of its layers in bytes, the rest is its configuration's."""
+
+    os: str
+    architecture: str
+    size: int
+    entrypoint: Sequence[str] | None
+    cmd: Sequence[str] | None
+    exposed_ports: Sequence[str]
+    user: str
+    created: str | None
+    env: Sequence[str] = ()
+    working_dir: str = ""
+    volumes: Sequence[str] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return what the interface answers."""
+        return {
+            "os": self.os,
+            "architecture": self.architecture,
+            "size": self.size,
+            "entrypoint": self.entrypoint,
+            "cmd": self.cmd,
+            "exposedPorts": self.exposed_ports,
+            "user": self.user,
+            "created": self.created,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """An image that is there; `platforms` is None if the digest is the one known before."""
+
+    digest: str
+    media_type: str | None = None
+    platforms: Sequence[Platform] | None = None
+
+
+def codes_of(document: object) -> list[str]:
+    """Return the error codes of a registry's answer in JSON; none if it has another shape."""
+    errors = document.get("errors") if isinstance(document, Mapping) else None
+    listed = errors if isinstance(errors, list) else []
+    return [
+        each["code"] for each in listed if isinstance(each, dict) and isinstance(each.get("code"), str) and each["code"]
+    ]

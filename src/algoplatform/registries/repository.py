@@ -1,0 +1,160 @@
+"""One registry: requests with its credentials, its pace, and what its answers say about an image."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx
+
+from algoplatform.domain.errors import clip
+from algoplatform.proxies import client_context, proxy_for
+from algoplatform.registries.configured import Registry, origin_of, parse_registries
+from algoplatform.registries.connection import AT_ONCE, Answer, Connections
+from algoplatform.registries.credentials import Credentials
+from algoplatform.registries.facts import NotPresent, codes_of
+from algoplatform.registries.manifest import read_object, unsupported
+
+_MAX_TOKEN: Final = 256 * 1024
+_MOST_REDIRECTS: Final = 3
+_REDIRECTS: Final = frozenset([301, 302, 303, 307, 308])
+_BUSY: Final = frozenset([429, 503])
+# A registry that asks for more patience is left alone for as long, at most for the other one.
+_MOST_PATIENCE_SECONDS: Final = 4.0
+_MOST_PAUSE_SECONDS: Final = 60.0
+_ATTEMPTS: Final = 3
+# So many timeouts in a row, and the registry is left alone for a while: 16 at once would wait for each other.
+_MOST_TIMEOUTS: Final = 16
+_PAUSE_SECONDS: Final = 30.0
+_DENIED: Final = frozenset(["DENIED", "UNAUTHORIZED"])
+
+
+class Host:
+    """A registry; `others` are those that its blobs may be redirected to, by host."""
+
+    def __init__(self, registry: Registry, context: ssl.SSLContext, others: Mapping[str, "Host"]) -> None:
+        self.registry = registry
+        self.slots = asyncio.Semaphore(AT_ONCE)
+        self._connections = Connections(context)
+        self._credentials = Credentials(registry, self._token)
+        self._others = others
+        self._paused_until = 0.0
+        self._timeouts = 0
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._connections.close()
+
+    def timed_out(self) -> None:
+        """Count a timeout; after too many in a row, nothing is asked for a while."""
+        self._timeouts += 1
+        if self._timeouts >= _MOST_TIMEOUTS:
+            self._timeouts = 0
+            self._pause(_PAUSE_SECONDS)
+
+    async def ask(self, method: str, path: str, rest: str, accept: str, limit: int) -> Answer:
+        """Return the answer to a request below /v2/<path>/, whatever it is; raises NotPresent."""
+        url = httpx.URL(f"{self.registry.origin}/v2/{path}/{rest}")
+        offered = await self._credentials.offered(path)
+        answer = await self._patiently(method, url, accept, offered, limit)
+        if answer.status == httpx.codes.UNAUTHORIZED:
+            demanded = await self._credentials.demanded(answer.headers.get_list("www-authenticate"), path)
+            if demanded != offered:
+                answer = await self._patiently(method, url, accept, demanded, limit)
+        self._timeouts = 0
+        return answer
+
+    async def blob(self, path: str, digest: str, limit: int) -> bytes:
+        """Return a blob, also from another registry of the settings, which gets no credentials; raises NotPresent."""
+        answer = await self.ask("GET", path, f"blobs/{digest}", "*/*", limit)
+        url = httpx.URL(f"{self.registry.origin}/v2/{path}/blobs/{digest}")
+        for _ in range(_MOST_REDIRECTS):
+            if answer.status not in _REDIRECTS:
+                break
+            url = _target(url, answer)
+            other = next((each for each in self._others.values() if each.registry.origin == origin_of(url)), None)
+            if other is None or url.userinfo:
+                raise unsupported(f"仓库把镜像配置转到“{clip(url.host)}”，它不在配置中（ALGOPLATFORM_REGISTRIES）")
+            answer = await other._connections.send("GET", url, {"accept": "*/*"}, limit)
+        check(answer)
+        return answer.body
+
+    async def _patiently(self, method: str, url: httpx.URL, accept: str, header: str | None, limit: int) -> Answer:
+        """Send a request, again if the registry is busy and says for how long."""
+        headers = {"accept": accept} | ({"authorization": header} if header else {})
+        for attempt in range(_ATTEMPTS):
+            if time.monotonic() < self._paused_until:
+                raise NotPresent("unreachable", "仓库要求稍后再试，或多次没有答复")
+            answer = await self._connections.send(method, url, headers, limit)
+            wait = _retry_after(answer) if answer.status in _BUSY else None
+            if wait is None or attempt == _ATTEMPTS - 1:
+                break
+            if wait > _MOST_PATIENCE_SECONDS:
+                self._pause(min(wait, _MOST_PAUSE_SECONDS))
+                break
+            await asyncio.sleep(wait)
+        return answer
+
+    async def _token(self, url: httpx.URL, headers: Mapping[str, str]) -> Answer:
+        return await self._connections.send("GET", url, {"accept": "application/json", **headers}, _MAX_TOKEN)
+
+    def _pause(self, seconds: float) -> None:
+        self._paused_until = time.monotonic() + seconds
+
+
+def open_hosts(text: str) -> dict[str, Host]:
+    """Read the setting, and return the registries by host; raises ValueError, and SettingsError for a proxy."""
+    hosts: dict[str, Host] = {}
+    for name, registry in parse_registries(text).items():
+        proxy_for(httpx.URL(registry.origin))
+        hosts[name] = Host(registry, client_context(registry.ca_file), hosts)
+    return hosts
+
+
+def check(answer: Answer) -> None:
+    """Raise NotPresent unless an answer is a success."""
+    status = answer.status
+    if status == httpx.codes.OK:
+        return
+    if status in (401, 403):
+        raise NotPresent("denied", f"仓库拒绝访问（HTTP {status}）")
+    if status == httpx.codes.NOT_FOUND:
+        raise _not_found(answer)
+    if status >= 500 or status == httpx.codes.TOO_MANY_REQUESTS:
+        raise NotPresent("unreachable", f"仓库暂时不能答复（HTTP {status}）")
+    raise unsupported(f"仓库的答复不是镜像（HTTP {status}）")
+
+
+def _not_found(answer: Answer) -> NotPresent:
+    """Tell an image that is not there from a server that is no registry, or a path that leads to none."""
+    try:
+        codes = codes_of(read_object(answer.body))
+    except NotPresent:
+        codes = []
+    if not codes:
+        return NotPresent("unreachable", "答复为404，但不是镜像仓库的答复")
+    if _DENIED.intersection(codes):
+        return NotPresent("denied", f"仓库拒绝访问（{clip(codes[0])}）")
+    return NotPresent("missing", f"仓库中没有这个镜像（{clip(codes[0])}）")
+
+
+def _target(url: httpx.URL, answer: Answer) -> httpx.URL:
+    try:
+        return url.join(answer.headers.get("location", "")).copy_with(fragment=None)
+    except httpx.InvalidURL:
+        raise unsupported("仓库要求转到的地址有误") from None
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """Return the seconds of a Retry-After header; None if there is none."""
+    told = answer.headers.get("retry-after", "").strip()
+    if told.isascii() and told.isdigit():
+        return float(told[:9])
+    try:
+        at = parsedate_to_datetime(told)
+    except ValueError:
+        return None
+    return max(0.0, (at.astimezone(UTC) - datetime.now(UTC)).total_seconds())
