@@ -13,6 +13,7 @@ from benchmarks.suites import (
     rendering,
     searching,
     transferring,
+    verifying,
     writing,
 )
 
@@ -34,4 +35,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "graph": graphs.graph,
     "lint": linting.lint,
     "plan": planning.planning,
+    "verify": verifying.verify,
 }

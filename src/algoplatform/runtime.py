@@ -1,9 +1,15 @@
 """The composition root: the only place that wires the services, for API, command line and tests."""
 
+import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import structlog
+
+from algoplatform.catalogue.cluster.artifacts import Artifacts
+from algoplatform.catalogue.cluster.drafts import Drafts
 from algoplatform.catalogue.cluster.drift import Drift
 from algoplatform.catalogue.cluster.graph import Graphs
 from algoplatform.catalogue.cluster.lint import Lint
@@ -27,6 +33,8 @@ from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.postgres.snapshot import Stamps
 from algoplatform.storage.schema.versions import HEAD, REVISIONS, SchemaUnknown, revision
 
+log = structlog.get_logger()
+
 
 class NotReady(Exception):
     """This version cannot work with the database schema; the message says what to do."""
@@ -48,7 +56,8 @@ class Runtime:
     drift: Drift
     plans: Plans
     site: Site
-    registries: Registries
+    artifacts: Artifacts
+    drafts: Drafts
     access: AccessPolicy
     recent: RecentChanges
     _live_count: LiveCount
@@ -105,6 +114,7 @@ class Runtime:
                 prepared_statements=settings.prepared_statements,
             ) as database,
         ):
+            artifacts = Artifacts(database, access, registries, site.defaults.registry)
             writes = Writes(database, access, settings.idempotency_hours)
             yield cls(
                 settings,
@@ -115,15 +125,48 @@ class Runtime:
                 Transfer(rules, access, writes),
                 graphs := Graphs(rules, database, settings.pool_size, settings.pool_timeout),
                 Lint(database, rules, site.policy_for(site.defaults)),
-                Manifests(graphs, site),
-                Drift(database, site),
+                Manifests(graphs, site, database),
+                Drift(database, site, artifacts.digests),
                 Plans(graphs, site),
                 site,
-                registries,
+                artifacts,
+                Drafts(registries, rules, site.defaults.registry, settings.lint_platform),
                 access,
                 RecentChanges(database, Stamps(database)),
                 LiveCount(database),
             )
+
+
+@asynccontextmanager
+async def verifying(runtime: Runtime) -> AsyncIterator[None]:
+    """Look images up in their registries now and then, if the settings say so."""
+    interval = runtime.settings.verify_interval
+    if not interval:
+        yield
+        return
+    task = asyncio.create_task(_verify_often(runtime.artifacts, interval))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _verify_often(artifacts: Artifacts, interval: float) -> None:
+    """Every worker wakes up once in an interval, at a time of its own; the first to do so finds what is due."""
+    wait = interval * random.random()  # noqa: S311 - nobody gains by guessing it
+    while True:
+        await asyncio.sleep(wait)
+        wait = interval
+        try:
+            count = await artifacts.verify_due(interval / 2)
+        except Unavailable:
+            log.warning("verification_postponed")
+        except Exception:
+            log.exception("verification_failed")
+        else:
+            if count:
+                log.info("verified", images=count)
 
 
 @asynccontextmanager
@@ -143,6 +186,7 @@ def _site(settings: Settings) -> Site:
         policy = Policy.parse(settings.lint_severity, settings.lint_exemptions, settings.gpu_cards, settings.node_ports)
     except ValueError as error:
         raise SettingsError(f"ALGOPLATFORM_{error}") from None
+    policy = replace(policy, platform=settings.lint_platform)
     try:
         return Site.parse(settings.render, path.read_bytes() if path else None, policy)
     except OSError as error:

@@ -1,5 +1,7 @@
 """The container image: built from the Dockerfile and run as the deployments run it."""
 
+import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from algoplatform import __version__
 from tests.faults.servers import Server, wheel_programs
@@ -17,6 +20,9 @@ from tests.support.container import Image, NoBase, built, can_build
 from tests.support.images import IMAGES, minimal
 from tests.support.postgres import execute
 from tests.support.programs import free_port
+from tests.support.registry import Registry
+from tests.support.service import serving_in_background, settings_for
+from tests.support.whole_way import walk
 
 pytestmark = [
     pytest.mark.slow,
@@ -97,6 +103,8 @@ def test_image(image: Image, database: str, tmp_path: Path) -> None:
     _holds_no_more(image)
     _refuses_strangers(image)
     _serves(image, database, tmp_path)
+    if shutil.which("docker-registry") and shutil.which("skopeo"):
+        _goes_the_whole_way(image, database, tmp_path)
 
 
 def _holds_no_more(image: Image) -> None:
@@ -120,6 +128,17 @@ def _refuses_strangers(image: Image) -> None:
     database = "postgresql://algoplatform@127.0.0.1:1/algoplatform"
     started = done(image.serve(ALGOPLATFORM_DATABASE_URL=database))
     assert (started.returncode, "ALGOPLATFORM_TRUST_GATEWAY" in started.stderr) == (2, True), started.stderr
+
+
+def _goes_the_whole_way(image: Image, database: str, tmp_path: Path) -> None:
+    """Pushed, drafted, registered, verified, and rendered by its digest."""
+    registry = Registry(tmp_path)
+    settings = settings_for(database, registries=SecretStr(registry.setting()))
+    with registry.running(), serving_in_background(settings) as url, httpx.Client(base_url=url, timeout=60) as client:
+        name = f"{registry.host}/algo/algoplatform:1.0"
+        image.push(name)
+        record = walk(client, name, registry.digest("algo/algoplatform:1.0"))
+        assert shlex.split(record["command"]) == image.config["Entrypoint"]
 
 
 def _serves(image: Image, database: str, tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ async def _one_fault_for_each_rule(client: httpx.AsyncClient) -> None:
     answer = await lint_file(client, content, "?cards=15109&profile=aliyun")
     res = answer.json()["res"]
     assert set(res["counts"]) == {finding["rule"] for finding in res["findings"]} == expected
-    assert expected == set(RULES) - {"pvc-rwo"}
+    # Those on artifacts need facts of registries, which a file has not.
+    assert expected == {rule for rule in RULES if not rule.startswith("artifact-")} - {"pvc-rwo"}
     assert res["total"] == sum(res["counts"].values()) == len(res["findings"])
     answer = await lint_file(client, content, "?cards=15109&profile=aliyun", **SARIF)
     assert answer.headers["content-type"] == "application/sarif+json"

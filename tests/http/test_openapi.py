@@ -130,6 +130,10 @@ def test_operations_are_named() -> None:
         "lintFile": "POST _lint",
         "drift": "POST _drift",
         "plan": "POST _plan",
+        "verify": "POST {imageId}/_verify",
+        "verifySet": "POST _verify",
+        "artifact": "GET {imageId}/artifact",
+        "draft": "POST _draft",
     }
 
 
@@ -148,6 +152,10 @@ def test_operations_are_in_the_documents_order() -> None:
         "_lint",
         "_drift",
         "_plan",
+        "{imageId}/_verify",
+        "_verify",
+        "{imageId}/artifact",
+        "_draft",
     ]
 
 
@@ -189,6 +197,10 @@ def test_schemas_are_described() -> None:
         ("impact", BODY | {"403", "404", "409"}),
         ("lint", {"400", "422", "429"}),
         ("lintFile", BODY | {"403"}),
+        ("verify", BODY | {"403", "404"}),
+        ("verifySet", BODY | {"403"}),
+        ("artifact", {"400", "404"}),
+        ("draft", BODY | {"403"}),
     ],
 )
 def test_answers(operation: str, statuses: set[str]) -> None:

@@ -32,9 +32,12 @@ from tests.test_document import DELETE, loaded_records
 EXAMPLES = int(os.environ.get("ALGOPLATFORM_TEST_EXAMPLES", "500"))
 WRITES = {"register", "update", "delete", "upload", "restore"}
 # Read-only operations with many options take a quarter of the requests, as each takes longer.
-CLUSTER = {"manifests", "render", "dependencies", "impact", "lint", "lintFile", "drift", "plan"}
+CLUSTER = {"manifests", "render", "dependencies", "impact", "lint", "lintFile", "drift", "plan"} | {
+    "verifySet",
+    "artifact",
+}
 # Their options, files and references have a syntax that schemas cannot express.
-BEYOND = WRITES | (CLUSTER - {"dependencies"})
+BEYOND = WRITES | {"verify"} | (CLUSTER - {"dependencies", "artifact"})
 Case = schemathesis.Case[Any]
 
 

@@ -41,9 +41,14 @@ class NoBase(Exception):
 class Image:
     """A built image: its configuration, and its mounted file system."""
 
-    def __init__(self, root: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, root: Path, config: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         self.root = root
         self.config = config
+        self._environment = environment
+
+    def push(self, image: str) -> None:
+        """Push it to a registry without TLS."""
+        _run(["buildah", "push", "--quiet", "--tls-verify=false", NAME, f"docker://{image}"], self._environment)
 
     def command(self, *arguments: str, **settings: str) -> list[str]:
         """Return the command that runs a program in the image, as its user and on a read-only file system."""
@@ -80,7 +85,8 @@ def built() -> Iterator[Image]:
         container = _run(["buildah", "from", "--pull=never", NAME], environment)
         try:
             inspected = json.loads(_run(["buildah", "inspect", "--type=image", NAME], environment))
-            yield Image(Path(_run(["buildah", "mount", container], environment)), inspected["Docker"]["config"])
+            mounted = Path(_run(["buildah", "mount", container], environment))
+            yield Image(mounted, inspected["Docker"]["config"], environment)
         finally:
             _run(["buildah", "rm", container], environment)
 

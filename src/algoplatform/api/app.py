@@ -21,8 +21,8 @@ from algoplatform.api.middleware.observability import Observability
 from algoplatform.api.middleware.request_guard import Gate, Slots
 from algoplatform.api.middleware.root_path import RootPath
 from algoplatform.api.middleware.shortcut import Shortcut
-from algoplatform.api.routes import dependencies, drift, health, history, images, lint, manifests, plan
-from algoplatform.runtime import Runtime
+from algoplatform.api.routes import artifacts, dependencies, drift, health, history, images, lint, manifests, plan
+from algoplatform.runtime import Runtime, verifying
 from algoplatform.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ _BODIES = 16 * 1024 * 1024
 _LINTS = 2
 # Large renderings and drawings at once, per worker: each takes up to 300 MiB, and a thread for seconds.
 _RENDERINGS = 2
+# Sets of images that are looked up in registries at once, per worker: each may take minutes.
+_VERIFICATIONS = 2
 _ROUTERS = (
     images.router,
     history.router,
@@ -42,6 +44,7 @@ _ROUTERS = (
     lint.router,
     drift.router,
     plan.router,
+    artifacts.router,
 )
 _OPERATIONS = [route for router in _ROUTERS for route in router.routes]
 
@@ -74,8 +77,9 @@ def create_app(settings: Settings, home: str = "/docs") -> FastAPI:
             # What exists by now stays: freeze it, so that no collection scans it again.
             gc.collect()
             gc.freeze()
-            with metrics.publishing(runtime.database.usage):
-                yield {"runtime": runtime, "verifier": verifier}
+            async with verifying(runtime):
+                with metrics.publishing(runtime.database.usage):
+                    yield {"runtime": runtime, "verifier": verifier}
 
     app = Application(
         title="算法平台 · algoplatform",
@@ -112,6 +116,7 @@ def _add_limits(app: FastAPI, settings: Settings) -> None:
     # Each reads a cluster's objects for seconds, and keeps an index of them.
     app.state.drifts = Slots(1)
     app.state.plans = Slots(1)
+    app.state.verifications = Slots(_VERIFICATIONS)
     # A large body of a rendering stays in memory, parsed, until its response has been sent.
     app.state.large_renderings = Slots(1)
     # Uploads share a budget of bytes on disk; bodies in memory share two, so that small ones do not give way to large.

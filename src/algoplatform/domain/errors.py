@@ -9,6 +9,7 @@ AlgoplatformError
 ├── BodyTooSlow            the body does not arrive within its deadline
 ├── MediaTypeRefused       the operation does not accept this media type
 ├── ImageNotFound          no live image has this id or reference
+├── NeverVerified          nobody has asked a registry for this image yet
 ├── ImageInUse             other images depend on it
 ├── Forbidden              the caller may not do this
 ├── VersionConflict        the image has changed since the caller read it (If-Match)
@@ -174,6 +175,11 @@ class ImageNotFound(AlgoplatformError):
     def __init__(self, *images: str) -> None:
         shown = (clip_reference(image) if ":" in image else clip(image) for image in images)
         super().__init__(f"镜像不存在：{'，'.join(shown)}")
+
+
+class NeverVerified(AlgoplatformError):
+    code = Code.IMAGE_NOT_FOUND
+    message = "镜像还没有校验过，请先校验（_verify）"
 
 
 class ImageInUse(AlgoplatformError):

@@ -29,6 +29,12 @@ def _check_user(user: object) -> Caller:
     return Caller(found["authority"], frozenset([found["namespace"]] if "namespace" in found else []))
 
 
+def check_verification(data: Any) -> Caller | None:
+    """Return the caller by the userResult of a body, None if there is none; raise Refused with every fault."""
+    claim: Caller | None = check_fields(check_body(data), {"userResult": _check_user}).get("userResult")
+    return claim
+
+
 def check_restoration(data: Any) -> int | None:
     """Return the version to restore; None if the image is only to be undeleted."""
     version: int | None = check_fields(check_body(data), {"version": fields.check_integer}).get("version")

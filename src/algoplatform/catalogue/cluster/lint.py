@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import BinaryIO, Final, TypeAlias
+from typing import Any, BinaryIO, Final, TypeAlias
 
 import orjson
 
@@ -22,7 +22,8 @@ from algoplatform.planning.lint.asked import Asked
 from algoplatform.planning.lint.findings import Finding, as_json
 from algoplatform.planning.lint.linter import Linter
 from algoplatform.planning.lint.policy import Policy
-from algoplatform.planning.lint.record import Record
+from algoplatform.planning.lint.record import ARTIFACT, Record
+from algoplatform.storage.images import artifacts
 from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.search import marked
 
@@ -52,9 +53,13 @@ class Lint:
     async def one(self, record: Record) -> list[Finding]:
         """Return what the rules find in a single record, without those that need its dependencies."""
 
+        async with self._database.connection() as connection:
+            facts = (await artifacts.facts(connection, [record["imageId"]])).get(record["imageId"])
+
         def judged() -> list[Finding]:
             linter = Linter(self.policy, Asked(check_conditions({})), datetime.now(UTC).date())
-            found = linter.check([{name: value for name, value in record.items() if value is not None}])
+            filled = {name: value for name, value in record.items() if value is not None}
+            found = linter.check([filled | {ARTIFACT: facts}])
             for more in linter.across():
                 found += more
             return [finding for finding in found if finding.flaw.rule not in OF_CLOSURES]
@@ -183,8 +188,7 @@ class _Run:
     def _lines(self, whole: bytes) -> list[Finding]:
         found: list[Finding] = []
         lines = whole.split(b"\n")
-        records = orjson.loads(b"[%b]" % b",".join([line[1:] for line in lines]))
-        for line, record in zip(lines, records, strict=True):
+        for line, record in zip(lines, _parsed([line[1:] for line in lines]), strict=True):
             # A record of a file takes the place of the registered one.
             given = line[:1] == marked.MEETS
             if given or not self.linter.is_known(reference_of(record)):
@@ -200,6 +204,15 @@ class _Run:
             if time.monotonic() > until or (more and len(more[0].images) > _MANY):
                 return self._form(found)
         return self._form(found) or None
+
+
+def _parsed(lines: list[bytes]) -> list[dict[str, Any]]:
+    """Parse lines of records, with what registries said of the images."""
+    if not any(marked.BEFORE_FACTS in line for line in lines):
+        plain: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(lines))
+        return plain
+    pairs = orjson.loads(b"[[%b]]" % b"],[".join(lines).replace(marked.BEFORE_FACTS, b","))
+    return [record | {ARTIFACT: facts[0]} if facts else record for record, *facts in pairs]
 
 
 def _some(records: Iterator[Record]) -> list[Record]:

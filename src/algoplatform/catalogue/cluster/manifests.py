@@ -27,6 +27,9 @@ from algoplatform.manifests.yaml import dump_yaml
 from algoplatform.planning.lint.asked import Asked
 from algoplatform.planning.lint.findings import Flaw
 from algoplatform.planning.lint.linter import Linter
+from algoplatform.planning.lint.record import ARTIFACT
+from algoplatform.storage.images import artifacts
+from algoplatform.storage.postgres.pool import Database
 
 # With all dependencies.
 MAX_RENDERED: Final = 2 * MAX_IMAGES
@@ -48,6 +51,8 @@ class Prepared:
     options: Options
     config_files: Mapping[str, Mapping[str, str]]
     site: Site
+    # What registries said of the images, by id.
+    facts: Mapping[str, Mapping[str, Any]]
 
     @property
     def name(self) -> str:
@@ -67,7 +72,9 @@ class Prepared:
         parts = [RENDERER, images, sorted(self.closure.named), asdict(self.options), profile]
         policy = self.site.policy
         judging = [__version__, dict(policy.severities), repr(policy.exemptions), str(_today())]
-        return parts + judging if warnings else parts
+        if self.options.pin:
+            parts.append(sorted(self._digests().items()))
+        return [*parts, *judging, sorted(self.facts.items())] if warnings else parts
 
     async def rendered(self) -> Rendered:
         """Render; raises Refused with every reason: 202 for files, else -422."""
@@ -86,10 +93,18 @@ class Prepared:
             self.options,
             profiles=self.site.profiles,
             config_files=self.config_files,
+            digests=self._digests(),
             levels={target.reference: each.level for target, each in zip(targets, members, strict=True)},
         )
         found.warnings = [*self._judged(found.warnings), *self._linted()]
         return found
+
+    def _digests(self) -> dict[str, str]:
+        return {
+            str(each.image.reference): facts["digest"]
+            for each in self.closure.members
+            if (facts := self.facts.get(each.image.image_id or "")) and facts["digest"]
+        }
 
     def _judged(self, warnings: Sequence[Finding]) -> Iterator[Finding]:
         """Apply the site's severities and exemptions to what rendering itself warns of."""
@@ -108,7 +123,11 @@ class Prepared:
         linter = Linter(self.site.policy_for(self.options), asked, _today())
         # Files that are not mounted collide with nothing.
         omitted = {"config": None} if self.options.config == "omit" else {}
-        found = linter.check([each.image.values() | omitted for each in self.closure.members])
+        records = [
+            {**each.image.values(), **omitted, ARTIFACT: self.facts.get(each.image.image_id or "")}
+            for each in self.closure.members
+        ]
+        found = linter.check(records)
         for more in linter.across():
             found += more
         for flaw, severity, images in found:
@@ -127,9 +146,10 @@ def _met(flaw: Flaw, options: Options) -> bool:
 class Manifests:
     """Renders images, named by id or reference, by the options of a request over those of the site."""
 
-    def __init__(self, graphs: Graphs, site: Site) -> None:
+    def __init__(self, graphs: Graphs, site: Site, database: Database) -> None:
         self._graphs = graphs
         self._site = site
+        self._database = database
 
     async def prepare(
         self,
@@ -144,7 +164,9 @@ class Manifests:
         """
         parsed = options if isinstance(options, Options) else self._site.options(options)
         closure = await self._graphs.closure(images, limit=MAX_RENDERED, dependencies=parsed.closure)
-        return Prepared(closure, parsed, config_files, self._site)
+        async with self._database.connection() as connection:
+            facts = await artifacts.facts(connection, [each.image.image_id or "" for each in closure.members])
+        return Prepared(closure, parsed, config_files, self._site, facts)
 
     async def render(
         self,

@@ -21,6 +21,7 @@ from algoplatform.cli.commands import (
     render,
     search,
     service,
+    verify,
 )
 from algoplatform.cli.commands.options import WithFlags
 from algoplatform.cli.output import console
@@ -59,5 +60,6 @@ app.command()(impact.impact)
 app.command()(lint.lint)
 app.command(cls=WithFlags)(drift.drift)
 app.command()(plan.plan)
+app.command()(verify.verify)
 app.command()(description.openapi)
 app.command()(description.settings)

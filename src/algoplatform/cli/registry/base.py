@@ -46,6 +46,15 @@ class Registry(Protocol):
     async def compare(self, query: Mapping[str, str], file: BinaryIO) -> dict[str, Any]:
         """Return how a cluster, as kubectl prints it, differs from the registry."""
 
+    async def verify(self, image: str) -> dict[str, Any]:
+        """Look an image up in its registry, and return what is known of it."""
+
+    async def verify_set(self, conditions: Mapping[str, str], begin: Advance, advance: Advance) -> dict[str, Any]:
+        """Look images up, and return how many there are in each state.
+
+        `begin` takes how many there are to be, `advance` how many more are done.
+        """
+
 
 def writer(file: BinaryIO) -> Callable[[bytes], Awaitable[None]]:
     """Return a function that writes to the file without blocking the event loop."""

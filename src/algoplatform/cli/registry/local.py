@@ -7,8 +7,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from algoplatform.catalogue.cluster.artifacts import document_of
 from algoplatform.cli.registry.base import LIMIT, LINT_OPTIONS, Advance, writer
 from algoplatform.domain.access import OPERATOR
+from algoplatform.domain.errors import ImageNotFound, Malformed
+from algoplatform.domain.record.partial import id_of
 from algoplatform.domain.render_request import check_render_request
 from algoplatform.domain.search import Conditions, check_conditions
 from algoplatform.domain.uploads import UploadOptions
@@ -71,6 +74,24 @@ class Local:
 
     async def plan(self, body: object) -> dict[str, Any]:
         return await self._runtime.plans.plan(body)
+
+    async def verify(self, image: str) -> dict[str, Any]:
+        found = image if id_of(image) else await self._id(image)
+        return document_of(await self._runtime.artifacts.verify(OPERATOR, found))
+
+    async def _id(self, image: str) -> str:
+        try:
+            found = (await self._runtime.images.identify([image])).get(image)
+        except Malformed:
+            found = None
+        if found is None:
+            raise ImageNotFound(image)
+        return found
+
+    async def verify_set(self, conditions: Mapping[str, str], begin: Advance, advance: Advance) -> dict[str, Any]:
+        asked = check_conditions(dict(conditions))
+        begin(await self._runtime.artifacts.count(asked))
+        return (await self._runtime.artifacts.verify_set(OPERATOR, asked, advance=advance)).document()
 
     async def lint(self, query: Mapping[str, str], path: Path | None, target: BinaryIO, *, sarif: bool) -> None:
         runtime, write = self._runtime, writer(target)

@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ _TIMEOUT: Final = httpx.Timeout(30, read=120, write=120)
 # The service checks a file of a million records for minutes before it responds.
 _IMPORT_TIMEOUT: Final = httpx.Timeout(30, read=3600, write=120)
 _LAST_PORT: Final = 65535
+# Images that are verified by one request.
+_VERIFIED: Final = 50
 _RENDERED: Final = ("manifests", "order", "needs", "warnings", "assumptions")
 _IMPACT: Final = ("direct", "transitive", "order", "changes")
 _PLANNED: Final = ("demand", "placements", "unplaced", "addNodes", "assumptions")
@@ -115,6 +118,23 @@ class Remote:
     async def plan(self, body: object) -> dict[str, Any]:
         return await self._answered("POST", "_plan", _PLANNED, body, timeout=_IMPORT_TIMEOUT)
 
+    async def verify(self, image: str) -> dict[str, Any]:
+        found = await self._answered("POST", f"{await self._id(image)}/_verify", ("platforms",))
+        return {"state": "", "message": None, "digest": None} | found
+
+    async def verify_set(self, conditions: Mapping[str, str], begin: Advance, advance: Advance) -> dict[str, Any]:
+        first = await self._answered("GET", "_search", ("data",), params={**conditions, "page": 1, "pageSize": 1})
+        begin(int(first.get("total", 0)))
+        states: Counter[str] = Counter()
+        params: dict[str, str | int] = {**conditions, "pageSize": _VERIFIED}
+        # A few at a time: a gateway between would not wait for all of them.
+        while found := await self._search(params):
+            done = await self._answered("POST", "_verify", (), {"imageId": [record.get("imageId") for record in found]})
+            states.update(_counts(done))
+            advance(len(found))
+            params["after"] = reference_of(found[-1])
+        return {"total": states.total(), "states": dict(sorted(states.items()))}
+
     async def lint(self, query: Mapping[str, str], path: Path | None, target: BinaryIO, *, sarif: bool) -> None:
         params = {**query, "format": "sarif" if sarif else "json"}
         if path is None:
@@ -180,6 +200,12 @@ class _Watched(io.BufferedReader):
         data = super().read(size)
         self._advance(len(data))
         return data
+
+
+def _counts(found: Mapping[str, Any]) -> dict[str, int]:
+    """Return the counts by state of an answer; what is none counts as nothing."""
+    states = found.get("states")
+    return {name: count for name, count in states.items() if type(count) is int} if isinstance(states, dict) else {}
 
 
 def _address(url: str) -> httpx.URL:

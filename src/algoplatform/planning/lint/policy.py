@@ -32,13 +32,17 @@ class Exemption:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings of the rules; `cards` in MiB, `rounded` gives the GPU memory that a profile reserves."""
+    """The settings of the rules; `cards` in MiB, `rounded` gives the GPU memory that a profile reserves.
+
+    `platform` is os/architecture of the nodes.
+    """
 
     severities: Mapping[str, Severity] = field(default_factory=dict)
     exemptions: Sequence[Exemption] = ()
     cards: Sequence[int] = ()
     node_ports: range = range(30000, 32768)
     rounded: Rounded | None = None
+    platform: str = "linux/amd64"
 
     @classmethod
     def parse(cls, severity: str, exemptions: str, cards: str, node_ports: range) -> Self:

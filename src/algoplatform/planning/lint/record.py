@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 # A record by the wire's names; empty fields are null or absent.
 Record: TypeAlias = Mapping[str, Any]
+# What a registry said of the image, beside the fields of its record; absent if it was never asked.
+ARTIFACT: Final = "artifact"
 
 # Equal fields recur across records. Bounded by entries and by characters of the arguments.
 _REMEMBERED: Final = 256

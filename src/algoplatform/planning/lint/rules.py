@@ -24,7 +24,7 @@ def _rules() -> Iterator[Rule]:
     yield from _images()
     yield from _resources()
     yield from _processes()
-    # Rules on artifacts (artifact-missing and its like) belong here once facts about artifacts are stored.
+    yield from _artifacts()
 
 
 def _ports() -> Iterator[Rule]:
@@ -88,6 +88,17 @@ def _processes() -> Iterator[Rule]:
     yield Rule("env-secret", "warning", "环境变量中有密码或密钥", "改用Kubernetes的Secret")
     yield Rule("env-reserved", "warning", "环境变量会影响容器运行时或动态链接", "去掉这个环境变量，由平台设置")
     yield Rule("env-split", "warning", "环境变量的值可能被逗号截断，或含有全角标点", "值中的逗号写作“\\,”，标点用半角")
+
+
+def _artifacts() -> Iterator[Rule]:
+    yield Rule("artifact-missing", "error", "仓库中没有这个镜像", "推送镜像，或更正名称和标签，再校验一次")
+    yield Rule("artifact-platform", "error", "镜像没有节点所用的平台", "构建并推送这一平台的镜像")
+    yield Rule(
+        "artifact-moved", "warning", "仓库中的标签已指向另一个镜像", "确认新的镜像后更新记录，或使用不再改动的标签"
+    )
+    yield Rule("artifact-stale", "info", "超过30天没有校验", "再校验一次，或设置ALGOPLATFORM_VERIFY_INTERVAL定期校验")
+    yield Rule("artifact-ports", "info", "端口列表与镜像声明的端口不一致", "核对imagePorts与镜像的EXPOSE")
+    yield Rule("artifact-root", "info", "镜像以root用户运行", "在镜像中用USER指定普通用户")
 
 
 RULES: Final[Mapping[str, Rule]] = {rule.id: rule for rule in _rules()}

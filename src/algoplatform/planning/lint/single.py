@@ -3,9 +3,18 @@
 from algoplatform.domain.record.model import Image, reference_of
 from algoplatform.planning.lint.findings import Finding, Flaw
 from algoplatform.planning.lint.policy import Policy
-from algoplatform.planning.lint.record import Record, first_word, remembered
+from algoplatform.planning.lint.record import ARTIFACT, Record, first_word, remembered
 from algoplatform.planning.lint.rules import RULES
-from algoplatform.planning.lint.themes import environment, host_paths, images, mounts, ports, resources, shell
+from algoplatform.planning.lint.themes import (
+    artifacts,
+    environment,
+    host_paths,
+    images,
+    mounts,
+    ports,
+    resources,
+    shell,
+)
 
 
 def check_image(image: Image, policy: Policy) -> list[Finding]:
@@ -31,6 +40,8 @@ def flaws(record: Record, policy: Policy, kept: range) -> list[Flaw]:
         found += shell.flaws(command, args)
     if text := get("env"):
         found += environment.flaws(text)
+    if facts := get(ARTIFACT):
+        found += artifacts.flaws(facts, record, policy.platform)
     return found
 
 

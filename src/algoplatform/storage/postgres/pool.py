@@ -79,6 +79,20 @@ class Database:
         """Lend a connection, in autocommit mode; raise Unavailable if none can be had."""
         return Lease(self, self._writes if write else self._streams if stream else None)
 
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[Session]:
+        """Open a session beyond the pool's, for a lock that is held while the pool serves requests."""
+        try:
+            session = await self._connect()
+        except (*IN_THE_WAY, asyncpg.PostgresError) as error:
+            _raise_unavailable(error)
+            raise
+        try:
+            yield session
+            await session.close(timeout=TIDYING_SECONDS)
+        finally:
+            session.terminate()
+
     def name_of(self, share: Places | None) -> str:
         """Return the name of a share, for the log."""
         return "read" if share is None else "write" if share is self._writes else "stream"

@@ -130,6 +130,27 @@ image_revision = sa.Table(
     sa.PrimaryKeyConstraint("image_id", "version", name="image_revision_pkey"),
 )
 
+# What registries said of images; a trigger removes the row of an image that is deleted.
+image_artifact = sa.Table(
+    "image_artifact",
+    metadata,
+    sa.Column("image_id", sa.Uuid, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False, comment="the version of the image when it was verified"),
+    sa.Column("state", _BYTEWISE, nullable=False),
+    sa.Column("digest", _BYTEWISE, comment="the last one seen"),
+    sa.Column("first_digest", _BYTEWISE, comment="the first one seen of this version of the image"),
+    sa.Column("media_type", _BYTEWISE),
+    sa.Column("message", _BYTEWISE),
+    sa.Column("platforms", _BYTEWISE, comment="as the interface answers them: compact JSON"),
+    sa.Column("checked_at", sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint("image_id", name="image_artifact_pkey"),
+    sa.ForeignKeyConstraint(["image_id"], ["image.image_id"], name="image_artifact_image_fkey"),
+    sa.CheckConstraint(
+        "state IN ('present', 'missing', 'denied', 'unreachable', 'not-configured', 'unsupported')",
+        name="image_artifact_state_check",
+    ),
+)
+
 idempotency_key = sa.Table(
     "idempotency_key",
     metadata,

@@ -1,20 +1,27 @@
-"""Reads every live record, marked with whether it meets the conditions: for rules across all records."""
+"""Reads every live record with what its registry said, marked with whether it meets the conditions: for lint."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from uuid import UUID
 
 from algoplatform.domain.search import Conditions
+from algoplatform.storage.images.artifacts import FACTS
 from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.postgres.transactions import abandonable
 from algoplatform.storage.search.where_clause import Filter
 
 # Leads a record that meets the conditions; the others have `-`.
 MEETS: Final = b"+"
+# Between a record and what its registry said, both compact JSON.
+BEFORE_FACTS: Final = b"\x1d"
 
 # Control characters, which compact JSON never contains, so that COPY outputs one record a line.
 _NEVER: Final = ("\x1e", "\x1f")
 _STREAMING: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0"
+# Behind a record, if there are any. A query for each image costs less than a join, which sorts all records.
+_FACTS: Final = f"""
+coalesce((SELECT E'\\x1d' || {FACTS} FROM image_artifact WHERE image_artifact.image_id = image.image_id), '')
+"""
 _NAMED: Final = """
 SELECT array_agg(image_id) FROM image JOIN unnest($1::text[], $2::text[]) AS named (name, tag)
     ON image_name = name AND image_tag = tag WHERE live
@@ -37,7 +44,7 @@ async def copy_all(connection: Connection, conditions: Conditions, write: Write)
     mark = f"CASE WHEN ({met.where}) THEN '+' ELSE '-' END" if met.arguments else "'+'"
     await _copy(
         connection,
-        f"SELECT {mark} || record FROM image WHERE live ORDER BY image_name, image_tag",
+        f"SELECT {mark} || record || {_FACTS} FROM image WHERE live ORDER BY image_name, image_tag",
         met.arguments,
         write,
     )

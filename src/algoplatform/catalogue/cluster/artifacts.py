@@ -1,0 +1,214 @@
+"""The use cases of artifacts: whether registered images are in their registries, and what is known of them.
+
+No connection to the database is held while a registry is asked.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from algoplatform.domain.access import AccessPolicy, Caller, Scope, covers, refuse_namespace
+from algoplatform.domain.errors import ImageNotFound, Malformed, NeverVerified
+from algoplatform.domain.grammar.reference import ImageName, ImageReference
+from algoplatform.domain.search import Conditions
+from algoplatform.registries.client import Registries
+from algoplatform.registries.facts import Facts, NotPresent
+from algoplatform.storage.images import artifacts as stored
+from algoplatform.storage.images import graph
+from algoplatform.storage.images.artifacts import Artifact, Outcome, Target
+from algoplatform.storage.postgres.pool import Database
+
+# Images of a set that are looked up at once; each registry has a limit of its own.
+_AT_ONCE: Final = 64
+# In these states, what was known of an image may still hold.
+_UNTOLD: Final = frozenset({"denied", "unreachable", "not-configured"})
+_NOTHING: Final = "[]"
+
+# Takes the number of images that were looked up.
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How many images of a set are in which state."""
+
+    total: int
+    states: dict[str, int]
+
+    def document(self) -> dict[str, Any]:
+        """Return what the interface answers."""
+        return {"total": self.total, "states": self.states}
+
+
+class Artifacts:
+    """Looks images up; `registry` is where names without a host are pulled from, as in rendering."""
+
+    def __init__(self, database: Database, access: AccessPolicy, registries: Registries, registry: str | None) -> None:
+        self._database = database
+        self._access = access
+        self._registries = registries
+        self._registry = registry
+
+    async def verify(self, caller: Caller, image_id: str, claim: Caller | None = None) -> Artifact:
+        """Look up one image, and return what is known of it now; raises ImageNotFound and Forbidden."""
+        async with self._database.connection() as connection:
+            target = await stored.target(connection, image_id)
+        if target is None:
+            raise ImageNotFound(image_id)
+        _require(self._scope(caller, claim), [ImageName(target.name).namespace])
+        [outcome] = await self._looked_up([target])
+        async with self._database.connection(write=True) as connection:
+            written = await stored.write(connection, [outcome])
+        if not written:
+            raise ImageNotFound(image_id)
+        return written[0]
+
+    async def verify_set(
+        self,
+        caller: Caller,
+        conditions: Conditions,
+        claim: Caller | None = None,
+        advance: Advance | None = None,
+    ) -> Summary:
+        """Look up the images that meet the conditions; raises Forbidden if the caller may not write one of them."""
+        scope = self._scope(caller, claim)
+        is_page = bool(conditions.page or conditions.page_size)
+        async with self._database.connection() as connection:
+            found = await stored.page(connection, conditions, None)
+            _require(scope, [ImageName(each.name).namespace for each in found])
+            if not is_page:
+                _require(scope, await stored.namespaces(connection, conditions))
+
+        async def following(last: Target) -> list[Target]:
+            if is_page:
+                return []
+            async with self._database.connection() as connection:
+                return await stored.page(connection, conditions, last)
+
+        states: Counter[str] = Counter()
+        async for written in self._pages(found, following):
+            states.update(each.state for each in written)
+            if advance:
+                advance(len(written))
+        return Summary(states.total(), dict(sorted(states.items())))
+
+    async def count(self, conditions: Conditions) -> int:
+        """Return how many images meet the conditions."""
+        async with self._database.connection() as connection:
+            return await stored.count(connection, conditions)
+
+    async def artifact(self, image_id: str) -> Artifact:
+        """Return what is known of an image; raises ImageNotFound, and NeverVerified if nothing is."""
+        async with self._database.connection() as connection:
+            is_there, found = await stored.get(connection, image_id)
+        if not is_there:
+            raise ImageNotFound(image_id)
+        if found is None:
+            raise NeverVerified
+        return found
+
+    async def states(self, image_ids: Sequence[str]) -> dict[str, str]:
+        """Return the states of images by id, without those that were never verified."""
+        async with self._database.connection() as connection:
+            return await stored.states(connection, image_ids)
+
+    async def digests(self, references: Sequence[str]) -> dict[str, str]:
+        """Return the digests that were last seen of images by reference, as far as they are known."""
+        parsed = [ImageReference.parse(reference) for reference in dict.fromkeys(references) if _is_one(reference)]
+        async with self._database.connection() as connection:
+            found = await graph.identify(connection, [], parsed)
+            known = await stored.digests(connection, list(found.values()))
+        return {reference: known[image_id] for reference, image_id in found.items() if image_id in known}
+
+    async def verify_due(self, seconds: float) -> int:
+        """Look up the images that were not for so many seconds; return their number, 0 while another process does."""
+        count = 0
+        async with self._database.aside() as session, stored.sole(session) as is_sole:
+            if not is_sole:
+                return 0
+
+            async def following(last: Target | None) -> list[Target]:
+                async with self._database.connection() as connection:
+                    return await stored.due(connection, seconds, last)
+
+            async for written in self._pages(await following(None), following):
+                count += len(written)
+        return count
+
+    def _scope(self, caller: Caller, claim: Caller | None) -> Scope:
+        return self._access.scope(caller) if claim is None else self._access.claimed_scope(caller, claim)
+
+    async def _pages(
+        self, targets: list[Target], following: Callable[[Target], Awaitable[list[Target]]]
+    ) -> AsyncIterator[list[Artifact]]:
+        """Look up page by page, and yield what was written of each."""
+        while targets:
+            outcomes = await self._looked_up(targets)
+            async with self._database.connection(write=True) as connection:
+                written = await stored.write(connection, outcomes)
+            yield written
+            targets = await following(targets[-1])
+
+    async def _looked_up(self, targets: Sequence[Target]) -> list[Outcome]:
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(target: Target) -> Outcome:
+            async with places:
+                return await self._outcome(target)
+
+        return await asyncio.gather(*map(one, targets))
+
+    async def _outcome(self, target: Target) -> Outcome:
+        try:
+            name = pulled_name(ImageName(target.name), self._registry)
+            return _present(target.image_id, await self._registries.look(name, target.tag, target.known))
+        except NotPresent as reason:
+            platforms = None if reason.state in _UNTOLD else _NOTHING
+            return Outcome(target.image_id, reason.state, message=reason.message, platforms=platforms)
+
+
+def _is_one(reference: str) -> bool:
+    try:
+        ImageReference.parse(reference)
+    except Malformed:
+        return False
+    return True
+
+
+def pulled_name(name: ImageName, registry: str | None) -> ImageName:
+    """Return the name as a node pulls it: below the site's registry if it has no host; raises NotPresent."""
+    if name.host is not None or registry is None:
+        return name
+    try:
+        return ImageName.parse(f"{registry}/{name}")
+    except Malformed:
+        raise NotPresent("unsupported", "加上默认的仓库之后，镜像名称不合法") from None
+
+
+def document_of(artifact: Artifact) -> dict[str, Any]:
+    """Return what the interface answers."""
+    return {
+        "state": artifact.state,
+        "digest": artifact.digest,
+        "mediaType": artifact.media_type,
+        "checkedAt": artifact.checked_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "message": artifact.message,
+        "platforms": orjson.loads(artifact.platforms or _NOTHING),
+    }
+
+
+def _present(image_id: str, facts: Facts) -> Outcome:
+    if facts.platforms is None:
+        return Outcome(image_id, "present", facts.digest)
+    platforms = orjson.dumps([platform.document() for platform in facts.platforms]).decode()
+    return Outcome(image_id, "present", facts.digest, facts.media_type, None, platforms)
+
+
+def _require(scope: Scope, namespaces: Sequence[str | None]) -> None:
+    for namespace in namespaces:
+        if not covers(scope, namespace):
+            raise refuse_namespace(namespace)

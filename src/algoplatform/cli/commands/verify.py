@@ -1,0 +1,102 @@
+"""`verify`: whether images are in their registries."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
+
+import typer
+from pydantic.alias_generators import to_camel
+from rich.filesize import decimal
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from algoplatform.cli.commands.common import AsJson, Url, use_registry
+from algoplatform.cli.commands.options import FailOn, Offered, fails, offering, usage
+from algoplatform.cli.output import console, errors, fail, print_json, print_line, reported, table
+from algoplatform.cli.registry.base import Registry
+from algoplatform.domain.search import Conditions, check_conditions
+
+# All images are verified, whatever page they are on.
+_NO_CONDITIONS: Final = ("page", "page_size", "after", "before")
+_OPTIONS: Final = tuple(
+    Offered(to_camel(name), "文本", f"只校验符合条件的镜像：{field.description}")
+    for name, field in Conditions.model_fields.items()
+    if name not in _NO_CONDITIONS
+)
+_SAID: Final = {
+    "present": "存在",
+    "missing": "不存在",
+    "denied": "无权读取",
+    "unreachable": "仓库没有答复",
+    "not-configured": "仓库不在配置中",
+    "unsupported": "不是可识别的镜像",
+}
+# A node could not pull these; of the others nobody knows.
+_SEVERITIES: Final = {
+    "missing": "error",
+    "denied": "error",
+    "unsupported": "error",
+    "unreachable": "warning",
+    "not-configured": "warning",
+}
+
+
+@offering(*_OPTIONS)
+def verify(
+    image: Annotated[
+        str | None, typer.Argument(metavar="[REF]", help="镜像名:标签名或imageId；不填则校验符合条件的全部镜像")
+    ] = None,
+    *,
+    fail_on: FailOn = None,
+    url: Url = None,
+    as_json: AsJson = False,
+    given: Mapping[str, str],
+) -> None:
+    """到仓库校验镜像是否存在，并保存结果。"""
+    if image is not None and given:
+        fail("REF与条件不能同时给出")
+    with usage():
+        check_conditions(dict(given))
+    with reported():
+        found = _one(image, url) if image is not None else _set(given, url)
+    if as_json:
+        print_json(found)
+    elif image is not None:
+        for line in _lines(found):
+            print_line(line)
+    else:
+        rows = [(_SAID[state], found["states"][state]) for state in _SAID if state in found["states"]]
+        console.print(table(("状态", "镜像"), rows, f"共校验{found['total']}个镜像"))
+    states = [found["state"]] if image is not None else found["states"]
+    if any(_SEVERITIES.get(state) in fails(fail_on) for state in states):
+        raise typer.Exit(1)
+
+
+def _one(image: str, url: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = use_registry(url, lambda registry: registry.verify(image))
+    return found
+
+
+def _set(given: Mapping[str, str], url: str | None) -> dict[str, Any]:
+    columns = (TextColumn("校验"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as shown:
+        task = shown.add_task("", total=None)
+
+        async def work(registry: Registry) -> dict[str, Any]:
+            return await registry.verify_set(
+                given, lambda total: shown.update(task, total=total), lambda size: shown.advance(task, size)
+            )
+
+        found: dict[str, Any] = use_registry(url, work)
+    return found
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"状态  {_SAID.get(found['state'], '')}（{found['state']}）"
+    if found.get("message"):
+        yield f"原因  {found['message']}"
+    if found.get("digest"):
+        yield f"摘要  {found['digest']}"
+    for platform in found["platforms"]:
+        user = platform["user"] or "root"
+        ports = "、".join(platform["exposedPorts"]) or "无"
+        name = f"{platform['os']}/{platform['architecture']}"
+        yield f"平台  {name}，{decimal(platform['size'])}，用户{user}，端口{ports}"

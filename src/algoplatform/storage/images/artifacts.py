@@ -1,0 +1,205 @@
+"""What registries said of images: read and written for many images at once.
+
+A row is written for live images alone, and under a lock that a delete waits for: its trigger then finds the row.
+"""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from algoplatform.domain.search import DEFAULT_PAGE_SIZE, Conditions
+from algoplatform.storage.postgres.pool import Connection
+from algoplatform.storage.search.where_clause import Filter
+
+# The key of the advisory lock of the periodic check: a number space of its own beside that of one number.
+_LOCK: Final = (4_715_962, 1)
+_PAGE: Final = 500
+
+_COLUMNS: Final = "image_id, image_name, image_tag, CASE WHEN platforms IS NOT NULL THEN digest END AS known"
+_ONE: Final = f"SELECT {_COLUMNS} FROM image LEFT JOIN image_artifact USING (image_id) WHERE image_id = $1 AND live"
+_DUE: Final = f"""
+SELECT {_COLUMNS} FROM image LEFT JOIN image_artifact USING (image_id)
+WHERE live AND (image_name, image_tag) > ($1, $2)
+  AND (checked_at IS NULL OR checked_at < now() - $3 * interval '1 second')
+ORDER BY image_name, image_tag LIMIT {_PAGE}
+"""
+# Without platforms, what was known of the image stays; a digest alone is that of the platforms known already.
+_WRITE: Final = """
+INSERT INTO image_artifact AS old (
+    image_id, version, state, digest, first_digest, media_type, message, platforms, checked_at
+)
+SELECT image.image_id, image.version, state, digest, digest, media_type, message, platforms, now()
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+    AS given (image_id, state, digest, media_type, message, platforms)
+JOIN image ON image.image_id = given.image_id AND image.live
+ORDER BY image.image_id FOR KEY SHARE OF image
+ON CONFLICT (image_id) DO UPDATE SET
+    version = EXCLUDED.version, state = EXCLUDED.state, message = EXCLUDED.message, checked_at = EXCLUDED.checked_at,
+    digest = CASE WHEN EXCLUDED.platforms IS NULL THEN coalesce(EXCLUDED.digest, old.digest) ELSE EXCLUDED.digest END,
+    media_type = CASE WHEN EXCLUDED.platforms IS NULL THEN old.media_type ELSE EXCLUDED.media_type END,
+    platforms = CASE WHEN EXCLUDED.platforms IS NOT NULL THEN EXCLUDED.platforms
+                     WHEN coalesce(EXCLUDED.digest, old.digest) IS NOT DISTINCT FROM old.digest THEN old.platforms END,
+    first_digest = CASE WHEN EXCLUDED.version <> old.version THEN EXCLUDED.digest
+                        ELSE coalesce(old.first_digest, EXCLUDED.digest) END
+RETURNING image_id, state, digest, media_type, message, platforms, checked_at
+"""
+_GET: Final = """
+SELECT image_id, state, digest, media_type, message, platforms, checked_at
+FROM image LEFT JOIN image_artifact USING (image_id) WHERE image_id = $1 AND live
+"""
+# For the rules of lint: a JSON object of one image, NULL if it was never verified.
+FACTS: Final = """
+'{"state":"' || state || '","moved":' || CASE WHEN digest <> first_digest THEN 'true' ELSE 'false' END
+|| ',"days":' || date_part('day', now() - checked_at)
+|| ',"platforms":' || coalesce(platforms, '[]') || '}'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An image to look up, and the digest whose platforms are known already."""
+
+    image_id: str
+    name: str
+    tag: str
+    known: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a registry said: `platforms` is JSON, None if what was known before holds."""
+
+    image_id: str
+    state: str
+    digest: str | None = None
+    media_type: str | None = None
+    message: str | None = None
+    platforms: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What is stored of an image; `digest` and `platforms` are those last seen."""
+
+    image_id: str
+    state: str
+    digest: str | None
+    media_type: str | None
+    message: str | None
+    platforms: str | None
+    checked_at: datetime
+
+
+async def target(connection: Connection, image_id: str) -> Target | None:
+    """Return a live image to look up; None if there is none."""
+    row = await connection.fetchrow(_ONE, UUID(image_id))
+    return _target(row) if row else None
+
+
+async def namespaces(connection: Connection, conditions: Conditions) -> list[str | None]:
+    """Return the namespaces of all images that meet the conditions."""
+    met = Filter(conditions)
+    return [
+        row[0]
+        for row in await connection.fetch(f"SELECT DISTINCT namespace FROM image WHERE {met.where}", *met.arguments)
+    ]
+
+
+async def count(connection: Connection, conditions: Conditions) -> int:
+    """Count the images that meet the conditions."""
+    met = Filter(conditions)
+    return int(await connection.fetchval(f"SELECT {met.total}", *met.arguments))
+
+
+async def page(connection: Connection, conditions: Conditions, after: Target | None) -> list[Target]:
+    """Return the images of one page, or without one the next 500 after an image, in the order of name and tag."""
+    met = Filter(conditions)
+    if after is not None:
+        met.go_on_after(after.name, after.tag)
+    size, offset = _PAGE, 0
+    if conditions.page or conditions.page_size:
+        size = conditions.page_size or DEFAULT_PAGE_SIZE
+        offset = ((conditions.page or 1) - 1) * size
+    rows = met.rows("image_id, image_name, image_tag", size, offset)
+    found = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM ({rows}) AS page LEFT JOIN image_artifact USING (image_id) ORDER BY image_name, image_tag",
+        *met.arguments,
+    )
+    return list(map(_target, found))
+
+
+async def due(connection: Connection, seconds: float, after: Target | None) -> list[Target]:
+    """Return the next 500 images after one that were not looked up for so many seconds."""
+    start = (after.name, after.tag) if after else ("", "")
+    return list(map(_target, await connection.fetch(_DUE, *start, seconds)))
+
+
+async def write(connection: Connection, outcomes: Sequence[Outcome]) -> list[Artifact]:
+    """Store what was said of images, and return what is known of those that are still there."""
+    rows = await connection.fetch(
+        _WRITE,
+        [UUID(each.image_id) for each in outcomes],
+        *(
+            [getattr(each, name) for each in outcomes]
+            for name in ("state", "digest", "media_type", "message", "platforms")
+        ),
+    )
+    return list(map(_artifact, rows))
+
+
+async def get(connection: Connection, image_id: str) -> tuple[bool, Artifact | None]:
+    """Return whether there is such an image, and what is known of it."""
+    row = await connection.fetchrow(_GET, UUID(image_id))
+    return row is not None, _artifact(row) if row and row["state"] else None
+
+
+async def digests(connection: Connection, image_ids: Sequence[str]) -> dict[str, str]:
+    """Return the digests that were last seen of these images, by id; never verified ones and missing ones have none."""
+    rows = await connection.fetch(
+        "SELECT image_id, digest FROM image_artifact WHERE image_id = ANY ($1) AND digest IS NOT NULL",
+        list(map(UUID, image_ids)),
+    )
+    return {row["image_id"].hex: row["digest"] for row in rows}
+
+
+async def states(connection: Connection, image_ids: Sequence[str]) -> dict[str, str]:
+    """Return the states of these images by id; those that were never verified have none."""
+    rows = await connection.fetch(
+        "SELECT image_id, state FROM image_artifact WHERE image_id = ANY ($1)", list(map(UUID, image_ids))
+    )
+    return {row["image_id"].hex: row["state"] for row in rows}
+
+
+async def facts(connection: Connection, image_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what the rules of lint want to know of these images, by id, and the digest."""
+    rows = await connection.fetch(
+        f"SELECT image_id, digest, {FACTS} AS facts FROM image_artifact WHERE image_id = ANY ($1)",
+        list(map(UUID, image_ids)),
+    )
+    return {row["image_id"].hex: json.loads(row["facts"]) | {"digest": row["digest"]} for row in rows}
+
+
+@asynccontextmanager
+async def sole(connection: Connection) -> AsyncIterator[bool]:
+    """Yield, within a transaction, whether this is the only periodic check of all processes.
+
+    The lock is the transaction's, so that it also holds behind a transaction pooler, and ends with the connection.
+    """
+    async with connection.transaction():
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        yield bool(await connection.fetchval("SELECT pg_try_advisory_xact_lock($1, $2)", *_LOCK))
+
+
+def _target(row: asyncpg.Record) -> Target:
+    return Target(row["image_id"].hex, row["image_name"], row["image_tag"], row["known"])
+
+
+def _artifact(row: asyncpg.Record) -> Artifact:
+    values = dict(row)
+    return Artifact(values.pop("image_id").hex, **values)
