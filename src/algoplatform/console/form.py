@@ -27,7 +27,6 @@ UNITS: Final = {
     **{"cpuRequests": "m", "memRequests": "MiB", "gpuRequests": "MiB", "pvcSize": "GiB", "frameInterval": "ms"},
     **{"tvChannel": "channels", "pics": "pictures", "frameNumber": "frames"},
 }
-# Rows that a new list shows, and a blank one behind those that are there.
 _MOST_ROWS: Final = 2048
 
 
@@ -44,8 +43,7 @@ class Form:
         """Show a record."""
         form = cls(version=str(version or ""))
         for name in FIELDS:
-            value = record.get(name)
-            form.put(name, "" if value is None else str(value))
+            form.put(name, record.get(name))
         return form
 
     @classmethod
@@ -69,8 +67,18 @@ class Form:
             form.values["algoDesc"] = form.values["algoDesc"].replace("\r\n", "\n")
         return form
 
-    def put(self, name: str, text: str) -> None:
-        """Show a text, as rows if it can be."""
+    def over(self, record: Mapping[str, Any]) -> "Form":
+        """Return this form with the values of a record for what was not sent."""
+        form = Form.of({name: record.get(name) for name in FIELDS if self.text(name) is None})
+        for name in FIELDS:
+            if self.text(name) is not None:
+                form.values.pop(name, None)
+                form.rows.pop(name, None)
+        return Form(form.values | self.values, form.rows | self.rows, self.version)
+
+    def put(self, name: str, value: Any) -> None:
+        """Show a value, as rows if it can be."""
+        text = "" if value is None else str(value)
         rows = SHAPES[name].split(text) if name in SHAPES else None
         self.rows.pop(name, None)
         self.values.pop(name, None)
@@ -90,33 +98,45 @@ class Form:
         texts = {name: self.text(name) for name in FIELDS}
         return {name: text or None for name, text in texts.items() if text is not None}
 
+    def changed(self, record: Mapping[str, Any]) -> dict[str, str | None]:
+        """Return the fields that were sent and differ from a record."""
+        sent = self.record().items()
+        return {name: text for name, text in sent if comparable(name, text) != comparable(name, record.get(name))}
+
     def faults(self) -> list[Fault]:
         """Return what the inputs can hold but no record can."""
         return [fault for name, rows in self.rows.items() for fault in SHAPES[name].faults(name, rows)]
 
-    def press(self, button: str) -> bool:
-        """Do what a button beside a list says, for browsers without script; return whether it was one."""
-        action, _, rest = button.partition(":")
-        name, _, at = rest.partition(":")
+    def press(self, pairs: Sequence[tuple[str, str]]) -> bool:
+        """Do what a button beside a list says, for browsers without script; return whether one was pressed."""
+        return any(self._press(*f"{value}::".split(":")[:3]) for name, value in pairs if name == "do")
+
+    def _press(self, action: str, name: str, at: str) -> bool:
+        rows = self.rows.get(name)
         if name not in SHAPES or action not in ("add", "remove", "text", "rows"):
             return False
-        rows = self.rows.get(name)
-        if action == "rows":
-            self.put(name, self.values.get(name, ""))
-        elif rows is None:
-            return True
-        elif action == "add":
+        if action in ("text", "rows"):
+            text = self.text(name) or ""
+            self.rows.pop(name, None)
+            self.values[name] = text
+            if action == "rows":
+                self.put(name, text)
+        elif rows is not None and action == "add":
             rows.append([""] * len(SHAPES[name].columns))
-        elif action == "remove" and at.isdecimal() and int(at) < len(rows):
+        elif rows is not None and at.isdecimal() and int(at) < len(rows):
             del rows[int(at)]
-        elif action == "text":
-            self.values[name] = SHAPES[name].join(rows)
-            del self.rows[name]
         return True
 
     def shown_rows(self, name: str) -> list[Row]:
         """Return the rows to show: at least one."""
         return self.rows[name] or [[""] * len(SHAPES[name].columns)]
+
+    def by_place(self, faults: Sequence[Fault]) -> dict[str, list[Fault]]:
+        """Return faults by the id of the input that each is about."""
+        places: dict[str, list[Fault]] = {}
+        for fault in faults:
+            places.setdefault(self.place_of(fault), []).append(fault)
+        return places
 
     def place_of(self, fault: Fault) -> str:
         """Return the id of the input that a fault is about."""

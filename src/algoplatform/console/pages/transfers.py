@@ -10,98 +10,99 @@ from starlette.responses import Response, StreamingResponse
 
 from algoplatform.api.docs.schemas import check_upload_options
 from algoplatform.api.http.envelope import object_around, status_of
-from algoplatform.api.http.intake import Intake
 from algoplatform.api.http.request import read_file
 from algoplatform.api.http.streams import StreamedRecords, while_connected
 from algoplatform.catalogue.search import Write
-from algoplatform.console.images import asked_of
-from algoplatform.console.site import Visit
-from algoplatform.domain.errors import AlgoplatformError, BadRequest, FileRefused, Refused
+from algoplatform.console.pages.images import CONDITIONS
+from algoplatform.console.visit import Visit, page
+from algoplatform.domain.errors import AlgoplatformError, BadRequest, Refused
 from algoplatform.domain.search import check_conditions
 from algoplatform.domain.uploads import Counts, UploadOptions
 
 _EVERY: Final = 0.2
-_STREAMED: Final = "progress"
+
+Outcome = Counts | AlgoplatformError | None
 
 
+@page("/export")
 async def export(visit: Visit) -> Response:
     """Send the images that meet the conditions as a file that can be imported."""
-    asked = asked_of(visit, "selected")
+    asked = visit.asked(*CONDITIONS, "selected")
     if asked.pop("selected", None) and not asked.get("imageId"):
         raise BadRequest(visit.words("nothing_selected"), malformed=False)
     conditions = check_conditions(asked)
 
     async def copy(write: Write) -> int | None:
-        with visit.request.app.state.exports.taken():
+        with visit.app.state.exports.taken():
             return await visit.runtime.searches.stream(conditions, write, keyed=True)
 
     headers = {"content-disposition": 'attachment; filename="image_list.json"', "x-content-type-options": "nosniff"}
     return StreamedRecords(copy, object_around("镜像下载成功"), headers)
 
 
+@page("/import")
 async def show_import(visit: Visit) -> Response:
     """Show the form of an import."""
     visit.require_writer()
-    return _page(visit, {})
+    return _page(visit, {}, None)
 
 
-def _page(visit: Visit, fields: dict[str, str], status: int = 200, **result: Any) -> Response:
-    return visit.render("import.html", status, fields=fields, **(_NOTHING | result))
-
-
-_NOTHING: Final[dict[str, Any]] = {"error": None, "counts": None, "is_preview": False}
-
-
+@page("/import", "POST")
 async def run_import(visit: Visit) -> Response:
     """Preview or write a file; for the script, as a stream that tells how much has been checked."""
     visit.require_writer()
     fields: dict[str, str] = {}
-    intake: Intake = visit.request.app.state.files
+    intake = visit.app.state.files
     with intake.reception() as reception:
         try:
-            file = await read_file(visit.request, visit.settings.max_upload_bytes, intake, reception, fields)
+            file = await read_file(visit, visit.settings.max_upload_bytes, intake, reception, fields)
         except BadRequest as error:
-            return _outcome_page(visit, fields, error)
+            return _page(visit, fields, error)
         try:
             options = _options(fields)
         except Refused as error:
             file.close()
-            return _outcome_page(visit, fields, error)
-        if visit.request.headers.get("x-part") == _STREAMED:
-            return _streamed(visit, file, fields, options)
+            return _page(visit, fields, error)
+        if visit.headers.get("x-part") == "progress":
+            return _streamed(visit, file, options)
         with file:
-            async with while_connected(visit.request):
+            async with while_connected(visit):
                 outcome = await _outcome(visit, file, options, [])
-    return _outcome_page(visit, fields, outcome)
+    return _page(visit, fields, outcome)
 
 
 def _options(fields: dict[str, str]) -> UploadOptions:
-    given = {name: fields[name] for name in ("onConflict", "dryRun") if fields.get(name)}
-    options = check_upload_options(given)
+    options = check_upload_options({name: fields[name] for name in ("onConflict", "dryRun") if fields.get(name)})
     # A preview names the changes; a write would not take the fast path if it did.
     return UploadOptions(options.on_conflict, options.dry_run, changes=options.dry_run)
 
 
-async def _outcome(visit: Visit, file: BinaryIO, options: UploadOptions, read: list[int]) -> Counts | AlgoplatformError:
+async def _outcome(visit: Visit, file: BinaryIO, options: UploadOptions, read: list[int]) -> Outcome:
     """Run an import; `read` collects the numbers of bytes that were checked."""
     try:
-        with visit.request.app.state.uploads.taken():
+        with visit.app.state.uploads.taken():
             return await visit.runtime.transfer.load(visit.writer, file, options, progress=read.append)
     except AlgoplatformError as error:
         return error
 
 
-def _outcome_page(visit: Visit, fields: dict[str, str], outcome: Counts | AlgoplatformError) -> Response:
+def _page(visit: Visit, fields: dict[str, str], outcome: Outcome) -> Response:
+    status = status_of(outcome) if isinstance(outcome, AlgoplatformError) else 200
+    context = _result(outcome, is_preview=fields.get("dryRun") == "true")
+    # A faulty file is a form with faults.
+    return visit.render("import/form.html", 422 if status == 400 else status, fields=fields, **context)
+
+
+def _result(outcome: Outcome, *, is_preview: bool) -> dict[str, Any]:
     is_error = isinstance(outcome, AlgoplatformError)
-    status = 200
-    if isinstance(outcome, AlgoplatformError):
-        is_fault = isinstance(outcome, BadRequest | FileRefused) and status_of(outcome) == 400
-        status = 422 if is_fault else status_of(outcome)
-    given = {"error": outcome} if is_error else {"counts": outcome}
-    return _page(visit, fields, status, is_preview=fields.get("dryRun") == "true", **given)
+    return {
+        "error": outcome if is_error else None,
+        "counts": None if is_error else outcome,
+        "is_preview": is_preview,
+    }
 
 
-def _streamed(visit: Visit, file: BinaryIO, fields: dict[str, str], options: UploadOptions) -> Response:
+def _streamed(visit: Visit, file: BinaryIO, options: UploadOptions) -> Response:
     """Send a line of JSON for each step: bytes checked, at last the result as HTML."""
 
     async def lines() -> AsyncIterator[bytes]:
@@ -119,10 +120,8 @@ def _streamed(visit: Visit, file: BinaryIO, fields: dict[str, str], options: Upl
                 running.cancel()
                 with suppress(asyncio.CancelledError):
                     await running
-        is_error = isinstance(outcome, AlgoplatformError)
-        given = {"error": outcome} if is_error else {"counts": outcome}
-        result = visit.text("result.html", **(_NOTHING | given | {"is_preview": options.dry_run}))
-        yield orjson.dumps({"html": result, "ok": not is_error}) + b"\n"
+        result = visit.text("import/result.html", **_result(outcome, is_preview=options.dry_run))
+        yield orjson.dumps({"html": result, "ok": isinstance(outcome, Counts)}) + b"\n"
 
     # Proxies must not collect the stream.
     headers = {"x-accel-buffering": "no", "cache-control": "no-store", "x-content-type-options": "nosniff"}

@@ -2,7 +2,6 @@
 
 import re
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
@@ -10,20 +9,19 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from algoplatform.api.http.representation import YAML, attachment, content_type
-from algoplatform.api.http.request import parse_query
 from algoplatform.api.routes.dependencies import drawn
 from algoplatform.api.routes.manifests import slot_for
 from algoplatform.catalogue.cluster.manifests import yaml_of
 from algoplatform.catalogue.parsing import off_loop
-from algoplatform.console.history import shown
-from algoplatform.console.images import CONDITIONS
-from algoplatform.console.site import Visit
+from algoplatform.console.pages.images import CONDITIONS
+from algoplatform.console.pages.record import IMAGE, shown
+from algoplatform.console.visit import Visit, page
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.graph_options import check_graph_options
 from algoplatform.manifests.options import OPTIONS
 from algoplatform.planning.graph.model import Graph
 from algoplatform.planning.graph.svg import MOST_NODES
-from algoplatform.planning.lint.asked import check_asked
+from algoplatform.planning.lint.asked import Asked, check_asked
 from algoplatform.planning.lint.rules import RULES, SEVERITIES
 
 _MOST: Final = 200
@@ -33,19 +31,20 @@ _STYLE: Final = re.compile(rb"<style>.*?</style>", re.DOTALL)
 _PAGE: Final = 50
 
 
+@page(f"{IMAGE}/graph")
 async def graph(visit: Visit) -> Response:
     """Show what an image needs and what needs it, drawn and as lists."""
-    image, _ = await shown(visit)
-    depth = parse_query(visit.request.scope["query_string"]).get("depth") or _DEPTH
+    image = await shown(visit)
+    depth = visit.asked("depth").get("depth") or _DEPTH
     try:
         options = check_graph_options({"direction": "both", "depth": depth, "limit": str(_MOST)})
     except Refused as error:
-        return visit.render("graph.html", 422, image=image, depth=depth, graph=None, faults=error.faults)
+        return visit.render("image/graph.html", 422, image=image, depth=depth, graph=None, faults=error.faults)
     found = await visit.runtime.graphs.dependencies(image.id, options)
     is_drawn = len(found.references) <= MOST_NODES
-    svg = await drawn(visit.request, found, lambda other: visit.url(f"/images/{other}")) if is_drawn else b""
+    svg = await drawn(visit, found, lambda other: visit.to(f"/images/{other}")) if is_drawn else b""
     return visit.render(
-        "graph.html",
+        "image/graph.html",
         image=image,
         depth=depth,
         graph=found,
@@ -78,61 +77,59 @@ def _steps(graph: Graph, ways: list[list[int]]) -> list[tuple[int, str, str]]:
     return sorted((step, graph.references[at], graph.image_ids[at]) for at, step in steps.items())
 
 
+@page(f"{IMAGE}/manifests")
 async def manifests(visit: Visit) -> Response:
     """Show the manifests of an image by the options of a form."""
-    image, _ = await shown(visit)
+    image = await shown(visit)
     given = _options_of(visit)
     context = {"image": image, "given": given, "options": OPTIONS, "profiles": visit.runtime.site.profiles}
     try:
         options = visit.runtime.site.options(given)
-        with slot_for(visit.request, options):
+        with slot_for(visit, options):
             rendered = await visit.runtime.manifests.render([image.id], options)
             text = (await yaml_of(rendered)).decode()
     except Refused as error:
-        return visit.render("manifests.html", 422, **context, faults=error.faults, rendered=None, text="")
-    return visit.render("manifests.html", **context, faults=(), rendered=rendered, text=text)
+        return visit.render("image/manifests.html", 422, **context, faults=error.faults, rendered=None, text="")
+    return visit.render("image/manifests.html", **context, faults=(), rendered=rendered, text=text)
 
 
 def _options_of(visit: Visit) -> dict[str, str]:
-    names = {option.name for option in OPTIONS}
-    given = parse_query(visit.request.scope["query_string"])
-    return {name: value for name, value in given.items() if name in names and value}
+    return {name: value for name, value in visit.asked(*[option.name for option in OPTIONS]).items() if value}
 
 
+@page(f"{IMAGE}/manifests.yaml")
 async def download(visit: Visit) -> Response:
     """Send the manifests as a file, with the bytes of the API."""
     options = visit.runtime.site.options(_options_of(visit))
-    with slot_for(visit.request, options):
-        prepared = await visit.runtime.manifests.prepare([visit.image_id], options)
+    with slot_for(visit, options):
+        prepared = await visit.runtime.manifests.prepare([visit.path_params["image_id"]], options)
         body = await yaml_of(await prepared.rendered())
     headers = {"content-disposition": attachment(f"{prepared.name}.yaml"), "x-content-type-options": "nosniff"}
     return Response(body, media_type=content_type(YAML), headers=headers)
 
 
+@page("/lint")
 async def lint(visit: Visit) -> Response:
     """Show what the rules find in the images that meet the conditions, with links to the fields."""
-    given = parse_query(visit.request.scope["query_string"], "imageId")
-    names = (*CONDITIONS, "rule", "severity", "page", "pageSize")
-    asked = {name: value for name, value in given.items() if name in names}
+    asked = visit.asked(*CONDITIONS, "rule", "severity", "page", "pageSize")
     context = {"asked": asked, "rules": RULES, "severities": SEVERITIES}
     try:
         wanted = check_asked({"pageSize": str(_PAGE)} | asked)
     except Refused as error:
-        return visit.render("lint.html", 422, **context, faults=error.faults, found=None, ids={}, size=_PAGE, page=1)
-    found = await _linted(visit, lambda write: visit.runtime.lint.registry(wanted, write))
+        return visit.render("lint.html", 422, **context, faults=error.faults, found=None)
+    found = await _linted(visit, wanted)
     ids = await visit.runtime.images.identify([finding["image"] for finding in found["findings"]])
-    size = int(asked.get("pageSize") or _PAGE)
-    page = int(asked.get("page") or 1)
-    return visit.render("lint.html", **context, faults=(), found=found, ids=ids, size=size, page=page)
+    size, number = int(asked.get("pageSize") or _PAGE), int(asked.get("page") or 1)
+    return visit.render("lint.html", **context, faults=(), found=found, ids=ids, size=size, page=number)
 
 
-async def _linted(visit: Visit, run: Callable[[Any], Any]) -> dict[str, Any]:
+async def _linted(visit: Visit, wanted: Asked) -> dict[str, Any]:
     body = bytearray()
 
     async def write(data: bytes) -> None:
         body.extend(data)
 
-    with visit.request.app.state.lints.taken():
-        await run(write)
+    with visit.app.state.lints.taken():
+        await visit.runtime.lint.registry(wanted, write)
     found: dict[str, Any] = await off_loop(lambda: orjson.loads(body))
     return found

@@ -7,9 +7,7 @@ from typing import Any, Final
 import orjson
 from starlette.responses import Response
 
-from algoplatform.api.http.request import parse_query
-from algoplatform.console.reading import read_form
-from algoplatform.console.site import Visit
+from algoplatform.console.visit import Pairs, Visit, page
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Refused
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.record.model import reference_of
@@ -17,66 +15,49 @@ from algoplatform.domain.search import DEFAULT_PAGE_SIZE, MAX_IDS, Conditions, c
 
 FILTERS: Final = ("namespace", "algoType", "factory", "eventType", "useableFlag")
 CONDITIONS: Final = ("searchCondition", *FILTERS, "incidentId", "imageId")
-_PLACES: Final = ("pageSize", "after", "before")
+
+Records = list[dict[str, Any]]
 
 
-def asked_of(visit: Visit, *names: str) -> dict[str, Any]:
-    """Return the conditions in the address; other names are ignored."""
-    given = parse_query(visit.request.scope["query_string"], "imageId")
-    return {name: value for name, value in given.items() if name in (*CONDITIONS, *names)}
-
-
-def pairs_of(asked: Mapping[str, Any]) -> list[tuple[str, str]]:
+def pairs_of(asked: Mapping[str, Any]) -> Pairs:
     """Return conditions as parts of an address, without the place in the list."""
-    pairs: list[tuple[str, str]] = []
-    for name, value in asked.items():
-        if name not in ("after", "before"):
-            pairs += [(name, item) for item in (value if isinstance(value, list) else [value])]
-    return pairs
+    lists = {name: value if isinstance(value, list) else [value] for name, value in asked.items()}
+    return [(name, item) for name, items in lists.items() if name not in ("after", "before") for item in items]
 
 
+@page("/images")
 async def show_list(visit: Visit) -> Response:
     """Show a page of the list."""
-    asked = asked_of(visit, *_PLACES)
+    asked = visit.asked(*CONDITIONS, "pageSize", "after", "before")
+    status, faults, found, since = 200, {}, _Page([]), ""
     try:
-        conditions = check_conditions(asked)
+        found = await _page(visit, check_conditions(asked))
+        since = "" if visit.is_part else (await visit.runtime.recent.now()).isoformat()
     except Refused as error:
-        faults = {fault.field: fault.message for fault in error.faults}
-        return _listed(visit, asked, [], (None, None), faults=faults, status=422)
-    records, has_previous, has_next = await _page(visit, conditions)
-    previous = reference_of(records[0]) if records and has_previous else None
-    following = reference_of(records[-1]) if records and has_next else None
-    since = None if visit.is_part else await visit.runtime.recent.now()
-    return _listed(visit, asked, records, (previous, following), since=since)
-
-
-def _listed(
-    visit: Visit,
-    asked: Mapping[str, Any],
-    records: list[dict[str, Any]],
-    ends: tuple[str | None, str | None],
-    *,
-    faults: Mapping[str, str] | None = None,
-    since: datetime | None = None,
-    status: int = 200,
-) -> Response:
+        status, faults = 422, {fault.field: fault.message for fault in error.faults}
     return visit.render(
-        "rows.html" if visit.is_part else "list.html",
+        "list/rows.html" if visit.is_part else "list/list.html",
         status,
         asked=asked,
         pairs=pairs_of(asked),
         is_filtered=any(asked.get(name) for name in CONDITIONS),
-        records=records,
-        previous=ends[0],
-        following=ends[1],
-        faults=faults or {},
-        since=since.isoformat() if since else "",
+        found=found,
+        faults=faults,
+        since=since,
         filters=FILTERS,
     )
 
 
-async def _page(visit: Visit, conditions: Conditions) -> tuple[list[dict[str, Any]], bool, bool]:
-    """Return the records of a page, and whether there are others before and after it."""
+class _Page:
+    """Records, and the references that the pages before and after them begin at, None at the ends."""
+
+    def __init__(self, records: Records, *, has_previous: bool = False, has_next: bool = False) -> None:
+        self.records = records
+        self.previous = reference_of(records[0]) if records and has_previous else None
+        self.following = reference_of(records[-1]) if records and has_next else None
+
+
+async def _page(visit: Visit, conditions: Conditions) -> _Page:
     size = conditions.page_size or DEFAULT_PAGE_SIZE
     # One more than shown: it tells whether there is another page.
     found = await visit.runtime.searches.find(conditions.model_copy(update={"page_size": size + 1}))
@@ -88,13 +69,14 @@ async def _page(visit: Visit, conditions: Conditions) -> tuple[list[dict[str, An
     has_more = len(records) > size
     if conditions.before is not None:
         records = records[has_more:]
-        return records, has_more, await _has_any(visit, conditions, "after", records[-1:])
+        has_next = await _has_any(visit, conditions, "after", records[-1:])
+        return _Page(records, has_previous=has_more, has_next=has_next)
     records = records[:size]
     has_previous = conditions.after is not None and await _has_any(visit, conditions, "before", records[:1])
-    return records, has_previous, has_more
+    return _Page(records, has_previous=has_previous, has_next=has_more)
 
 
-async def _has_any(visit: Visit, conditions: Conditions, side: str, records: list[dict[str, Any]]) -> bool:
+async def _has_any(visit: Visit, conditions: Conditions, side: str, records: Records) -> bool:
     if not records:
         return False
     place = check_conditions({side: reference_of(records[0])})
@@ -102,17 +84,19 @@ async def _has_any(visit: Visit, conditions: Conditions, side: str, records: lis
     return bool((await visit.runtime.searches.find(conditions.model_copy(update=at))).records)
 
 
+@page("/images/count")
 async def count(visit: Visit) -> Response:
     """Say how many images meet the conditions."""
-    conditions = check_conditions(asked_of(visit) | {"page": "1", "pageSize": "1"})
+    conditions = check_conditions(visit.asked(*CONDITIONS) | {"page": "1", "pageSize": "1"})
     found = await visit.runtime.searches.find(conditions)
     return visit.page(visit.words("count", n=f"{found.total:,}"))
 
 
+@page("/images/changes")
 async def changes(visit: Visit) -> Response:
     """Say how many images have changed since a time; without any, 204."""
     try:
-        since = datetime.fromisoformat(visit.request.query_params.get("since", ""))
+        since = datetime.fromisoformat(visit.query_params.get("since", ""))
         number = await visit.runtime.recent.since(since)
     except (ValueError, TypeError):
         raise Refused([Fault("since", Code.FIELD, "since须为带时区的ISO 8601时间")]) from None
@@ -121,26 +105,20 @@ async def changes(visit: Visit) -> Response:
     return visit.page(visit.words("changed", n=f"{number:,}{'+' if number == visit.runtime.recent.most else ''}"))
 
 
+@page("/images/delete", "POST")
 async def delete_selected(visit: Visit) -> Response:
     """Ask, then delete the selected images and show the result for each."""
-    form = await read_form(visit)
+    form = await visit.sent()
     visit.require_writer()
     ids = list(dict.fromkeys(value for name, value in form if name == "imageId"))
     if not 1 <= len(ids) <= MAX_IDS:
         raise BadRequest(f"须选中1至{MAX_IDS}个镜像", malformed=False)
-    names = await _names(visit, ids)
-    if ("confirm", "1") not in form:
-        return visit.render("bulk.html", names=names, results=None)
-    results = {image_id: await _deleted(visit, image_id) for image_id in ids}
-    return visit.render("bulk.html", names=names, results=results)
-
-
-async def _names(visit: Visit, ids: list[str]) -> dict[str, str]:
-    conditions = check_conditions({"imageId": ids})
-    found = await visit.runtime.searches.find(conditions)
-    records = [orjson.loads(record) for record in found.records]
-    known = {record["imageId"]: reference_of(record) for record in records}
-    return {image_id: known.get(image_id, image_id) for image_id in ids}
+    found = await visit.runtime.searches.find(check_conditions({"imageId": ids}))
+    known = {record["imageId"]: reference_of(record) for record in map(orjson.loads, found.records)}
+    names = {image_id: known.get(image_id, image_id) for image_id in ids}
+    is_sure = ("confirm", "1") in form
+    results = {image_id: await _deleted(visit, image_id) for image_id in ids} if is_sure else None
+    return visit.render("list/delete.html", names=names, results=results)
 
 
 async def _deleted(visit: Visit, image_id: str) -> str | None:

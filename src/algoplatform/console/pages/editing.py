@@ -1,0 +1,138 @@
+"""The form of a new image and of a change, with a three-way merge where others have changed it meanwhile."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+from starlette.responses import Response
+
+from algoplatform.api.http.envelope import status_of
+from algoplatform.console.form import FIELDS, Form, comparable
+from algoplatform.console.pages.record import IMAGE, Shown, shown
+from algoplatform.console.visit import Pairs, Visit, page
+from algoplatform.domain.errors import AlgoplatformError, Forbidden, ImageNotFound, Refused, VersionConflict
+from algoplatform.domain.record.fields import check_id
+from algoplatform.domain.record.model import REQUIRED_FIELDS, reference_of
+
+_ATTEMPTS: Final = 3
+
+
+def _show(
+    visit: Visit,
+    form: Form,
+    status: int = 200,
+    *,
+    image: Shown | None = None,
+    copied: str = "",
+    notice: str = "",
+    error: AlgoplatformError | None = None,
+    theirs: dict[str, str] | None = None,
+) -> Response:
+    """Show the form: `notice` is what happened to it, `theirs` what others have changed."""
+    places = form.by_place(error.faults if error else ())
+    context = {"form": form, "image": image, "copied": copied, "notice": notice, "error": error}
+    return visit.render("image/form.html", status, **context, places=places, theirs=theirs or {})
+
+
+async def _posted(
+    visit: Visit, form: Form, pairs: Pairs, write: Callable[[], Awaitable[str]], image: Shown | None = None
+) -> Response:
+    """Write a form and lead to the record; show it again if a button of a list was pressed, or it cannot be written."""
+    if visit.caller is None:
+        return _show(visit, form, 401, image=image, notice="expired")
+    if form.press(pairs):
+        return _show(visit, form, image=image)
+    try:
+        if faults := form.faults():
+            raise Refused(faults)
+        return visit.redirect(f"/images/{await write()}")
+    except (Refused, Forbidden) as error:
+        return _show(visit, form, status_of(error), image=image, error=error)
+
+
+@page("/images/new", "GET", "POST", keeps_form=True)
+async def new(visit: Visit) -> Response:
+    """Register an image, from nothing or like another."""
+    if visit.method == "GET":
+        visit.require_writer()
+        return await _blank(visit)
+    pairs = await visit.sent()
+    form = Form.sent(pairs)
+
+    async def write() -> str:
+        visit.require_writer()
+        return (await visit.runtime.images.register(visit.writer, form.record())).image_id
+
+    return await _posted(visit, form, pairs, write)
+
+
+async def _blank(visit: Visit) -> Response:
+    like = visit.query_params.get("like")
+    if like is None:
+        return _show(visit, Form.of({}))
+    try:
+        check_id(like)
+    except ValueError:
+        raise ImageNotFound(like) from None
+    record = orjson.loads((await visit.runtime.images.get(like)).record)
+    return _show(visit, Form.of(record), copied=reference_of(record))
+
+
+@page(f"{IMAGE}/edit", "GET", "POST", keeps_form=True)
+async def edit(visit: Visit) -> Response:
+    """Change an image."""
+    if visit.method == "GET":
+        image = await shown(visit)
+        visit.runtime.access.require(visit.writer, image.namespace)
+        return _show(visit, Form.of(image.record, image.version), image=image)
+    pairs = await visit.sent()
+    sent = Form.sent(pairs)
+    for _ in range(_ATTEMPTS):
+        try:
+            return await _edited(visit, await shown(visit), sent, pairs)
+        except ImageNotFound:
+            return _show(visit, sent.over({}), 404, notice="gone")
+        except VersionConflict:
+            # Changed in this moment.
+            continue
+    raise VersionConflict
+
+
+async def _edited(visit: Visit, image: Shown, sent: Form, pairs: Pairs) -> Response:
+    is_late = sent.version not in ("", str(image.version))
+
+    async def write() -> str:
+        visit.runtime.access.require(visit.writer, image.namespace)
+        if is_late:
+            raise VersionConflict
+        if changed := sent.changed(image.record):
+            required = {name: image.record[name] for name in ("imageId", *REQUIRED_FIELDS)}
+            await visit.runtime.images.update(visit.writer, required | changed, [image.version])
+        return image.id
+
+    form = sent.over(image.record)
+    try:
+        return await _posted(visit, form, pairs, write, image)
+    except VersionConflict:
+        if not is_late:
+            raise
+    theirs = await _merge(visit, form, sent, image)
+    return _show(visit, form, 412, image=image, notice="conflict", theirs=theirs)
+
+
+async def _merge(visit: Visit, form: Form, sent: Form, image: Shown) -> dict[str, str]:
+    """Return what others changed since the form was opened; own changes stay, other fields of the form follow theirs."""
+    number = int(sent.version) if sent.version.isdecimal() and len(sent.version) < 18 else 0
+    base: dict[str, Any] = await visit.runtime.revisions.at_version(image.id, number) or {}
+    theirs = {}
+    for name in FIELDS:
+        old, now = comparable(name, base.get(name)), comparable(name, image.record.get(name))
+        if old == now and base:
+            continue
+        mine = sent.text(name)
+        if mine is None or comparable(name, mine) == old:
+            form.put(name, image.record.get(name))
+        if base or comparable(name, mine) != now:
+            theirs[name] = now or visit.words("blank")
+    form.version = str(image.version)
+    return theirs

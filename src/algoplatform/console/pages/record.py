@@ -1,0 +1,123 @@
+"""Pages of one image: the record, its history, and deleting it."""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from algoplatform.api.docs.schemas import check_paging
+from algoplatform.console.rows import SHAPES
+from algoplatform.console.visit import Visit, page
+from algoplatform.domain.errors import ImageInUse, ImageNotFound
+from algoplatform.domain.record.model import reference_of
+from algoplatform.domain.record.partial import read
+from algoplatform.domain.revision import Revision
+
+IMAGE = "/images/{image_id:id}"
+
+
+class Shown:
+    """An image as pages show it: its record, version, time, and what the visitor may do with it."""
+
+    def __init__(self, visit: Visit, record: str | bytes, version: int, at: datetime | None = None) -> None:
+        self.record: dict[str, Any] = orjson.loads(record)
+        self.id: str = self.record["imageId"]
+        self.path = f"/images/{self.id}"
+        self.name = reference_of(self.record)
+        self.version = version
+        self.at = at
+        parsed = read(self.record).name
+        self.namespace = parsed.namespace if parsed else None
+        self.may_change = visit.may(self.namespace)
+
+
+async def shown(visit: Visit) -> Shown:
+    """Return the image of an address; raises ImageNotFound."""
+    stored = await visit.runtime.images.get(visit.path_params["image_id"])
+    return Shown(visit, stored.record, stored.version, stored.updated_at)
+
+
+@page(IMAGE)
+async def show_record(visit: Visit) -> Response:
+    """Show a record; a deleted one is not found, but its history is."""
+    try:
+        image = await shown(visit)
+    except ImageNotFound as error:
+        return await _gone(visit, error)
+    return visit.render(
+        "image/record.html",
+        image=image,
+        items={name: shape.split(image.record[name] or "") for name, shape in SHAPES.items()},
+        neighbours=await visit.runtime.images.neighbours(image.id),
+        findings=await visit.runtime.lint.one(image.record),
+    )
+
+
+async def _gone(visit: Visit, error: ImageNotFound) -> Response:
+    image_id = visit.path_params["image_id"]
+    try:
+        await visit.runtime.revisions.history(image_id, 1, 1)
+    except ImageNotFound:
+        raise error from None
+    link = (f"/images/{image_id}/history", "see_history")
+    return visit.message(404, "not_found_title", visit.words("deleted_note"), link=link)
+
+
+@page(f"{IMAGE}/history")
+async def show_history(visit: Visit) -> Response:
+    """Show the versions of an image, each with the fields that it changed."""
+    number, size = check_paging(visit.asked("page", "pageSize"))
+    image_id = visit.path_params["image_id"]
+    revisions, total = await visit.runtime.revisions.history(image_id, number, size)
+    # Alone it is never too large to come with its records.
+    [latest], _ = await visit.runtime.revisions.history(image_id, 1, 1)
+    complete = visit.runtime.revisions.with_records(image_id, revisions)
+    return visit.render(
+        "image/history.html",
+        image=Shown(visit, latest.after or "", latest.version),
+        revisions=[(revision, differences(revision)) async for revision in complete],
+        page=number,
+        size=size,
+        total=total,
+    )
+
+
+def differences(revision: Revision) -> list[tuple[str, Any, Any]]:
+    """Return the fields that a revision changed, each with its value before and after."""
+    before = orjson.loads(revision.before or "{}")
+    after = orjson.loads(revision.after or "{}")
+    hidden = ("imageId",) if before else ("imageId", "deleteFlag")
+    return [
+        (name, before.get(name), value)
+        for name, value in after.items()
+        if before.get(name) != value and name not in hidden
+    ]
+
+
+@page(f"{IMAGE}/restore", "POST")
+async def restore(visit: Visit) -> Response:
+    """Restore a version, or undelete the image."""
+    image_id = visit.path_params["image_id"]
+    data = {name: value for name, value in await visit.sent() if name == "version" and value}
+    await visit.runtime.revisions.restore(visit.writer, image_id, data, None)
+    return visit.redirect(f"/images/{image_id}")
+
+
+@page(f"{IMAGE}/delete", "GET", "POST")
+async def delete(visit: Visit) -> Response:
+    """Show what depends on an image, or the button that deletes it."""
+    visit.require_writer()
+    image = await shown(visit)
+    visit.runtime.access.require(visit.writer, image.namespace)
+    status = 200
+    if visit.method == "POST":
+        await visit.sent()
+        try:
+            await visit.runtime.images.remove(visit.writer, image.id)
+        except ImageInUse:
+            status = 409
+        else:
+            return visit.redirect(f"{image.path}/history")
+    neighbours = await visit.runtime.images.neighbours(image.id)
+    return visit.render("image/delete.html", status, image=image, neighbours=neighbours)

@@ -1,0 +1,56 @@
+// Import, with progress of sending and of checking.
+import { $, $$, isLoggedIn } from "./console.js";
+
+const importing = $("#import");
+const write = $("[name=dryRun][value=false]", importing);
+const stop = $("#abort");
+const { sending, checking, aborted, failed } = importing.dataset;
+const show = (text, value) => (($("#step").textContent = text), ($("#bar").value = value));
+const buttons = () => $$("[name=dryRun]", importing);
+write.disabled = true;
+importing.addEventListener("change", () => (write.disabled = true));
+function finished(text) {
+  stop.hidden = $("#progress").hidden = true;
+  for (const button of buttons()) button.disabled = button === write;
+  if (text) $("#result").textContent = text;
+}
+importing.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const data = new FormData(importing);
+  const { value } = event.submitter ?? buttons()[0];
+  data.set("dryRun", value);
+  if (!(await isLoggedIn())) return;
+  $("#result").replaceChildren();
+  for (const button of buttons()) button.disabled = true;
+  stop.hidden = $("#progress").hidden = false;
+  show(sending, 0);
+  const request = new XMLHttpRequest();
+  const last = () => request.responseText.trimEnd().split("\n").at(-1);
+  request.open("POST", importing.action);
+  request.setRequestHeader("X-Part", "progress");
+  request.upload.onprogress = ({ loaded, total }) => show(sending, (50 * loaded) / total);
+  request.onprogress = () => {
+    const lines = request.responseText.split("\n");
+    const line = lines.at(-2);
+    if (request.status !== 200 || !line?.startsWith('{"checked"')) return;
+    const { checked, size } = JSON.parse(line);
+    show(checking, 50 + (50 * checked) / (size || 1));
+  };
+  request.onload = () => {
+    if (request.status !== 200) {
+      const page = new DOMParser().parseFromString(request.responseText, "text/html");
+      finished();
+      $("#result").replaceChildren(...($("#result, main", page)?.childNodes ?? [failed]));
+      return;
+    }
+    if (!last().startsWith('{"html"')) return finished(failed);
+    const { html, ok } = JSON.parse(last());
+    finished();
+    $("#result").innerHTML = html;
+    write.disabled = !(ok && value === "true");
+  };
+  request.onerror = () => finished(failed);
+  request.onabort = () => finished(aborted);
+  stop.onclick = () => request.abort();
+  request.send(data);
+});

@@ -1,0 +1,66 @@
+// The list: search while typing, the number of images, selected rows.
+import { $, $$, ask, keepComposing, tellExpired } from "./console.js";
+
+const filters = $("#filters");
+let timer, running, asked;
+const conditions = () => new URLSearchParams([...new FormData(filters)].filter(([, value]) => value));
+const address = (path, query) => path + (query.size ? "?" + query : "");
+
+async function count(query) {
+  for (const name of ["after", "before", "pageSize"]) query.delete(name);
+  const { answer } = await ask(address($("#count").dataset.url, query));
+  if (answer.ok) $("#count").textContent = await answer.text();
+}
+
+async function search(push) {
+  clearTimeout(timer);
+  const query = conditions();
+  const url = address(filters.action, query);
+  if (url === asked) return;
+  asked = url;
+  running?.abort();
+  running = new AbortController();
+  try {
+    const { answer, expired } = await ask(url, { signal: running.signal });
+    if (expired) return (asked = ""), tellExpired();
+    const text = await answer.text();
+    if (asked !== url) return;
+    $("#rows").innerHTML = text;
+    history[push ? "pushState" : "replaceState"](null, "", url);
+    $(".clear").hidden = !query.size;
+    choose();
+    if (answer.ok) await count(query);
+  } catch (error) {
+    if (error.name !== "AbortError") asked = "";
+  }
+}
+
+function choose() {
+  const chosen = $$("#rows tbody input:checked").length;
+  const form = $("#chosen");
+  if (!form) return;
+  $("#selected").textContent = chosen ? form.dataset.selected.replace("%", chosen) : "";
+  for (const button of $$("button", form)) button.disabled = !chosen;
+}
+
+const soon = (event) => {
+  clearTimeout(timer);
+  if (!event.isComposing) timer = setTimeout(search, 300);
+};
+filters.addEventListener("input", soon);
+filters.addEventListener("compositionend", (event) => soon({ isComposing: false }));
+filters.addEventListener("submit", (event) => (event.preventDefault(), search(true)));
+filters.addEventListener("keydown", keepComposing);
+addEventListener("popstate", () => location.reload());
+$("#rows").addEventListener("change", choose);
+choose();
+count(new URLSearchParams(location.search));
+
+const changes = $("#changes");
+setInterval(async () => {
+  if (document.hidden || !changes.dataset.since) return;
+  const { answer } = await ask(`${changes.dataset.url}?${new URLSearchParams({ since: changes.dataset.since })}`);
+  if (answer.status !== 200) return;
+  const again = Object.assign(document.createElement("a"), { href: location.href, textContent: changes.dataset.reload });
+  changes.replaceChildren((await answer.text()) + " ", again);
+}, 30000);

@@ -1,0 +1,198 @@
+"""One request for a page, and the decorator that gives a page its address."""
+
+from collections.abc import Awaitable, Callable
+from functools import cached_property
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, quote, urlencode
+
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from algoplatform.api.http.envelope import status_of
+from algoplatform.api.http.request import parse_query, path_of, read_body
+from algoplatform.catalogue.parsing import off_loop
+from algoplatform.console import session
+from algoplatform.console.wording import Words, language_of
+from algoplatform.domain.access import Caller, Scope, covers
+from algoplatform.domain.errors import AlgoplatformError, BadRequest, Forbidden, MediaTypeRefused, Unauthenticated
+from algoplatform.runtime import Runtime
+
+if TYPE_CHECKING:
+    from algoplatform.console.site import Site
+
+BASE: Final = "/console"
+# The addresses of all pages, in which {image_id:id} is the id of an image.
+ROUTES: Final[list[Route]] = []
+# Percent-encoding triples a text.
+_GROWTH: Final = 3
+_MOST_INPUTS: Final = 20_000
+
+Pairs = list[tuple[str, str]]
+
+
+class Visit(Request):
+    """One request for a page: its caller, its address and its language."""
+
+    def __init__(self, site: "Site", request: Request) -> None:
+        super().__init__(request.scope, request.receive)
+        self.site = site
+        self.settings = site.settings
+        self.caller: Caller | None = None
+        self.words = Words(language_of(self.cookies.get("language"), self.headers.get("accept-language", "")))
+        self.root: str = site.settings.root_path
+        self.base = self.root + BASE
+        # Fetched by the script, to be put into a page.
+        self.is_part = "x-part" in self.headers
+
+    @property
+    def runtime(self) -> Runtime:
+        """The use cases."""
+        runtime: Runtime = self.scope["state"]["runtime"]
+        return runtime
+
+    @property
+    def writer(self) -> Caller:
+        """The caller of a write."""
+        if self.caller is None:
+            raise Unauthenticated(self.words("expired"), token_given=False)
+        return self.caller
+
+    @cached_property
+    def namespaces(self) -> Scope:
+        """Where the caller may write; empty if nowhere, None if everywhere."""
+        try:
+            return self.runtime.access.scope(self.writer)
+        except (Forbidden, Unauthenticated):
+            return frozenset()
+
+    @property
+    def may_write(self) -> bool:
+        """Whether there is any image that the caller may write."""
+        return self.namespaces is None or bool(self.namespaces)
+
+    def may(self, namespace: str | None) -> bool:
+        """Return whether the caller may write images of this namespace."""
+        return covers(self.namespaces, namespace)
+
+    def require_writer(self) -> None:
+        """Raise Forbidden if the caller may write nowhere."""
+        self.runtime.access.scope(self.writer)
+
+    @property
+    def address(self) -> str:
+        """The path and query asked for, to return to."""
+        query = self.scope["query_string"].decode("latin-1")
+        return self.root + quote(path_of(self.scope)) + (f"?{query}" if query else "")
+
+    def asked(self, *names: str) -> dict[str, Any]:
+        """Return what the query says of these names; others are ignored."""
+        given = parse_query(self.scope["query_string"], "imageId")
+        return {name: value for name, value in given.items() if name in names}
+
+    async def sent(self) -> Pairs:
+        """Return the fields of a form in their order; raises BadRequest if it is malformed."""
+        content_type = self.headers.get("content-type", "").lower()
+        content = await read_body(self, _GROWTH * self.settings.max_body_bytes, self.app.state.bodies)
+        if content and not content_type.startswith("application/x-www-form-urlencoded"):
+            raise MediaTypeRefused("请求体须为表单：Content-Type须为application/x-www-form-urlencoded")
+        return await off_loop(lambda: _pairs(content)) if len(content) > 32 * 1024 else _pairs(content)
+
+    def to(self, path: str, query: Any = None) -> str:
+        """Return the address of a page; `query` is a mapping or pairs, of which blank ones fall away."""
+        pairs = query.items() if isinstance(query, dict) else query or ()
+        given = [(name, value) for name, value in pairs if value not in (None, "")]
+        return self.base + path + (f"?{urlencode(given)}" if given else "")
+
+    def text(self, template: str, **context: Any) -> str:
+        """Render a template."""
+        static = f"{self.base}/static/{self.site.version}"
+        found = self.site.environment.get_template(template)
+        return found.render(t=self.words, visit=self, url=self.to, static=static, **context)
+
+    def render(self, template: str, status: int = 200, /, **context: Any) -> Response:
+        """Respond with a page."""
+        return self.page(self.text(template, **context), status)
+
+    def page(self, text: str, status: int = 200) -> Response:
+        """Respond with HTML, and the headers of all pages."""
+        return HTMLResponse(text, status, self.site.headers)
+
+    def message(
+        self, status: int, heading: str, *lines: str, link: tuple[str, str] = ("/images", "back_to_list")
+    ) -> Response:
+        """Respond with a page that only says something, and leads on."""
+        return self.render("message.html", status, heading=self.words(heading), lines=lines, link=link, status=status)
+
+    def error(self, error: AlgoplatformError) -> Response:
+        """Respond with an error as a page."""
+        status = status_of(error)
+        heading = {403: "forbidden_title", 404: "not_found_title"}.get(status, "error_title")
+        response = self.message(status, heading, *([fault.message for fault in error.faults] or [error.message]))
+        if status in (429, 503):
+            response.headers["retry-after"] = "1"
+        return response
+
+    def redirect(self, path: str, query: Any = None) -> Response:
+        """Lead on to another page after a form."""
+        return RedirectResponse(self.to(path, query), 303)
+
+    def back(self, address: str) -> Response:
+        """Return to a page of this console, as login and language do; other addresses lead to the list."""
+        is_own = (
+            address.startswith((f"{self.base}/", f"{self.base}?")) and "\\" not in address and address.isprintable()
+        )
+        return RedirectResponse(address if is_own else self.to("/images"), 303)
+
+
+def _pairs(content: bytes) -> Pairs:
+    try:
+        return parse_qsl(content.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_INPUTS)
+    except ValueError:
+        raise BadRequest("表单格式错误") from None
+
+
+class _ImageId(StringConvertor):
+    regex = "[0-9a-f]{32}"
+
+
+register_url_convertor("id", _ImageId())
+
+Page = Callable[[Visit], Awaitable[Response]]
+
+
+def page(path: str, *methods: str, public: bool = False, keeps_form: bool = False) -> Callable[[Page], Page]:
+    """Give a page its address below /console.
+
+    All but `public` ones lead to the login where nobody is logged in; one that `keeps_form` shows a form that was sent again.
+    """
+
+    def declare(show: Page) -> Page:
+        async def endpoint(request: Request) -> Response:
+            request.scope["route"] = label
+            visit = Visit(request.scope["console"], request)
+            if not public or visit.settings.auth == "gateway":
+                try:
+                    visit.caller = await session.caller_of(request, visit.settings)
+                except Unauthenticated as error:
+                    if not keeps_form or request.method != "POST":
+                        return _ask_to_log_in(visit, error)
+            return await show(visit)
+
+        route = Route(BASE + path, endpoint, methods=[*methods] or ["GET"])
+        # The label of logs and metrics.
+        label = SimpleNamespace(path=route.path_format)
+        ROUTES.append(route)
+        return show
+
+    return declare
+
+
+def _ask_to_log_in(visit: Visit, error: Unauthenticated) -> Response:
+    """Lead to the login, or answer 401 to what is no navigation."""
+    is_navigation = visit.headers.get("sec-fetch-mode", "navigate") == "navigate"
+    if visit.method in ("GET", "HEAD") and not visit.is_part and is_navigation:
+        return visit.redirect("/login", {"to": visit.address})
+    return visit.message(401, "expired", error.message, link=("/login", "log_in_again"))
