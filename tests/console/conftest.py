@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+import requests
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.http.test_pages import ARGUMENTS, CHROMIUM, NO_OTHER_HOST
+from tests.http.test_pages import ARGUMENTS, CHROMIUM, NO_OTHER_HOST, PREFIX, stripping
+from tests.support.browsing import SAMPLE
+from tests.support.images import IMAGES
+from tests.support.postgres import Postgres
+from tests.support.service import serving_in_background, settings_for
 
 
 @pytest.fixture(scope="module")
@@ -17,3 +22,16 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, NO_OTHER_HOST])
         with launched:
             yield launched
+
+
+@pytest.fixture(scope="module")
+def site(postgres: Postgres) -> Iterator[str]:
+    """URL of the console of a service behind an ingress that strips its prefix, with the sample images."""
+    with (
+        postgres.database() as dsn,
+        serving_in_background(settings_for(dsn, root_path=PREFIX), stripping) as url,
+    ):
+        sample = {"file": SAMPLE.read_bytes()}
+        answer = requests.post(f"{url}{PREFIX}{IMAGES}/_upload", files=sample, timeout=120)
+        assert answer.status_code == 200
+        yield f"{url}{PREFIX}/console"

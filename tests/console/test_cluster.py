@@ -15,9 +15,9 @@ from playwright.sync_api import Browser, expect
 from algoplatform.api.routes import dependencies
 from algoplatform.catalogue.cluster.graph import drawing
 from algoplatform.planning.graph.model import Graph
-from tests.console.test_in_browser import faultless
 from tests.http.test_pages import CHROMIUM
-from tests.support.console import text_of, visiting
+from tests.support.browsing import faultless, faultless_everywhere, visiting
+from tests.support.console import text_of
 from tests.support.images import IMAGES, minimal, register, upload
 from tests.support.postgres import Postgres
 from tests.support.service import serving_in_background, settings_for
@@ -144,3 +144,37 @@ def test_in_browser(browser: Browser, postgres: Postgres, width: int) -> None:
             page.get_by_role("link", name="检查").click()
             faultless(page)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+def test_graph_of_fifty(browser: Browser, postgres: Postgres) -> None:
+    """Fifty images, among them a cycle and one that uses itself: each is drawn once, listed with its steps, and accessible."""
+    needed = [
+        minimal(f"need/n{at:02}", dependencyServiceId=f"need/n{at - 1:02}:1.0" if at % 2 else None) for at in range(24)
+    ]
+    users = [minimal(f"user/n{at:02}", dependencyServiceId="algo/root:1.0") for at in range(24)]
+    names = ",".join(f"need/n{at:02}:1.0" for at in range(1, 24, 2))
+    root = minimal("algo/root", dependencyServiceId=f"algo/root:1.0,algo/ring:1.0,{names}")
+    ring = minimal("algo/ring", dependencyServiceId="algo/root:1.0")
+    with postgres.database() as dsn, serving_in_background(settings_for(dsn)) as url:
+        some = [*needed, *users, root, ring]
+        answer = requests.post(f"{url}{IMAGES}/_upload", files={"file": json.dumps(some)}, timeout=60)
+        assert answer.json()["res"]["created"] == 50
+        with visiting(browser, f"{url}/console/images?searchCondition=algo/root") as page:
+            page.get_by_role("link", name="algo/root:1.0").click()
+            page.get_by_role("link", name="依赖图").click()
+            expect(page.locator("svg a")).to_have_count(50)
+            drawn = page.locator("svg a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+            assert len(set(drawn)) == 50
+            expect(page.get_by_text("循环依赖：algo/ring:1.0 → algo/root:1.0")).to_be_visible()
+            expect(page.get_by_text("它依赖自身")).to_be_visible()
+            lists = page.locator("section.card")
+            expect(lists.nth(0).locator("li")).to_have_count(25)
+            expect(lists.nth(1).locator("li")).to_have_count(25)
+            assert lists.nth(1).locator("li", has_text="2 步").count() == 12
+            for both in (lists.nth(0), lists.nth(1)):
+                expect(both.locator("li", has_text="algo/ring:1.0")).to_contain_text("1 步")
+            faultless_everywhere(page)
+            page.locator("svg a", has_text="need/n01").click()
+            expect(page.locator("h1")).to_contain_text("need/n01:1.0")

@@ -1,89 +1,26 @@
 """The console in a real browser that can reach only the service."""
 
-import itertools
-import json
-import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
-from tests.http.test_pages import CHROMIUM, PREFIX, stripping
-from tests.support.console import visiting
-from tests.support.images import IMAGES, minimal
+from tests.http.test_pages import CHROMIUM, PREFIX
+from tests.support.browsing import (
+    changed,
+    faultless,
+    faultless_everywhere,
+    pasted,
+    picture,
+    registered,
+    stored,
+    visiting,
+)
 from tests.support.postgres import Postgres
 from tests.support.service import serving_in_background, settings_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")]
-SAMPLE = Path(__file__).parents[2] / "examples" / "image_list.json"
-PICTURES = os.environ.get("ALGOPLATFORM_TEST_PICTURES")
-_number = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def site(postgres: Postgres) -> Iterator[str]:
-    """URL of the console of a service behind an ingress that strips its prefix, with the sample images."""
-    with (
-        postgres.database() as dsn,
-        serving_in_background(settings_for(dsn, root_path=PREFIX), stripping) as url,
-    ):
-        sample = {"file": SAMPLE.read_bytes()}
-        answer = requests.post(f"{url}{PREFIX}{IMAGES}/_upload", files=sample, timeout=120)
-        assert answer.status_code == 200
-        yield f"{url}{PREFIX}/console"
-
-
-def registered(site: str, **fields: Any) -> str:
-    """Register an image of its own name by the API and return its id."""
-    record = minimal(f"walk/n{next(_number)}", "1.0", **fields)
-    answer = requests.post(f"{site.removesuffix('/console')}{IMAGES}/_register", json=record, timeout=120)
-    assert answer.status_code == 200, answer.text
-    return answer.headers["location"].rpartition("/")[2]
-
-
-def stored(site: str, image_id: str) -> dict[str, Any]:
-    """Return a record."""
-    answer = requests.get(f"{site.removesuffix('/console')}{IMAGES}/{image_id}", timeout=120)
-    record: dict[str, Any] = answer.json()["res"]
-    return record
-
-
-def changed(site: str, image_id: str, **fields: Any) -> None:
-    """Change an image as someone else does."""
-    record = stored(site, image_id) | fields
-    answer = requests.post(f"{site.removesuffix('/console')}{IMAGES}/_update", json=record, timeout=120)
-    assert answer.status_code == 200, answer.text
-
-
-def faultless(page: Page) -> None:
-    """Check the accessibility of a page: WCAG 2.2 AA and best practice."""
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": tags}})
-    assert found.violations_count == 0, found.generate_report()
-
-
-def picture(page: Page, name: str) -> None:
-    """Save a screenshot if requested."""
-    if PICTURES:
-        page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
-
-
-def pasted(page: Page, selector: str, text: str) -> None:
-    """Paste a text into an input."""
-    page.locator(selector).focus()
-    page.locator(selector).evaluate(
-        """(input, text) => {
-            const data = new DataTransfer();
-            data.setData("text", text);
-            input.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
-        }""",
-        text,
-    )
 
 
 def test_list_filters_and_returns(browser: Browser, site: str) -> None:
@@ -159,7 +96,7 @@ def test_faults_keep_everything(browser: Browser, site: str) -> None:
         expect(page.locator("#memRequests")).to_be_focused()
         expect(page.locator("#memRequests")).to_have_value("many")
         expect(page.locator("#imageMount-0")).to_have_attribute("aria-invalid", "true")
-        faultless(page)
+        faultless_everywhere(page)
         picture(page, "faults")
 
 
@@ -216,7 +153,7 @@ def test_conflict(browser: Browser, site: str) -> None:
         page.keyboard.press("Control+s")
         expect(page.get_by_text("他人改为：3")).to_be_visible()
         expect(page.locator("#memRequests")).to_have_value("2")
-        faultless(page)
+        faultless_everywhere(page)
         picture(page, "conflict")
         page.get_by_role("button", name="保存").click()
         expect(page.locator("main")).to_contain_text("第 3 版")
@@ -259,37 +196,6 @@ def test_history_and_delete(browser: Browser, site: str) -> None:
         expect(page.locator("main")).to_contain_text("第 5 版")
 
 
-def test_import_with_progress(browser: Browser, site: str, tmp_path: Path) -> None:
-    """A preview enables 写入, a change of the form disables it; faults are listed."""
-    file = tmp_path / "list.json"
-    file.write_text(json.dumps([minimal(f"load/n{at}", factory="进口") for at in range(4000)]))
-    wrong = tmp_path / "wrong.json"
-    wrong.write_text(json.dumps([minimal("Load/X", factory="进口")]))
-    with visiting(browser, f"{site}/import") as page:
-        write = page.get_by_role("button", name="写入")
-        expect(write).to_be_disabled()
-        page.locator("#file").set_input_files(wrong)
-        page.get_by_role("button", name="预览").click()
-        expect(page.locator("#result")).to_contain_text("文件有 1 处错误")
-        expect(write).to_be_disabled()
-        page.locator("#file").set_input_files(file)
-        page.evaluate(
-            """() => { window.seen = []; new MutationObserver(() => seen.push(document.querySelector("#step").textContent))
-                .observe(document.querySelector("#step"), {childList: true}) }"""
-        )
-        page.get_by_role("button", name="预览").click()
-        expect(page.locator("#result")).to_contain_text("还有 3,000 个")
-        assert "正在检查" in page.evaluate("seen")
-        faultless(page)
-        picture(page, "preview")
-        page.locator("#onConflict").select_option("skip")
-        expect(write).to_be_disabled()
-        page.get_by_role("button", name="预览").click()
-        expect(write).to_be_enabled()
-        write.click()
-        expect(page.locator("#result")).to_contain_text("已写入")
-
-
 def test_copy_on_plain_http(browser: Browser, site: str) -> None:
     """The copy button works without a secure context."""
     image_id = registered(site)
@@ -324,7 +230,7 @@ def test_without_script(browser: Browser, site: str) -> None:
         page.goto(f"{site}/images/new")
         page.get_by_role("button", name="加一行 端口").click()
         expect(page.locator("#imagePorts .row")).to_have_count(2)
-        page.locator("#imageName").fill(f"walk/script{next(_number)}")
+        page.locator("#imageName").fill("walk/script")
         for name, value in (("imageTag", "1"), ("factory", "x"), ("algoName", "y")):
             page.locator(f"#{name}").fill(value)
         page.locator("#algoType").select_option("1")
@@ -346,54 +252,6 @@ def test_accessible(browser: Browser, site: str, width: int, scheme: Any) -> Non
             page.goto(site + path)
             faultless(page)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-
-
-def test_walk(browser: Browser, site: str, tmp_path: Path) -> None:
-    """A person's way: look, copy with mistakes, mend, see who needs it, conflict, history, delete, move."""
-    name = f"walk/plate{next(_number)}"
-    with visiting(browser, f"{site}/images", accept_downloads=True) as page:
-        page.locator("#searchCondition").fill("车牌")
-        expect(page.locator("main table tbody tr")).to_have_count(2)
-        page.get_by_role("link", name="algo/plate_recognize:3.0").click()
-        page.get_by_role("link", name="复制为新镜像").click()
-        page.locator("#imageName").fill("Walk/Plate")
-        page.locator("#memRequests").fill("4 GB")
-        pasted(page, "#imageMount-0", "/data\nlogs")
-        page.get_by_role("button", name="保存").click()
-        alert = page.get_by_role("alert").filter(has_text="需要修改")
-        expect(alert.get_by_role("link")).to_have_count(3)
-        page.locator("#imageName").fill(name)
-        page.locator("#memRequests").fill("4096")
-        page.locator("#imageMount-1").fill("/logs")
-        page.get_by_role("button", name="保存").click()
-        expect(page.locator("h1")).to_contain_text(f"{name}:3.0")
-        expect(page.locator("main")).to_contain_text("/logs")
-        image_id = page.url.rpartition("/")[2]
-        registered(site, dependencyServiceId=f"{name}:3.0")
-        page.get_by_role("link", name="删除").click()
-        expect(page.get_by_text("1 个镜像依赖它")).to_be_visible()
-        page.get_by_role("link", name="取消").click()
-        page.get_by_role("link", name="编辑").click()
-        changed(site, image_id, tvChannel=3)
-        page.locator("#memRequests").fill("8192")
-        page.get_by_role("button", name="保存").click()
-        expect(page.get_by_text("他人改为：3")).to_be_visible()
-        page.get_by_role("button", name="保存").click()
-        expect(page.locator("main")).to_contain_text("第 3 版")
-        page.get_by_role("link", name="历史").click()
-        expect(page.locator("#v3 .diff tbody tr")).to_have_count(1)
-        page.get_by_role("button", name="恢复到第 1 版").click()
-        expect(page.locator("main")).to_contain_text("第 4 版")
-        assert stored(site, image_id)["memRequests"] == 4096
-        page.goto(f"{site}/images?searchCondition={name}")
-        with page.expect_download() as download:
-            page.get_by_role("link", name="导出这些镜像").click()
-        download.value.save_as(tmp_path / "list.json")
-        assert list(json.loads((tmp_path / "list.json").read_bytes())["res"]) == [image_id]
-        page.goto(f"{site}/import")
-        page.locator("#file").set_input_files(tmp_path / "list.json")
-        page.get_by_role("button", name="预览").click()
-        expect(page.locator("#result")).to_contain_text("1 不变")
 
 
 @pytest.mark.parametrize("root", ["direct", "prefix kept"])
@@ -426,15 +284,3 @@ def test_faults_of_a_whole_list(browser: Browser, site: str) -> None:
         link.click()
         expect(page.locator("#imageMount")).to_be_focused()
         faultless(page)
-
-
-def test_import_aborted(browser: Browser, site: str, tmp_path: Path) -> None:
-    """取消 stops a running import, and nothing is written."""
-    file = tmp_path / "many.json"
-    file.write_text(json.dumps([minimal(f"abort/n{at}", factory="中断") for at in range(20_000)]))
-    with visiting(browser, f"{site}/import") as page:
-        page.locator("#file").set_input_files(file)
-        page.get_by_role("button", name="预览").click()
-        page.get_by_role("button", name="取消").click()
-        expect(page.locator("#result")).to_have_text("已取消，没有写入")
-        expect(page.get_by_role("button", name="预览")).to_be_enabled()

@@ -9,14 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
 
-from tests.http.test_pages import ARGUMENTS, CHROMIUM, NO_OTHER_HOST
 from tests.support.console import inputs, post, replaced
 from tests.support.identity import Identity, identity_provider
 from tests.support.images import IMAGES, minimal
-from tests.support.postgres import Postgres
-from tests.support.service import serving, serving_in_background, settings_for
+from tests.support.service import serving, settings_for
 from tests.support.tokens import SETTINGS, bearer, key_server, token
 
 
@@ -211,34 +208,3 @@ async def test_gateway_needs_no_login(client: httpx.AsyncClient) -> None:
     for path in ("/login", "/callback", "/logout"):
         assert (await client.get(f"/console{path}")).status_code == 404
     assert (await post(client, "/logout", {})).status_code == 404
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
-def test_expires_while_typing(postgres: Postgres) -> None:
-    """The script tells that the login is over; after one in a new window the next 保存 sends."""
-    arguments = [*ARGUMENTS, f"{NO_OTHER_HOST} , EXCLUDE 127.0.0.2"]
-    with (
-        identity_provider() as provider,
-        postgres.database() as dsn,
-        serving_in_background(settings_for(dsn, **provider.settings)) as url,
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=CHROMIUM, args=arguments) as browser,
-    ):
-        context = browser.new_context(locale="zh-CN")
-        page = context.new_page()
-        page.goto(f"{url}/console/images/new")
-        expect(page).to_have_url(f"{url}/console/images/new")
-        for name, value in (("imageName", "algo/typed"), ("imageTag", "1"), ("factory", "x"), ("algoName", "y")):
-            page.locator(f"#{name}").fill(value)
-        page.locator("#algoType").select_option("1")
-        context.clear_cookies()
-        page.get_by_role("button", name="保存").click()
-        expect(page.get_by_role("alert").filter(has_text="登录已过期")).to_be_visible()
-        with context.expect_page() as opened:
-            page.get_by_role("link", name="登录（新窗口）").click()
-        expect(opened.value).to_have_url(f"{url}/console/images")
-        page.get_by_role("button", name="保存").click()
-        expect(page.locator("main")).to_contain_text("第 1 版")
-        page.get_by_role("button", name="退出").click()
-        expect(page.get_by_role("link", name="登录")).to_be_visible()

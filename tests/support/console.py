@@ -1,17 +1,13 @@
-"""Visits to the console, with and without a browser."""
+"""Visits to the console without a browser."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import httpx
-from playwright.sync_api import Browser, Page
-
-from tests.http.test_pages import REPORT_VIOLATIONS
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -68,27 +64,3 @@ def replaced(fields: Iterable[tuple[str, str]], **new: str) -> list[tuple[str, s
 def text_of(html: str) -> str:
     """Return a page without its tags."""
     return unescape(re.sub(r"<[^>]+>", "", html))
-
-
-@contextmanager
-def visiting(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
-    """Visit a page; no script may fail, nothing may leave the service or break the CSP.
-
-    The browser's own line about the status of a page is no error.
-    """
-    wrong: list[str] = []
-    asked: set[str] = set()
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, locale="zh-CN", **options)
-    context.add_init_script(REPORT_VIOLATIONS)
-    page = context.new_page()
-    page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: asked.add(request.url))
-    try:
-        page.goto(address)
-        yield page
-    finally:
-        context.close()
-    assert [line for line in wrong if "the server responded with a status of" not in line] == []
-    hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme not in ("blob", "data")}
-    assert hosts == {urlsplit(address).netloc}
