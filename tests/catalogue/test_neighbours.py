@@ -1,8 +1,11 @@
 """What pages read beside a record: neighbours, a record at a version, recent changes, deletes in one's own scope."""
 
+import asyncio
+import time
 from datetime import timedelta
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 
@@ -66,3 +69,22 @@ async def test_recent_changes(client: httpx.AsyncClient, database_url: str) -> N
         assert await runtime.recent.since(began) == 3
         runtime.recent._times._until = 0
         assert await runtime.recent.since(began) == 4
+
+
+async def test_slow_reads_of_recent_changes_are_rare(client: httpx.AsyncClient, database_url: str) -> None:
+    """After a read that took long, the next one waits for twenty times as long."""
+    await register(client, "algo/a")
+    locker = await asyncpg.connect(database_url)
+    try:
+        async with Runtime.open(settings_for(database_url)) as runtime:
+            began = await runtime.recent.now()
+            transaction = locker.transaction()
+            await transaction.start()
+            await locker.execute("LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
+            reading = asyncio.create_task(runtime.recent.since(began))
+            await asyncio.sleep(1)
+            await transaction.rollback()
+            assert await reading == 0
+            assert runtime.recent._times._until - time.monotonic() > 15
+    finally:
+        await locker.close()

@@ -313,3 +313,30 @@ async def test_console(database_url: str, tmp_path: Path) -> None:
         assert (await client.get("/console/session")).status_code == 401
         assert (await client.post("/console/images/new", data={"a": "b"})).status_code == 401
         assert (await client.get("/algoPlatform/images/_search")).json()["status"] == "-401"
+
+
+async def test_refusals_of_the_console(database_url: str, tmp_path: Path) -> None:
+    """nginx's own refusals are pages where pages are asked for."""
+    async with fronted(database_url, tmp_path) as client:
+        port = client.base_url.port or 0
+        answers = [(" 413 ", "请求体超过上限", await announced(port, path)) for path in ("images/new", "import")]
+        answers.append((" 403 ", "没有权限", await raw(port, "GET /secret/console/images HTTP/1.1", "")))
+    async with nginx(tmp_path, free_port()) as client:
+        away = await raw(client.base_url.port or 0, "GET /console/images HTTP/1.1", "")
+        answers.append((" 503 ", "服务暂时不可用", away))
+    for status, text, answer in answers:
+        head, _, body = answer.partition("\r\n\r\n")
+        assert status in head
+        assert "content-type: text/html; charset=utf-8" in head.lower()
+        assert "x-request-id: " in head.lower()
+        assert f"<h1>{text}</h1>" in body
+
+
+async def announced(port: int, path: str) -> str:
+    """Announce a form that is too large for nginx without sending any of it; return the response."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    lines = (f"POST /console/{path} HTTP/1.1", "Host: x", "Authorization: Bearer good", "Connection: close")
+    writer.write("\r\n".join((*lines, f"Content-Length: {300 * 1024**2}", "", "")).encode())
+    answer = await asyncio.wait_for(reader.read(), 120)
+    writer.close()
+    return answer.decode()

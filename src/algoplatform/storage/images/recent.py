@@ -1,4 +1,7 @@
-"""Figures of the whole table, which take long to read: callers share a read, and its result for 10 seconds."""
+"""Figures of the whole table, which take long to read: callers share a read, and its result for 10 seconds.
+
+An index on the time of a change would slow down every write: no update could stay on its page any more (HOT).
+"""
 
 from bisect import bisect_right
 from datetime import datetime
@@ -31,7 +34,7 @@ class LiveCount:
 
 
 class RecentChanges:
-    """Counts the images changed since a time, up to `most`; an answer may lag by 10 seconds."""
+    """Counts the images changed since a time, up to `most`; an answer may lag by 10 seconds, or by 20 times what a read takes."""
 
     most: Final = MAX_CHANGES
 
