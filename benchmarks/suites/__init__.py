@@ -5,6 +5,7 @@ from collections.abc import Callable
 from benchmarks.results import Result
 from benchmarks.session import Session
 from benchmarks.suites import (
+    console,
     depending,
     graphs,
     linting,
@@ -36,4 +37,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "lint": linting.lint,
     "plan": planning.planning,
     "verify": verifying.verify,
+    "console": console.console,
 }
