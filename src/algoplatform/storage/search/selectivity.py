@@ -2,8 +2,8 @@
 
 Rare text is found through the GIN index of grams, common text by scanning the images in result order until a
 page is full. PostgreSQL cannot estimate which applies, as it multiplies the selectivities of grams that
-always occur together. So we count matches in a sample of the texts, taken from the statistics of ANALYZE. An
-outdated sample costs time and never changes a result.
+always occur together. So we count matches in a sample of the texts. It is not that of ANALYZE, which for a minute
+or two does not know what was just imported. An outdated sample costs time and never changes a result.
 """
 
 import asyncio
@@ -14,11 +14,13 @@ from typing import Final
 from algoplatform.domain.search import GRAM, grams
 from algoplatform.storage.postgres.pool import Connection
 
-_READ: Final = """
-    SELECT ARRAY(SELECT left(text, 400) FROM unnest(histogram_bounds::text::text[]) AS text) FROM pg_stats
-    WHERE schemaname = current_schema() AND tablename = 'image' AND attname = 'search'
+_TEXTS: Final = 300
+# Ids are random, so the first ones are a sample.
+_READ: Final = f"""
+    SELECT ARRAY(SELECT left(search, 400) FROM image WHERE live ORDER BY image_id LIMIT {_TEXTS})
 """
-_SECONDS: Final = 60
+# A small registry may grow fast.
+_SECONDS, _SECONDS_SMALL = 60, 5
 # Matches among about 300 texts: with fewer, the GIN index finds the images sooner than the scan fills a page.
 _COMMON: Final = 3
 # Each further gram costs a lookup for each image that contains the rarest one.
@@ -27,7 +29,7 @@ _CONSIDERED: Final = 32
 
 
 class TextSample:
-    """A sample of the searched texts, refreshed every 60 s.
+    """A sample of the searched texts, refreshed every 60 s, in a small registry every 5 s.
 
     It has up to 300 texts of up to 400 characters, and takes at most 20 MiB with their grams.
     """
@@ -35,21 +37,25 @@ class TextSample:
     def __init__(self) -> None:
         self._text = ""
         self._grams: Counter[str] = Counter()
-        self._read_at = float("-inf")
+        self._until = float("-inf")
 
     def is_old(self) -> bool:
         """Return whether the sample is due for a refresh."""
-        return time.monotonic() - self._read_at > _SECONDS
+        return time.monotonic() > self._until
 
     async def refresh(self, connection: Connection) -> None:
         """Read the sample."""
-        before, self._read_at = self._read_at, time.monotonic()
+        # Other searches need not read it as well.
+        before, self._until = self._until, time.monotonic() + _SECONDS_SMALL
         try:
-            text = "\n\n".join(await connection.fetchval(_READ) or [])
+            texts = await connection.fetchval(_READ)
         except BaseException:
             # Also a search that is cancelled: otherwise there would be no sample until the next refresh.
-            self._read_at = before
+            self._until = before
             raise
+        if len(texts) == _TEXTS:
+            self._until = time.monotonic() + _SECONDS
+        text = "\n\n".join(texts)
         # In a thread: there are tens of thousands of grams, and more if texts are long.
         counted = await asyncio.to_thread(lambda: Counter(grams(text)))
         self._text, self._grams = text, counted
