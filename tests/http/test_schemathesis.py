@@ -32,10 +32,8 @@ from tests.test_document import DELETE, loaded_records
 EXAMPLES = int(os.environ.get("ALGOPLATFORM_TEST_EXAMPLES", "500"))
 WRITES = {"register", "update", "delete", "upload", "restore"}
 # Read-only operations with many options take a quarter of the requests, as each takes longer.
-CLUSTER = {"manifests", "render", "dependencies", "impact", "lint", "lintFile", "drift", "plan"} | {
-    "verifySet",
-    "artifact",
-}
+CLUSTER = {"manifests", "render", "dependencies", "impact", "lint", "lintFile", "drift", "plan"}
+CLUSTER |= {"verifySet", "artifact", "draft"}
 # Their options, files and references have a syntax that schemas cannot express.
 BEYOND = WRITES | {"verify"} | (CLUSTER - {"dependencies", "artifact"})
 Case = schemathesis.Case[Any]
@@ -136,5 +134,6 @@ def test_every_answer_is_published(name: str, service: str, session: requests.Se
 
     ask()
     assert answers.total() >= requests_at_least
-    assert answers[200]
+    # A draft is made from an image in a registry, and this service knows none.
+    assert answers[200] or name == "draft"
     assert max(answers) < 500

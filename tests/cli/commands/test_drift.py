@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from algoplatform.cli import app
+from algoplatform.cli.commands import drift
 from tests.cli.conftest import Call
 from tests.support.cluster import live, pod, printed, unready
 from tests.support.images import IMAGES, delete, register
@@ -38,7 +40,8 @@ async def cluster(client: httpx.AsyncClient) -> bytes:
 async def test_table(alike: Call, client: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row for each difference, reason and orphan; what is in sync is counted."""
     (file := tmp_path / "cluster.json").write_bytes(await cluster(client))
-    monkeypatch.setenv("COLUMNS", "200")
+    # The command's own console takes its width from the environment of its import.
+    monkeypatch.setattr(drift, "console", Console(width=200))
     result = await alike("drift", str(file), "--registry", "h.local")
     assert result.exit_code == 0
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.stdout.splitlines() if "│" in line]

@@ -46,7 +46,7 @@ async def test_json(alike: Call, client: httpx.AsyncClient, file: Path) -> None:
 async def test_tables(alike: Call, client: httpx.AsyncClient, file: Path) -> None:
     """Demand with its reasons, totals, a bar for each card of the nodes in use, and the simulation."""
     await known(client, *worked_example())
-    result = await alike("plan", str(file), COLUMNS="200")
+    result = await alike("plan", str(file))
     assert result.exit_code == 0
     shown = result.stdout
     for text in ("algo/helmet_detect:2.1.0", "组1", "显存（MiB）", "115000", "全部放得下", "模拟调度器2次"):
