@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.cluster import DIGEST, WRONG, hooked, is_object, live, pod, printed, spoilt, unready
 from tests.support.images import IMAGES, delete, register
@@ -262,6 +263,49 @@ async def test_given_files(client: httpx.AsyncClient) -> None:
     entry = await only(client, live(rendered))
     assert entry["state"] == "outdated"
     assert ("metadata.name", "outdated") in paths(entry)
+
+
+async def test_given_files_that_are_not_shown(client: httpx.AsyncClient) -> None:
+    """Without ConfigMaps in the output the workload is in sync; one that is gone is one difference."""
+    image_id = await register(client, config="/etc/a.conf,/etc/b.conf")
+    body = {"images": [image_id], "configFiles": {"algo/a:1.0": {"/etc/a.conf": "x=1\n"}}}
+    [config_map, workload] = live((await client.post(f"{IMAGES}/_render", json=body)).json()["res"]["manifests"])
+    answer = await client.post(DRIFT, content=printed([workload], foreign=False), headers=JSON)
+    assert answer.json()["res"]["counts"] == {"in-sync": 1}, answer.text
+    entry = await only(client, [workload])
+    assert [(item["kind"], item["name"]) for item in entry["objects"]] == [
+        ("ConfigMap", config_map["metadata"]["name"])
+    ]
+    assert paths(entry) == [("metadata.name", "modified")]
+    await update(client, image_id, config="/etc/b.conf")
+    assert (await only(client, [workload]))["state"] == "outdated"
+
+
+@pytest.mark.parametrize("label", ["app.kubernetes.io/instance", "app.kubernetes.io/managed-by"])
+async def test_edited_labels(client: httpx.AsyncClient, label: str) -> None:
+    """Other tools write into the labels by which objects are found: each is one difference, and nothing is lost."""
+    image_id = await register(client, **FIELDS)
+    objects = await deployed(client, image_id)
+    objects[-1]["metadata"]["labels"][label] = "other"
+    assert paths(await only(client, objects)) == [(f"metadata.labels[{label}]", "modified")]
+    for item in objects:
+        item["metadata"]["labels"]["app.kubernetes.io/instance"] = "other"
+    entry = await only(client, objects)
+    assert ("metadata.labels[app.kubernetes.io/instance]", "modified") in paths(entry)
+    assert {item["state"] for item in entry["objects"]} == {"modified"}
+    assert "metadata.name" not in dict(paths(entry))
+
+
+async def test_one_label_on_everything(client: httpx.AsyncClient) -> None:
+    """Objects of an instance are listed once, however many workloads have its label, and the rest is counted."""
+    [workload] = await deployed(client, await register(client))
+    services = [
+        {"kind": "Service", "metadata": workload["metadata"] | {"name": f"s-{number}", "annotations": {}}, "spec": {}}
+        for number in range(150)
+    ]
+    found = await drift(client, [*[workload] * 3, *services])
+    assert [(len(entry["objects"]), entry["unlisted"]) for entry in found["images"]] == [(100, 50), (0, 0), (0, 0)]
+    assert found["unlisted"] == 50
 
 
 async def test_other_versions(client: httpx.AsyncClient) -> None:

@@ -79,7 +79,7 @@ def peak() -> Iterator[list[int]]:
 async def test_ten_thousand_objects(runtime: Runtime) -> None:
     """10,000 objects of a cluster, 1,000 of them ours, take an index and one batch of records in memory."""
     objects = await deployed(runtime, "algo/a")
-    foreign = json.dumps(objects[-1]).replace("app.kubernetes.io/managed-by", "team").encode()
+    foreign = json.dumps(objects[-1]).replace("app.kubernetes.io/managed-by", "team").replace("image-id", "id").encode()
     ours = [json.dumps(item).replace("algo-a-1-0", "algo-a-{at}") for item in objects]
     states: Counter[bytes] = Counter()
 

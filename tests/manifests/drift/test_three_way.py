@@ -78,6 +78,10 @@ FIELDS: list[tuple[str, Sides, str | None]] = [
     ("limits", ({"memory": "1024Mi"}, {"memory": "1024Mi"}, {"memory": "1Gi"}), None),
     ("limits", ({"memory": "1024Mi"}, {"memory": "1024Mi"}, {"memory": "1G"}), "modified"),
     ("limits", ({"env": "1"}, {"env": "1"}, {"env": [1]}), "modified"),
+    # Filled in by a LimitRange.
+    ("requests", (ABSENT, {"cpu": "500m"}, {"cpu": "100m"}), "outdated"),
+    ("requests", ({"memory": "1Gi"}, {"memory": "1Gi", "cpu": "500m"}, {"memory": "1Gi", "cpu": "100m"}), "outdated"),
+    ("requests", ({"cpu": "2"}, ABSENT, {"cpu": "3"}), "both"),
     ("tolerations", ([{"key": "a"}], [{"key": "a"}], [{"key": "b"}, {"key": "a"}]), None),
     ("imagePullSecrets", (ABSENT, [{"name": "a"}], [{"name": "b"}]), "outdated"),
     ("imagePullSecrets", ([{"name": "a"}], ABSENT, [{"name": "a"}]), "outdated"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from algoplatform.catalogue.cluster.inventory import Instance, Inventory, Workload
-from algoplatform.catalogue.cluster.rerendering import Rerendering, texts_of
+from algoplatform.catalogue.cluster.rerendering import Rerendering
 from algoplatform.domain.errors import Refused, clip
 from algoplatform.manifests.drift.live import conditions_of, config_map_of, digest_in, main_image, replicas_of
 from algoplatform.manifests.drift.states import WORKLOAD, Compared, Role, by_role, compare, state_of
@@ -40,13 +40,14 @@ class Comparing:
         """Compare a workload; `known` is the digest of its image in the registry of images, None if not known."""
         found = self._inventory.instances.get((workload.namespace, workload.instance)) or Instance()
         if record is None or workload.origin is None:
-            return Outcome("orphan", orphans=[(live["kind"], live["metadata"]["name"]), *found.others])
+            return Outcome("orphan", orphans=[(live["kind"], live["metadata"]["name"]), *_taken(found, {})])
         outcome = Outcome(current_version=record.version)
-        base, ours = self._sides(live, record, known, found, outcome.reasons)
+        base, ours = self._sides(workload.namespace, live, record, known, outcome.reasons)
         rendered = {**base, **ours}
-        theirs = {role: self._inventory.load(kept) for role, kept in found.others.items() if role in rendered}
+        there = {role: self._inventory.find(workload.namespace, role) for role in rendered}
+        theirs = {role: item for role, item in there.items() if item}
         outcome.differing = compare(base, ours, theirs | {WORKLOAD: live})
-        outcome.orphans = [role for role in found.others if rendered and role not in rendered]
+        outcome.orphans = _taken(found, rendered) if rendered else []
         changes = [each.change for one in outcome.differing for each in one.differences]
         # A record that cannot be rendered any more went on, too.
         outcome.state = state_of([*changes, *["outdated"] * bool(outcome.reasons)])
@@ -54,16 +55,15 @@ class Comparing:
         return outcome
 
     def _sides(
-        self, live: dict[str, Any], record: Since, known: str | None, found: Instance, reasons: list[str]
+        self, namespace: str, live: dict[str, Any], record: Since, known: str | None, reasons: list[str]
     ) -> tuple[_Objects, _Objects]:
         """Return the objects of the record as it was and as it is; one that cannot be rendered is like the other."""
-        config_map = found.others.get(("ConfigMap", config_map_of(live)))
-        texts = texts_of(self._inventory.load(config_map)) if config_map else {}
+        config_map = self._inventory.find(namespace, ("ConfigMap", config_map_of(live)))
         pinned = digest_in(main_image(live))
 
         def rendered(text: str, digest: str | None, faults: list[str]) -> _Objects | None:
             try:
-                objects = self._rerendering.objects(text, record.version, live, texts, digest)
+                objects = self._rerendering.objects(text, record.version, live, config_map, digest)
             except Refused as error:
                 faults.append(clip(f"现行记录不能生成：{error.message}", _LONG))
                 return None
@@ -74,6 +74,13 @@ class Comparing:
         is_same = before == record.record and (pinned or known) == (known or pinned)
         base = ours if is_same else rendered(before, pinned or known, [])
         return base or ours or {}, ours or base or {}
+
+
+def _taken(found: Instance, rendered: _Objects) -> list[Role]:
+    # Listed once, as thousands of workloads may carry one label.
+    roles = [role for role in found.others if role not in rendered]
+    found.others = []
+    return roles
 
 
 def _watch(outcome: Outcome, live: dict[str, Any], found: Instance, known: str | None) -> None:

@@ -125,9 +125,8 @@ class _Run:
 
     def leftovers(self) -> Iterator[_Entry]:
         """Yield an entry for objects of ours without a workload."""
-        for namespace, instance in self._inventory.leftovers():
-            others = self._inventory.instances[namespace, instance].others
-            yield self._entry(namespace, None, instance, None, Outcome("orphan", orphans=[*others]))
+        for namespace, instance, left in self._inventory.leftovers():
+            yield self._entry(namespace, None, instance, None, Outcome("orphan", orphans=left))
 
     def summary(self) -> dict[str, Any]:
         """Return the rest of the answer."""
@@ -161,6 +160,7 @@ class _Run:
             objects.append(_object(each.kind, each.name, state, shown))
         self._room -= listed
         unlisted = sum(len(each.differences) for each in outcome.differing) - listed
+        unlisted += max(0, len(outcome.orphans) - MOST_OF_ONE)
         self._unlisted += unlisted
         objects += [_object(*role, "orphan", ()) for role in outcome.orphans[:MOST_OF_ONE]]
         return {

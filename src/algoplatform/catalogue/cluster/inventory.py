@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
@@ -22,6 +22,7 @@ from algoplatform.manifests.drift.live import (
     plain,
     pruned,
 )
+from algoplatform.manifests.drift.states import Role
 
 # Each takes up to about 1 KiB of the index.
 MOST_OBJECTS: Final = 100_000
@@ -51,7 +52,7 @@ class Workload:
 class Instance:
     """What carries one instance label in one namespace."""
 
-    others: dict[tuple[str, str], Kept] = field(default_factory=dict)
+    others: list[Role] = field(default_factory=list)
     pods: Pods = field(default_factory=Pods)
 
 
@@ -64,6 +65,8 @@ class Inventory:
         self.kinds: set[str] = set()
         self.workloads: list[Workload] = []
         self.instances: dict[tuple[str, str], Instance] = defaultdict(Instance)
+        self._named: dict[tuple[str, str, str], Kept] = {}
+        self._found: set[tuple[str, str, str]] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -88,10 +91,22 @@ class Inventory:
         found: dict[str, Any] = orjson.loads(self._file.read(kept.size))
         return found
 
-    def leftovers(self) -> Iterable[tuple[str, str]]:
-        """Return the places of objects of ours that have no workload."""
+    def find(self, namespace: str, role: Role) -> dict[str, Any] | None:
+        """Return an object of ours by its name, whatever its labels are; None if there is none."""
+        name = (namespace, *role)
+        kept = self._named.get(name)
+        if kept is None:
+            return None
+        self._found.add(name)
+        return self.load(kept)
+
+    def leftovers(self) -> Iterator[tuple[str, str, list[Role]]]:
+        """Yield namespace, instance and objects of ours where these have no workload, and none was rendered for them."""
         used = {(each.namespace, each.instance) for each in self.workloads}
-        return [place for place, found in self.instances.items() if found.others and place not in used]
+        for (namespace, instance), found in self.instances.items():
+            left = [role for role in found.others if (namespace, *role) not in self._found]
+            if left and (namespace, instance) not in used:
+                yield namespace, instance, left
 
     def _add(self, item: dict[str, Any]) -> None:
         kind, place = item["kind"], place_of(item)
@@ -105,8 +120,11 @@ class Inventory:
             kept = self._keep(item)
             if kind in WORKLOADS:
                 self.workloads.append(Workload(kept, origin_of(item), *place))
-            else:
-                self.instances[place].others[kind, item["metadata"]["name"]] = kept
+                return
+            name = (place[0], kind, item["metadata"]["name"])
+            if name not in self._named:
+                self.instances[place].others.append(name[1:])
+            self._named[name] = kept
 
     def _count(self, *, is_new: bool) -> None:
         self._objects += is_new

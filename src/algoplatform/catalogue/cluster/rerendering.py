@@ -9,7 +9,7 @@ from algoplatform.catalogue.cluster.site import Site
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.record.check import Rules, check
 from algoplatform.domain.record.model import Image
-from algoplatform.manifests.drift.live import at
+from algoplatform.manifests.drift.live import GIVEN, at, config_keys_of, config_map_of
 from algoplatform.manifests.image import Target
 from algoplatform.manifests.names import config_keys, is_label_value, object_name
 from algoplatform.manifests.options import Options
@@ -22,7 +22,7 @@ _STORED: Final = Rules(node_ports=range(1, 65536))
 
 @dataclass(frozen=True, slots=True)
 class Rerendering:
-    """How to render for comparison; `texts` of `objects` are the contents of configuration files by key."""
+    """How to render for comparison."""
 
     site: Site
     options: Options
@@ -38,15 +38,24 @@ class Rerendering:
         return found if self.options.namespace else [*found, "没有给出namespace，以集群中的命名空间为准"]
 
     def objects(
-        self, record: str, version: int, live: dict[str, Any], texts: Mapping[str, Any], digest: str | None
+        self,
+        record: str,
+        version: int,
+        live: dict[str, Any],
+        config_map: dict[str, Any] | None,
+        digest: str | None,
     ) -> list[dict[str, Any]]:
-        """Return the objects of a record; raises Refused if it cannot be rendered."""
+        """Return the objects of a record; raises Refused if it cannot be rendered.
+
+        `config_map` is the live one with the contents of configuration files, None if the cluster shows none.
+        """
         data = json.loads(record)
         checked = check(data, _STORED)
         if checked.image is None:
             raise Refused(checked.faults)
         image = checked.image
         reference = str(image.reference)
+        texts = _texts(config_map) if config_map else dict.fromkeys(config_keys_of(live), "")
         rendered = render(
             [Target(image, data["imageId"], version)],
             self._options(image, live, is_pinned=digest is not None),
@@ -54,6 +63,8 @@ class Rerendering:
             config_files={reference: files} if (files := _files(image, texts)) else {},
             digests={reference: digest} if digest else {},
         ).objects
+        if not config_map:
+            _name_contents(rendered, config_map_of(live))
         if not self.compares_replicas:
             for item in rendered:
                 item.get("spec", {}).pop("replicas", None)
@@ -72,9 +83,19 @@ class Rerendering:
         return replace(given, naming=naming, closure=False, pin=given.pin and is_pinned)
 
 
-def texts_of(config_map: dict[str, Any]) -> dict[str, Any]:
-    """Return the contents of a live ConfigMap: the registry knows paths, no contents."""
+def _texts(config_map: dict[str, Any]) -> dict[str, Any]:
+    # The registry knows paths, no contents.
     return {key: text for key, text in at(config_map, "data").items() if isinstance(text, str)}
+
+
+def _name_contents(objects: list[dict[str, Any]], name: str) -> None:
+    """Rename the ConfigMap of contents that are not known: its name is made of them."""
+    for item in objects:
+        if item["kind"] == "ConfigMap":
+            item["metadata"]["name"] = name
+        for volume in at(item, "spec", "template", "spec").get("volumes", ()):
+            if volume["name"] == GIVEN:
+                volume["configMap"]["name"] = name
 
 
 def _files(image: Image, texts: Mapping[str, Any]) -> dict[str, str]:

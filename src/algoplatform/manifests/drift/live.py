@@ -17,6 +17,8 @@ _MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 _PARTS: Final = ("kind", "spec", "status", "data", "immutable")
 _KEPT: Final = ("name", "namespace", "labels", "annotations")
 _MAIN: Final = "main"
+# The volume of configuration files whose contents were given.
+GIVEN: Final = "config-given"
 _DIGEST: Final = re.compile(r"@(sha256:[0-9a-f]{64})\Z")
 _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
@@ -61,14 +63,20 @@ def at(value: Any, *path: str) -> dict[str, Any]:
 
 def place_of(item: dict[str, Any]) -> tuple[str, str]:
     """Return namespace and instance of an object, the latter empty if it has none."""
-    return _said(at(item, "metadata").get("namespace")) or "default", _said(
-        at(item, "metadata", "labels").get(INSTANCE)
-    )
+    namespace = _said(at(item, "metadata").get("namespace")) or "default"
+    # The selector of a workload is immutable, its labels are not.
+    selected = _said(at(item, "spec", "selector", "matchLabels").get(INSTANCE)) if item["kind"] in WORKLOADS else ""
+    return namespace, selected or _said(at(item, "metadata", "labels").get(INSTANCE))
 
 
 def is_ours(item: dict[str, Any]) -> bool:
-    """Return whether an object is of a rendered kind and has our label."""
-    return item["kind"] in (*WORKLOADS, *OTHERS) and at(item, "metadata", "labels").get(_MANAGED_BY) == MANAGER
+    """Return whether an object is of a rendered kind and has our label; a workload may name its image instead."""
+    kind = item["kind"]
+    if kind not in WORKLOADS and kind not in OTHERS:
+        return False
+    is_labelled = bool(at(item, "metadata", "labels").get(_MANAGED_BY) == MANAGER)
+    # Helm writes itself into this label.
+    return is_labelled or (kind in WORKLOADS and origin_of(item) is not None)
 
 
 def pruned(item: dict[str, Any]) -> dict[str, Any]:
@@ -115,8 +123,15 @@ def digest_in(image: str) -> str | None:
 def config_map_of(workload: dict[str, Any]) -> str:
     """Return the name of the ConfigMap with given contents that a workload mounts; empty if none."""
     volumes = _objects(at(workload, "spec", "template", "spec").get("volumes"))
-    given = next((each for each in volumes if each.get("name") == "config-given"), {})
+    given = next((each for each in volumes if each.get("name") == GIVEN), {})
     return _said(at(given, "configMap").get("name"))
+
+
+def config_keys_of(workload: dict[str, Any]) -> list[str]:
+    """Return the keys of that ConfigMap that a workload mounts."""
+    containers = _objects(at(workload, "spec", "template", "spec").get("containers"))
+    mounts = [mount for each in containers if each.get("name") == _MAIN for mount in _objects(each.get("volumeMounts"))]
+    return [_said(each.get("subPath")) for each in mounts if each.get("name") == GIVEN]
 
 
 def replicas_of(workload: dict[str, Any]) -> tuple[int, int]:

@@ -80,7 +80,9 @@ def three_way(base: Any, ours: Any, theirs: Any, path: str = "", name: str = "")
         return
     fields = {**_fields(base), **_fields(ours)}
     if not fields:
-        yield from _verdict(base, ours, theirs, path, lambda one, other: _same(one, other, name))
+        # Where a namespace has a LimitRange, amounts that were not rendered are filled in, too.
+        is_filled = name in _FILLED or (base is None and name in _AMOUNTS)
+        yield from _verdict(base, ours, theirs, path, lambda one, other: _same(one, other, name, is_filled=is_filled))
     known = theirs if isinstance(theirs, dict) else {}
     for field in fields:
         if field not in _IGNORED:
@@ -123,9 +125,9 @@ def _covers(side: Any, theirs: Any) -> bool:
     return not any(True for _ in three_way(side, side, theirs))
 
 
-def _same(side: Any, theirs: Any, name: str) -> bool:
+def _same(side: Any, theirs: Any, name: str, *, is_filled: bool) -> bool:
     if side is None:
-        return name in _FILLED or theirs in _EMPTY
+        return is_filled or theirs in _EMPTY
     if side == {}:
         return isinstance(theirs, dict)
     if name in _AMOUNTS:
