@@ -101,6 +101,19 @@ async def test_ten_thousand_objects(runtime: Runtime) -> None:
     assert measured[0] < 6 * MIB < size, (measured, size)
 
 
+async def test_reading_ends_with_the_client(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that has gone is noticed while its objects are read, not after them."""
+    monkeypatch.setattr(inventory, "_TURN_SECONDS", 0)
+    content = BytesIO(printed(await deployed(runtime, "algo/a") * 1000))
+
+    async def write(data: bytes) -> None:
+        raise ConnectionResetError(data)
+
+    with pytest.raises(ConnectionResetError, match="b''"):
+        await runtime.drift.compare(content, Options(), write)
+    assert content.tell() < len(content.getvalue()) // 2
+
+
 async def test_too_many_objects(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """More objects than an index may hold are refused."""
     monkeypatch.setattr(inventory, "MOST_OBJECTS", 3)

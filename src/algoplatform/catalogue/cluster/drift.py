@@ -61,7 +61,8 @@ class Drift:
         objects = read_objects(iter(lambda: file.read(_CHUNK), b""))
         with Inventory() as inventory:
             while await off_loop(lambda: inventory.take(objects)):
-                pass
+                # Ends here if the client has gone.
+                await write(b"")
             run = _Run(inventory, Rerendering(self._site, options))
             entries = b'{"images":['
             for start in range(0, len(inventory.workloads), _BATCH):
