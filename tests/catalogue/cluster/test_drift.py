@@ -4,7 +4,7 @@ import json
 import re
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from tempfile import TemporaryFile
@@ -17,6 +17,7 @@ from algoplatform.catalogue.cluster.drift import Drift
 from algoplatform.catalogue.cluster.site import Site
 from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import BadRequest
+from algoplatform.manifests.names import INSTANCE
 from algoplatform.manifests.options import Options
 from algoplatform.runtime import Runtime
 from tests.support.cluster import DIGEST, live, pod, printed
@@ -99,6 +100,35 @@ async def test_ten_thousand_objects(runtime: Runtime) -> None:
     # Each is a copy under another name.
     assert states == {b"modified": 500}
     assert measured[0] < 6 * MIB < size, (measured, size)
+
+
+_LONG = "\N{GRINNING FACE}" + "n" * (MIB // 4)
+_LABELS = {"app.kubernetes.io/managed-by": "algoplatform", INSTANCE: "x"}
+
+
+def _named(kind: str, labels: dict[str, str] = _LABELS, **kept: Any) -> dict[str, Any]:
+    return {"kind": kind, "metadata": {"name": "x", "labels": labels, **kept}}
+
+
+# What an index has of an object, as no cluster has it: a single such character makes a text take four times as much.
+NAMES: list[Callable[[str], dict[str, Any]]] = [
+    lambda text: _named("Service", name=text),
+    lambda text: _named("Pod", namespace=text),
+    lambda text: _named("Pod", _LABELS | {INSTANCE: text}),
+    lambda text: _named("Deployment", annotations={"algoplatform/image-id": "0" * 32, "algoplatform/reference": text}),
+]
+
+
+@pytest.mark.parametrize("made", NAMES)
+async def test_long_names(runtime: Runtime, made: Callable[[str], dict[str, Any]]) -> None:
+    """The index keeps no name that is longer than those of Kubernetes."""
+    items = [made(f"{number}{_LONG}") for number in range(64)]
+    content = json.dumps({"items": items}, ensure_ascii=False).encode()
+    del items
+    with peak() as measured:
+        await compared(runtime.drift, content)
+    # A few copies of one object, which takes four times its bytes.
+    assert measured[0] < 30 * MIB, measured
 
 
 async def test_reading_ends_with_the_client(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:

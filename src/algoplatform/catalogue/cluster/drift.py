@@ -18,7 +18,7 @@ from algoplatform.catalogue.cluster.rerendering import Rerendering
 from algoplatform.catalogue.cluster.site import Site
 from algoplatform.catalogue.parsing import off_loop
 from algoplatform.domain.errors import clip
-from algoplatform.manifests.drift.live import OTHERS, Origin
+from algoplatform.manifests.drift.live import MAX_REFERENCE, OTHERS, Origin
 from algoplatform.manifests.drift.reading import read_objects
 from algoplatform.manifests.drift.states import STATES, brief, state_of
 from algoplatform.manifests.drift.three_way import Difference
@@ -40,8 +40,6 @@ _BATCH: Final = 50
 # Differences that an answer and an entry list; all are counted.
 MOST_DIFFERENCES: Final = 10_000
 MOST_OF_ONE: Final = 100
-# Name and tag of an image, and any name of an object.
-_MAX_NAME: Final = 384
 
 
 async def _unknown(_: Sequence[str]) -> Mapping[str, str]:
@@ -166,11 +164,11 @@ class _Run:
         objects += [_object(*role, "orphan", ()) for role in outcome.orphans[:MOST_OF_ONE]]
         return {
             "imageId": origin and origin.image_id,
-            "reference": origin and clip(origin.reference, _MAX_NAME),
+            "reference": origin and clip(origin.reference, MAX_REFERENCE),
             "state": outcome.state,
             "namespace": clip(namespace),
             "kind": kind,
-            "name": clip(name, _MAX_NAME),
+            "name": clip(name, MAX_REFERENCE),
             "recordVersion": origin and origin.version,
             "currentVersion": outcome.current_version,
             "replicas": outcome.replicas,
@@ -192,4 +190,4 @@ def _object(kind: str, name: str, state: str, differences: Sequence[Difference])
         }
         for each in differences
     ]
-    return {"kind": kind, "name": clip(name, _MAX_NAME), "state": state, "differences": shown}
+    return {"kind": kind, "name": clip(name, MAX_REFERENCE), "state": state, "differences": shown}

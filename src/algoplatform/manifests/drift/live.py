@@ -24,6 +24,10 @@ _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
 _MOST_REASONS: Final = 5
 _LONG: Final = 200
+# Characters of any name in Kubernetes, and of the name and tag of an image. Both are ASCII: a text with a single
+# other character takes up to four times as much memory.
+_MAX_NAME: Final = 253
+MAX_REFERENCE: Final = 384
 # Levels of an object: more than any that is rendered has.
 _DEEP: Final = 32
 
@@ -42,16 +46,27 @@ class Origin:
 class Pods:
     """The pods of an instance: why some are not ready, and which images they run."""
 
-    reasons: list[str] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
+    _reasons: list[bytes] = field(default_factory=list)
+    _digests: list[bytes] = field(default_factory=list)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why pods are not ready, in the cluster's words."""
+        return [each.decode() for each in self._reasons]
+
+    @property
+    def digests(self) -> list[str]:
+        """The digests of the images that the pods run."""
+        return [each.decode() for each in self._digests]
 
     def add(self, pod: dict[str, Any]) -> None:
         """Add a pod, unless it is going away."""
         status = at(pod, "status")
         if at(pod, "metadata").get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
             return
-        for found, known in ((_reasons(status), self.reasons), (_digests(status), self.digests)):
-            known += [each for each in dict.fromkeys(found) if each not in known][: _MOST_REASONS - len(known)]
+        for found, known in ((_reasons(status), self._reasons), (_digests(status), self._digests)):
+            said = [each.encode() for each in dict.fromkeys(found)]
+            known += [each for each in said if each not in known][: _MOST_REASONS - len(known)]
 
 
 def at(value: Any, *path: str) -> dict[str, Any]:
@@ -63,16 +78,16 @@ def at(value: Any, *path: str) -> dict[str, Any]:
 
 def place_of(item: dict[str, Any]) -> tuple[str, str]:
     """Return namespace and instance of an object, the latter empty if it has none."""
-    namespace = _said(at(item, "metadata").get("namespace")) or "default"
+    namespace = _named(at(item, "metadata").get("namespace")) or "default"
     # The selector of a workload is immutable, its labels are not.
-    selected = _said(at(item, "spec", "selector", "matchLabels").get(INSTANCE)) if item["kind"] in WORKLOADS else ""
-    return namespace, selected or _said(at(item, "metadata", "labels").get(INSTANCE))
+    selected = _named(at(item, "spec", "selector", "matchLabels").get(INSTANCE)) if item["kind"] in WORKLOADS else ""
+    return namespace, selected or _named(at(item, "metadata", "labels").get(INSTANCE))
 
 
 def is_ours(item: dict[str, Any]) -> bool:
     """Return whether an object is of a rendered kind and has our label; a workload may name its image instead."""
     kind = item["kind"]
-    if kind not in WORKLOADS and kind not in OTHERS:
+    if (kind not in WORKLOADS and kind not in OTHERS) or not _named(item["metadata"]["name"]):
         return False
     is_labelled = bool(at(item, "metadata", "labels").get(_MANAGED_BY) == MANAGER)
     # Helm writes itself into this label.
@@ -105,7 +120,7 @@ def origin_of(workload: dict[str, Any]) -> Origin | None:
     if not isinstance(image_id, str) or not _IMAGE_ID.fullmatch(image_id):
         return None
     known = _VERSION.fullmatch(_said(version))
-    return Origin(image_id, int(known[0]) if known else None, _said(reference), _said(renderer))
+    return Origin(image_id, int(known[0]) if known else None, _named(reference, MAX_REFERENCE), _named(renderer))
 
 
 def main_image(workload: dict[str, Any]) -> str:
@@ -184,6 +199,10 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 
 def _said(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _named(value: Any, most: int = _MAX_NAME) -> str:
+    return value if isinstance(value, str) and len(value) <= most and value.isascii() else ""
 
 
 def _count(value: Any, default: int) -> int:
