@@ -3,10 +3,12 @@
 import asyncio
 import json
 import time
+from collections import deque
 
 import pytest
 
-from algoplatform.catalogue.parsing import parse
+from algoplatform.catalogue import parsing
+from algoplatform.catalogue.parsing import parse, parse_large
 from algoplatform.domain.errors import BadRequest
 from algoplatform.domain.record.json import parse_json
 
@@ -35,3 +37,15 @@ async def test_what_is_wrong_with_a_body_is_told() -> None:
             await parse(content)
     assert await parse(b"{}") == {}
     assert len(await parse(_LONG)) == 80_000
+
+
+@pytest.mark.parametrize("text", ['"\N{GRINNING FACE}"', r'"\ud83d\ude00"', r'"\uD83D\uDE00"'])
+async def test_wide_characters_of_large_bodies(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A large body with a character beyond U+FFFF is refused, however it is cut: its texts would take four times as much."""
+    content = f'["{"x" * 16}中",{text}]'.encode()
+    assert await parse_large(deque([content]), len) == 2
+    monkeypatch.setattr(parsing, "_MOST_WIDE", 16)
+    for size in range(1, len(content) + 1):
+        with pytest.raises(BadRequest, match="不能含有U\\+FFFF以外的字符"):
+            await parse_large(deque(content[at : at + size] for at in range(0, len(content), size)), len)
+    assert await parse_large(deque([content.replace(text.encode(), rb'"\u4e2d\n"')]), len) == 2

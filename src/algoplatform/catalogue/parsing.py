@@ -10,7 +10,7 @@ import asyncio
 import gc
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -24,6 +24,11 @@ T = TypeVar("T")
 _SHORT: Final = 32 * 1024
 # Values of a large body: they take up to 300 MiB.
 _MOST_COMMAS: Final = 4_000_000
+# Bytes of a body that may have characters beyond U+FFFF: a text with a single one takes four times its length.
+_MOST_WIDE: Final = 64 * 1024 * 1024
+# How such characters begin: in UTF-8, and as escaped surrogates.
+_WIDE: Final = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4", b"\\ud", b"\\uD")
+_EDGE: Final = max(map(len, _WIDE)) - 1
 _THREAD: Final = ThreadPoolExecutor(1, "parsing")
 
 
@@ -86,4 +91,17 @@ async def parse_large(blocks: deque[bytes], check: Callable[[Any], T]) -> T:
 def _parsed(blocks: deque[bytes]) -> Any:
     if sum(block.count(b",") for block in blocks) > _MOST_COMMAS:
         raise BadRequest(f"请求体中的值超过上限{_MOST_COMMAS}个", malformed=False)
+    if sum(map(len, blocks)) > _MOST_WIDE and _is_wide(blocks):
+        mebibytes = _MOST_WIDE // 2**20
+        raise BadRequest(f"请求体超过{mebibytes}MiB时，不能含有U+FFFF以外的字符，如表情符号", malformed=False)
     return parse_large_json(blocks.popleft() if blocks else b"" for _ in iter(int, 1))
+
+
+def _is_wide(blocks: Iterable[bytes]) -> bool:
+    edge = b""
+    for block in blocks:
+        # An escape may be cut between blocks.
+        if any(begin in piece for piece in (edge + block[:_EDGE], block) for begin in _WIDE):
+            return True
+        edge = (edge + block[-_EDGE:])[-_EDGE:]
+    return False
