@@ -207,12 +207,30 @@ async def test_not_ready(client: httpx.AsyncClient) -> None:
     assert entry["replicas"] == {"wanted": 1, "ready": 0}
 
 
+async def test_failing_readiness(client: httpx.AsyncClient) -> None:
+    """Containers that run and are not ready give no reason of their own; the pod does, also of a StatefulSet."""
+    image_id = await register(client, **FIELDS)
+    [*others, workload] = await deployed(client, image_id, replicas=2)
+    assert workload["kind"] == "StatefulSet"
+    its = pod(workload)
+    message = "containers with unready status: [main]"
+    its["status"]["conditions"] = [
+        {"type": kind, "status": "False", "reason": "ContainersNotReady", "message": message}
+        for kind in ("Ready", "ContainersReady")
+    ]
+    workload["status"] |= {"readyReplicas": 0, "conditions": []}
+    entry = await only(client, [*others, workload, its])
+    assert (entry["state"], entry["reasons"], entry["replicas"]) == ("not-ready", [message], {"wanted": 2, "ready": 0})
+
+
 async def test_moved_image(client: httpx.AsyncClient) -> None:
     """Pods of a pinned image that run another one."""
     objects = await deployed(client, await register(client, **FIELDS))
     objects[-1]["spec"]["template"]["spec"]["containers"][0]["image"] = f"algo/a@{DIGEST}"
     entry = await only(client, [*objects, pod(objects[-1])], pin="true")
     assert (entry["state"], entry["digest"]) == ("in-sync", {"expected": DIGEST, "running": [DIGEST]})
+    assumptions = (await drift(client, objects, pin="true"))["assumptions"]
+    assert assumptions[-1] == "1个工作负载的镜像没有校验过，摘要以集群中的为准"
     other = f"sha256:{'0' * 64}"
     entry = await only(client, [*objects, pod(objects[-1], digest=other)], pin="true")
     assert (entry["state"], entry["digest"]) == ("image-moved", {"expected": DIGEST, "running": [other]})

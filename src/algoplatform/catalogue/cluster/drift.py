@@ -107,7 +107,7 @@ class _Run:
         self._counts: Counter[str] = Counter()
         self._room = MOST_DIFFERENCES
         self._unlisted = 0
-        self._other_renderer = self._no_version = 0
+        self._other_renderer = self._no_version = self._no_digest = 0
 
     def entries(self, batch: Sequence[Workload], records: _Records, digests: Mapping[str, str]) -> Iterator[_Entry]:
         """Yield the entry of each workload."""
@@ -119,6 +119,7 @@ class _Run:
             if origin and record:
                 self._other_renderer += origin.renderer != RENDERER
                 self._no_version += record.before is None
+                self._no_digest += self._rerendering.options.pin and known is None
             outcome = self._comparing.outcome(workload, live, record, known)
             yield self._entry(workload.namespace, live["kind"], live["metadata"]["name"], origin, outcome)
 
@@ -145,6 +146,8 @@ class _Run:
             yield f"{self._other_renderer}个工作负载由另一版本的规则生成，按现在的规则重新生成后比较"
         if self._no_version:
             yield f"{self._no_version}个工作负载所记的记录版本不存在，只与现行记录比较"
+        if self._no_digest:
+            yield f"{self._no_digest}个工作负载的镜像没有校验过，摘要以集群中的为准"
 
     def _entry(
         self, namespace: str, kind: str | None, name: str, origin: Origin | None, outcome: Outcome

@@ -64,7 +64,8 @@ class Pods:
         status = at(pod, "status")
         if at(pod, "metadata").get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
             return
-        for found, known in ((_reasons(status), self._reasons), (_digests(status), self._digests)):
+        reasons = list(_reasons(status)) or _unready(status)
+        for found, known in ((reasons, self._reasons), (_digests(status), self._digests)):
             said = [each.encode() for each in dict.fromkeys(found)]
             known += [each for each in said if each not in known][: _MOST_REASONS - len(known)]
 
@@ -174,6 +175,13 @@ def _reasons(status: dict[str, Any]) -> Iterator[str]:
                 yield _cause(waiting, "reason")
     for each in _objects(status.get("conditions")):
         if _is(each, "PodScheduled", "False"):
+            yield _cause(each, "message")
+
+
+def _unready(status: dict[str, Any]) -> Iterator[str]:
+    """Yield what a pod says whose containers run, but fail their readiness probe."""
+    for each in _objects(status.get("conditions")):
+        if _is(each, "ContainersReady", "False"):
             yield _cause(each, "message")
 
 
