@@ -207,6 +207,22 @@ async def test_not_ready(client: httpx.AsyncClient) -> None:
     assert entry["replicas"] == {"wanted": 1, "ready": 0}
 
 
+async def test_paused_rollout(client: httpx.AsyncClient) -> None:
+    """Ready replicas of an older template are none; Go prints no `updatedReplicas` of zero."""
+    objects = await deployed(client, await register(client, **FIELDS))
+    available = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
+    paused = {
+        "type": "Progressing",
+        "status": "Unknown",
+        "reason": "DeploymentPaused",
+        "message": "Deployment is paused",
+    }
+    objects[-1]["status"] = {"replicas": 1, "readyReplicas": 1, "conditions": [available, paused]}
+    entry = await only(client, objects)
+    assert (entry["state"], entry["reasons"]) == ("not-ready", ["DeploymentPaused"])
+    assert entry["replicas"] == {"wanted": 1, "ready": 0}
+
+
 async def test_failing_readiness(client: httpx.AsyncClient) -> None:
     """Containers that run and are not ready give no reason of their own; the pod does, also of a StatefulSet."""
     image_id = await register(client, **FIELDS)

@@ -155,16 +155,21 @@ def replicas_of(workload: dict[str, Any]) -> tuple[int, int]:
     status = at(workload, "status")
     wanted = _count(at(workload, "spec").get("replicas"), 1)
     ready = _count(status.get("readyReplicas"), 0)
-    return wanted, min(ready, _count(status.get("updatedReplicas"), ready))
+    # Go leaves out a zero: a rollout that is paused or stuck has ready replicas, but none of today's template.
+    return wanted, min(ready, _count(status.get("updatedReplicas"), 0))
 
 
 def conditions_of(workload: dict[str, Any]) -> list[str]:
     """Return why a workload's controller says that it is not available."""
     conditions = list(_objects(at(workload, "status").get("conditions")))
     failed = [_cause(each, "message") for each in conditions if _is(each, "ReplicaFailure", "True")]
-    return (failed or [_cause(each, "reason") for each in conditions if _is(each, "Available", "False")])[
-        :_MOST_REASONS
+    unavailable = [_cause(each, "reason") for each in conditions if _is(each, "Available", "False")]
+    stuck = [
+        _cause(each, "reason")
+        for each in conditions
+        if each.get("type") == "Progressing" and not _is(each, "Progressing", "True")
     ]
+    return (failed or unavailable or stuck)[:_MOST_REASONS]
 
 
 def _reasons(status: dict[str, Any]) -> Iterator[str]:
