@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
 import httpx
@@ -31,7 +32,7 @@ class Answer:
 
 
 class Connections:
-    """HTTP clients by origin: each has its own cookies and proxy, so that no host sees another's."""
+    """HTTP clients by origin, each with its own proxy; none keeps cookies, which a registry could send without end."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -45,9 +46,7 @@ class Connections:
     async def send(self, method: str, url: httpx.URL, headers: Mapping[str, str], limit: int) -> Answer:
         """Send a request, and read at most `limit` bytes of the body; raises NotPresent if there are more."""
         async with (await self._client(url)).stream(method, url, headers=headers, auth=None) as answer:
-            if answer.headers.get("content-encoding", "identity").lower() != "identity":
-                raise NotPresent("unsupported", "仓库返回了压缩的内容")
-            body = b"" if method == "HEAD" else await _read(answer, limit if answer.is_success else _MOST_OF_ERROR)
+            body = b"" if method == "HEAD" else await _read(answer, limit)
         return Answer(answer.status_code, answer.headers, body)
 
     async def _client(self, url: httpx.URL) -> httpx.AsyncClient:
@@ -56,13 +55,25 @@ class Connections:
         if client is None:
             limits = httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE)
             client = open_client(
-                url, proxy_for(url), context=self._context, headers=_HEADERS, limits=limits, timeout=_TIMEOUT
+                url,
+                proxy_for(url),
+                context=self._context,
+                headers=_HEADERS,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+                limits=limits,
+                timeout=_TIMEOUT,
             )
             self._clients[origin] = await self._stack.enter_async_context(client)
         return client
 
 
 async def _read(answer: httpx.Response, limit: int) -> bytes:
+    """Return the body; of an error nothing if it is too large or compressed, as its status says enough."""
+    if answer.headers.get("content-encoding", "identity").lower() != "identity":
+        if answer.is_success:
+            raise NotPresent("unsupported", "仓库返回了压缩的内容")
+        return b""
+    limit = limit if answer.is_success else _MOST_OF_ERROR
     content = bytearray()
     async for chunk in answer.aiter_raw():
         content += chunk

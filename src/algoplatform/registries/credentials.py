@@ -94,13 +94,20 @@ class Credentials:
         # Ours, whatever the challenge asks for: reading one repository is all that is needed.
         asked = {"scope": f"repository:{repository}:pull"} | ({"service": server.service} if server.service else {})
         own = self._registry.authorization
-        answer = await self._get(server.realm.copy_merge_params(asked), {"authorization": own} if own else {})
+        try:
+            answer = await self._get(server.realm.copy_merge_params(asked), {"authorization": own} if own else {})
+            document = read_object(answer.body) if answer.status == httpx.codes.OK else {}
+        except NotPresent:  # too large, compressed or no JSON, which says nothing of the image
+            raise _no_token() from None
         if answer.status in (400, 401, 403):
             raise NotPresent("denied", f"令牌服务器拒绝了请求（HTTP {answer.status}）")
         if answer.status != httpx.codes.OK:
             raise NotPresent("unreachable", f"令牌服务器没有给出令牌（HTTP {answer.status}）")
-        document = read_object(answer.body)
         token, life = document.get("token") or document.get("access_token"), document.get("expires_in")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise NotPresent("denied", "令牌服务器返回的内容中没有令牌")
+            raise _no_token()
         return f"Bearer {token}", life if type(life) is int and 0 < life < 2**31 else _LIFE_SECONDS
+
+
+def _no_token() -> NotPresent:
+    return NotPresent("denied", "令牌服务器返回的内容中没有令牌")

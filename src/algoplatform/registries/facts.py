@@ -64,9 +64,11 @@ class Facts:
 
 
 def codes_of(document: object) -> list[str]:
-    """Return the error codes of a registry's answer in JSON; none if it has another shape."""
+    """Return the error codes of a registry's answer in JSON; none if it has another shape, or if they are unprintable."""
     errors = document.get("errors") if isinstance(document, Mapping) else None
     listed = errors if isinstance(errors, list) else []
     return [
-        each["code"] for each in listed if isinstance(each, dict) and isinstance(each.get("code"), str) and each["code"]
+        each["code"]
+        for each in listed
+        if isinstance(each, dict) and isinstance(each.get("code"), str) and each["code"] and each["code"].isprintable()
     ]

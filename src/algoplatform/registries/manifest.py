@@ -14,8 +14,9 @@ DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
-INDEXES: Final = frozenset([DOCKER_INDEX, OCI_INDEX])
-MANIFESTS: Final = frozenset([DOCKER_MANIFEST, OCI_MANIFEST])
+# Tuples, as what a document names may be unhashable.
+INDEXES: Final = (DOCKER_INDEX, OCI_INDEX)
+MANIFESTS: Final = (DOCKER_MANIFEST, OCI_MANIFEST)
 # A registry that has only another type answers 404, so all are named.
 ACCEPT: Final = ", ".join([OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST])
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -24,8 +25,10 @@ _CONFIGS: Final = ("application/vnd.oci.image.config.v1+json", "application/vnd.
 _MOST_PLATFORMS: Final = 32
 _MOST_LAYERS: Final = 4096
 _MOST_ITEMS: Final = 1000
-# Of the texts that are taken over of one platform, in characters: they are stored and answered.
+# Of the texts that are taken over of one platform, in characters: those that are stored and answered, and
+# those that only a draft uses. 32 platforms of 16 images may be in memory at once.
 _MOST_TEXT: Final = 64 * 1024
+_MOST_OF_DRAFT: Final = 256 * 1024
 _MOST_BYTES: Final = 2**62
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/-]{0,63}")
 
@@ -62,9 +65,9 @@ def media_type_of(header: str, document: Mapping[str, Any]) -> str:
     """Return the type of a manifest: the header's, and the document's own must not differ; raises NotPresent."""
     kind = header.partition(";")[0].strip().lower()
     own = document.get("mediaType", kind)
-    if kind not in INDEXES | MANIFESTS:
-        kind = own if kind in ("", "application/json", "text/plain", "application/octet-stream") else ""
-    if kind not in INDEXES | MANIFESTS or own != kind:
+    if kind in ("", "application/json", "text/plain", "application/octet-stream"):
+        kind = own
+    if kind not in (*INDEXES, *MANIFESTS) or own != kind:
         raise unsupported("不是Docker或OCI镜像的清单")
     return str(kind)
 
@@ -82,8 +85,12 @@ def children(document: Mapping[str, Any]) -> list[str]:
             raise unsupported("镜像索引的格式有误")
         platform = entry.get("platform")
         names = (platform.get("os"), platform.get("architecture")) if isinstance(platform, dict) else ()
+        if entry.get("mediaType") in INDEXES:
+            raise unsupported("镜像索引中还有索引")
         if names != ("unknown", "unknown") and entry.get("mediaType") in MANIFESTS:
             found.append(_digest(entry))
+    if not found:
+        raise unsupported("镜像索引中没有镜像")
     return list(dict.fromkeys(found))
 
 
@@ -121,8 +128,10 @@ def read_config(document: Mapping[str, Any], size: int) -> Platform:
         sorted(_keys(own, "Volumes")),
     )
     told = (*(found.entrypoint or ()), *(found.cmd or ()), *found.exposed_ports, found.user)
-    if sum(map(len, told)) > _MOST_TEXT:
-        raise unsupported(f"镜像配置中的文本超过{_MOST_TEXT}个字符")
+    drafted = (*found.env, found.working_dir, *found.volumes)
+    for texts, most in ((told, _MOST_TEXT), (drafted, _MOST_OF_DRAFT)):
+        if sum(map(len, texts)) > most:
+            raise unsupported(f"镜像配置中的文本超过{most}个字符")
     return found
 
 

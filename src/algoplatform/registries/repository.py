@@ -157,4 +157,5 @@ def _retry_after(answer: Answer) -> float | None:
         at = parsedate_to_datetime(told)
     except ValueError:
         return None
-    return max(0.0, (at.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    # In UTC, -0000 included; the difference needs no time in UTC, which may be beyond the last year.
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

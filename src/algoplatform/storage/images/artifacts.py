@@ -120,12 +120,12 @@ async def count(connection: Connection, conditions: Conditions) -> int:
 async def page(connection: Connection, conditions: Conditions, after: Target | None) -> list[Target]:
     """Return the images of one page, or without one the next 500 after an image, in the order of name and tag."""
     met = Filter(conditions)
-    if after is not None:
-        met.go_on_after(after.name, after.tag)
     size, offset = _PAGE, 0
     if conditions.page or conditions.page_size:
         size = conditions.page_size or DEFAULT_PAGE_SIZE
         offset = ((conditions.page or 1) - 1) * size
+    else:
+        met.go_on_after(*((after.name, after.tag) if after else ("", "")))
     rows = met.rows("image_id, image_name, image_tag", size, offset)
     found = await connection.fetch(
         f"SELECT {_COLUMNS} FROM ({rows}) AS page LEFT JOIN image_artifact USING (image_id) ORDER BY image_name, image_tag",

@@ -63,7 +63,8 @@ class Filter:
         self._keys = f"unnest(${len(self.arguments)}::text[]) AS key" if lead and not lead.column else ""
 
     def go_on_after(self, name: str, tag: str) -> None:
-        """Exclude the images up to this one."""
+        """Exclude the images up to this one, and go forward, also from the first of those before a key."""
+        self._backward = False
         self._beyond(">", name, tag)
 
     @property

@@ -1,0 +1,169 @@
+"""What no registry should say: none of it may break off a set of images, or clear what is known for no reason."""
+
+import gzip
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from algoplatform.domain.grammar.reference import ImageName
+from algoplatform.registries.client import Registries
+from algoplatform.registries.facts import Facts
+from algoplatform.registries.manifest import OCI_INDEX, OCI_MANIFEST
+from tests.registries.test_artifacts import service, verified
+from tests.registries.test_hostile import CONFIG, MANIFEST, UNKNOWN, ask, honest, setting, state_of
+from tests.support.images import IMAGES, register
+from tests.support.oci import digest_of, dumped
+from tests.support.replies import Asked, Reply, reply, replying
+
+ZIPPED = {"content-encoding": "gzip"}
+CHILD = {"mediaType": OCI_MANIFEST, "digest": f"sha256:{'0' * 64}"}
+
+
+def _manifest(content: bytes, kind: str = OCI_INDEX, config: bytes = CONFIG) -> Reply:
+    told = {"content-type": kind, "docker-content-digest": digest_of(content)}
+    return lambda asked: reply(200, content, told) if "/manifests/" in asked.path else reply(200, config)
+
+
+def _index(*entries: Any) -> Reply:
+    return _manifest(dumped({"manifests": entries}))
+
+
+@pytest.mark.parametrize("kind", [[], {}, [OCI_MANIFEST], 1, None])
+async def test_types_of_any_kind(kind: object) -> None:
+    """A media type that is no text."""
+    assert await state_of(_index({**CHILD, "mediaType": kind})) == "unsupported"
+    for header in ("text/plain", OCI_MANIFEST, ""):
+        assert await state_of(_manifest(dumped({"mediaType": kind}), header)) == "unsupported"
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        [CHILD | {"mediaType": OCI_INDEX}],
+        [CHILD | {"platform": {"os": "unknown", "architecture": "unknown"}}],
+        [CHILD | {"mediaType": "application/vnd.cncf.helm.chart"}],
+    ],
+)
+async def test_indexes_without_images(entries: list[Any]) -> None:
+    """An index of indexes, attestations or other artifacts, or of nothing, is no image that is there."""
+    assert await state_of(_index(*entries)) == "unsupported"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Fri, 31 Dec 9999 23:59:59 -2300",
+        "Fri, 31 Dec 9999 23:59:59 -0000",
+        "Mon, 01 Jan 1900 00:00:00 +2300",
+        "Fri, 31 Dec 2100 23:59:59 +9999",
+    ],
+)
+async def test_times_to_retry(told: str) -> None:
+    """A time that no clock in UTC shows."""
+    assert await state_of(lambda _: reply(429, b"", {"retry-after": told})) == "unreachable"
+
+
+@pytest.mark.parametrize(("status", "state"), [(500, "unreachable"), (404, "unreachable"), (401, "denied")])
+async def test_compressed_errors(status: int, state: str) -> None:
+    """The status of an error counts, in whatever form its body is."""
+    assert await state_of(lambda _: reply(status, gzip.compress(UNKNOWN), ZIPPED)) == state
+
+
+@pytest.mark.parametrize(
+    "token", [reply(200, b"<html>"), reply(200, b"x" * 300_000), reply(200, gzip.compress(b"{}"), ZIPPED)]
+)
+async def test_answers_of_token_servers(token: bytes) -> None:
+    """A token server that gives no token says nothing of the image."""
+
+    def answer(asked: Asked) -> bytes:
+        if asked.path == "/token":
+            return token
+        return reply(401, b"", {"www-authenticate": f'Bearer realm="http://{served.host}/token"'})
+
+    async with replying(answer) as served:
+        assert await ask(setting(served), served.host) == "denied"
+
+
+async def test_cookies() -> None:
+    """Cookies are not kept: they would grow without end, and be a login that nobody configured."""
+    number = 0
+
+    def answer(asked: Asked) -> bytes:
+        nonlocal number
+        number += 1
+        head, _, body = honest(asked).partition(b"\r\n\r\n")
+        return b"%b\r\nset-cookie: n%d=%b\r\n\r\n%b" % (head, number, b"x" * 4000, body)
+
+    async with replying(answer) as served, Registries.open(setting(served)) as registries:
+        for _ in range(5):
+            assert isinstance(await registries.look(ImageName.parse(f"{served.host}/algo/x"), "1.0"), Facts)
+    assert number == 15
+    assert not any("cookie" in each.headers for each in served.asked)
+
+
+@pytest.mark.parametrize("own", [{"Env": ["A=" + "x" * 300_000]}, {"Volumes": {"/x" * 200_000: {}}}])
+async def test_large_texts_for_drafts(own: dict[str, Any]) -> None:
+    """What a draft alone uses is limited too: an index may have 32 of them."""
+    config = dumped({"os": "linux", "architecture": "amd64", "config": own})
+    manifest = MANIFEST.replace(digest_of(CONFIG).encode(), digest_of(config).encode())
+    assert await state_of(_manifest(manifest, OCI_MANIFEST, config)) == "unsupported"
+
+
+async def test_unprintable_codes(database_url: str) -> None:
+    """The code of an error goes into a message that is stored, where PostgreSQL takes no NUL."""
+    answers = {"code": "A\0B"}
+
+    def answer(_: Asked) -> bytes:
+        return reply(404, dumped({"errors": [answers]}))
+
+    async with replying(answer) as served, service(database_url, setting(served)) as client:
+        image_id = await register(client, f"{served.host}/algo/x")
+        assert (await verified(client, image_id))["state"] == "unreachable"
+        answers["code"] = "MANIFEST_UNKNOWN"
+        assert (await verified(client, image_id))["state"] == "missing"
+
+
+async def test_one_of_many(database_url: str) -> None:
+    """An image with the strangest answers does not keep a set from being verified."""
+    strange: dict[str, Reply] = {
+        "a": _index({"mediaType": {}}),
+        "b": lambda _: reply(404, dumped({"errors": [{"code": "\0"}]})),
+        "c": lambda _: reply(429, b"", {"retry-after": "Fri, 31 Dec 9999 23:59:59 -2300"}),
+    }
+
+    def answer(asked: Asked) -> Any:
+        return strange.get(asked.path.split("/")[3], honest)(asked)
+
+    async with replying(answer) as served, service(database_url, setting(served)) as client:
+        for name in ("a", "b", "x"):
+            await register(client, f"{served.host}/algo/{name}")
+        assert await _states(client) == {"present": 1, "unreachable": 1, "unsupported": 1}
+        await register(client, f"{served.host}/algo/c")
+        assert sum((await _states(client)).values()) == 4
+
+
+async def _states(client: httpx.AsyncClient) -> dict[str, int]:
+    answer = await client.post(f"{IMAGES}/_verify")
+    assert answer.status_code == 200, answer.text
+    states: dict[str, int] = answer.json()["res"]["states"]
+    return states
+
+
+async def test_all_before_one(database_url: str, aside: asyncpg.Connection) -> None:
+    """Without a page, all images before a key are verified, as a search finds all of them."""
+    async with service(database_url, "") as client:
+        await register(client, "algo/base")
+        await aside.execute(_MANY)
+        answer = await client.post(f"{IMAGES}/_verify?before=zz/z:1")
+        assert answer.json()["res"]["total"] == 701
+
+
+_MANY = """
+INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, search, record)
+SELECT id, 'algo/i' || n, '1', namespace, factory, algo_type, search,
+       replace(record, replace(image_id::text, '-', ''), replace(id::text, '-', ''))
+FROM image, (SELECT n, gen_random_uuid() AS id FROM generate_series(1, 700) AS n) AS more
+"""
