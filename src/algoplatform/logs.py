@@ -101,8 +101,9 @@ def configure_logging(level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
     logging.getLogger("uvicorn.access").propagate = False
-    # At INFO, httpx logs every request with its URL, and Alembic two lines per start.
-    for name in ("httpx", "alembic"):
+    # At INFO, httpx logs every request with its URL, and Alembic two lines per start. At DEBUG, httpcore logs the
+    # headers of answers, whose cookies and redirects may be secrets.
+    for name in ("httpx", "httpcore", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -96,6 +96,9 @@ async def test_record_accepts_a_move(database_url: str, aside: asyncpg.Connectio
             if version == 2:
                 record = (await client.get(f"{IMAGES}/{image_id}")).json()["res"]
                 assert (await client.post(f"{IMAGES}/_update", json=record)).status_code == 200
+                async with runtime.database.connection() as connection:
+                    assert not (await stored.facts(connection, [image_id]))[image_id]["moved"]
+                assert (await client.get(f"{IMAGES}/_lint?rule=artifact-moved")).json()["res"]["total"] == 0
         assert moved == [False, True, True, False]
 
 

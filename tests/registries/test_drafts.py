@@ -131,6 +131,8 @@ def test_nothing() -> None:
             ",".join(f"K{n}:{'x' * 1000}" for n in range(4)),
             "env的“K4、K5”",
         ),
+        ({"env": ["A=x\\", "B=1"]}, "env", "B:1,A:x\\", None),
+        ({"env": ["A=x\\", "B=y,\\", "C=a\\b"]}, "env", "C:a\\b,A:x\\", "env的“B”"),
         ({"volumes": ["data", "/a,b", "/data", "/data/", "/../x"]}, "imageMount", "/data", "等4项"),
         ({"working_dir": "app"}, "workingDir", None, "workingDir的“app”"),
         ({"entrypoint": ["sh", "-c", "a\nb"]}, "command", None, "command的“sh -c 'a\\x0ab'”"),

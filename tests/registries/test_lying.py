@@ -1,21 +1,32 @@
 """What no registry should say: none of it may break off a set of images, or clear what is known for no reason."""
 
+import asyncio
 import gzip
+import logging
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 
+from algoplatform.api.server.options import DRAIN
+from algoplatform.catalogue.cluster.artifacts import Artifacts
+from algoplatform.domain.access import OPERATOR
 from algoplatform.domain.grammar.reference import ImageName
+from algoplatform.domain.search import check_conditions
+from algoplatform.registries import inspection
 from algoplatform.registries.client import Registries
-from algoplatform.registries.facts import Facts
+from algoplatform.registries.connection import AT_ONCE
+from algoplatform.registries.facts import Facts, NotPresent
 from algoplatform.registries.manifest import OCI_INDEX, OCI_MANIFEST
+from algoplatform.runtime import Runtime
 from tests.registries.test_artifacts import service, verified
-from tests.registries.test_hostile import CONFIG, MANIFEST, UNKNOWN, ask, honest, setting, state_of
+from tests.registries.test_hostile import CONFIG, MANIFEST, SECRET, UNKNOWN, ask, honest, setting, state_of
 from tests.support.images import IMAGES, register
+from tests.support.logs import logged
 from tests.support.oci import digest_of, dumped
 from tests.support.replies import Asked, Reply, reply, replying
+from tests.support.service import serving, settings_for
 
 ZIPPED = {"content-encoding": "gzip"}
 CHILD = {"mediaType": OCI_MANIFEST, "digest": f"sha256:{'0' * 64}"}
@@ -87,6 +98,22 @@ async def test_answers_of_token_servers(token: bytes) -> None:
         assert await ask(setting(served), served.host) == "denied"
 
 
+async def test_busy_token_server() -> None:
+    """A token server that asks for patience is left alone, as a registry is."""
+
+    def answer(asked: Asked) -> bytes:
+        if asked.path == "/token":
+            return reply(429, b"", {"retry-after": "3600"})
+        return reply(401, b"", {"www-authenticate": f'Bearer realm="http://{served.host}/token"'})
+
+    async with replying(answer) as served, Registries.open(setting(served)) as registries:
+        for _ in range(3):
+            with pytest.raises(NotPresent) as refused:
+                await registries.look(ImageName.parse(f"{served.host}/algo/x"), "1.0")
+            assert refused.value.state == "unreachable"
+    assert [each.path for each in served.asked].count("/token") == 1
+
+
 async def test_cookies() -> None:
     """Cookies are not kept: they would grow without end, and be a login that nobody configured."""
     number = 0
@@ -150,6 +177,43 @@ async def _states(client: httpx.AsyncClient) -> dict[str, int]:
     assert answer.status_code == 200, answer.text
     states: dict[str, int] = answer.json()["res"]["states"]
     return states
+
+
+def test_debugging_tells_no_headers() -> None:
+    """Headers of answers hold cookies and signed addresses."""
+    with logged("debug") as log:
+        logging.getLogger("httpcore.http11").debug("location: /x?signature=s3cret")
+        logging.getLogger("algoplatform").debug("ours")
+    assert "ours" in log.text
+    assert SECRET not in log.text
+
+
+class _Counting(Registries):
+    """Counts the lookups that run or wait at once."""
+
+    running = most = 0
+
+    async def look(self, name: ImageName, tag: str, known: str | None = None) -> Facts:
+        """Look after a while."""
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await asyncio.sleep(0.02)
+        self.running -= 1
+        return await super().look(name, tag, known)
+
+
+async def test_sets_do_not_wait_for_themselves(database_url: str, aside: asyncpg.Connection) -> None:
+    """A set does not queue more than its next turn at one registry, where a slow one would let them wait too long."""
+    settings = settings_for(database_url)
+    async with serving(settings) as client, Runtime.open(settings) as runtime:
+        await register(client, "algo/base")
+        await aside.execute(_MANY)
+        counting = _Counting({})
+        artifacts = Artifacts(runtime.database, runtime.access, counting, None)
+        found = await artifacts.verify_set(OPERATOR, check_conditions({}))
+        assert found.states == {"not-configured": 701}
+        assert AT_ONCE < counting.most <= 2 * AT_ONCE
+    assert inspection.SECONDS + inspection._QUEUE_SECONDS < DRAIN
 
 
 async def test_all_before_one(database_url: str, aside: asyncpg.Connection) -> None:

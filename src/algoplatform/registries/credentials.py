@@ -97,7 +97,10 @@ class Credentials:
         try:
             answer = await self._get(server.realm.copy_merge_params(asked), {"authorization": own} if own else {})
             document = read_object(answer.body) if answer.status == httpx.codes.OK else {}
-        except NotPresent:  # too large, compressed or no JSON, which says nothing of the image
+        except NotPresent as reason:
+            if reason.state != "unsupported":
+                raise
+            # Too large, compressed or no JSON, which says nothing of the image.
             raise _no_token() from None
         if answer.status in (400, 401, 403):
             raise NotPresent("denied", f"令牌服务器拒绝了请求（HTTP {answer.status}）")

@@ -26,8 +26,8 @@ MAX_MANIFEST: Final = 4 * 1024 * 1024
 MAX_CONFIG: Final = 8 * 1024 * 1024
 # For one image, with everything that has to be asked of it.
 SECONDS: Final = 10.0
-# For its turn, before that.
-_QUEUE_SECONDS: Final = 20.0
+# For its turn, before that: together less than a shutdown waits for requests.
+_QUEUE_SECONDS: Final = 15.0
 
 
 async def look(host: Host, path: str, tag: str, known: str | None) -> Facts:

@@ -86,8 +86,7 @@ class Host:
         """Send a request, again if the registry is busy and says for how long."""
         headers = {"accept": accept} | ({"authorization": header} if header else {})
         for attempt in range(_ATTEMPTS):
-            if time.monotonic() < self._paused_until:
-                raise NotPresent("unreachable", "仓库要求稍后再试，或多次没有答复")
+            self._require_no_pause()
             answer = await self._connections.send(method, url, headers, limit)
             wait = _retry_after(answer) if answer.status in _BUSY else None
             if wait is None or attempt == _ATTEMPTS - 1:
@@ -99,7 +98,17 @@ class Host:
         return answer
 
     async def _token(self, url: httpx.URL, headers: Mapping[str, str]) -> Answer:
-        return await self._connections.send("GET", url, {"accept": "application/json", **headers}, _MAX_TOKEN)
+        self._require_no_pause()
+        answer = await self._connections.send("GET", url, {"accept": "application/json", **headers}, _MAX_TOKEN)
+        wait = _retry_after(answer) if answer.status in _BUSY else None
+        if wait:
+            # Without a token, nothing can be asked.
+            self._pause(min(wait, _MOST_PAUSE_SECONDS))
+        return answer
+
+    def _require_no_pause(self) -> None:
+        if time.monotonic() < self._paused_until:
+            raise NotPresent("unreachable", "仓库要求稍后再试，或多次没有答复")
 
     def _pause(self, seconds: float) -> None:
         self._paused_until = time.monotonic() + seconds

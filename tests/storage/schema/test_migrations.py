@@ -52,6 +52,7 @@ async def _fill(dsn: str) -> None:
         key = {"Idempotency-Key": "k"}
         assert (await client.post(f"{IMAGES}/_register", json=minimal("algo/c"), headers=key)).status_code == 200
         assert (await upload(client, [minimal("algo/c", factory="二"), minimal("algo/d")])).status_code == 200
+        assert (await client.post(f"{IMAGES}/_verify")).status_code == 200
 
 
 async def _export(dsn: str) -> bytes:

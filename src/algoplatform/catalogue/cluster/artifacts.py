@@ -22,8 +22,9 @@ from algoplatform.storage.images import graph
 from algoplatform.storage.images.artifacts import Artifact, Outcome, Target
 from algoplatform.storage.postgres.pool import Database
 
-# Images of a set that are looked up at once; each registry has a limit of its own.
-_AT_ONCE: Final = 64
+# Images of a set that are looked up at once. A registry takes 16: with more than twice as many, those of a slow one
+# would wait too long for their turn.
+_AT_ONCE: Final = 32
 # In these states, what was known of an image may still hold.
 _UNTOLD: Final = frozenset({"denied", "unreachable", "not-configured"})
 _NOTHING: Final = "[]"

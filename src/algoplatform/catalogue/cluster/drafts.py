@@ -103,7 +103,8 @@ def _fields(platform: Platform) -> Iterator[tuple[str, Iterable[str], Callable[[
     yield "workingDir", filter(None, [platform.working_dir]), "".join
     yield "command", filter(None, [shlex.join(platform.entrypoint or ())]), "".join
     yield "args", filter(None, [shlex.join(platform.cmd or ())]), "".join
-    yield "env", map(_variable, platform.env), ",".join
+    # Only the last value can end in a backslash, which would escape a comma.
+    yield "env", sorted(map(_variable, platform.env), key=_is_last), ",".join
 
 
 def _port(exposed: str) -> str:
@@ -117,6 +118,10 @@ def _port(exposed: str) -> str:
 def _variable(text: str) -> str:
     key, equals, value = text.partition("=")
     return str(EnvironmentVariable(key, value)) if equals else text
+
+
+def _is_last(variable: str) -> bool:
+    return variable.endswith("\\")
 
 
 class _Field:
@@ -143,4 +148,6 @@ class _Field:
         return self._join(kept)
 
     def _is_accepted(self, items: Sequence[str]) -> bool:
+        if self._field == "env" and any(map(_is_last, items[:-1])):
+            return False
         return not check(self._base | {self._field: self._join(items)}, self._rules).faults

@@ -53,9 +53,10 @@ _GET: Final = """
 SELECT image_id, state, digest, media_type, message, platforms, checked_at
 FROM image LEFT JOIN image_artifact USING (image_id) WHERE image_id = $1 AND live
 """
-# For the rules of lint: a JSON object of one image, NULL if it was never verified.
+# For the rules of lint, beside `image`: a JSON object of one image, NULL if it was never verified.
 FACTS: Final = """
-'{"state":"' || state || '","moved":' || CASE WHEN digest <> first_digest THEN 'true' ELSE 'false' END
+'{"state":"' || state || '","moved":' || CASE WHEN digest <> first_digest AND image_artifact.version = image.version
+    THEN 'true' ELSE 'false' END
 || ',"days":' || date_part('day', now() - checked_at)
 || ',"platforms":' || coalesce(platforms, '[]') || '}'
 """
@@ -179,7 +180,8 @@ async def states(connection: Connection, image_ids: Sequence[str]) -> dict[str, 
 async def facts(connection: Connection, image_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return what the rules of lint want to know of these images, by id, and the digest."""
     rows = await connection.fetch(
-        f"SELECT image_id, digest, {FACTS} AS facts FROM image_artifact WHERE image_id = ANY ($1)",
+        f"SELECT image_id, digest, {FACTS} AS facts FROM image_artifact JOIN image USING (image_id)"
+        " WHERE image_id = ANY ($1)",
         list(map(UUID, image_ids)),
     )
     return {row["image_id"].hex: json.loads(row["facts"]) | {"digest": row["digest"]} for row in rows}
