@@ -3,11 +3,14 @@
 import asyncio
 import gzip
 import logging
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from algoplatform.api.server.options import DRAIN
 from algoplatform.catalogue.cluster.artifacts import Artifacts
@@ -17,8 +20,15 @@ from algoplatform.domain.search import check_conditions
 from algoplatform.registries import inspection
 from algoplatform.registries.client import Registries
 from algoplatform.registries.connection import AT_ONCE
-from algoplatform.registries.facts import Facts, NotPresent
-from algoplatform.registries.manifest import OCI_INDEX, OCI_MANIFEST
+from algoplatform.registries.facts import Facts, NotPresent, codes_of
+from algoplatform.registries.manifest import (
+    OCI_INDEX,
+    OCI_MANIFEST,
+    children,
+    media_type_of,
+    read_config,
+    read_manifest,
+)
 from algoplatform.runtime import Runtime
 from tests.registries.test_artifacts import service, verified
 from tests.registries.test_hostile import CONFIG, MANIFEST, SECRET, UNKNOWN, ask, honest, setting, state_of
@@ -61,6 +71,53 @@ async def test_types_of_any_kind(kind: object) -> None:
 async def test_indexes_without_images(entries: list[Any]) -> None:
     """An index of indexes, attestations or other artifacts, or of nothing, is no image that is there."""
     assert await state_of(_index(*entries)) == "unsupported"
+
+
+@pytest.mark.parametrize(("there", "state"), [([True, False], "present"), ([False, False], "missing")])
+async def test_mirrors_of_some_platforms(there: list[bool], state: str) -> None:
+    """An image is there if one of its platforms is; the others are left out."""
+    listed = [digest_of(MANIFEST) if is_there else f"sha256:{n:064}" for n, is_there in enumerate(there)]
+    content = dumped({"manifests": [CHILD | {"digest": each} for each in listed]})
+    told = {"content-type": OCI_INDEX, "docker-content-digest": digest_of(content)}
+
+    def answer(asked: Asked) -> bytes:
+        if asked.path.endswith("/manifests/1.0"):
+            return reply(200, content, told)
+        if asked.path.endswith(digest_of(MANIFEST)):
+            return reply(200, MANIFEST, {"content-type": OCI_MANIFEST})
+        return honest(asked)
+
+    found = await state_of(answer)
+    if isinstance(found, Facts):
+        assert state == "present"
+        assert [each.architecture for each in found.platforms or ()] == ["amd64"]
+        assert found.digest == digest_of(content)
+    else:
+        assert found == state
+
+
+_KEYS = ["manifests", "mediaType", "digest", "platform", "config", "layers", "size", "os", "architecture", "created"]
+_OF_CONFIG = ["Entrypoint", "Cmd", "ExposedPorts", "User", "Env", "WorkingDir", "Volumes"]
+_NAMES = [*_KEYS, *_OF_CONFIG]
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2**64) | st.floats() | st.sampled_from(["", "linux", OCI_MANIFEST]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_NAMES), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(_NAMES), _JSON, max_size=8), st.sampled_from(["", "text/plain", OCI_INDEX]))
+def test_any_document(document: dict[str, Any], kind: str) -> None:
+    """Whatever a document holds, it is read or refused."""
+    for read in (
+        lambda: media_type_of(kind, document),
+        lambda: children(document),
+        lambda: read_manifest(document),
+        lambda: read_config(document, 1),
+        lambda: codes_of(document),
+    ):
+        with suppress(NotPresent):
+            read()
 
 
 @pytest.mark.parametrize(

@@ -84,16 +84,26 @@ async def _read(host: Host, path: str, digest: str, content: bytes, kind: str) -
     media_type = media_type_of(kind, document)
     if media_type not in INDEXES:
         return Facts(digest, media_type, [await _platform(host, path, document)])
-    found: list[Platform] = []
-    for child in children(document):
-        part, kind = await _manifest(host, path, child)
-        if digest_of(part) != child:
-            raise unsupported("清单的内容与索引中的摘要不符")
-        manifest = read_object(part)
-        if media_type_of(kind, manifest) in INDEXES:
-            raise unsupported("镜像索引中还有索引")
-        found.append(await _platform(host, path, manifest))
+    found = [platform for child in children(document) if (platform := await _child(host, path, child))]
+    if not found:
+        raise NotPresent("missing", "仓库中有镜像索引，但没有其中任何平台的镜像")
     return Facts(digest, media_type, found)
+
+
+async def _child(host: Host, path: str, digest: str) -> Platform | None:
+    """Return a platform of an index; None if it is not there, as a mirror may hold some platforms only."""
+    try:
+        content, kind = await _manifest(host, path, digest)
+    except NotPresent as reason:
+        if reason.state == "missing":
+            return None
+        raise
+    if digest_of(content) != digest:
+        raise unsupported("清单的内容与索引中的摘要不符")
+    manifest = read_object(content)
+    if media_type_of(kind, manifest) in INDEXES:
+        raise unsupported("镜像索引中还有索引")
+    return await _platform(host, path, manifest)
 
 
 async def _take(slots: asyncio.Semaphore) -> None:
