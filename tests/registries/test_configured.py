@@ -74,6 +74,7 @@ def test_realms(realm: str, url: str, trusted: bool) -> None:
         json.dumps([{"host": f"u:{SECRET}@harbor.local"}]),
         json.dumps([{"host": f"https://{SECRET}"}]),
         json.dumps([{"host": f"{SECRET}:99999"}]),
+        json.dumps([{"host": f"{SECRET}:0"}]),
         json.dumps([{"host": SECRET}]),
         json.dumps([{"host": 1, "password": SECRET}]),
         json.dumps([{"host": "harbor.local", "http": SECRET}]),

@@ -128,7 +128,7 @@ def _is_host(host: str) -> bool:
 
 def _is_address(url: httpx.URL) -> bool:
     """Return whether a host can be connected to; httpx takes any port, and escapes what is in no host."""
-    return bool(url.host) and "%" not in url.host and 0 < (url.port or 80) <= _LAST_PORT
+    return bool(url.host) and "%" not in url.host and (url.port is None or 0 < url.port <= _LAST_PORT)
 
 
 def _authorization(username: str, password: str) -> str | None:
