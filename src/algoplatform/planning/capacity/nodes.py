@@ -6,7 +6,7 @@ from typing import Final
 
 from algoplatform.planning.capacity.model import Amounts, Cluster, Demand, Node, Reserve
 from algoplatform.planning.capacity.packing.board import Board
-from algoplatform.planning.capacity.placement import Placed, Placement, place
+from algoplatform.planning.capacity.placement import STEPS, Placed, Placement, place
 from algoplatform.planning.capacity.recount import recount
 from algoplatform.planning.capacity.room import Room, rooms
 
@@ -81,10 +81,11 @@ class _Search:
             done = {demand.reference for demand in hosted[best.node]}
             rest = [demand for demand in rest if demand.reference not in done]
         if len(chosen) == 1:
-            return [self._fewer(chosen[0])]
-        placed = [*self.first.placed, *(placed for extension in chosen for placed in extension.placement.placed)]
-        self._recount(chosen, placed)
-        return [MoreNodes(extension.node.kind, extension.nodes + extension.spare) for extension in chosen]
+            chosen = [self._fewer(chosen[0])]
+        else:
+            placed = [*self.first.placed, *(placed for extension in chosen for placed in extension.placement.placed)]
+            self._recount(chosen, placed)
+        return list(self._confirmed(chosen))
 
     def _trials(
         self, hosted: Sequence[tuple[Node, Sequence[Demand]]], free: Sequence[Room], turn: int
@@ -103,7 +104,7 @@ class _Search:
 
     def _rooms(self, node: Node, count: int, turn: int) -> list[Room]:
         nodes = tuple(replace(node, name=_name(turn, at)) for at in range(count))
-        return rooms(Cluster(nodes), Reserve(self.reserve.gpu_memory_percent))
+        return rooms(Cluster(nodes), replace(self.reserve, nodes=0))
 
     def _spare(self, node: Node) -> int:
         """Return how many of the new nodes the reserve takes: it prefers those with the most GPU memory."""
@@ -136,7 +137,32 @@ class _Search:
                 least = middle + 1
         return best
 
-    def _fewer(self, extension: _Extension) -> MoreNodes:
+    def _confirmed(self, chosen: Sequence[_Extension]) -> Iterator[MoreNodes]:
+        """Add a few nodes more where planning with the new ones would leave pods.
+
+        Placing anew may miss what placing in two turns found. The reserve takes the last of equal nodes, which are
+        new ones then; the nodes that it frees hold less if pods run on them already.
+        """
+        counts = [extension.nodes + extension.spare for extension in chosen]
+        largest = max(range(len(chosen)), key=lambda at: _size(chosen[at].node))
+        for more in (0, 1, 1, max(1, self.reserve.nodes - 2)):
+            counts[largest] += more
+            new = [node for each, count in zip(chosen, counts, strict=True) for node in self._more(each.node, count)]
+            extended = rooms(Cluster((*self.cluster.nodes, *new), self.cluster.held), self.reserve)
+            steps = STEPS if self.budget > 0 else _STEPS
+            self.budget -= _pods(self.demands)
+            if not place(self.demands, extended, steps).unplaced:
+                break
+        return (MoreNodes(each.node.kind, count) for each, count in zip(chosen, counts, strict=True))
+
+    def _more(self, like: Node, count: int) -> Iterator[Node]:
+        """Yield so many nodes more of a row, by the names that a larger `count` gives them."""
+        known = {node.name for node in self.cluster.nodes}
+        first = 1 + sum(node.kind == like.kind for node in self.cluster.nodes)
+        for name in (f"{like.kind}-{number}" for number in range(first, first + count)):
+            yield replace(like, name=f"+{name}" if name in known else name)
+
+    def _fewer(self, extension: _Extension) -> _Extension:
         """Place all demands anew on fewer new nodes, as far as that is found to work."""
         base = rooms(self.cluster, self.reserve)
         placed: Sequence[Placed] = [*self.first.placed, *extension.placement.placed]
@@ -154,7 +180,7 @@ class _Search:
                 extension, placed = replace(extension, nodes=middle), found.placed
             middle = (least + extension.nodes) // 2
         self._recount([extension], placed)
-        return MoreNodes(extension.node.kind, extension.nodes + extension.spare)
+        return extension
 
     def _recount(self, chosen: Sequence[_Extension], placed: Sequence[Placed]) -> None:
         more = (
