@@ -20,6 +20,8 @@ _ATTEMPTS: Final = 64
 # are beyond what there is, which part of that is filled before those left out are tried again.
 _MIXES: Final = ((0.4, 0.15), (0.2, 0.15), (0.7, 0.3), (0.3, 0.1), (1.0, 0.05))
 _LOADS: Final = (1.0, 0.98, 0.95)
+# Where the sums are within what there is, only some demands are better off so: those that come in too large pieces.
+_LOADS_WITHIN: Final = (*[1.0] * 7, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ def _best(rooms: Sequence[Room], kinds: Sequence[Amounts], counts: Sequence[int]
     hopeful = [0 if never else count for never, count in zip(hopeless, counts, strict=True)]
     least = least_left(Board(rooms, kinds, hopeful))
     best = None
-    for attempt in _attempts(rooms, kinds, hopeful, work):
+    loads = _LOADS if least else _LOADS_WITHIN
+    for attempt in _attempts(rooms, kinds, hopeful, loads, work):
         if best is None or attempt.unplaced() < best.unplaced():
             best = attempt
         if best.unplaced() <= least or not work:
@@ -84,10 +87,12 @@ def _best(rooms: Sequence[Room], kinds: Sequence[Amounts], counts: Sequence[int]
     return best
 
 
-def _attempts(rooms: Sequence[Room], kinds: Sequence[Amounts], counts: Sequence[int], work: Work) -> Iterator[Board]:
+def _attempts(
+    rooms: Sequence[Room], kinds: Sequence[Amounts], counts: Sequence[int], loads: Sequence[float], work: Work
+) -> Iterator[Board]:
     for turn in range(_ATTEMPTS):
         board = Board(rooms, kinds, counts)
-        aside = shed(board, _LOADS[turn % len(_LOADS)])
+        aside = shed(board, loads[turn % len(loads)])
         fill_mixed(board, _interleaved(board), _mix(turn))
         _fill_bare(board)
         for kind, pods in aside.items():
