@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from algoplatform.cli import app
@@ -71,6 +72,35 @@ async def test_what_is_missing(alike: Call, client: httpx.AsyncClient, tmp_path:
         assert (await alike("plan", path, "--fail-on", severity)).exit_code == 1
     body["nodes"] = nodes(5)
     assert (await alike("plan", str(write(tmp_path, body)), "--fail-on", "warning")).exit_code == 0
+
+
+async def test_nodes_of_two_kinds(alike: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
+    """Where nodes of two kinds are missing, one sentence asks for both: neither is enough."""
+    await known(client, image("algo/a", "1.0", gpuRequests=9000, tvChannel=1), image("algo/b", "1.0", cpuRequests=8000))
+    body = {
+        "cameras": cameras((6, ["algo/a:1.0"]), (6, ["algo/b:1.0"])),
+        "overrides": {"algo/b:1.0": {"channelsPerReplica": 1}},
+        "nodes": [*nodes(1, cpu=4000), {"name": "cpu", "cpu": 16000, "memory": 8192}],
+    }
+    result = await alike("plan", str(write(tmp_path, body)))
+    [told] = [line for line in result.stdout.splitlines() if "就放得下" in line]
+    assert sorted(re.findall(r"加\d+个与[a-z-]+相同的节点", told)) == [
+        "加1个与gpu-a相同的节点",
+        "加2个与cpu相同的节点",
+    ]
+    assert "总量" in result.stdout
+
+
+async def test_a_narrow_terminal(alike: Call, client: httpx.AsyncClient, file: Path) -> None:
+    """80 columns: names, numbers and headings stay in one piece, and no line of a table is longer."""
+    await known(client, *worked_example())
+    shown = (await alike("plan", str(file), COLUMNS="80")).stdout.splitlines()
+    rows = [line for line in shown if line.startswith("│ algo/")]
+    assert [row.split()[1] for row in rows] == ["algo/frames:1.0", "algo/helmet_detect:2.1.0", "algo/plate_color:1.4"]
+    assert any("显存MiB" in line and "内存MiB" in line for line in shown)
+    assert all(cell_len(line) <= 80 for line in shown if line[:1] in "┏┃┡│├└")
+    assert "algo/frames:1.0用于：组1（algo/helmet_detect:2.1.0）；组2（algo/plate_color:1.4）" in shown
+    assert "algo/plate_color:1.4用于：组2" in shown
 
 
 async def test_kubectl(alike: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:

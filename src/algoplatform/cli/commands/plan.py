@@ -15,12 +15,12 @@ from algoplatform.domain.plan.check import check_plan_request
 
 _BAR: Final = 20
 _PROOFS: Final = {
-    "card-size": "每张卡都太小",
+    "card-size": "没有能放下一个副本的节点",
     "sum": "总量不足",
-    "pigeonhole": "剩余的都太零碎",
+    "pigeonhole": "总量够，但太零碎",
     "none": "没有找到放法，但未证明放不下",
 }
-_DEMAND: Final = ("镜像", "路数", "每副本路数", "副本", "CPU（m）", "内存（MiB）", "显存（MiB）", "原因")
+_DEMAND: Final = ("镜像", "路数", "每副本", "副本", "CPU m", "内存MiB", "显存MiB")
 _TOTALS: Final = {
     "gpuMemory": "显存（MiB）",
     "shares": "GPU份数",
@@ -59,7 +59,9 @@ def plan(
 
 
 def _tell(found: Mapping[str, Any], cards: Mapping[str, Sequence[CardUse]]) -> None:
-    console.print(table(_DEMAND, map(_demand, found["demand"]), "需要的镜像，及每个副本的资源"))
+    console.print(table(_DEMAND, map(_demand, found["demand"]), "需要的镜像，及每个副本的路数和资源"))
+    for row in found["demand"]:
+        print_line(f"{row['image']}用于：{'；'.join(_because(row))}")
     totals = ((_TOTALS.get(name, name), *each.values()) for name, each in found["totals"].items())
     console.print(table(("总量", "需要", "拥有", "可用"), totals))
     for lines in (_placed(found, cards), _missing(found), _simulated(found["scheduler"])):
@@ -70,9 +72,14 @@ def _tell(found: Mapping[str, Any], cards: Mapping[str, Sequence[CardUse]]) -> N
 
 
 def _demand(row: Mapping[str, Any]) -> tuple[object, ...]:
-    each = row["each"].values()
-    because = "；".join(f"{why['cameras']}：{'、'.join(why['images'])}" for why in row["because"])
-    return row["image"], row["channels"], row["perReplica"] or "未知", row["replicas"], *each, because
+    return row["image"], row["channels"], row["perReplica"] or "未知", row["replicas"], *row["each"].values()
+
+
+def _because(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the cameras, with the images that need this one for them."""
+    for why in row["because"]:
+        others = [image for image in why["images"] if image != row["image"]]
+        yield f"{why['cameras']}（{'、'.join(others)}）" if others else why["cameras"]
 
 
 def _placed(found: Mapping[str, Any], cards: Mapping[str, Sequence[CardUse]]) -> Lines:
@@ -98,6 +105,8 @@ def _bar(planned: int, card: CardUse | None) -> str:
     """Draw what runs already and what is planned beside what stays free."""
     if card is None:
         return f"{planned}MiB"
+    if not card.memory:
+        return "不可用"
     scale = max(card.memory, card.running + planned, 1)
     before, after = card.running * _BAR // scale, (card.running + planned) * _BAR // scale
     drawn = "▓" * before + "█" * (after - before) + "░" * (_BAR - after)
@@ -117,8 +126,9 @@ def _missing(found: Mapping[str, Any]) -> Lines:
         for each in row["reasons"]:
             amounts = "" if each["need"] is None else f"，需要{each['need']}，最多剩余{each['largestFree']}"
             yield f"  {each['nodes']}个节点：{each['reason']}{amounts}", "red"
-    for each in found["addNodes"]:
-        yield f"再加{each['count']}个与{each['like']}相同的节点就放得下", "yellow"
+    more = "，并".join(f"加{each['count']}个与{each['like']}相同的节点" for each in found["addNodes"])
+    if more:
+        yield f"再{more}就放得下", "yellow"
 
 
 def _simulated(scheduler: Mapping[str, Any]) -> Lines:

@@ -21,7 +21,7 @@ class CardUse:
 def cards_of(
     request: PlanRequest, profiles: Mapping[str, Profile] = SHIPPED, options: Options | None = None
 ) -> dict[str, list[CardUse]]:
-    """Return the cards of each node that takes pods; none if the profile is not known.
+    """Return the cards of each node that takes pods, broken ones of 0 MiB; none if the profile is not known.
 
     Rows of running pods that name an image count nothing here.
     """
@@ -33,7 +33,7 @@ def cards_of(
     found: dict[str, list[CardUse]] = {}
     for node in cluster.nodes:
         place = layout.get(node.name, range(len(node.cards)))
-        found[node.name] = [CardUse() for _ in set(place)]
+        found[node.name] = [CardUse() for _ in range(max(place, default=-1) + 1)]
         for unit, card in zip(place, node.cards, strict=True):
             found[node.name][unit].memory += card.memory
     for held in cluster.held:
