@@ -175,10 +175,31 @@ PROFILES = [
     ("volcano", 1000, 10, []),
     ("aliyun", 1024, 12, []),
     ("tencent", 1024, 13, []),
-    ("nvidia", T4, 1, ["按整份分配GPU：每个副本占一份", "按整份分配GPU，不预留每张卡的10%显存"]),
-    ("nvidia-mps", T4 // 10, 10, ["按整份分配GPU：每个副本占一份", "按整份分配GPU，不预留每张卡的10%显存"]),
+    (
+        "nvidia",
+        T4,
+        1,
+        [
+            f"按整份分配GPU：每个副本占一份，比gpuRequests共多占显存{30 * (T4 - 1000)}MiB",
+            "按整份分配GPU，不预留每张卡的10%显存",
+        ],
+    ),
+    (
+        "nvidia-mps",
+        T4 // 10,
+        10,
+        ["按整份分配GPU：每个副本占一份，比gpuRequests共多占显存15300MiB", "按整份分配GPU，不预留每张卡的10%显存"],
+    ),
     ("nvidia-timeslice", 1000, 13, ["不限制显存：按gpuRequests计算"]),
-    ("mig", T4, 1, ["按整份分配GPU：每个副本占一份", "按整份分配GPU，不预留每张卡的10%显存"]),
+    (
+        "mig",
+        T4,
+        1,
+        [
+            f"按整份分配GPU：每个副本占一份，比gpuRequests共多占显存{30 * (T4 - 1000)}MiB",
+            "按整份分配GPU，不预留每张卡的10%显存",
+        ],
+    ),
     ("ascend", 8192, 1, []),
 ]
 
@@ -192,6 +213,27 @@ async def test_profiles(client: httpx.AsyncClient) -> None:
         placed = {row["card"]: row["replicas"] for row in found["placements"]}
         assert placed == {0: on_a_card, 1: on_a_card}, profile
         assert found["assumptions"] == [f"方案{profile}{told}" for told in assumed]
+
+
+async def test_a_whole_card_is_not_shared(client: httpx.AsyncClient) -> None:
+    """Where a profile hands out whole cards, `shares` of a card make no more of it; the answer says so."""
+    await known(client, image("algo/a", "1.0", tvChannel=1, gpuRequests=1000, cpuRequests=10))
+    rows = [nodes(1)[0] | {"cards": [{"count": 2, "memory": T4, "shares": 10}]}]
+    for profile in ("nvidia", "sophon", "mig"):
+        found = await planned(client, profile=profile, cameras=cameras((3, ["algo/a:1.0"])), nodes=rows)
+        assert [(row["card"], row["replicas"]) for row in found["placements"]] == [(0, 1), (1, 1)], profile
+        assert found["demand"][0]["each"]["gpuMemory"] == T4
+        assert f"方案{profile}中每张卡只能给一个副本，不采用shares" in found["assumptions"]
+
+
+async def test_units_of_a_profile(client: httpx.AsyncClient) -> None:
+    """What the reserve leaves of a card is usable in whole units only, so that the sum is proof enough."""
+    await known(client, image("algo/a", "1.0", tvChannel=1, gpuRequests=1000, cpuRequests=10))
+    for profile, usable in (("aliyun", 12 * 1024), ("tencent", 53 * 256)):
+        body = {"profile": profile, "cameras": cameras((30, ["algo/a:1.0"])), "nodes": nodes(1, 2)}
+        found = await planned(client, **body)
+        assert found["totals"]["gpuMemory"]["usable"] == 2 * usable, profile
+        assert {each["largestFree"] % 256 for each in found["unplaced"][0]["reasons"]} == {0}
 
 
 async def test_no_gpu_by_profile(client: httpx.AsyncClient) -> None:
@@ -240,15 +282,15 @@ async def test_kubectl(client: httpx.AsyncClient) -> None:
     found = await planned(
         client, cameras=cameras((30, ["algo/a:1.0"])), kubectl=kubectl(), reserve={"gpuMemoryPercent": 0}
     )
-    # gpu-a: two healthy cards of 15,109 MiB, 4,000 used on each; gpu-b: 3,000 and 5,000; gpu-c: a pod has the card.
+    # gpu-a: cards 0 and 2 of 15,109 MiB, 4,000 used on each, while card 1 is broken; gpu-b: 3,000 and 5,000; gpu-c: a pod has the card.
     placed = {(row["node"], row["card"]): row["replicas"] for row in found["placements"]}
-    assert placed == {("gpu-a", 0): 2, ("gpu-a", 1): 2, ("gpu-b", 0): 2, ("gpu-b", 1): 2}
+    assert placed == {("gpu-a", 0): 2, ("gpu-a", 2): 2, ("gpu-b", 0): 2, ("gpu-b", 1): 2}
     [missing] = found["unplaced"]
     reasons = {each["reason"]: each["nodes"] for each in missing["reasons"]}
     assert reasons["node(s) were unschedulable"] == 1
     assert reasons["node(s) had untolerated taint {node.kubernetes.io/not-ready: }"] == 1
     assert any("master-1" in told and "gpu-d" in told and "gpu-e" in told for told in found["assumptions"])
-    assert "节点gpu-a有1张GPU卡不健康，未计入" in found["assumptions"]
+    assert "节点gpu-a有1张GPU卡不健康，未计入：卡1" in found["assumptions"]
     assert [each["like"] for each in found["addNodes"]] != []
 
 
@@ -288,7 +330,7 @@ async def test_every_fault_at_once(client: httpx.AsyncClient) -> None:
 
 
 async def test_unknown_images(client: httpx.AsyncClient) -> None:
-    """204 names all; an override of another image is 202."""
+    """204 names all, whatever names them; an override of an image that is not planned is not used, and said so."""
     await register(client)
     status, code, _, told = await refused(
         client, cameras=cameras((1, ["algo/none:1.0", "algo/a:1.0"]), (1, ["0" * 32])), nodes=nodes()
@@ -297,12 +339,30 @@ async def test_unknown_images(client: httpx.AsyncClient) -> None:
     running = [{"node": "gpu-a-1", "image": "algo/gone:1.0"}]
     status, code, _, told = await refused(client, cameras=cameras((1, ["algo/a:1.0"])), nodes=nodes(), running=running)
     assert (status, code, told) == (404, "204", "镜像不存在：algo/gone:1.0")
+    status, code, _, told = await refused(
+        client,
+        cameras=cameras((1, ["algo/none:1.0"])),
+        nodes=nodes(),
+        running=running,
+        overrides={"algo/typo:1.0": {"channelsPerReplica": 2}, "0" * 32: {"channelsPerReplica": 2}},
+    )
+    assert (status, code) == (404, "204")
+    assert told == f"镜像不存在：algo/none:1.0，algo/gone:1.0，algo/typo:1.0，{'0' * 32}"
     await register(client, "algo/other")
     overrides = {"algo/other:1.0": {"channelsPerReplica": 2}}
-    status, code, fields, _ = await refused(
-        client, cameras=cameras((1, ["algo/a:1.0"])), nodes=nodes(), overrides=overrides
-    )
-    assert (status, code, fields) == (422, "202", ["overrides.algo/other:1.0"])
+    found = await planned(client, cameras=cameras((1, ["algo/a:1.0"])), nodes=nodes(), overrides=overrides)
+    assert "overrides中没有用到：algo/other:1.0，不是要规划的镜像或其依赖" in found["assumptions"]
+
+
+async def test_two_overrides_of_one_image(client: httpx.AsyncClient) -> None:
+    """By id and by reference: the same number is fine, two numbers are 202."""
+    image_id = await register(client, tvChannel=8)
+    body = {"cameras": cameras((100, ["algo/a:1.0"])), "nodes": nodes()}
+    overrides = {"algo/a:1.0": {"channelsPerReplica": 20}, image_id: {"channelsPerReplica": 20}}
+    assert [row["replicas"] for row in (await planned(client, **body, overrides=overrides))["demand"]] == [5]
+    overrides[image_id] = {"channelsPerReplica": 10}
+    status, code, fields, _ = await refused(client, **body, overrides=overrides)
+    assert (status, code, fields) == (422, "202", [f"overrides.{image_id}"])
 
 
 async def test_too_many_replicas(client: httpx.AsyncClient) -> None:
@@ -310,6 +370,19 @@ async def test_too_many_replicas(client: httpx.AsyncClient) -> None:
     await register(client, tvChannel=1)
     status, code, fields, told = await refused(client, cameras=cameras((50_001, ["algo/a:1.0"])), nodes=nodes())
     assert (status, code, fields, told) == (422, "-422", ["cameras"], "共需要50001个副本，至多规划50000个")
+
+
+async def test_formats(client: httpx.AsyncClient) -> None:
+    """A plan is JSON only: another `format` is 202, and Accept changes nothing."""
+    await register(client, tvChannel=1)
+    body = {"cameras": cameras((3, ["algo/a:1.0"])), "nodes": nodes()}
+    asked = {"accept": "application/yaml"}
+    answer = await client.post(f"{IMAGES}/_plan", json=body, params={"format": "json"}, headers=asked)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    for name in ("yaml", "svg", "x"):
+        answer = await client.post(f"{IMAGES}/_plan", json=body, params={"format": name})
+        assert (answer.status_code, answer.json()["status"]) == (422, "202")
+        assert answer.json()["msg"] == f"format须为json之一，不能为“{name}”"
 
 
 NO_BODIES = [b"", b"{", b"[]", b"[" * 100_000, b'{"cameras": 1, "cameras": 2}', b"[" + b"," * 4_000_001]
@@ -352,6 +425,7 @@ async def test_the_sites_defaults(database_url: str) -> None:
             {"name": "m", "cpu": 31000, "memory": 126976, "labels": {"gpu": "on"}},
         ]
         found = await planned(client, cameras=cameras((3, ["algo/a:1.0"])), nodes=rows)
+        assert "未计入的节点：gpu-a（node(s) didn't match Pod's node affinity/selector）" in found["assumptions"]
         assert found["demand"][0]["each"] == {"cpu": 250, "memory": 512, "gpuMemory": 0}
         assert {row["node"] for row in found["placements"]} == {"m"}
         found = await planned(client, cameras=cameras((3, ["algo/a:1.0"])), kubectl=kubectl())

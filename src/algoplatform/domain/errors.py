@@ -173,6 +173,7 @@ class ImageNotFound(AlgoplatformError):
     code = Code.IMAGE_NOT_FOUND
 
     def __init__(self, *images: str) -> None:
+        self.images = images
         shown = (clip_reference(image) if ":" in image else clip(image) for image in images)
         super().__init__(f"镜像不存在：{'，'.join(shown)}")
 

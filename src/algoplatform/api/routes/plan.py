@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from algoplatform.api.docs.operations import plan as openapi
 from algoplatform.api.http.envelope import success
-from algoplatform.api.http.request import read_large_json_text
-from algoplatform.api.routes.common import answered, runtime_of
+from algoplatform.api.http.request import parse_query, read_large_json_text
+from algoplatform.api.routes.common import answered, check_query, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.parsing import off_loop, parse, parse_large
 from algoplatform.domain.errors import BadRequest
@@ -23,6 +23,7 @@ router = image_router()
 async def plan(request: Request) -> Response:
     """容量规划"""
     runtime = runtime_of(request)
+    check_query(request, parse_query(request.scope["query_string"]), dict)
     with ExitStack() as stack:
         found = await runtime.plans.plan(await _body(request, runtime, stack))
         return answered(request, success("规划完成", await off_loop(lambda: orjson.dumps(found))))

@@ -121,6 +121,12 @@ class Graphs:
             return await asyncio.to_thread(_closure, found, roots)
         return _closure(found, roots)
 
+    async def require(self, images: Sequence[str]) -> None:
+        """Raise ImageNotFound with all of these images, named by id or reference, that are unknown."""
+        if images:
+            async with self._turns, self._database.connection() as connection:
+                await _required(connection, images)
+
     async def _changes(self, connection: Connection, root: str, request: ImpactRequest) -> list[Change]:
         if request.action == "delete":
             return []
@@ -169,10 +175,17 @@ async def _identified(connection: Connection, images: Sequence[str]) -> list[str
     """Return the ids of images by id or reference; raises ImageNotFound with all unknown ones."""
     given = dict.fromkeys(images)
     ids = {image for image in given if id_of(image)}
-    references = {image: parsed for image in given if image not in ids and (parsed := _reference(image))}
     # A single id needs no look-up: the graph of an unknown image is empty.
     if len(given) == 1 and ids:
         return list(ids) * len(images)
+    return await _required(connection, images)
+
+
+async def _required(connection: Connection, images: Sequence[str]) -> list[str]:
+    """Return the ids of images as `_identified` does, each looked up."""
+    given = dict.fromkeys(images)
+    ids = {image for image in given if id_of(image)}
+    references = {image: parsed for image in given if image not in ids and (parsed := _reference(image))}
     found = await stored.identify(connection, list(ids), list(references.values()))
     unknown = [image for image in given if image not in found]
     if unknown:

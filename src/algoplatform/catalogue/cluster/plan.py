@@ -37,8 +37,7 @@ class Plans:
         and Refused (-422) with all that the records make impossible.
         """
         checked = asked if isinstance(asked, Asked) else await asyncio.to_thread(self.check, asked)
-        closure = await self._graphs.closure(checked.request.images, limit=MAX_PLANNED)
-        others = await self._others(checked.request)
+        closure, others = await self._records(checked.request)
         return await asyncio.to_thread(_planned, checked, closure, others)
 
     def check(self, body: object) -> Asked:
@@ -65,14 +64,19 @@ class Plans:
             raise Refused(faults, more=more)
         return request, options
 
-    async def _others(self, request: PlanRequest) -> dict[str, Image]:
-        """Return the images of running pods by the names that the request gives them."""
-        named = list(dict.fromkeys(row.image for row in request.running if row.image is not None))
-        if not named:
-            return {}
-        found = (await self._graphs.closure(named, limit=MAX_IMAGES, dependencies=False)).members
+    async def _records(self, request: PlanRequest) -> tuple[Closure, dict[str, Image]]:
+        """Return the closure of what is planned, and the images of running pods by their names in the request.
+
+        Raises ImageNotFound with all that the request names and nobody registered.
+        """
+        ran = list(dict.fromkeys(row.image for row in request.running if row.image is not None))
+        await self._graphs.require(list(dict.fromkeys((*request.images, *ran, *request.overrides))))
+        closure = await self._graphs.closure(request.images, limit=MAX_PLANNED)
+        if not ran:
+            return closure, {}
+        found = (await self._graphs.closure(ran, limit=MAX_IMAGES, dependencies=False)).members
         known = {str(each.image.reference): each.image for each in found}
-        return known | {each.image.image_id or "": each.image for each in found}
+        return closure, known | {each.image.image_id or "": each.image for each in found}
 
 
 def _planned(asked: Asked, closure: Closure, others: Mapping[str, Image]) -> dict[str, Any]:

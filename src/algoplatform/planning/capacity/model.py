@@ -76,7 +76,11 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """What stays free: this part of every card, and this many nodes, those with the most GPU memory."""
+    """What stays free: this part of every card, and this many nodes, those with the most GPU memory.
+
+    What is left of a card is rounded down to units of so many MiB, in which it is handed out.
+    """
 
     gpu_memory_percent: int = 10
     nodes: int = 0
+    unit: int = 1

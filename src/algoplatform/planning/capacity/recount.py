@@ -75,6 +75,7 @@ def _check_node(
             continue
         card = node.cards[index]
         usable = card.memory * (100 - reserve.gpu_memory_percent) // 100
+        usable -= usable % reserve.unit
         where = f"{node.name}, card {index}"
         _check(where, "GPU memory", usable, new, on_card, [each.gpu_memory for _, each, _ in on_card])
         _check(where, "shares", card.shares, new, on_card, [each.shares for _, each, _ in on_card])

@@ -40,7 +40,7 @@ def rooms(cluster: Cluster, reserve: Reserve) -> list[Room]:
 
 def _empty(node: Node, reserve: Reserve) -> Room:
     left = 100 - reserve.gpu_memory_percent
-    memory = [card.memory * left // 100 for card in node.cards]
+    memory = [card.memory * left // 100 // reserve.unit * reserve.unit for card in node.cards]
     return Room(node.name, node.cpu, node.memory, node.pods, memory, [card.shares for card in node.cards])
 
 

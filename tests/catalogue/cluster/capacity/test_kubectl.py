@@ -76,10 +76,20 @@ def test_a_cluster_with_hami() -> None:
     )
 
 
+def test_every_node_that_is_left_out_is_named() -> None:
+    """However many there are."""
+    gone = [
+        {"metadata": {"name": f"n-{at}"}, "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}
+        for at in range(100)
+    ]
+    [told, _] = read_kubectl({"nodes": {"items": gone}}, Sharing(SHIPPED["hami"], Options())).assumptions
+    assert all(f"n-{at}（node(s) had untolerated taint" in told for at in range(100))
+
+
 def test_what_is_assumed() -> None:
     """Left out nodes, unhealthy cards, pods whose card is not known, and pods that were not given."""
     said = read_kubectl(kubectl(), Sharing(SHIPPED["hami"], Options())).assumptions
-    assert said[:2] == ["节点gpu-a有1张GPU卡不健康，未计入", "节点gpu-c有1张GPU卡不健康，未计入"]
+    assert said[:2] == [f"节点gpu-{node}有1张GPU卡不健康，未计入：卡1" for node in "ac"]
     assert said[2].startswith("未计入的节点：master-1（node(s) had untolerated taint")
     assert said[3:] == ["节点gpu-b上有容器组没有注明所用的GPU卡，按最空闲的卡计算"]
     assert read([node()]).assumptions == ["没有给出kubectl.pods，按节点上没有容器组计算"]

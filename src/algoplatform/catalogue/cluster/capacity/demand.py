@@ -46,7 +46,7 @@ class Needs:
 def needs(closure: Closure, request: PlanRequest) -> Needs:
     """Return what the cameras need of the closure of their images.
 
-    Raises Refused: 202 for overrides of other images, -422 with every image of unknown channels if they are to be
+    Raises Refused: 202 for two overrides of one image, -422 with every image of unknown channels if they are to be
     refused.
     """
     by_name = _names(closure)
@@ -70,6 +70,7 @@ def needs(closure: Closure, request: PlanRequest) -> Needs:
         found.listed.append(need)
     if faults:
         raise Refused(faults)
+    found.assumptions += _unused(request, by_name)
     if is_cut:
         found.assumptions.append(f"because只列出前{_SHOWN}组摄像头，每组前{_SHOWN}个镜像")
     return found
@@ -116,13 +117,24 @@ def _mask(group: Cameras, by_name: Mapping[str, str], bits: Mapping[str, int]) -
 
 
 def _overrides(request: PlanRequest, by_name: Mapping[str, str]) -> dict[str, int]:
-    strange = [image for image in request.overrides if image not in by_name]
-    if strange:
-        shown = map(clip_reference, strange)
-        raise Refused(
-            [Fault(f"overrides.{image}", Code.FIELD, f"overrides.{image}不是要规划的镜像或其依赖") for image in shown]
-        )
-    return {by_name[image]: channels for image, channels in request.overrides.items()}
+    """Return the channels of a replica by reference; those of images that are not planned are not used."""
+    found: dict[str, int] = {}
+    faults: list[Fault] = []
+    for image, channels in request.overrides.items():
+        reference = by_name.get(image)
+        if reference is not None and found.setdefault(reference, channels) != channels:
+            path = f"overrides.{clip_reference(image)}"
+            faults.append(Fault(path, Code.FIELD, f"{path}与同一镜像的另一项不一致"))
+    if faults:
+        raise Refused(faults)
+    return found
+
+
+def _unused(request: PlanRequest, by_name: Mapping[str, str]) -> Iterator[str]:
+    unused = [image for image in request.overrides if image not in by_name]
+    if unused:
+        more = f"等{len(unused)}项" if len(unused) > _SHOWN else ""
+        yield f"overrides中没有用到：{'、'.join(map(clip_reference, unused[:_SHOWN]))}{more}，不是要规划的镜像或其依赖"
 
 
 def _need(image: Image, own: Sequence[tuple[Cameras, int]], per: int | None, names: Sequence[str]) -> Need:

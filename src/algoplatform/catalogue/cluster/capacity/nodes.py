@@ -1,9 +1,10 @@
 """Nodes and running pods as a request lists them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
+from algoplatform.domain.errors import clip
 from algoplatform.domain.plan.model import MAX_CARDS, NodeRow, RunningRow
 from algoplatform.domain.plan.rows import Faults
 from algoplatform.planning.capacity.model import Amounts, Cluster, Held, LeftOut, Node
@@ -40,6 +41,13 @@ def listed(rows: Sequence[NodeRow], sharing: Sharing) -> tuple[Cluster, Layout]:
 def selected(labels: Mapping[str, str], sharing: Sharing) -> bool:
     """Return whether the site's node selector allows a node of these labels."""
     return all(labels.get(key) == value for key, value in sharing.options.node_selector)
+
+
+def told_left_out(left_out: Iterable[LeftOut]) -> Iterator[str]:
+    """Yield one text that names all nodes that take no pods, each with its reason."""
+    shown = "；".join(f"{clip(each.node)}（{each.reason}）" for each in left_out)
+    if shown:
+        yield f"未计入的节点：{shown}"
 
 
 def running(

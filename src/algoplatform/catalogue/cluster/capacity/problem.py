@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from algoplatform.catalogue.cluster.capacity.demand import Need, needs
 from algoplatform.catalogue.cluster.capacity.kubectl.reading import read_kubectl
-from algoplatform.catalogue.cluster.capacity.nodes import Layout, listed, running
+from algoplatform.catalogue.cluster.capacity.nodes import Layout, listed, running, told_left_out
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
 from algoplatform.catalogue.cluster.graph import Closure
 from algoplatform.domain.errors import Malformed, Refused, clip_reference
@@ -59,9 +59,9 @@ def assemble(asked: Asked, closure: Closure, others: Mapping[str, Image]) -> Pro
         found.listed,
         demands,
         replace(cluster, held=cluster.held + held),
-        Reserve(0 if sharing.has_units else request.reserve.gpu_memory_percent, request.reserve.nodes),
+        sharing.reserve(request.reserve),
         layout,
-        [*asked.assumptions, *found.assumptions, *_of_profile(found.listed, request, sharing)],
+        [*asked.assumptions, *found.assumptions, *_of_profile(found.listed, demands, request, sharing)],
     )
 
 
@@ -71,7 +71,7 @@ def cluster_of(request: PlanRequest, sharing: Sharing) -> tuple[Cluster, Layout,
         reading = read_kubectl(request.kubectl, sharing)
         return reading.cluster, reading.layout, reading.assumptions
     cluster, layout = listed(request.nodes, sharing)
-    return cluster, layout, []
+    return cluster, layout, list(told_left_out(cluster.left_out))
 
 
 def _demands(listed: Sequence[Need], sharing: Sharing) -> list[Demand]:
@@ -122,7 +122,17 @@ def _running(
     return running(request.running, cluster, layout, amounts_of)
 
 
-def _of_profile(listed: Sequence[Need], request: PlanRequest, sharing: Sharing) -> Iterator[str]:
+def _wasted(listed: Sequence[Need], demands: Sequence[Demand], sharing: Sharing) -> str:
+    """Return how much more GPU memory than requested the replicas take, as the end of a sentence."""
+    asked = ((need.image.gpu_requests or 0, demand) for need, demand in zip(listed, demands, strict=True))
+    whole_cards = sharing.profile.cards_up_to or 0
+    wasted = sum(demand.replicas * (demand.each.gpu_memory - mib) for mib, demand in asked if mib > whole_cards)
+    return f"，比gpuRequests共多占显存{wasted}MiB" if wasted > 0 else ""
+
+
+def _of_profile(
+    listed: Sequence[Need], demands: Sequence[Demand], request: PlanRequest, sharing: Sharing
+) -> Iterator[str]:
     """Yield what a profile makes the plan assume, if any image uses a GPU."""
     name = sharing.profile.name
     if not any(need.image.gpu_requests for need in listed):
@@ -130,7 +140,9 @@ def _of_profile(listed: Sequence[Need], request: PlanRequest, sharing: Sharing) 
     if sharing.profile.is_none:
         yield f"方案{name}不分配GPU：gpuRequests大于0的镜像按不用GPU计算"
     elif sharing.has_units:
-        yield f"方案{name}按整份分配GPU：每个副本占一份"
+        yield f"方案{name}按整份分配GPU：每个副本占一份{_wasted(listed, demands, sharing)}"
+        if sharing.is_whole and any((card.shares or 1) > 1 for row in request.nodes for card in row.cards):
+            yield f"方案{name}中每张卡只能给一个副本，不采用shares"
         if request.reserve.gpu_memory_percent:
             yield f"方案{name}按整份分配GPU，不预留每张卡的{request.reserve.gpu_memory_percent}%显存"
     elif sharing.is_unlimited:

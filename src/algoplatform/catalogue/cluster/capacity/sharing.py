@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from algoplatform.domain.errors import Malformed
-from algoplatform.domain.plan.model import MAX_CARDS
+from algoplatform.domain.plan.model import MAX_CARDS, Margin
 from algoplatform.manifests.gpu.amounts import DoesNotFit, amounts
 from algoplatform.manifests.gpu.profiles import Profile
 from algoplatform.manifests.options import Options
-from algoplatform.planning.capacity.model import Card
+from algoplatform.planning.capacity.model import Card, Reserve
 
 _WHOLE: Final = 100
 
@@ -45,6 +45,11 @@ class Sharing:
         """Whether cards are handed out in equal parts."""
         return not self.profile.memory and bool(self.profile.slices or self.profile.shares_per_card)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether a pod gets a whole card, or a whole instance of MIG."""
+        return self.has_units and bool(self.profile.slices or self.profile.shares_per_card == 1)
+
     def units(self, memory: int, shares: int | None, pods: int) -> list[Card]:
         """Return a card of a node with so many pods as the plan sees it: one card, or its units."""
         if self.profile.is_none:
@@ -56,10 +61,16 @@ class Sharing:
         return [Card(memory // unit * unit, self._shares(shares, pods))]
 
     def parts(self, shares: int | None) -> int:
-        """Return the number of units of a card."""
-        if not self.has_units or self.profile.slices:
+        """Return the number of units of a card; one that is handed out as a whole has one, whatever its shares."""
+        if not self.has_units or self.is_whole:
             return 1
         return min(shares or self.profile.shares_per_card or 1, MAX_CARDS + 1)
+
+    def reserve(self, margin: Margin) -> Reserve:
+        """Return what stays free, in the units of this profile; units that are handed out as such are kept whole."""
+        if self.has_units:
+            return Reserve(0, margin.nodes)
+        return Reserve(margin.gpu_memory_percent, margin.nodes, self.profile.unit_mib)
 
     def shares_of(self, cores: int) -> int:
         """Return the shares that a running pod with so many cores holds of a card."""

@@ -1,6 +1,6 @@
 """Nodes: what they can hold, which of them take no pods, and why not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from algoplatform.catalogue.cluster.capacity.kubectl.values import (
     whole,
     within,
 )
-from algoplatform.catalogue.cluster.capacity.nodes import NOT_SELECTED, Layout, selected
+from algoplatform.catalogue.cluster.capacity.nodes import NOT_SELECTED, Layout, selected, told_left_out
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
 from algoplatform.domain.errors import clip
 from algoplatform.domain.plan.model import DEFAULT_PODS, MAX_CARDS, MAX_NODES
@@ -63,7 +63,7 @@ def read_nodes(listed: Mapping[str, Any], sharing: Sharing, faults: Faults) -> K
     faults.once(named)
     if cards > MAX_CARDS:
         faults.tell("kubectl.nodes", f"至多{MAX_CARDS}张GPU卡")
-    found.assumptions += _left_out(found.left_out)
+    found.assumptions += told_left_out(found.left_out)
     return found
 
 
@@ -88,19 +88,24 @@ def _cards(found: KubeNodes, item: Mapping[str, Any], name: str, pods: int, shar
     except Unreadable as error:
         found.assumptions.append(f"节点{clip(name)}{error}")
         return []
-    healthy = [device for device in known if device.healthy and device.memory]
-    if len(healthy) < len(known):
-        found.assumptions.append(f"节点{clip(name)}有{len(known) - len(healthy)}张GPU卡不健康，未计入")
+    if broken := [str(at) for at, device in enumerate(known) if not (device.healthy and device.memory)]:
+        shown = f"：卡{'、'.join(broken[:_SHOWN])}{'等' if len(broken) > _SHOWN else ''}"
+        found.assumptions.append(f"节点{clip(name)}有{len(broken)}张GPU卡不健康，未计入{shown}")
     cards: list[Card] = []
     found.uuids[name] = {}
-    for position, device in enumerate(healthy):
+    layout: list[int] = []
+    for position, device in enumerate(known):
+        if not (device.healthy and device.memory):
+            continue
         found.uuids[name][device.uuid] = len(cards)
         units = sharing.units(device.memory, device.shares, pods)
         cards += units
-        if sharing.has_units:
-            found.layout[name] = (*found.layout.get(name, ()), *[position] * len(units))
+        layout += [position] * len(units)
         if len(cards) > MAX_CARDS:
             break
+    # The answer counts cards as nvidia-smi does, broken ones included.
+    if layout != list(range(len(cards))):
+        found.layout[name] = tuple(layout)
     return cards
 
 
@@ -123,10 +128,3 @@ def _tolerated(taint: Mapping[str, Any], sharing: Sharing) -> bool:
         each.key == key and each.value in (None, value) and each.effect in (None, effect)
         for each in sharing.options.tolerations
     )
-
-
-def _left_out(left_out: list[LeftOut]) -> Iterator[str]:
-    if left_out:
-        shown = "；".join(f"{clip(each.node)}（{each.reason}）" for each in left_out[:_SHOWN])
-        more = f"等{len(left_out)}个" if len(left_out) > _SHOWN else ""
-        yield f"未计入的节点：{shown}{more}"
