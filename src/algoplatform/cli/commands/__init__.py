@@ -9,20 +9,8 @@ import structlog
 import typer
 
 from algoplatform import __version__
-from algoplatform.cli.commands import (
-    check,
-    description,
-    drift,
-    files,
-    graph,
-    impact,
-    lint,
-    plan,
-    render,
-    search,
-    service,
-    verify,
-)
+from algoplatform.cli.commands import check, description, files, search, service
+from algoplatform.cli.commands.cluster import drift, graph, impact, lint, plan, render, verify
 from algoplatform.cli.commands.options import WithFlags
 from algoplatform.cli.output import console
 

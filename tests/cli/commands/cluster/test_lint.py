@@ -8,7 +8,7 @@ import httpx
 import pytest
 from rich.cells import cell_len
 
-from algoplatform.cli.commands import lint
+from algoplatform.cli.commands.cluster import lint
 from tests.cli.conftest import Call
 from tests.support.images import IMAGES, minimal, register
 from tests.support.linting import record

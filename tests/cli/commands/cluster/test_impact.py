@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from algoplatform.cli.commands import impact
+from algoplatform.cli.commands.cluster import impact
 from tests.cli.conftest import Call
 from tests.support.images import IMAGES, delete, minimal, records, register
 

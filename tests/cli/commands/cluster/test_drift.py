@@ -11,7 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from algoplatform.cli import app
-from algoplatform.cli.commands import drift
+from algoplatform.cli.commands.cluster import drift
 from tests.cli.conftest import Call
 from tests.support.cluster import live, pod, printed, unready
 from tests.support.images import IMAGES, delete, register
