@@ -1,7 +1,9 @@
 """What all pages share: addresses, headers, languages, errors, and how to leave the console out."""
 
 import re
+from itertools import chain
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
@@ -9,9 +11,12 @@ import pytest
 import algoplatform.console as package
 from algoplatform.console.form import FIELDS, GROUPS, UNITS
 from algoplatform.console.mount import create_app
+from algoplatform.console.plan_form import COLUMNS, VALUES
 from algoplatform.console.rows import SHAPES
 from algoplatform.console.wording import WORDINGS, language_of
 from algoplatform.domain.record.model import RECORD_FIELDS
+from algoplatform.planning.capacity.proofs import Proof
+from algoplatform.registries.facts import STATES
 from algoplatform.settings import Settings
 from tests.support.console import FORM, post
 from tests.support.images import IMAGES, register
@@ -146,11 +151,24 @@ def test_no_wording_is_missing() -> None:
     named = set(re.findall(r"\bt\('(\w+)'[,)]", text)) | set(re.findall(r"(?:visit\.)?words\(\"(\w+)\"", text))
     made = {f"group_{name}" for name in GROUPS} | {f"unit_{name}" for name in UNITS.values()}
     made |= {f"column_{column}" for shape in SHAPES.values() for column in shape.columns if column != "image"}
-    made |= set(FIELDS)
+    made |= set(FIELDS) | {f"plan_{name}" for name in (*COLUMNS, *VALUES, *chain(*COLUMNS.values()))}
+    made |= {f"plan_{part}_{name}" for part, names in COLUMNS.items() for name in names}
+    made |= {f"proof_{proof}" for proof in get_args(Proof)} | {f"artifact_{state}" for state in (*STATES, "moved")}
     assert named | made <= WORDINGS.keys()
     assert all(zh and en for zh, en in WORDINGS.values())
     quoted = set(re.findall(r"['\"](\w+)['\"]", text)) | named | made | {f"{name}_hint" for name in FIELDS}
-    stems = ("op_", "action_", "algoType_", "useableFlag_", "conflict_", "shown_", "severity_")
+    stems = (
+        "op_",
+        "action_",
+        "algoType_",
+        "useableFlag_",
+        "conflict_",
+        "shown_",
+        "severity_",
+        "plan_",
+        "proof_",
+        "artifact_",
+    )
     assert {name for name in WORDINGS if name not in quoted and not name.startswith(stems)} <= {"namespace"}
 
 

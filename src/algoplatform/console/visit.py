@@ -1,10 +1,12 @@
 """One request for a page, and the decorator that gives a page its address."""
 
+import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import quote, unquote_to_bytes, urlencode
 
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
@@ -29,6 +31,10 @@ ROUTES: Final[list[Route]] = []
 # Percent-encoding triples a text.
 _GROWTH: Final = 3
 _MOST_INPUTS: Final = 20_000
+# Bytes of a form with the output of a command in it.
+MOST_PASTED: Final = 64 * 1024 * 1024
+# No piece ends within a percent-encoded byte.
+_PIECES: Final = re.compile(rb".{1,65536}(?:(?<!%)(?<!%.)|\Z)", re.DOTALL)
 
 Pairs = list[tuple[str, str]]
 
@@ -73,6 +79,11 @@ class Visit(Request):
         """Whether there is any image that the caller may write."""
         return self.namespaces is None or bool(self.namespaces)
 
+    @property
+    def has_registries(self) -> bool:
+        """Whether images can be looked up in their registries."""
+        return self.settings.registries is not None
+
     def may(self, namespace: str | None) -> bool:
         """Return whether the caller may write images of this namespace."""
         return covers(self.namespaces, namespace)
@@ -92,13 +103,22 @@ class Visit(Request):
         given = parse_query(self.scope["query_string"], "imageId")
         return {name: value for name, value in given.items() if name in names}
 
-    async def sent(self) -> Pairs:
-        """Return the fields of a form in their order; raises BadRequest if it is malformed."""
+    async def sent(self, *, large: bool = False) -> Pairs:
+        """Return the fields of a form in their order; raises BadRequest if it is malformed.
+
+        A large one may hold the output of a command.
+        """
         content_type = self.headers.get("content-type", "").lower()
-        content = await read_body(self, _GROWTH * self.settings.max_body_bytes, self.app.state.bodies)
+        if large:
+            limit = min(MOST_PASTED, self.settings.max_upload_bytes)
+            content = await read_body(self, limit, self.app.state.large_bodies)
+        else:
+            content = await read_body(self, _GROWTH * self.settings.max_body_bytes, self.app.state.bodies)
         if content and not content_type.startswith("application/x-www-form-urlencoded"):
             raise MediaTypeRefused("请求体须为表单：Content-Type须为application/x-www-form-urlencoded")
-        return await off_loop(lambda: _pairs(content)) if len(content) > 32 * 1024 else _pairs(content)
+        if large:
+            return await asyncio.to_thread(fields_of, content)
+        return await off_loop(lambda: fields_of(content)) if len(content) > 32 * 1024 else fields_of(content)
 
     def to(self, path: str, query: Any = None) -> str:
         """Return the address of a page; `query` is a mapping or pairs, of which blank ones fall away."""
@@ -135,9 +155,9 @@ class Visit(Request):
             response.headers["retry-after"] = "1"
         return response
 
-    def redirect(self, path: str, query: Any = None) -> Response:
-        """Lead on to another page after a form."""
-        return RedirectResponse(self.to(path, query), 303)
+    def redirect(self, path: str, query: Any = None, part: str = "") -> Response:
+        """Lead on to another page after a form, or to a part of it."""
+        return RedirectResponse(self.to(path, query) + (f"#{part}" if part else ""), 303)
 
     def back(self, address: str) -> Response:
         """Return to a page of this console, as login and language do; other addresses lead to the list."""
@@ -147,11 +167,20 @@ class Visit(Request):
         return RedirectResponse(address if is_own else self.to("/images"), 303)
 
 
-def _pairs(content: bytes) -> Pairs:
+def fields_of(content: bytes) -> Pairs:
+    """Return the fields of a form or query; raises BadRequest if it is malformed."""
+    if not content.isascii() or content.count(b"&") >= _MOST_INPUTS:
+        raise BadRequest("表单格式错误")
     try:
-        return parse_qsl(content.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_INPUTS)
-    except ValueError:
+        parts = [part.partition(b"=") for part in content.split(b"&") if part]
+        return [(_decoded(name), _decoded(value)) for name, _, value in parts]
+    except UnicodeDecodeError:
         raise BadRequest("表单格式错误") from None
+
+
+def _decoded(text: bytes) -> str:
+    """Decode in short steps: at once, a large text would take ten times its size and hold the GIL for seconds."""
+    return b"".join(unquote_to_bytes(piece.replace(b"+", b" ")) for piece in _PIECES.findall(text)).decode()
 
 
 class _ImageId(StringConvertor):

@@ -113,7 +113,7 @@ class Artifacts:
         return found
 
     async def states(self, image_ids: Sequence[str]) -> dict[str, str]:
-        """Return the states of images by id, without those that were never verified."""
+        """Return the states of images by id, `moved` among them, without those that were never verified."""
         async with self._database.connection() as connection:
             return await stored.states(connection, image_ids)
 

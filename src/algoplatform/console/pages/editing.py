@@ -1,12 +1,13 @@
 """The form of a new image and of a change, with a three-way merge where others have changed it meanwhile."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
 
 from algoplatform.api.http.envelope import status_of
+from algoplatform.api.http.streams import while_connected
 from algoplatform.console.form import FIELDS, Form, comparable
 from algoplatform.console.pages.record import IMAGE, Shown, shown
 from algoplatform.console.visit import Pairs, Visit, page
@@ -24,14 +25,20 @@ def _show(
     *,
     image: Shown | None = None,
     copied: str = "",
+    source: str = "",
+    left_out: Sequence[str] = (),
     notice: str = "",
     error: AlgoplatformError | None = None,
     theirs: dict[str, str] | None = None,
 ) -> Response:
-    """Show the form: `notice` is what happened to it, `theirs` what others have changed."""
+    """Show the form: `notice` is what happened to it, `theirs` what others have changed.
+
+    `source` is the image of a registry that it was drafted from, `left_out` what a record cannot hold of that.
+    """
     places = form.by_place(error.faults if error else ())
     context = {"form": form, "image": image, "copied": copied, "notice": notice, "error": error}
-    return visit.render("image/form.html", status, **context, places=places, theirs=theirs or {})
+    drafted = {"source": source, "left_out": left_out}
+    return visit.render("image/form.html", status, **context, **drafted, places=places, theirs=theirs or {})
 
 
 async def _posted(
@@ -69,13 +76,26 @@ async def new(visit: Visit) -> Response:
 async def _blank(visit: Visit) -> Response:
     like = visit.query_params.get("like")
     if like is None:
-        return _show(visit, Form.of({}))
+        return await _drafted(visit, visit.query_params.get("from", "").strip())
     try:
         check_id(like)
     except ValueError:
         raise ImageNotFound(like) from None
     record = orjson.loads((await visit.runtime.images.get(like)).record)
     return _show(visit, Form.of(record), copied=reference_of(record))
+
+
+async def _drafted(visit: Visit, source: str) -> Response:
+    """Show the form of an image that is in a registry, empty if none is named."""
+    if not source:
+        return _show(visit, Form.of({}))
+    try:
+        async with while_connected(visit):
+            draft = await visit.runtime.drafts.draft({"image": source})
+    except Refused as error:
+        name, _, tag = source.rpartition(":")
+        return _show(visit, Form.of({"imageName": name, "imageTag": tag}), 422, source=source, error=error)
+    return _show(visit, Form.of(draft.record), source=source, left_out=draft.left_out, notice="drafted")
 
 
 @page(f"{IMAGE}/edit", "GET", "POST", keeps_form=True)

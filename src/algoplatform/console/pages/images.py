@@ -42,10 +42,18 @@ async def show_list(visit: Visit) -> Response:
         pairs=pairs_of(asked),
         is_filtered=any(asked.get(name) for name in CONDITIONS),
         found=found,
+        states=await _states(visit, found.records),
         faults=faults,
         since=since,
         filters=FILTERS,
     )
+
+
+async def _states(visit: Visit, records: Records) -> dict[str, str] | None:
+    """Return what is known of the images in their registries; None without registries, as nothing is ever known then."""
+    if not visit.has_registries:
+        return None
+    return await visit.runtime.artifacts.states([record["imageId"] for record in records])
 
 
 class _Page:

@@ -7,9 +7,11 @@ import orjson
 from starlette.responses import Response
 
 from algoplatform.api.docs.schemas import check_paging
+from algoplatform.api.http.streams import while_connected
+from algoplatform.catalogue.cluster.artifacts import document_of
 from algoplatform.console.rows import SHAPES
 from algoplatform.console.visit import Visit, page
-from algoplatform.domain.errors import ImageInUse, ImageNotFound
+from algoplatform.domain.errors import ImageInUse, ImageNotFound, NeverVerified
 from algoplatform.domain.record.model import reference_of
 from algoplatform.domain.record.partial import read
 from algoplatform.domain.revision import Revision
@@ -51,7 +53,28 @@ async def show_record(visit: Visit) -> Response:
         items={name: shape.split(image.record[name] or "") for name, shape in SHAPES.items()},
         neighbours=await visit.runtime.images.neighbours(image.id),
         findings=await visit.runtime.lint.one(image.record),
+        artifact=await _artifact(visit, image),
     )
+
+
+async def _artifact(visit: Visit, image: Shown) -> dict[str, Any] | None:
+    """Return what is known of an image in its registry, with the time of the check."""
+    try:
+        found = await visit.runtime.artifacts.artifact(image.id)
+    except NeverVerified:
+        return None
+    state = (await visit.runtime.artifacts.states([image.id])).get(image.id, found.state)
+    return document_of(found) | {"state": state, "at": found.checked_at}
+
+
+@page(f"{IMAGE}/verify", "POST")
+async def verify(visit: Visit) -> Response:
+    """Look an image up in its registry now."""
+    image_id = visit.path_params["image_id"]
+    await visit.sent()
+    async with while_connected(visit):
+        await visit.runtime.artifacts.verify(visit.writer, image_id)
+    return visit.redirect(f"/images/{image_id}", part="artifact")
 
 
 async def _gone(visit: Visit, error: ImageNotFound) -> Response:

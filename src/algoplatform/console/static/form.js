@@ -1,15 +1,17 @@
-// The form of a record. Lists are rows.
+// The forms of a record and of a plan. Lists are rows.
 import { $, $$, isLoggedIn, keepComposing } from "./console.js";
 
 function renumber(list) {
   $$(".row", list).forEach((row, at) => {
     const name = list.dataset.list;
-    const first = $("input", row);
-    const fault = $("p", row);
-    first.id = `${name}-${at}`;
-    if (fault) first.setAttribute("aria-describedby", (fault.id = `${first.id}-fault`));
+    for (const part of $$("[id], [for]", row)) {
+      for (const key of ["id", "for", "aria-describedby"]) {
+        if (part.hasAttribute(key)) part.setAttribute(key, part.getAttribute(key).replace(/-\d+/, "-" + at));
+      }
+    }
     $("button", row).value = `remove:${name}:${at}`;
     for (const part of $$("[aria-label]", row)) part.ariaLabel = part.ariaLabel.replace(/\d+/, at + 1);
+    for (const part of $$("label .hidden", row)) part.textContent = part.textContent.replace(/\d+/, at + 1);
   });
 }
 
@@ -20,13 +22,17 @@ function addRow(list, after) {
   return row;
 }
 
+// Rows of several inputs that may hold commas: what a spreadsheet copies.
+const isTable = (name) => name === "cameras" || name === "nodes";
+
 function split(name, text) {
-  const separator = /\n/.test(text) ? /\r?\n/ : name === "env" ? /(?<!\\),/ : ",";
+  const separator = isTable(name) || /\n/.test(text) ? /\r?\n/ : name === "env" ? /(?<!\\),/ : ",";
   return text.split(separator).map((item) => item.trim()).filter(Boolean);
 }
 
 function columns(name, item, number) {
   if (number === 1) return [item];
+  if (isTable(name)) return item.split("\t");
   const parts = name === "env" ? (/^([^:=]*)[:=](.*)$/s.exec(item) ?? ["", item, ""]).slice(1) : item.split(":");
   const row = [...parts.slice(0, number - 1), parts.slice(number - 1).join(":")];
   return name === "env" ? [row[0], row[1].replaceAll("\\,", ",")] : row;
@@ -81,7 +87,7 @@ form.addEventListener("submit", async (event) => {
   sending = checked = await isLoggedIn();
   if (checked) form.requestSubmit(event.submitter);
 });
-$("#cpuRequests").addEventListener("input", ({ target }) => {
+$("#cpuRequests")?.addEventListener("input", ({ target }) => {
   const cores = $("[data-cores]");
   cores.textContent = /^\d{1,9}$/.test(target.value) ? " = " + cores.dataset.cores.replace("%", target.value / 1000) : "";
 });

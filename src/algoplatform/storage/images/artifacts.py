@@ -53,6 +53,11 @@ _GET: Final = """
 SELECT image_id, state, digest, media_type, message, platforms, checked_at
 FROM image LEFT JOIN image_artifact USING (image_id) WHERE image_id = $1 AND live
 """
+_STATES: Final = """
+SELECT image_id, CASE WHEN state = 'present' AND digest <> first_digest AND image_artifact.version = image.version
+    THEN 'moved' ELSE state END AS state
+FROM image_artifact JOIN image USING (image_id) WHERE image_id = ANY ($1)
+"""
 # For the rules of lint, beside `image`: a JSON object of one image, NULL if it was never verified.
 FACTS: Final = """
 '{"state":"' || state || '","moved":' || CASE WHEN digest <> first_digest AND image_artifact.version = image.version
@@ -170,10 +175,11 @@ async def digests(connection: Connection, image_ids: Sequence[str]) -> dict[str,
 
 
 async def states(connection: Connection, image_ids: Sequence[str]) -> dict[str, str]:
-    """Return the states of these images by id; those that were never verified have none."""
-    rows = await connection.fetch(
-        "SELECT image_id, state FROM image_artifact WHERE image_id = ANY ($1)", list(map(UUID, image_ids))
-    )
+    """Return the states of these images by id, `moved` where the tag no longer names the first image.
+
+    Images that were never verified have none.
+    """
+    rows = await connection.fetch(_STATES, list(map(UUID, image_ids)))
     return {row["image_id"].hex: row["state"] for row in rows}
 
 

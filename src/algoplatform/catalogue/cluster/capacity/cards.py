@@ -1,13 +1,15 @@
 """The cards of a request, for a picture of what a plan puts on them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from algoplatform.catalogue.cluster.capacity.nodes import Layout
 from algoplatform.catalogue.cluster.capacity.problem import cluster_of
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
-from algoplatform.domain.plan.model import PlanRequest
+from algoplatform.domain.plan.model import PlanRequest, RunningRow
 from algoplatform.manifests.gpu.profiles import SHIPPED, Profile
 from algoplatform.manifests.options import Options
+from algoplatform.planning.capacity.model import Cluster
 
 
 @dataclass(slots=True)
@@ -30,6 +32,11 @@ def cards_of(
     if profile is None:
         return {}
     cluster, layout, _ = cluster_of(request, Sharing(profile, options))
+    return cards_in(cluster, layout, request.running)
+
+
+def cards_in(cluster: Cluster, layout: Layout, running: Sequence[RunningRow]) -> dict[str, list[CardUse]]:
+    """Return the cards of each node of a cluster that has been read."""
     found: dict[str, list[CardUse]] = {}
     for node in cluster.nodes:
         place = layout.get(node.name, range(len(node.cards)))
@@ -40,7 +47,7 @@ def cards_of(
         if held.card is not None:
             place = layout.get(held.node, range(len(found[held.node])))
             found[held.node][place[held.card]].running += held.each.gpu_memory * held.pods
-    for row in request.running:
+    for row in running:
         if row.card is not None and row.node in found:
             found[row.node][row.card].running += row.gpu_memory * row.replicas
     return found
