@@ -180,7 +180,7 @@ def fields_of(content: bytes) -> Pairs:
 
 def _decoded(text: bytes) -> str:
     """Decode in short steps: at once, a large text would take ten times its size and hold the GIL for seconds."""
-    return b"".join(unquote_to_bytes(piece.replace(b"+", b" ")) for piece in _PIECES.findall(text)).decode()
+    return b"".join(unquote_to_bytes(piece[0].replace(b"+", b" ")) for piece in _PIECES.finditer(text)).decode()
 
 
 class _ImageId(StringConvertor):
