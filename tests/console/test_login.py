@@ -144,6 +144,9 @@ async def test_expired(site: httpx.AsyncClient, provider: Identity) -> None:
         assert answer.status_code == 401
         assert "登录已过期" in answer.text
         assert dict(inputs(answer.text))["algoDesc"] == "重要的话"
+    answer = await post(site, "/plan", {"cameras.name": "厂区", "kubectl": "{}"})
+    assert (answer.status_code, "登录已过期" in answer.text) == (401, True)
+    assert {("cameras.name", "厂区"), ("kubectl", "{}")} <= set(inputs(answer.text))
     assert (await site.get("/console/images", headers={"x-part": "rows"})).status_code == 401
     assert (await site.get("/console/images/count", headers={"sec-fetch-mode": "cors"})).status_code == 401
     assert (await site.get("/console/session")).status_code == 401
