@@ -113,7 +113,7 @@ def _add_limits(app: FastAPI, settings: Settings) -> None:
     uploads = min(settings.max_uploads, max(1, settings.pool_size // 2 - 1))
     app.state.uploads, app.state.exports = Slots(uploads), Slots(settings.max_exports)
     app.state.lints, app.state.renderings = Slots(_LINTS), Slots(_RENDERINGS)
-    # Each reads a cluster's objects for seconds, and keeps an index of them.
+    # Each reads a cluster for seconds: drift keeps an index of its objects, a plan its numbers.
     app.state.drifts = Slots(1)
     app.state.plans = Slots(1)
     app.state.verifications = Slots(_VERIFICATIONS)

@@ -22,9 +22,10 @@ T = TypeVar("T")
 
 # In bytes: JSON of this size takes 1 to 2 ms to parse, whatever its content.
 _SHORT: Final = 32 * 1024
-# Values of a large body: they take up to 300 MiB.
+# Commas of a large body, which bound its values: these take up to 300 MiB.
 _MOST_COMMAS: Final = 4_000_000
-# Bytes of a body that may have characters beyond U+FFFF: a text with a single one takes four times its length.
+# The size in bytes up to which a body may have characters beyond U+FFFF: with a single one a text takes four bytes a
+# character.
 _MOST_WIDE: Final = 64 * 1024 * 1024
 # How such characters begin: in UTF-8, and as escaped surrogates.
 _WIDE: Final = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4", b"\\ud", b"\\uD")

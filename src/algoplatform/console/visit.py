@@ -99,7 +99,7 @@ class Visit(Request):
         return self.root + quote(path_of(self.scope)) + (f"?{query}" if query else "")
 
     def asked(self, *names: str) -> dict[str, Any]:
-        """Return what the query says of these names; others are ignored."""
+        """Return the values of these names in the query; others are ignored."""
         given = parse_query(self.scope["query_string"], "imageId")
         return {name: value for name, value in given.items() if name in names}
 

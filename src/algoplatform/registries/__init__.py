@@ -1,5 +1,5 @@
 """A client of OCI registries: whether an image is there, and what it is made of.
 
-A host in an image's name is chosen by whoever registers the image, so no connection is made to a host that the
-settings do not name, and nothing that a registry answers is trusted with memory, time or credentials.
+A caller who registers an image chooses the host in its name. So the client connects to no host that the settings do
+not name, and limits the memory, time and credentials that an answer can take.
 """

@@ -1,4 +1,4 @@
-"""What there is to know of an image in a registry, and why there may be nothing."""
+"""Facts about an image in a registry, or the reason why there are none."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -24,9 +24,9 @@ from algoplatform.settings import SettingsError
 
 MAX_MANIFEST: Final = 4 * 1024 * 1024
 MAX_CONFIG: Final = 8 * 1024 * 1024
-# For one image, with everything that has to be asked of it.
+# For all requests about one image.
 SECONDS: Final = 10.0
-# For its turn, before that: together less than a shutdown waits for requests.
+# For its turn, before that. Both together are less than a shutdown waits for requests.
 _QUEUE_SECONDS: Final = 15.0
 
 

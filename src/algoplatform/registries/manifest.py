@@ -14,7 +14,7 @@ DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
-# Tuples, as what a document names may be unhashable.
+# Tuples, as values of a document may be unhashable.
 INDEXES: Final = (DOCKER_INDEX, OCI_INDEX)
 MANIFESTS: Final = (DOCKER_MANIFEST, OCI_MANIFEST)
 # A registry that has only another type answers 404, so all are named.

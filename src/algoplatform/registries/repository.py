@@ -22,11 +22,11 @@ _MAX_TOKEN: Final = 256 * 1024
 _MOST_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset([301, 302, 303, 307, 308])
 _BUSY: Final = frozenset([429, 503])
-# A registry that asks for more patience is left alone for as long, at most for the other one.
+# A registry whose Retry-After is longer than the first is not contacted for that time, at most for the second.
 _MOST_PATIENCE_SECONDS: Final = 4.0
 _MOST_PAUSE_SECONDS: Final = 60.0
 _ATTEMPTS: Final = 3
-# So many timeouts in a row, and the registry is left alone for a while: 16 at once would wait for each other.
+# After so many timeouts in a row the registry is not contacted for a while: otherwise each 16 images would wait in turn.
 _MOST_TIMEOUTS: Final = 16
 _PAUSE_SECONDS: Final = 30.0
 _DENIED: Final = frozenset(["DENIED", "UNAUTHORIZED"])

@@ -113,7 +113,7 @@ async def _blocks(request: Request, limit: int, intake: Intake) -> list[bytes]:
         raise BodyTooLarge(limit)
     if not more:
         return [piece]
-    # Not all pieces as they are, which may be one byte each; not one block, which is slow to copy.
+    # Pieces may be one byte each, and one block would be slow to copy: so pieces are joined into blocks.
     blocks: list[bytes | bytearray] = [piece]
     with intake.reception() as reception:
         async with intake.receiving(reception):

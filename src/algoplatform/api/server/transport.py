@@ -57,7 +57,7 @@ class UnframedTransport:
 
 # Bytes read from a socket at a time; uvloop would read 256,000, and keep as many for each connection that sends.
 _READ: Final = 16 * 1024
-# Shared by all connections of a worker: what is read is taken out before the next read.
+# Shared by all connections of a worker: each read is consumed before the next one.
 _BUFFER: Final = memoryview(bytearray(_READ))
 
 

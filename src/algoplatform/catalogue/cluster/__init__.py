@@ -1,1 +1,1 @@
-"""Use cases of the cluster: the graph, manifests and lint of registered images, and drift from them."""
+"""Use cases of the cluster: the graph, manifests, lint, plans and artifacts of registered images, and drift from them."""

@@ -1,4 +1,4 @@
-"""The use cases of artifacts: whether registered images are in their registries, and what is known of them.
+"""The use cases of artifacts: whether registered images are in their registries, and the last result.
 
 No connection to the database is held while a registry is asked.
 """
@@ -25,7 +25,7 @@ from algoplatform.storage.postgres.pool import Database
 # Images of a set that are looked up at once. A registry takes 16: with more than twice as many, those of a slow one
 # would wait too long for their turn.
 _AT_ONCE: Final = 32
-# In these states, what was known of an image may still hold.
+# In these states, earlier facts about an image may still hold.
 _UNTOLD: Final = frozenset({"denied", "unreachable", "not-configured"})
 _NOTHING: Final = "[]"
 
@@ -126,7 +126,7 @@ class Artifacts:
         return {reference: known[image_id] for reference, image_id in found.items() if image_id in known}
 
     async def verify_due(self, seconds: float) -> int:
-        """Look up the images that were not for so many seconds; return their number, 0 while another process does."""
+        """Look up the images whose last check is older than `seconds`; return their number, 0 if another process does it."""
         count = 0
         async with self._database.aside() as session, stored.sole(session) as is_sole:
             if not is_sole:

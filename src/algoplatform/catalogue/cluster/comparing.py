@@ -49,7 +49,7 @@ class Comparing:
         outcome.differing = compare(base, ours, theirs | {WORKLOAD: live})
         outcome.orphans = _taken(found, rendered) if rendered else []
         changes = [each.change for one in outcome.differing for each in one.differences]
-        # A record that cannot be rendered any more went on, too.
+        # A record that cannot be rendered any more has changed, too.
         outcome.state = state_of([*changes, *["outdated"] * bool(outcome.reasons)])
         _watch(outcome, live, found, known)
         return outcome

@@ -1,8 +1,8 @@
 """The use case of drift: does the cluster still run what the registry says?
 
 Objects of the cluster are read one by one and kept on disk. Each workload names the version of the record that
-it was rendered from: that is rendered again, and so is today's. A thread renders and compares, a slice of time
-after the other.
+it was rendered from: that is rendered again, and so is today's. A thread renders and compares, in slices
+of time.
 """
 
 import time

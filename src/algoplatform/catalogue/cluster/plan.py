@@ -31,7 +31,7 @@ class Plans:
         self._site = site
 
     async def plan(self, asked: object) -> dict[str, Any]:
-        """Return the plan that a body asks for, or what `check` made of it, as the interface answers it.
+        """Return the `res` of the answer to a body, or to the result of `check` for it.
 
         Works in threads. Raises Refused (202) with every fault of the body, ImageNotFound with all unknown images,
         and Refused (-422) with all that the records make impossible.

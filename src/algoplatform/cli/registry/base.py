@@ -52,7 +52,7 @@ class Registry(Protocol):
     async def verify_set(self, conditions: Mapping[str, str], begin: Advance, advance: Advance) -> dict[str, Any]:
         """Look images up, and return how many there are in each state.
 
-        `begin` takes how many there are to be, `advance` how many more are done.
+        `begin` takes the total, `advance` the number of images done since the last call.
         """
 
 

@@ -8,7 +8,7 @@ from algoplatform.domain.errors import clip
 from algoplatform.manifests.drift.live import WORKLOADS
 from algoplatform.manifests.drift.three_way import Difference, whole
 
-# From what nobody needs to look at to what somebody should look at first.
+# In the order of urgency, the most urgent last.
 STATES: Final = ("in-sync", "not-ready", "outdated", "orphan", "image-moved", "modified", "both")
 WARNINGS: Final = frozenset({"not-ready", "outdated", "orphan"})
 ERRORS: Final = frozenset({"image-moved", "modified", "both"})

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 from algoplatform.manifests.check.verdicts import amount
 from algoplatform.manifests.names import MANAGER
 
-# `outdated`: the record went on; `modified`: the cluster did; `both`: both did, differently.
+# `outdated`: the record changed; `modified`: the cluster did; `both`: both did, differently.
 Change: TypeAlias = Literal["outdated", "modified", "both"]
 _Key: TypeAlias = Callable[[dict[str, Any]], str]
 

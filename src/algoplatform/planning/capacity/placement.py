@@ -1,4 +1,4 @@
-"""Place pods on cards and nodes: several fillings, each repaired; the one that places the most pods counts."""
+"""Place pods on cards and nodes: several fillings, each repaired; the one that places the most pods wins."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

@@ -99,7 +99,7 @@ def _least(**amounts: int) -> _Vector:
 
 
 def _sums(pods: Counter[_Vector], sites: Sequence[_Site]) -> Iterator[_Witness]:
-    """Compare needs with what there is: of all pods, then of those with so much GPU memory that few cards hold them."""
+    """Compare needs with capacity: of all pods, then of those with so much GPU memory that few cards hold them."""
     cards = sorted((*card, site.nodes) for site in sites for card in site.cards)
     nodes = sorted((max(site.cards, default=(-1, 0))[0], site) for site in sites)
     by_card = [card[0] for card in cards]

@@ -82,7 +82,7 @@ class _Run:
         left = 0
         hopeless: set[Amounts] = set()
         for each in pods:
-            # What fits nowhere once never fits again.
+            # Free room only shrinks: a pod that fits nowhere now never will.
             at = None if each in hopeless else self._choose(each)
             if self.steps < 0:
                 break

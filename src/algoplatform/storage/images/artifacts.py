@@ -17,7 +17,7 @@ from algoplatform.domain.search import DEFAULT_PAGE_SIZE, Conditions
 from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.search.where_clause import Filter
 
-# The key of the advisory lock of the periodic check: a number space of its own beside that of one number.
+# The key of the advisory lock of the periodic check; PostgreSQL keeps keys of two numbers apart from those of one.
 _LOCK: Final = (4_715_962, 1)
 _PAGE: Final = 500
 
@@ -141,7 +141,7 @@ async def page(connection: Connection, conditions: Conditions, after: Target | N
 
 
 async def due(connection: Connection, seconds: float, after: Target | None) -> list[Target]:
-    """Return the next 500 images after one that were not looked up for so many seconds."""
+    """Return the next 500 images after one, of those whose last check is older than `seconds`."""
     start = (after.name, after.tag) if after else ("", "")
     return list(map(_target, await connection.fetch(_DUE, *start, seconds)))
 
@@ -184,7 +184,7 @@ async def states(connection: Connection, image_ids: Sequence[str]) -> dict[str, 
 
 
 async def facts(connection: Connection, image_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return what the rules of lint want to know of these images, by id, and the digest."""
+    """Return the facts that the rules of lint need of these images, by id, and the digest."""
     rows = await connection.fetch(
         f"SELECT image_id, digest, {FACTS} AS facts FROM image_artifact JOIN image USING (image_id)"
         " WHERE image_id = ANY ($1)",

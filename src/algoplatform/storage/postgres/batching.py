@@ -12,7 +12,7 @@ from algoplatform.domain.errors import Busy
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
 
-# A read is followed by so many times its length without one.
+# After a read, none starts for so many times its duration.
 _REST: Final = 20
 
 _Waiter: TypeAlias = "tuple[Asked, asyncio.Future[Given], asyncio.TimerHandle | None]"

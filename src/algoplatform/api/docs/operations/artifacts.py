@@ -90,7 +90,7 @@ VERIFY: Final = operation(
     "verify",
     "镜像校验 · Verify an image",
     "到仓库查询这个镜像是否存在、摘要和各平台的配置，并保存结果（不改变记录）。只连接ALGOPLATFORM_REGISTRIES中的仓库；"
-    "镜像名没有仓库地址时，查询渲染所用的默认仓库。需要有镜像所在命名空间的权限。",
+    "镜像名没有仓库地址时，查询生成清单所用的默认仓库。需要有镜像所在命名空间的权限。",
     {
         "200": success(_ARTIFACT, "校验完成", EXAMPLES["verify"]),
         **refusals(*READ, "Forbidden", "NotFound"),
@@ -127,7 +127,7 @@ _DRAFT["content"][JSON]["schema"]["properties"]["msg"] = {"type": "string", "pat
 DRAFT: Final = operation(
     "draft",
     "镜像记录的草稿 · Draft a record",
-    "读取仓库中镜像的配置，给出一份可以由此开始填写的记录：端口、环境变量、工作目录、启动命令（Entrypoint）、启动参数（Cmd）、"
+    "读取仓库中镜像的配置，给出一份记录的草稿：端口、环境变量、工作目录、启动命令（Entrypoint）、启动参数（Cmd）、"
     "挂载目录。不登记任何镜像。记录的规则不接受的内容不采用，并在msg中列出。镜像不存在或无法读取则-422，msg以校验的状态开头。",
     {
         "200": _DRAFT,

@@ -53,7 +53,7 @@ _IMAGE: Final = _object(
     recordVersion=_COUNT_OR_NULL | {"description": "部署时的记录版本"},
     currentVersion=_COUNT_OR_NULL | {"description": "现在的记录版本"},
     replicas={"oneOf": [_object(wanted=_COUNT, ready=_COUNT), _NULL]},
-    reasons=_list(_TEXT, "没有就绪或不能生成的原因，用集群自己的话"),
+    reasons=_list(_TEXT, "没有就绪或不能生成的原因；没有就绪的原因是集群给出的原文"),
     digest={"oneOf": [_object(expected=_TEXT, running=_list(_TEXT, "各容器组所运行的摘要")), _NULL]},
     objects=_list(_COMPARED, "有差异或多余的对象"),
     unlisted=_COUNT,
@@ -81,7 +81,7 @@ DRIFT: Final = operation(
     "drift",
     "集群与登记的差异 · Drift of a cluster",
     "集群中运行的还是登记的镜像吗？请求体为kubectl get deploy,sts,svc,pvc,cm,pods -A -o json的输出，可以与上传的文件一样大；"
-    "选项与生成部署文件时相同。每个对象三方对比：按它所记的记录版本生成的、按现在的记录生成的、集群中的；只比较生成的字段。"
+    "选项须与生成清单时相同。每个对象三方对比：按它所记的记录版本生成的、按现在的记录生成的、集群中的；只比较生成的字段。"
     "状态：in-sync一致，outdated记录已更新，modified集群中被修改，both两者都有，orphan镜像已不存在，image-moved运行的不是这个镜像，"
     f"not-ready一致但没有就绪。每个工作负载至多列出{MOST_OF_ONE}处差异，一共至多{MOST_DIFFERENCES}处。只检查，不修改。",
     {"200": success(_RESULT, "对比完成", EXAMPLES["drift"]), **refusals(*READ, "Forbidden")},

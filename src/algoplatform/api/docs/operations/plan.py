@@ -56,7 +56,7 @@ _GROUP: Final = _object(
 ) | {"anyOf": [{"required": ["channels"]}, {"required": ["pictures"]}]}
 _CARDS: Final = _object(
     {
-        "count": _integer("这样的卡数，默认1", 1, MAX_CARDS),
+        "count": _integer("这种卡的张数，默认1", 1, MAX_CARDS),
         "memory": _integer("每张卡的显存，单位MiB；以驱动报告的为准"),
         "shares": _integer("每张卡至多由几个容器组共用；默认由GPU方案决定", 1, 1000),
     },
@@ -65,7 +65,7 @@ _CARDS: Final = _object(
 _NODE: Final = _object(
     {
         "name": _name("名称，不能重复；count大于1时各节点为<名称>-1、<名称>-2……"),
-        "count": _integer("这样的节点数，默认1", 1, MAX_NODES),
+        "count": _integer("这种节点的个数，默认1", 1, MAX_NODES),
         "cpu": _integer("可分配的CPU，单位m", 0),
         "memory": _integer("可分配的内存，单位MiB", 0),
         "pods": _integer(f"至多几个容器组，默认{DEFAULT_PODS}"),
@@ -116,13 +116,13 @@ _REQUEST: Final = _object(
         "overrides": {
             "type": "object",
             "additionalProperties": _object({"channelsPerReplica": _integer("每个副本的路数")}, "channelsPerReplica"),
-            "description": "以镜像为键，代替记录中的tvChannel",
+            "description": "以镜像为键，代替记录中的tvChannel；不在规划之内的镜像不采用",
         },
         "unknownChannels": {
             "enum": ["one", "refuse"],
             "description": "tvChannel或pics为空的镜像：按一个副本计算（one，默认），或拒绝（refuse）",
         },
-        "simulate": _integer("再模拟调度器按几种随机顺序逐个排放，默认0", 0, MAX_SIMULATIONS),
+        "simulate": _integer("按几种随机顺序模拟调度器逐个放置，默认0", 0, MAX_SIMULATIONS),
     },
     "cameras",
 ) | {"anyOf": [{"required": ["nodes"]}, {"required": ["kubectl"]}]}
@@ -153,7 +153,7 @@ _UNPLACED: Final = _answered(
     {
         "image": _TEXT,
         "replicas": _COUNT,
-        "reasons": _rows(_REASON, "以调度器的说法，及各有几个节点"),
+        "reasons": _rows(_REASON, "调度器给出的原因，以及各有几个节点"),
         "proof": {
             "enum": ["card-size", "sum", "pigeonhole", "none"],
             "description": "为何放不下：卡太小，总量不足，剩余的都太零碎；none为没有找到放法，但未证明放不下",

@@ -14,7 +14,7 @@ from algoplatform.planning.capacity.model import Cluster
 
 @dataclass(slots=True)
 class CardUse:
-    """A card: its memory, and how much of it pods hold that run already, in MiB as the profile rounds."""
+    """A card: its memory, and how much of it running pods hold, in MiB as the profile rounds."""
 
     memory: int = 0
     running: int = 0

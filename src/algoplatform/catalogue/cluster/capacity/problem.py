@@ -1,4 +1,4 @@
-"""From a request, the records that it names and what the site decides to the numbers that are planned with."""
+"""Turns a request, the records that it names and the site's defaults into the numbers of a plan."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ def read(request: PlanRequest, sharing: Sharing) -> Asked:
 
 
 def assemble(asked: Asked, closure: Closure, others: Mapping[str, Image]) -> Problem:
-    """Put a problem together; `others` are the images of running pods by the names in the request.
+    """Assemble a problem; `others` are the images of running pods by the names in the request.
 
     Raises Refused: 202 for what the request says, -422 for what the records make impossible.
     """
@@ -133,7 +133,7 @@ def _wasted(listed: Sequence[Need], demands: Sequence[Demand], sharing: Sharing)
 def _of_profile(
     listed: Sequence[Need], demands: Sequence[Demand], request: PlanRequest, sharing: Sharing
 ) -> Iterator[str]:
-    """Yield what a profile makes the plan assume, if any image uses a GPU."""
+    """Yield the assumptions that follow from the profile, if any image uses a GPU."""
     name = sharing.profile.name
     if not any(need.image.gpu_requests for need in listed):
         return

@@ -1,1 +1,1 @@
-"""The commands about the cluster: what records become there, and what stands in the way."""
+"""The commands about the cluster: what records become there, and what would go wrong."""

@@ -29,7 +29,7 @@ _SAID: Final = {
     "not-configured": "仓库不在配置中",
     "unsupported": "不是可识别的镜像",
 }
-# A node could not pull these; of the others nobody knows.
+# A node cannot pull the images in the first three states; in the others that is not known.
 _SEVERITIES: Final = {
     "missing": "error",
     "denied": "error",

@@ -1,10 +1,10 @@
-"""Fill node by node so that what is left keeps its mix: big pods with small ones, hungry ones with modest ones.
+"""Fill node by node so that the remaining pods keep their mix of sizes and of CPU and memory per GPU memory.
 
 Filling cards with the largest pod that fits leaves the small pods for the end, when cards run out of shares, and
 the CPU of some nodes unused. Here each card takes pods from a queue in which the replicas of all classes are
 spread evenly, and those for which CPU and memory go down as far as GPU memory does. The last two pods of a card
-are the pair that fills it best. Cards are filled to the MiB while the choice is large, so that all slack of the
-cluster is left for the end, when it is not.
+are the pair that fills it best. Cards are filled to the MiB while many pods are left to choose from, so that all
+slack of the cluster is kept for the end, when few are.
 """
 
 from bisect import bisect_right

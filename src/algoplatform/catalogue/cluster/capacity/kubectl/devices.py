@@ -1,9 +1,9 @@
-"""The cards of a node, and those that a pod holds, as device plugins write them down.
+"""The cards of a node, and those that a pod holds, as device plugins report them.
 
 HAMi and Volcano register cards in an annotation of the node: a JSON list of `{id, index?, count, devmem, health}`, or
 colon-separated cards of comma-separated fields: `uuid,shares,MiB,…,health,…`. Their schedulers note the cards of a
-pod in its annotation: `uuid,type,MiB,cores:` for each card, `;` after each container. For other profiles the
-allocatable resources and the labels of NVIDIA's feature discovery tell.
+pod in its annotation: `uuid,type,MiB,cores:` for each card, `;` after each container. Other profiles use
+allocatable resources and the labels of NVIDIA's feature discovery.
 """
 
 import json
@@ -38,7 +38,7 @@ _CORES: Final = 100
 
 
 class Unreadable(ValueError):
-    """An annotation, or what stands for it, does not tell the cards; the message is a Chinese predicate."""
+    """The cards of a node cannot be determined; the message is a Chinese predicate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def devices(node: Mapping[str, Any], allocatable: Mapping[str, Any], sharing: Sh
 
 
 def slice_sizes(node: Mapping[str, Any], sharing: Sharing) -> dict[str, int]:
-    """Return the MiB of the instances of MIG by resource: labels tell them, else the profile."""
+    """Return the MiB of the instances of MIG by resource, from labels, else from the profile."""
     labels = mapping(node, "metadata", "labels")
     slices = sharing.profile.slices
     return {resource: count(labels.get(f"{resource}.memory")) or size for resource, size in slices.items()}

@@ -47,7 +47,7 @@ def read_pods(listed: Mapping[str, Any], nodes: KubeNodes, sharing: Sharing, fau
     if len(placed) > MAX_PODS:
         faults.tell("kubectl.pods", f"至多{MAX_PODS}个运行中的容器组，实际为{len(placed)}个")
         return ()
-    # Those whose cards are known first, as the others are spread over what these leave.
+    # Pods whose cards are known come first: the others are spread over the rest.
     for pod in sorted(placed, key=lambda pod: not allocated(pod, sharing) and index_of(pod, sharing) is None):
         _hold(found, pod)
     if found.spread:
@@ -90,7 +90,7 @@ def requests(pod: Mapping[str, Any]) -> Requests:
 
 
 def _asked(resources: Mapping[str, Any]) -> Requests:
-    # A request that is not given is the limit.
+    # Without a request, the limit is the request.
     return _amounts({**mapping(resources, "limits"), **mapping(resources, "requests")})
 
 

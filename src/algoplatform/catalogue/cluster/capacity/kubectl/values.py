@@ -10,7 +10,7 @@ from algoplatform.manifests.check.verdicts import amount
 MIB: Final = Decimal(1024**2)
 MILLI: Final = Decimal("0.001")
 ONE: Final = Decimal(1)
-# Longer ones are no quantities, and to read them takes long.
+# Longer texts are no quantities, and take long to parse.
 _MAX_QUANTITY: Final = 64
 
 
@@ -40,7 +40,7 @@ def text(value: object, *names: str) -> str:
 
 
 def whole(quantity: object, unit: Decimal = ONE, *, up: bool = False) -> int | None:
-    """Return a quantity in whole units, rounded down or up; None if it is none."""
+    """Return a quantity in whole units, rounded down or up; None if it is malformed."""
     if isinstance(quantity, bool) or len(shown := str(quantity)) > _MAX_QUANTITY:
         return None
     value = amount(shown)
@@ -51,5 +51,5 @@ def whole(quantity: object, unit: Decimal = ONE, *, up: bool = False) -> int | N
 
 
 def count(quantity: object) -> int:
-    """Return a quantity of whole things, 0 if it is none."""
+    """Return a quantity of countable things, 0 if it is malformed."""
     return whole(quantity) or 0
