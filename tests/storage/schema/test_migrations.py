@@ -52,6 +52,10 @@ async def _fill(dsn: str) -> None:
         key = {"Idempotency-Key": "k"}
         assert (await client.post(f"{IMAGES}/_register", json=minimal("algo/c"), headers=key)).status_code == 200
         assert (await upload(client, [minimal("algo/c", factory="二"), minimal("algo/d")])).status_code == 200
+
+
+async def _verify(dsn: str) -> None:
+    async with serving(settings_for(dsn)) as client:
         assert (await client.post(f"{IMAGES}/_verify")).status_code == 200
 
 
@@ -95,6 +99,7 @@ def _lost(before: Tables, after: Tables) -> list[str]:
 @pytest.mark.parametrize(("older", "newer"), STEPS)
 def test_step_on_filled_tables(filled: str, older: str, newer: str) -> None:
     """Each step up and down keeps all rows that both schemas can hold."""
+    asyncio.run(_verify(filled))
     migrations.downgrade(filled, newer)
     with_newer = _content(filled)
     migrations.downgrade(filled, older)
