@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.http.test_pages import ARGUMENTS, CHROMIUM, NO_OTHER_HOST, PREFIX, stripping
-from tests.support.browsing import SAMPLE
+from tests.support.browsing import CHROMIUM, PREFIX, SAMPLE, chromium, stripping
 from tests.support.images import IMAGES
 from tests.support.postgres import Postgres
 from tests.support.service import serving_in_background, settings_for
@@ -18,10 +17,8 @@ def browser() -> Iterator[Browser]:
     """A headless Chromium that resolves no other host."""
     if not CHROMIUM:
         pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, NO_OTHER_HOST])
-        with launched:
-            yield launched
+    with chromium("127.0.0.1") as launched:
+        yield launched
 
 
 @pytest.fixture(scope="module")

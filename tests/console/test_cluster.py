@@ -15,8 +15,7 @@ from playwright.sync_api import Browser, expect
 from algoplatform.api.routes import dependencies
 from algoplatform.catalogue.cluster.graph import drawing
 from algoplatform.planning.graph.model import Graph
-from tests.http.test_pages import CHROMIUM
-from tests.support.browsing import faultless, faultless_everywhere, visiting
+from tests.support.browsing import faultless, faultless_everywhere, needs_chromium, visiting
 from tests.support.console import text_of
 from tests.support.images import IMAGES, minimal, register, upload
 from tests.support.postgres import Postgres
@@ -115,7 +114,7 @@ async def test_lint(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+@needs_chromium
 @pytest.mark.parametrize("width", [1280, 320])
 def test_in_browser(browser: Browser, postgres: Postgres, width: int) -> None:
     """The pages keep to the CSP and have no axe finding; copy and download work."""
@@ -147,7 +146,7 @@ def test_in_browser(browser: Browser, postgres: Postgres, width: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+@needs_chromium
 def test_graph_of_fifty(browser: Browser, postgres: Postgres) -> None:
     """Fifty images, among them a cycle and one that uses itself: each is drawn once, listed with its steps, and accessible."""
     needed = [

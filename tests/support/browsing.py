@@ -1,30 +1,77 @@
-"""Visits to the console in a browser, beside others that change the registry by the API."""
+"""A browser that reaches only the service, visits to its pages, and others that change the registry by the API."""
 
 import itertools
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from starlette.types import Receive, Scope, Send
 
-from tests.http.test_pages import REPORT_VIOLATIONS
 from tests.support.images import IMAGES, minimal
+from tests.support.service import App
 
+CHROMIUM = shutil.which("chromium") or ""
+# Folder for screenshots, for manual review.
 PICTURES = os.environ.get("ALGOPLATFORM_TEST_PICTURES")
+PREFIX = "/registry"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+REPORT_VIOLATIONS = """document.addEventListener("securitypolicyviolation",
+    event => console.error(`${event.effectiveDirective} forbids ${event.blockedURI}`))"""
 SAMPLE = Path(__file__).parents[2] / "examples" / "image_list.json"
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
 _number = itertools.count()
+_STATUS = "the server responded with a status of"
+
+expect.set_options(timeout=120_000)
 
 
 @contextmanager
-def visiting(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
+def chromium(*hosts: str) -> Iterator[Browser]:
+    """Run a headless Chromium that resolves no host but these."""
+    known = "".join(f" , EXCLUDE {host}" for host in hosts)
+    arguments = [*ARGUMENTS, f"--host-resolver-rules=MAP * ~NOTFOUND{known}"]
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, timeout=120_000) as launched,
+    ):
+        yield launched
+
+
+def stripping(app: App) -> App:
+    """An ingress that serves a prefix only, and strips it."""
+
+    async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            outside = not scope["path"].startswith(f"{PREFIX}/")
+            path = "/outside/the/prefix" if outside else scope["path"].removeprefix(PREFIX)
+            scope = dict(scope, path=path, raw_path=path.encode())
+        await app(scope, receive, send)
+
+    return proxy
+
+
+@contextmanager
+def visiting(browser: Browser, address: str, *, refusals: bool = True, **options: Any) -> Iterator[Page]:
     """Visit a page; no script may fail, nothing may leave the service or break the CSP.
 
-    The browser's own line about the status of a page is no error.
+    With `refusals`, the browser's own line about the status of a page is no error; without, any request that
+    fails or is refused is one.
     """
     wrong: list[str] = []
     asked: set[str] = set()
@@ -34,12 +81,15 @@ def visiting(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
     page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: asked.add(request.url))
+    if not refusals:
+        page.on("requestfailed", lambda request: wrong.append(f"{request.url}: {request.failure}"))
+        page.on("response", lambda got: wrong.append(f"{got.url}: {got.status}") if got.status >= 400 else None)
     try:
         page.goto(address)
         yield page
     finally:
         context.close()
-    assert [line for line in wrong if "the server responded with a status of" not in line] == []
+    assert [line for line in wrong if not (refusals and _STATUS in line)] == []
     hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme not in ("blob", "data")}
     assert hosts == {urlsplit(address).netloc}
 
@@ -92,10 +142,10 @@ def faultless(page: Page) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
-def picture(page: Page, name: str) -> None:
-    """Save a screenshot if requested."""
+def picture(page: Page, name: str, *, whole: bool = True) -> None:
+    """Save a screenshot of a page, or of what its window shows, if requested."""
     if PICTURES:
-        page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
+        page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=whole)
 
 
 def pasted(page: Page, selector: str, text: str) -> None:

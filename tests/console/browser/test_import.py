@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.http.test_pages import CHROMIUM
-from tests.support.browsing import SAMPLE, faultless_everywhere, picture, visiting
+from tests.support.browsing import SAMPLE, faultless_everywhere, needs_chromium, picture, visiting
 from tests.support.images import minimal
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")]
+pytestmark = [pytest.mark.slow, needs_chromium]
 NUMBER = 20_000 if os.environ.get("ALGOPLATFORM_TEST_FULL") else 4_000
 WATCH = """() => {
     window.seen = [];

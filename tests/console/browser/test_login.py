@@ -4,16 +4,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from tests.http.test_pages import ARGUMENTS, CHROMIUM, NO_OTHER_HOST
-from tests.support.browsing import faultless_everywhere, visiting
+from tests.support.browsing import chromium, faultless_everywhere, needs_chromium, visiting
 from tests.support.identity import Identity, identity_provider
 from tests.support.postgres import Postgres
 from tests.support.service import serving_in_background, settings_for
 from tests.support.tokens import SETTINGS, token
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +25,7 @@ def provider() -> Iterator[Identity]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium that finds the provider too."""
-    arguments = [*ARGUMENTS, f"{NO_OTHER_HOST} , EXCLUDE 127.0.0.2"]
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=CHROMIUM, args=arguments) as launched,
-    ):
+    with chromium("127.0.0.1", "127.0.0.2") as launched:
         yield launched
 
 

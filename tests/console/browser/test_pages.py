@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.http.test_pages import CHROMIUM, PREFIX
 from tests.support.browsing import (
+    PREFIX,
     changed,
     faultless,
     faultless_everywhere,
+    needs_chromium,
     pasted,
     picture,
     registered,
@@ -20,7 +21,7 @@ from tests.support.browsing import (
 from tests.support.postgres import Postgres
 from tests.support.service import serving_in_background, settings_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 def test_list_filters_and_returns(browser: Browser, site: str) -> None:

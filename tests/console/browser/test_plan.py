@@ -10,8 +10,16 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 from pydantic import SecretStr
 
-from tests.http.test_pages import CHROMIUM, PREFIX
-from tests.support.browsing import faultless, faultless_everywhere, pasted, picture, registered, visiting
+from tests.support.browsing import (
+    PREFIX,
+    faultless,
+    faultless_everywhere,
+    needs_chromium,
+    pasted,
+    picture,
+    registered,
+    visiting,
+)
 from tests.support.images import IMAGES
 from tests.support.oci import Layout
 from tests.support.plans import kubectl, worked_example
@@ -19,7 +27,7 @@ from tests.support.postgres import Postgres
 from tests.support.registry import Registry, needs_registry
 from tests.support.service import serving_in_background, settings_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 def known(site: str) -> None:

@@ -8,13 +8,12 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
-from tests.http.test_pages import CHROMIUM
-from tests.support.browsing import SAMPLE, changed, pasted, registered, stored, visiting
+from tests.support.browsing import SAMPLE, changed, needs_chromium, pasted, registered, stored, visiting
 from tests.support.images import IMAGES
 from tests.support.postgres import Postgres
 from tests.support.service import serving_in_background, settings_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")]
+pytestmark = [pytest.mark.slow, needs_chromium]
 NAME = "walk/plate"
 
 

@@ -1,23 +1,17 @@
 """The drawing in a real browser: names run nothing, boxes lead to their records, both themes can be read."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from algoplatform.planning.graph.model import Graph
 from algoplatform.planning.graph.svg import svg
+from tests.support.browsing import PICTURES, chromium, needs_chromium
 from tests.support.graphs import graph_of, random_graph
 
-CHROMIUM = shutil.which("chromium") or ""
-# Folder for screenshots, for manual review.
-PICTURES = os.environ.get("ALGOPLATFORM_TEST_PICTURES")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-NO_HOST = "--host-resolver-rules=MAP * ~NOTFOUND"
 HOSTILE = (
     "<script>window.ran = 1</script>:1",
     '"><image href="x:" onerror="window.ran = 1"/>:2',
@@ -29,16 +23,14 @@ POLICY = '<meta http-equiv="Content-Security-Policy" content="default-src \'none
 
 Opened = Callable[..., Page]
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium that resolves no host."""
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, NO_HOST], timeout=120_000)
-        with launched:
-            yield launched
+    with chromium() as launched:
+        yield launched
 
 
 @pytest.fixture
