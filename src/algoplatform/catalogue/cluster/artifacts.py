@@ -13,7 +13,8 @@ import orjson
 
 from algoplatform.domain.access import AccessPolicy, Caller, Scope, covers, refuse_namespace
 from algoplatform.domain.errors import ImageNotFound, Malformed, NeverVerified
-from algoplatform.domain.grammar.reference import ImageName, ImageReference
+from algoplatform.domain.grammar.reference import ImageName
+from algoplatform.domain.record.partial import image_named
 from algoplatform.domain.search import Conditions
 from algoplatform.registries.client import Registries
 from algoplatform.registries.facts import Facts, NotPresent
@@ -119,9 +120,9 @@ class Artifacts:
 
     async def digests(self, references: Sequence[str]) -> dict[str, str]:
         """Return the digests that were last seen of images by reference, as far as they are known."""
-        parsed = [ImageReference.parse(reference) for reference in dict.fromkeys(references) if _is_one(reference)]
+        wanted = [parsed for reference in dict.fromkeys(references) if (parsed := image_named(reference))]
         async with self._database.connection() as connection:
-            found = await graph.identify(connection, [], parsed)
+            found = await graph.identify(connection, [], wanted)
             known = await stored.digests(connection, list(found.values()))
         return {reference: known[image_id] for reference, image_id in found.items() if image_id in known}
 
@@ -170,14 +171,6 @@ class Artifacts:
         except NotPresent as reason:
             platforms = None if reason.state in _UNTOLD else _NOTHING
             return Outcome(target.image_id, reason.state, message=reason.message, platforms=platforms)
-
-
-def _is_one(reference: str) -> bool:
-    try:
-        ImageReference.parse(reference)
-    except Malformed:
-        return False
-    return True
 
 
 def pulled_name(name: ImageName, registry: str | None) -> ImageName:

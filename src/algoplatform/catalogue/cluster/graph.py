@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from algoplatform.domain.errors import ImageNotFound, Malformed, Refused
+from algoplatform.domain.errors import ImageNotFound, Refused
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.grammar.reference import ImageReference
 from algoplatform.domain.graph_options import GraphOptions, ImpactRequest, check_graph_options, check_impact_request
 from algoplatform.domain.record.check import Rules, check
 from algoplatform.domain.record.model import REQUIRED_FIELDS, Image
-from algoplatform.domain.record.partial import id_of
+from algoplatform.domain.record.partial import id_of, image_named
 from algoplatform.domain.record.wording import identity_fault, in_field_order, missing_faults
 from algoplatform.planning.graph.changes import Change, harmful_changes
 from algoplatform.planning.graph.model import Graph
@@ -185,19 +184,12 @@ async def _required(connection: Connection, images: Sequence[str]) -> list[str]:
     """Return the ids of images as `_identified` does, each looked up."""
     given = dict.fromkeys(images)
     ids = {image for image in given if id_of(image)}
-    references = {image: parsed for image in given if image not in ids and (parsed := _reference(image))}
+    references = {image: parsed for image in given if image not in ids and (parsed := image_named(image))}
     found = await stored.identify(connection, list(ids), list(references.values()))
     unknown = [image for image in given if image not in found]
     if unknown:
         raise ImageNotFound(*unknown)
     return [found[image] for image in images]
-
-
-def _reference(text: str) -> ImageReference | None:
-    try:
-        return ImageReference.parse(text)
-    except Malformed:
-        return None
 
 
 def _too_many(limit: int) -> Refused:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from algoplatform.domain.errors import Malformed
 from algoplatform.domain.grammar.dependencies import Dependencies
 from algoplatform.domain.grammar.reference import MAX_NAME, MAX_TAG, ImageName, ImageReference, ImageTag
 from algoplatform.domain.record import fields
@@ -39,6 +40,14 @@ def id_of(value: object) -> str | None:
     try:
         return fields.check_id(value)
     except ValueError:
+        return None
+
+
+def image_named(text: str) -> ImageReference | None:
+    """Return the image that a text names, None if it is no reference."""
+    try:
+        return ImageReference.parse(text)
+    except Malformed:
         return None
 
 
