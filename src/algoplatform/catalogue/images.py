@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from algoplatform.catalogue.idempotency import Idempotency, Writes
-from algoplatform.domain.access import AccessPolicy, Caller, Scope, covers, refuse_namespace
+from algoplatform.domain.access import AccessPolicy, Caller, Scope, require_covered
 from algoplatform.domain.errors import ImageInUse, ImageNotFound, Refused, VersionConflict
 from algoplatform.domain.faults import Fault
 from algoplatform.domain.grammar.reference import ImageReference
@@ -147,8 +147,7 @@ class Images:
             raise ImageNotFound(image_id)
         if removed.done:
             return
-        if not covers(scope, removed.namespace):
-            raise refuse_namespace(removed.namespace)
+        require_covered(scope, removed.namespace)
         if removed.stale:
             raise VersionConflict
         if removed.total:

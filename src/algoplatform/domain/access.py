@@ -53,12 +53,18 @@ class AccessPolicy:
 
     def require(self, caller: Caller, namespace: str | None) -> None:
         """Raise Forbidden if the caller may not write in the namespace."""
-        if not covers(self.scope(caller), namespace):
-            raise refuse_namespace(namespace)
+        require_covered(self.scope(caller), namespace)
 
 
 def covers(scope: Scope, namespace: str | None) -> bool:
     return scope is None or namespace in scope
+
+
+def require_covered(scope: Scope, *namespaces: str | None) -> None:
+    """Raise Forbidden for the first of these namespaces that is outside of the scope."""
+    for namespace in namespaces:
+        if not covers(scope, namespace):
+            raise refuse_namespace(namespace)
 
 
 def refuse_namespace(namespace: str | None) -> Forbidden:

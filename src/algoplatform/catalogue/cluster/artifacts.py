@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from algoplatform.domain.access import AccessPolicy, Caller, Scope, covers, refuse_namespace
+from algoplatform.domain.access import AccessPolicy, Caller, Scope, require_covered
 from algoplatform.domain.errors import ImageNotFound, Malformed, NeverVerified
 from algoplatform.domain.grammar.reference import ImageName
 from algoplatform.domain.record.partial import image_named
@@ -61,7 +61,7 @@ class Artifacts:
             target = await stored.target(connection, image_id)
         if target is None:
             raise ImageNotFound(image_id)
-        _require(self._scope(caller, claim), [ImageName(target.name).namespace])
+        require_covered(self._scope(caller, claim), ImageName(target.name).namespace)
         [outcome] = await self._looked_up([target])
         async with self._database.connection(write=True) as connection:
             written = await stored.write(connection, [outcome])
@@ -81,9 +81,9 @@ class Artifacts:
         is_page = bool(conditions.page or conditions.page_size)
         async with self._database.connection() as connection:
             found = await stored.page(connection, conditions, None)
-            _require(scope, [ImageName(each.name).namespace for each in found])
+            require_covered(scope, *(ImageName(each.name).namespace for each in found))
             if not is_page:
-                _require(scope, await stored.namespaces(connection, conditions))
+                require_covered(scope, *await stored.namespaces(connection, conditions))
 
         async def following(last: Target) -> list[Target]:
             if is_page:
@@ -200,9 +200,3 @@ def _present(image_id: str, facts: Facts) -> Outcome:
         return Outcome(image_id, "present", facts.digest)
     platforms = orjson.dumps([platform.document() for platform in facts.platforms]).decode()
     return Outcome(image_id, "present", facts.digest, facts.media_type, None, platforms)
-
-
-def _require(scope: Scope, namespaces: Sequence[str | None]) -> None:
-    for namespace in namespaces:
-        if not covers(scope, namespace):
-            raise refuse_namespace(namespace)
