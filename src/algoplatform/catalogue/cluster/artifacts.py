@@ -82,7 +82,8 @@ class Artifacts:
         async with self._database.connection() as connection:
             found = await stored.page(connection, conditions, None)
             require_covered(scope, *(ImageName(each.name).namespace for each in found))
-            if not is_page:
+            # Without a limit on the caller, all namespaces need not be read.
+            if not is_page and scope is not None:
                 require_covered(scope, *await stored.namespaces(connection, conditions))
 
         async def following(last: Target) -> list[Target]:
