@@ -53,17 +53,17 @@ _GET: Final = """
 SELECT image_id, state, digest, media_type, message, platforms, checked_at
 FROM image LEFT JOIN image_artifact USING (image_id) WHERE image_id = $1 AND live
 """
-_STATES: Final = """
-SELECT image_id, CASE WHEN state = 'present' AND digest <> first_digest AND image_artifact.version = image.version
-    THEN 'moved' ELSE state END AS state
+# The tag names another image than when this version was first verified.
+_MOVED: Final = "digest <> first_digest AND image_artifact.version = image.version"
+_STATES: Final = f"""
+SELECT image_id, CASE WHEN state = 'present' AND {_MOVED} THEN 'moved' ELSE state END AS state
 FROM image_artifact JOIN image USING (image_id) WHERE image_id = ANY ($1)
 """
 # For the rules of lint, beside `image`: a JSON object of one image, NULL if it was never verified.
-FACTS: Final = """
-'{"state":"' || state || '","moved":' || CASE WHEN digest <> first_digest AND image_artifact.version = image.version
-    THEN 'true' ELSE 'false' END
+FACTS: Final = f"""
+'{{"state":"' || state || '","moved":' || CASE WHEN {_MOVED} THEN 'true' ELSE 'false' END
 || ',"days":' || date_part('day', now() - checked_at)
-|| ',"platforms":' || coalesce(platforms, '[]') || '}'
+|| ',"platforms":' || coalesce(platforms, '[]') || '}}'
 """
 
 
