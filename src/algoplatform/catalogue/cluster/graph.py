@@ -120,11 +120,12 @@ class Graphs:
             return await asyncio.to_thread(_closure, found, roots)
         return _closure(found, roots)
 
-    async def require(self, images: Sequence[str]) -> None:
-        """Raise ImageNotFound with all of these images, named by id or reference, that are unknown."""
-        if images:
-            async with self._turns, self._database.connection() as connection:
-                await _required(connection, images)
+    async def require(self, images: Sequence[str]) -> list[str]:
+        """Return the ids of images, named by id or reference; raises ImageNotFound with all that are unknown."""
+        if not images:
+            return []
+        async with self._turns, self._database.connection() as connection:
+            return await _required(connection, images)
 
     async def _changes(self, connection: Connection, root: str, request: ImpactRequest) -> list[Change]:
         if request.action == "delete":

@@ -10,8 +10,6 @@ from typing import Any, BinaryIO
 from algoplatform.catalogue.cluster.artifacts import document_of
 from algoplatform.cli.registry.base import LIMIT, LINT_OPTIONS, Advance, writer
 from algoplatform.domain.access import OPERATOR
-from algoplatform.domain.errors import ImageNotFound, Malformed
-from algoplatform.domain.record.partial import id_of
 from algoplatform.domain.render_request import check_render_request
 from algoplatform.domain.search import Conditions, check_conditions
 from algoplatform.domain.uploads import UploadOptions
@@ -76,17 +74,8 @@ class Local:
         return await self._runtime.plans.plan(body)
 
     async def verify(self, image: str) -> dict[str, Any]:
-        found = image if id_of(image) else await self._id(image)
-        return document_of(await self._runtime.artifacts.verify(OPERATOR, found))
-
-    async def _id(self, image: str) -> str:
-        try:
-            found = (await self._runtime.images.identify([image])).get(image)
-        except Malformed:
-            found = None
-        if found is None:
-            raise ImageNotFound(image)
-        return found
+        [image_id] = await self._runtime.graphs.require([image])
+        return document_of(await self._runtime.artifacts.verify(OPERATOR, image_id))
 
     async def verify_set(self, conditions: Mapping[str, str], begin: Advance, advance: Advance) -> dict[str, Any]:
         asked = check_conditions(dict(conditions))
