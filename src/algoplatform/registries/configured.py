@@ -4,6 +4,7 @@ No message quotes a value: any of them may hold a password.
 """
 
 import json
+import ssl
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ import httpx
 
 from algoplatform.domain.errors import Malformed
 from algoplatform.domain.grammar.reference import ImageName
-from algoplatform.proxies import client_context
 
 _KEYS: Final = ("host", "http", "username", "password", "caFile", "realms")
 _EXAMPLE: Final = '[{"host": "harbor.local", "username": "…", "password": "…"}]'
@@ -144,7 +144,7 @@ def _ca_file(name: str) -> Path | None:
         return None
     path = Path(name)
     try:
-        client_context(path)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except (OSError, ValueError):  # ssl.SSLError is an OSError
         raise ValueError("must have a readable file of CA certificates (PEM) as caFile") from None
     return path
