@@ -47,10 +47,10 @@ ON CONFLICT (image_id) DO UPDATE SET
                      WHEN coalesce(EXCLUDED.digest, old.digest) IS NOT DISTINCT FROM old.digest THEN old.platforms END,
     first_digest = CASE WHEN EXCLUDED.version <> old.version THEN EXCLUDED.digest
                         ELSE coalesce(old.first_digest, EXCLUDED.digest) END
-RETURNING image_id, state, digest, media_type, message, platforms, checked_at
+RETURNING state, digest, media_type, message, platforms, checked_at
 """
 _GET: Final = """
-SELECT image_id, state, digest, media_type, message, platforms, checked_at
+SELECT state, digest, media_type, message, platforms, checked_at
 FROM image LEFT JOIN image_artifact USING (image_id) WHERE image_id = $1 AND live
 """
 # The tag names another image than when this version was first verified.
@@ -93,7 +93,6 @@ class Outcome:
 class Artifact:
     """What is stored of an image; `digest` and `platforms` are those last seen."""
 
-    image_id: str
     state: str
     digest: str | None
     media_type: str | None
@@ -156,13 +155,13 @@ async def write(connection: Connection, outcomes: Sequence[Outcome]) -> list[Art
             for name in ("state", "digest", "media_type", "message", "platforms")
         ),
     )
-    return list(map(_artifact, rows))
+    return [Artifact(**row) for row in rows]
 
 
 async def get(connection: Connection, image_id: str) -> tuple[bool, Artifact | None]:
     """Return whether there is such an image, and what is known of it."""
     row = await connection.fetchrow(_GET, UUID(image_id))
-    return row is not None, _artifact(row) if row and row["state"] else None
+    return row is not None, Artifact(**row) if row and row["state"] else None
 
 
 async def digests(connection: Connection, image_ids: Sequence[str]) -> dict[str, str]:
@@ -206,8 +205,3 @@ async def sole(connection: Connection) -> AsyncIterator[bool]:
 
 def _target(row: asyncpg.Record) -> Target:
     return Target(row["image_id"].hex, row["image_name"], row["image_tag"], row["known"])
-
-
-def _artifact(row: asyncpg.Record) -> Artifact:
-    values = dict(row)
-    return Artifact(values.pop("image_id").hex, **values)
