@@ -89,11 +89,11 @@ class Host:
         for attempt in range(_ATTEMPTS):
             self._require_no_pause()
             answer = await self._connections.send(method, url, headers, limit)
-            wait = _retry_after(answer) if answer.status in _BUSY else None
+            wait = _retry_after(answer)
             if wait is None or attempt == _ATTEMPTS - 1:
                 break
             if wait > _MOST_PATIENCE_SECONDS:
-                self._pause(min(wait, _MOST_PAUSE_SECONDS))
+                self._pause(wait)
                 break
             await asyncio.sleep(wait)
         return answer
@@ -101,10 +101,10 @@ class Host:
     async def _token(self, url: httpx.URL, headers: Mapping[str, str]) -> Answer:
         self._require_no_pause()
         answer = await self._connections.send("GET", url, {"accept": "application/json", **headers}, _MAX_TOKEN)
-        wait = _retry_after(answer) if answer.status in _BUSY else None
+        wait = _retry_after(answer)
         if wait:
             # Without a token, nothing can be asked.
-            self._pause(min(wait, _MOST_PAUSE_SECONDS))
+            self._pause(wait)
         return answer
 
     def _require_no_pause(self) -> None:
@@ -112,7 +112,7 @@ class Host:
             raise NotPresent("unreachable", "仓库要求稍后再试，或多次没有答复")
 
     def _pause(self, seconds: float) -> None:
-        self._paused_until = time.monotonic() + seconds
+        self._paused_until = time.monotonic() + min(seconds, _MOST_PAUSE_SECONDS)
 
 
 def open_hosts(text: str) -> dict[str, Host]:
@@ -161,7 +161,9 @@ def _target(url: httpx.URL, answer: Answer) -> httpx.URL:
 
 
 def _retry_after(answer: Answer) -> float | None:
-    """Return the seconds of a Retry-After header; None if there is none."""
+    """Return for how many seconds a busy registry asks to wait; None if it does not, or is not busy."""
+    if answer.status not in _BUSY:
+        return None
     told = answer.headers.get("retry-after", "").strip()
     if told.isascii() and told.isdigit():
         return float(told[:9])
