@@ -8,13 +8,12 @@ from starlette.responses import Response
 
 from algoplatform.api.docs.operations import artifacts as openapi
 from algoplatform.api.http.envelope import success
-from algoplatform.api.http.request import parse_query, read_json_text
+from algoplatform.api.http.request import parse_query
 from algoplatform.api.http.streams import while_connected
 from algoplatform.api.middleware.authentication import caller_of
 from algoplatform.api.routes.common import answered, image_id_of, read_json, runtime_of, together
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.cluster.artifacts import document_of
-from algoplatform.catalogue.parsing import parse
 from algoplatform.domain.access import Caller
 from algoplatform.domain.requests import check_body, check_verification
 from algoplatform.domain.search import Conditions, check_conditions
@@ -29,7 +28,8 @@ async def verify(request: Request) -> Response:
     """镜像校验"""
     runtime = runtime_of(request)
     image_id = image_id_of(request)
-    claim = check_verification(await _body(request))
+    _, body = await read_json(request, optional=True)
+    claim = check_verification(body)
     async with while_connected(request):
         found = await runtime.artifacts.verify(caller_of(request), image_id, claim)
     return answered(request, success("校验完成", orjson.dumps(document_of(found))))
@@ -40,7 +40,8 @@ async def verify_set(request: Request) -> Response:
     """一组镜像的校验"""
     runtime = runtime_of(request)
     query = parse_query(request.scope["query_string"], "imageId")
-    conditions, claim = _conditions(query, await _body(request))
+    _, body = await read_json(request, optional=True)
+    conditions, claim = _conditions(query, body)
     with request.app.state.verifications.taken():
         async with while_connected(request):
             found = await runtime.artifacts.verify_set(caller_of(request), conditions, claim)
@@ -65,12 +66,6 @@ async def draft(request: Request) -> Response:
     # The message quotes what the image holds.
     message = orjson.dumps(found.message)[1:-1].decode()
     return answered(request, success(message, orjson.dumps(found.record)))
-
-
-async def _body(request: Request) -> Any:
-    """Return a body, which may be absent."""
-    content = await read_json_text(request, runtime_of(request).settings.max_body_bytes)
-    return await parse(content) if content else {}
 
 
 def _conditions(query: dict[str, Any], body: Any) -> tuple[Conditions, Caller | None]:

@@ -77,12 +77,14 @@ def answered(request: Request, answer: Answer) -> Response:
     return EnvelopeResponse(answer)
 
 
-async def read_json(request: Request) -> tuple[bytes, Any]:
-    """Return a JSON body as sent and parsed; raise BadRequest if there is none."""
+async def read_json(request: Request, *, optional: bool = False) -> tuple[bytes, Any]:
+    """Return a JSON body as sent and parsed; without one, raise BadRequest, or return {} if it is optional."""
     content = await read_json_text(request, runtime_of(request).settings.max_body_bytes)
-    if not content:
-        raise BadRequest("请求体不能为空，须为JSON对象")
-    return content, await parse(content)
+    if content:
+        return content, await parse(content)
+    if optional:
+        return content, {}
+    raise BadRequest("请求体不能为空，须为JSON对象")
 
 
 def idempotency_of(request: Request, content: bytes, done: Callable[[Result], Answer]) -> Idempotency[Result] | None:

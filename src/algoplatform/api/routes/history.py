@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from datetime import UTC
 from functools import partial
-from typing import Any
 
 import orjson
 from starlette.requests import Request
@@ -12,12 +11,11 @@ from starlette.responses import Response
 from algoplatform.api.docs.operations import history as openapi
 from algoplatform.api.docs.schemas import check_paging
 from algoplatform.api.http.envelope import list_around, success, success_of_many
-from algoplatform.api.http.request import if_match, parse_query, read_json_text
+from algoplatform.api.http.request import if_match, parse_query
 from algoplatform.api.http.streams import StreamedRecords
 from algoplatform.api.middleware.authentication import caller_of
-from algoplatform.api.routes.common import answered, idempotency_of, image_id_of, runtime_of
+from algoplatform.api.routes.common import answered, idempotency_of, image_id_of, read_json, runtime_of
 from algoplatform.api.routes.operation import image_router
-from algoplatform.catalogue.parsing import parse
 from algoplatform.catalogue.search import Write
 from algoplatform.domain.answer import Answer
 from algoplatform.domain.revision import Revision
@@ -52,8 +50,7 @@ async def restore(request: Request) -> Response:
     """镜像恢复"""
     runtime = runtime_of(request)
     image_id = image_id_of(request)
-    content = await read_json_text(request, runtime.settings.max_body_bytes)
-    data: Any = await parse(content) if content else {}
+    content, data = await read_json(request, optional=True)
     versions = if_match(request)
 
     restored = await runtime.revisions.restore(
