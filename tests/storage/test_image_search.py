@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import threading
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -16,6 +17,7 @@ from algoplatform.domain.search import Conditions, check_conditions, grams
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings
 from algoplatform.storage.postgres.pool import Connection
+from algoplatform.storage.search import selectivity
 from algoplatform.storage.search.selectivity import TextSample
 from algoplatform.storage.search.statements import ImageSearch
 from algoplatform.storage.search.where_clause import Filter, tsquery
@@ -104,6 +106,27 @@ async def test_sample_tells_common_from_rare(runtime: Runtime) -> None:
     for number in range(1500):
         sample.choose(f"x{number:05}")
     assert sample.choose("common") == []
+
+
+async def test_cancelled_refresh_is_repeated(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that is cancelled while the grams are counted leaves the sample due."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def slow(_: str) -> list[str]:
+        begun.set()
+        ended.wait(60)
+        return []
+
+    monkeypatch.setattr(selectivity, "grams", slow)
+    sample = TextSample()
+    async with runtime.database.connection() as connection:
+        refreshing = asyncio.create_task(sample.refresh(connection))
+        assert await asyncio.to_thread(begun.wait, 60)
+        refreshing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await refreshing
+    ended.set()
+    assert sample.is_old()
 
 
 async def test_total_of_texts_of_any_length(runtime: Runtime) -> None:

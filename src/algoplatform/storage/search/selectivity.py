@@ -49,15 +49,15 @@ class TextSample:
         before, self._until = self._until, time.monotonic() + _SECONDS_SMALL
         try:
             texts = await connection.fetchval(_READ)
+            text = "\n\n".join(texts)
+            # In a thread: there are tens of thousands of grams, and more if texts are long.
+            counted = await asyncio.to_thread(lambda: Counter(grams(text)))
         except BaseException:
             # Also a search that is cancelled: otherwise there would be no sample until the next refresh.
             self._until = before
             raise
         if len(texts) == _TEXTS:
             self._until = time.monotonic() + _SECONDS
-        text = "\n\n".join(texts)
-        # In a thread: there are tens of thousands of grams, and more if texts are long.
-        counted = await asyncio.to_thread(lambda: Counter(grams(text)))
         self._text, self._grams = text, counted
 
     def choose(self, folded: str) -> list[str]:
