@@ -69,12 +69,11 @@ class Form:
 
     def over(self, record: Mapping[str, Any]) -> "Form":
         """Return this form with the values of a record for what was not sent."""
-        form = Form.of({name: record.get(name) for name in FIELDS if self.text(name) is None})
+        form = Form({**self.values}, {**self.rows}, self.version)
         for name in FIELDS:
-            if self.text(name) is not None:
-                form.values.pop(name, None)
-                form.rows.pop(name, None)
-        return Form(form.values | self.values, form.rows | self.rows, self.version)
+            if self.text(name) is None:
+                form.put(name, record.get(name))
+        return form
 
     def put(self, name: str, value: Any) -> None:
         """Show a value, as rows if it can be."""
