@@ -1,6 +1,6 @@
 """The form of a record: from a record to inputs, and from what a browser sends back to a record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, Final, Self
@@ -130,13 +130,6 @@ class Form:
         """Return the rows to show: at least one."""
         return self.rows[name] or [[""] * len(SHAPES[name].columns)]
 
-    def by_place(self, faults: Sequence[Fault]) -> dict[str, list[Fault]]:
-        """Return faults by the id of the input that each is about."""
-        places: dict[str, list[Fault]] = {}
-        for fault in faults:
-            places.setdefault(self.place_of(fault), []).append(fault)
-        return places
-
     def place_of(self, fault: Fault) -> str:
         """Return the id of the input that a fault is about."""
         if fault.field not in FIELDS:
@@ -146,6 +139,14 @@ class Form:
             if at is not None:
                 return f"{fault.field}-{at}"
         return fault.field
+
+
+def by_place(faults: Sequence[Fault], place_of: Callable[[Fault], str]) -> dict[str, list[Fault]]:
+    """Return faults by the id of the input that each is about."""
+    places: dict[str, list[Fault]] = {}
+    for fault in faults:
+        places.setdefault(place_of(fault), []).append(fault)
+    return places
 
 
 def comparable(name: str, value: Any) -> str:

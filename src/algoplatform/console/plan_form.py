@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final, Self
@@ -80,15 +80,9 @@ class PlanForm:
         body |= {"reserve": reserve, "cameras": [_group(row) for row in self.rows["cameras"]]}
         return body | {"nodes": [_node(row) for row in self.rows["nodes"]], "kubectl": _kubectl(pasted)}
 
-    def by_place(self, faults: Sequence[Fault]) -> dict[str, list[Fault]]:
-        """Return faults by the id of the input that each is about."""
-        places: dict[str, list[Fault]] = {}
-        for fault in faults:
-            places.setdefault(self.place_of(fault.field), []).append(fault)
-        return places
-
-    def place_of(self, path: str) -> str:
-        """Return the id of the input that a path of the body is about; faults of records are about the cameras."""
+    def place_of(self, fault: Fault) -> str:
+        """Return the id of the input that a fault in the body is about; those of records are about the cameras."""
+        path = fault.field
         if (match := _PATH.match(path)) and int(match[2]) < len(self.rows[match[1]]):
             part, at, name, of_card = match.groups()
             column = f"card{of_card.capitalize()}" if of_card else "cardCount" if name == "cards" else name

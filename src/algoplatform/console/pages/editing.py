@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from algoplatform.api.http.envelope import status_of
 from algoplatform.api.http.streams import while_connected
-from algoplatform.console.form import FIELDS, Form, comparable
+from algoplatform.console.form import FIELDS, Form, by_place, comparable
 from algoplatform.console.pages.record import IMAGE, Shown, shown
 from algoplatform.console.visit import Pairs, Visit, page
 from algoplatform.domain.errors import AlgoplatformError, Forbidden, ImageNotFound, Refused, VersionConflict
@@ -35,7 +35,7 @@ def _show(
 
     `source` is the image of a registry that it was drafted from, `left_out` what a record cannot hold of that.
     """
-    places = form.by_place(error.faults if error else ())
+    places = by_place(error.faults if error else (), form.place_of)
     context = {"form": form, "image": image, "copied": copied, "notice": notice, "error": error}
     drafted = {"source": source, "left_out": left_out}
     return visit.render("image/form.html", status, **context, **drafted, places=places, theirs=theirs or {})

@@ -11,6 +11,7 @@ from algoplatform.api.http.envelope import status_of
 from algoplatform.catalogue.cluster.capacity.cards import CardUse, cards_in
 from algoplatform.catalogue.cluster.capacity.problem import Asked
 from algoplatform.catalogue.parsing import parse_large
+from algoplatform.console.form import by_place
 from algoplatform.console.plan_form import COLUMNS, PlanForm
 from algoplatform.console.visit import Visit, fields_of, page
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Refused
@@ -61,7 +62,7 @@ async def plan(visit: Visit) -> Response:
 
 def _show(visit: Visit, form: PlanForm, status: int = 200, **context: Any) -> Response:
     known = {"notice": "", "error": None, "found": None} | context
-    places = form.by_place(known["error"].faults if known["error"] else ())
+    places = by_place(known["error"].faults if known["error"] else (), form.place_of)
     profiles = visit.runtime.site.profiles
     is_kept = len(form.kubectl) <= _MOST_KEPT
     # Faults in what the form holds, whatever the interface calls them.
