@@ -1,7 +1,7 @@
 """Bodies and options other than records and conditions: checked field by field, with every fault at once."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from algoplatform.domain.access import Caller
 from algoplatform.domain.errors import BadRequest, Malformed, Refused
@@ -10,6 +10,9 @@ from algoplatform.domain.grammar.items import EMPTY
 from algoplatform.domain.record import fields
 from algoplatform.domain.record.fields import is_blank
 from algoplatform.domain.record.wording import unknown_faults
+
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 # How each known field is parsed; a function raises Malformed, or Refused for an object of its own.
 Checks: TypeAlias = Mapping[str, Callable[[Any], Any]]
@@ -91,3 +94,18 @@ def read_fields(
             unlisted += error.total - len(error.faults)
     strange, more = unknown_faults(data, checks, prefix, unknown)
     return found, faults + strange, unlisted + more
+
+
+def together(one: Callable[[], One], other: Callable[[], Other]) -> tuple[One, Other]:
+    """Return the results of two checks; raises Refused with the faults of both."""
+    try:
+        first = one()
+    except Refused as refused:
+        faults, more = list(refused.faults), refused.total - len(refused.faults)
+        try:
+            other()
+        except Refused as also:
+            faults += also.faults
+            more += also.total - len(also.faults)
+        raise Refused(faults, more=more) from None
+    return first, other()

@@ -11,11 +11,11 @@ from algoplatform.api.http.envelope import success
 from algoplatform.api.http.request import parse_query
 from algoplatform.api.http.streams import while_connected
 from algoplatform.api.middleware.authentication import caller_of
-from algoplatform.api.routes.common import answered, image_id_of, read_json, runtime_of, together
+from algoplatform.api.routes.common import answered, image_id_of, read_json, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.cluster.artifacts import document_of
 from algoplatform.domain.access import Caller
-from algoplatform.domain.requests import check_body, check_verification
+from algoplatform.domain.requests import check_body, check_verification, together
 from algoplatform.domain.search import Conditions, check_conditions
 
 _USER: Final = "userResult"

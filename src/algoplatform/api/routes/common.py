@@ -16,8 +16,9 @@ from algoplatform.api.middleware.authentication import caller_of
 from algoplatform.catalogue.idempotency import Idempotency
 from algoplatform.catalogue.parsing import parse
 from algoplatform.domain.answer import Answer
-from algoplatform.domain.errors import BadRequest, ImageNotFound, Refused
+from algoplatform.domain.errors import BadRequest, ImageNotFound
 from algoplatform.domain.record.fields import check_id
+from algoplatform.domain.requests import together
 from algoplatform.runtime import Runtime
 
 Result = TypeVar("Result")
@@ -56,21 +57,6 @@ def check_query(
     asked = str(query.get("format", "")).strip()
     checked, form = together(lambda: check(rest), lambda: choose_format(request, asked, *raw))
     return form, checked
-
-
-def together(one: Callable[[], Checked], other: Callable[[], Result]) -> tuple[Checked, Result]:
-    """Return the results of two checks; raises Refused with the faults of both."""
-    try:
-        first = one()
-    except Refused as refused:
-        faults, more = list(refused.faults), refused.total - len(refused.faults)
-        try:
-            other()
-        except Refused as also:
-            faults += also.faults
-            more += also.total - len(also.faults)
-        raise Refused(faults, more=more) from None
-    return first, other()
 
 
 def answered(request: Request, answer: Answer) -> Response:

@@ -12,10 +12,11 @@ from algoplatform.api.docs.operations import lint as openapi
 from algoplatform.api.http.representation import SARIF, Format, content_type
 from algoplatform.api.http.request import parse_query, read_file
 from algoplatform.api.http.streams import StreamedRecords
-from algoplatform.api.routes.common import check_query, runtime_of, together
+from algoplatform.api.routes.common import check_query, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.cluster.site import Site
 from algoplatform.catalogue.search import Write
+from algoplatform.domain.requests import together
 from algoplatform.planning.lint.asked import Asked, check_asked
 from algoplatform.planning.lint.linter import Linter
 from algoplatform.planning.lint.policy import Policy

@@ -25,7 +25,7 @@ from algoplatform.api.http.representation import (
 )
 from algoplatform.api.http.request import parse_query, read_large_json_text
 from algoplatform.api.http.streams import StreamedRecords
-from algoplatform.api.routes.common import answered, check_query, image_id_of, runtime_of, together
+from algoplatform.api.routes.common import answered, check_query, image_id_of, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.cluster.manifests import Prepared, yaml_of
 from algoplatform.catalogue.cluster.site import Site
@@ -35,6 +35,7 @@ from algoplatform.domain.errors import BadRequest, Refused
 from algoplatform.domain.record.fields import is_blank
 from algoplatform.domain.record.wording import unknown_faults
 from algoplatform.domain.render_request import RenderRequest, check_render_request
+from algoplatform.domain.requests import together
 from algoplatform.manifests.options import Options
 from algoplatform.manifests.rendering import Rendered
 from algoplatform.manifests.yaml import dump_yaml

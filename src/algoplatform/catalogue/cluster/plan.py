@@ -9,11 +9,10 @@ from algoplatform.catalogue.cluster.capacity.problem import Asked, assemble, rea
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
 from algoplatform.catalogue.cluster.graph import Closure, Graphs
 from algoplatform.catalogue.cluster.site import Site
-from algoplatform.domain.errors import Refused
-from algoplatform.domain.faults import Fault
 from algoplatform.domain.plan.check import check_plan_request
 from algoplatform.domain.plan.model import MAX_IMAGES, PlanRequest
 from algoplatform.domain.record.model import Image
+from algoplatform.domain.requests import together
 from algoplatform.manifests.gpu.profiles import Profile
 from algoplatform.manifests.options import Options
 from algoplatform.planning.capacity.plan import plan
@@ -48,21 +47,9 @@ class Plans:
 
     def _checked(self, body: object) -> tuple[PlanRequest, Options]:
         """Check a body, and find its GPU profile."""
-        faults: list[Fault] = []
-        more = 0
         profile = body.get("profile") if isinstance(body, dict) else None
-        try:
-            options = self._site.options({"profile": profile} if type(profile) is str else {})
-        except Refused as refused:
-            faults += refused.faults
-        try:
-            request = check_plan_request(body)
-        except Refused as refused:
-            faults = [*refused.faults, *faults]
-            more = refused.total - len(refused.faults)
-        if faults:
-            raise Refused(faults, more=more)
-        return request, options
+        given = {"profile": profile} if type(profile) is str else {}
+        return together(lambda: check_plan_request(body), lambda: self._site.options(given))
 
     async def _records(self, request: PlanRequest) -> tuple[Closure, dict[str, Image]]:
         """Return the closure of what is planned, and the images of running pods by their names in the request.
