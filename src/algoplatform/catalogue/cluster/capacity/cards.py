@@ -1,13 +1,13 @@
 """The cards of a request, for a picture of what a plan puts on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from algoplatform.catalogue.cluster.capacity.nodes import Layout
 from algoplatform.catalogue.cluster.capacity.problem import cluster_of
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
 from algoplatform.domain.plan.model import PlanRequest, RunningRow
-from algoplatform.manifests.gpu.profiles import SHIPPED, Profile
+from algoplatform.manifests.gpu.profiles import SHIPPED
 from algoplatform.manifests.options import Options
 from algoplatform.planning.capacity.model import Cluster
 
@@ -20,15 +20,13 @@ class CardUse:
     running: int = 0
 
 
-def cards_of(
-    request: PlanRequest, profiles: Mapping[str, Profile] = SHIPPED, options: Options | None = None
-) -> dict[str, list[CardUse]]:
-    """Return the cards of each node that takes pods, broken ones of 0 MiB; none if the profile is not known.
+def cards_of(request: PlanRequest) -> dict[str, list[CardUse]]:
+    """Return the cards of each node that takes pods, broken ones of 0 MiB; none if the profile is not a shipped one.
 
     Rows of running pods that name an image count nothing here.
     """
-    options = options or Options()
-    profile = profiles.get(request.profile or options.profile)
+    options = Options()
+    profile = SHIPPED.get(request.profile or options.profile)
     if profile is None:
         return {}
     cluster, layout, _ = cluster_of(request, Sharing(profile, options))
