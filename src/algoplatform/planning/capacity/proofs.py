@@ -113,11 +113,9 @@ def _sums(pods: Counter[_Vector], sites: Sequence[_Site]) -> Iterator[_Witness]:
     count = (by_node, _from_end(site.pods * site.nodes for _, site in nodes))
     sizes = sorted({each[_GPU] for each in pods} | {0})
     for dimension, amount in (("gpu_memory", _GPU), ("shares", _SHARES), ("cpu", _CPU), ("memory", _MEMORY)):
-        need = {
-            size: sum(each[amount] * number for each, number in pods.items() if each[_GPU] >= size) for size in sizes
-        }
         for size in sizes:
-            if need[size] > _beyond(have[dimension], size):
+            need = sum(each[amount] * number for each, number in pods.items() if each[_GPU] >= size)
+            if need > _beyond(have[dimension], size):
                 yield _Witness(
                     "sum", _least(**({"gpu_memory": size} | {dimension: max(1, size if amount == _GPU else 1)}))
                 )
