@@ -46,6 +46,11 @@ class Node:
     pods: int
     cards: tuple[Card, ...] = ()
 
+    @property
+    def gpu_memory(self) -> int:
+        """That of all its cards."""
+        return sum(card.memory for card in self.cards)
+
 
 @dataclass(frozen=True, slots=True)
 class Held:

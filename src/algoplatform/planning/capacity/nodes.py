@@ -47,7 +47,7 @@ class _Extension:
 
     @property
     def rank(self) -> tuple[int, int, int, int]:
-        return (self.nodes + self.spare, sum(card.memory for card in self.node.cards), self.node.cpu, self.node.memory)
+        return (self.nodes + self.spare, *_size(self.node))
 
 
 class _Search:
@@ -108,7 +108,7 @@ class _Search:
 
     def _spare(self, node: Node) -> int:
         """Return how many of the new nodes the reserve takes: it prefers those with the most GPU memory."""
-        as_large = sum(_gpu_memory(other) >= _gpu_memory(node) for other in self.cluster.nodes)
+        as_large = sum(other.gpu_memory >= node.gpu_memory for other in self.cluster.nodes)
         return max(0, self.reserve.nodes - as_large)
 
     def _alone(self, node: Node, demands: Sequence[Demand], free: Sequence[Room], turn: int) -> _Extension | None:
@@ -207,12 +207,8 @@ def _pods(demands: Sequence[Demand]) -> int:
     return sum(demand.replicas for demand in demands)
 
 
-def _gpu_memory(node: Node) -> int:
-    return sum(card.memory for card in node.cards)
-
-
 def _size(node: Node) -> tuple[int, int, int]:
-    return (_gpu_memory(node), node.cpu, node.memory)
+    return (node.gpu_memory, node.cpu, node.memory)
 
 
 def _lower_bound(demands: Sequence[Demand], free: Sequence[Room], one: Room) -> int:

@@ -20,12 +20,8 @@ class Room:
 
 def kept_back(nodes: Iterable[Node], reserve: Reserve) -> set[str]:
     """Return the names of the nodes in reserve: those with the most GPU memory, of equal ones the last."""
-    ranked = sorted(nodes, key=lambda node: (_gpu_memory(node), node.cpu, node.memory, len(node.name), node.name))
+    ranked = sorted(nodes, key=lambda node: (node.gpu_memory, node.cpu, node.memory, len(node.name), node.name))
     return {node.name for node in ranked[max(0, len(ranked) - reserve.nodes) :]} if reserve.nodes else set()
-
-
-def _gpu_memory(node: Node) -> int:
-    return sum(card.memory for card in node.cards)
 
 
 def rooms(cluster: Cluster, reserve: Reserve) -> list[Room]:
