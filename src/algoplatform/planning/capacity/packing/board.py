@@ -86,12 +86,12 @@ class Board:
 
     def most_of_node(self, kind: int, node: int) -> int:
         """Return how many more pods of a class a node holds on all its cards."""
-        everywhere = self.most(kind, self.bare[node]) if not self.on_card[kind] else self.node_pods[node]
+        if not self.on_card[kind]:
+            return self.most(kind, self.bare[node])
+        fits = min(self.node_pods[node], sum(self.most(kind, slot) for slot in self.cards[node]))
         for free, each in ((self.node_cpu[node], self.cpu[kind]), (self.node_memory[node], self.memory[kind])):
-            everywhere = min(everywhere, free // each) if each else everywhere
-        if self.on_card[kind]:
-            everywhere = min(everywhere, sum(self.most(kind, slot) for slot in self.cards[node]))
-        return max(0, everywhere)
+            fits = min(fits, free // each) if each else fits
+        return max(0, fits)
 
     def slots_for(self, kind: int) -> range:
         """Return the slots that may hold a class: cards, or the nodes themselves."""
