@@ -1,6 +1,6 @@
 """Nodes and running pods as a request lists them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
@@ -50,12 +50,10 @@ def told_left_out(left_out: Iterable[LeftOut]) -> Iterator[str]:
         yield f"未计入的节点：{shown}"
 
 
-def running(
-    rows: Sequence[RunningRow], cluster: Cluster, layout: Layout, amounts_of: Callable[[RunningRow], Amounts]
-) -> tuple[Held, ...]:
-    """Return what pods hold on the nodes that take pods."""
+def running(rows: Iterable[tuple[RunningRow, Amounts]], cluster: Cluster, layout: Layout) -> tuple[Held, ...]:
+    """Return what pods, each of these amounts, hold on the nodes that take pods."""
     known = {node.name for node in cluster.nodes}
-    return tuple(held for row in rows if row.node in known for held in _held(row, layout, amounts_of(row)))
+    return tuple(held for row, each in rows if row.node in known for held in _held(row, layout, each))
 
 
 def _held(row: RunningRow, layout: Layout, each: Amounts) -> Iterator[Held]:

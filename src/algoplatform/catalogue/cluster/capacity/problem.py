@@ -103,23 +103,26 @@ def _amounts(image: Image, sharing: Sharing) -> tuple[Amounts, bool]:
 def _running(
     request: PlanRequest, cluster: Cluster, layout: Layout, others: Mapping[str, Image], sharing: Sharing
 ) -> tuple[Held, ...]:
-    def amounts_of(row: RunningRow) -> Amounts:
-        if row.image is not None:
-            return _amounts(others[row.image], sharing)[0]
-        asked = sharing.request(row.gpu_memory)
-        return Amounts(row.cpu, row.memory, asked.memory, asked.shares)
-
     faults = Faults()
+    found: list[tuple[RunningRow, Amounts]] = []
     for position, row in enumerate(request.running):
         try:
-            is_misplaced = bool(amounts_of(row).shares) and row.card is None
+            each = _amounts_of(row, others, sharing)
         except Malformed as error:
             faults.tell(f"running[{position}]", f"的GPU{error}")
-        else:
-            if is_misplaced:
-                faults.tell(f"running[{position}].card", "不能为空：这个镜像使用GPU")
+            continue
+        if each.shares and row.card is None:
+            faults.tell(f"running[{position}].card", "不能为空：这个镜像使用GPU")
+        found.append((row, each))
     faults.end()
-    return running(request.running, cluster, layout, amounts_of)
+    return running(found, cluster, layout)
+
+
+def _amounts_of(row: RunningRow, others: Mapping[str, Image], sharing: Sharing) -> Amounts:
+    if row.image is not None:
+        return _amounts(others[row.image], sharing)[0]
+    asked = sharing.request(row.gpu_memory)
+    return Amounts(row.cpu, row.memory, asked.memory, asked.shares)
 
 
 def _wasted(listed: Sequence[Need], demands: Sequence[Demand], sharing: Sharing) -> str:
