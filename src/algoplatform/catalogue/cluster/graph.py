@@ -61,6 +61,12 @@ class Closure:
             levels[each.level].append(str(each.image.reference))
         return levels
 
+    @property
+    def by_name(self) -> dict[str, Image]:
+        """The images by both names that a request may give them: reference and id."""
+        images = [each.image for each in self.members]
+        return {str(image.reference): image for image in images} | {image.image_id or "": image for image in images}
+
 
 class Graphs:
     """Answers questions about dependencies; an image is named by its id or its reference."""

@@ -61,9 +61,7 @@ class Plans:
         closure = await self._graphs.closure(request.images, limit=MAX_PLANNED)
         if not ran:
             return closure, {}
-        found = (await self._graphs.closure(ran, limit=MAX_IMAGES, dependencies=False)).members
-        known = {str(each.image.reference): each.image for each in found}
-        return closure, known | {each.image.image_id or "": each.image for each in found}
+        return closure, (await self._graphs.closure(ran, limit=MAX_IMAGES, dependencies=False)).by_name
 
 
 def _planned(asked: Asked, closure: Closure, others: Mapping[str, Image]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def needs(closure: Closure, request: PlanRequest) -> Needs:
     Raises Refused: 202 for two overrides of one image, -422 with every image of unknown channels if they are to be
     refused.
     """
-    by_name = _names(closure)
+    by_name = {name: str(image.reference) for name, image in closure.by_name.items()}
     overrides = _overrides(request, by_name)
     needed = _needed_by(closure)
     groups = [(group, _mask(group, by_name, needed.bits)) for group in request.cameras]
@@ -101,12 +101,6 @@ def _needed_by(closure: Closure) -> _NeededBy:
             if dependency in ring:
                 masks[ring[dependency]] |= mask
     return _NeededBy(names, bits, ring, masks)
-
-
-def _names(closure: Closure) -> dict[str, str]:
-    """Return the references of images by reference and id."""
-    references = {str(each.image.reference): str(each.image.reference) for each in closure.members}
-    return references | {each.image.image_id or "": str(each.image.reference) for each in closure.members}
 
 
 def _mask(group: Cameras, by_name: Mapping[str, str], bits: Mapping[str, int]) -> int:
