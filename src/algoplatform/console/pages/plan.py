@@ -1,14 +1,14 @@
 """The page that plans cameras on cards; the address holds the input, except for a pasted output of kubectl."""
 
 import asyncio
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.responses import RedirectResponse, Response
 
 from algoplatform.api.http.envelope import status_of
-from algoplatform.catalogue.cluster.capacity.cards import CardUse, cards_in
+from algoplatform.catalogue.cluster.capacity.cards import CardUse, cards_in, placed_by_card
 from algoplatform.catalogue.cluster.capacity.problem import Asked
 from algoplatform.catalogue.parsing import parse_large
 from algoplatform.console.form import by_place
@@ -88,9 +88,7 @@ async def _checked(visit: Visit, form: PlanForm) -> Asked:
 def _cards(found: Mapping[str, Any], cards: Mapping[str, Sequence[CardUse]]) -> Iterator[Card]:
     """Yield node, card, its use, MiB that are planned on it, and the placements; nodes that are used come first."""
     each = {row["image"]: row["each"]["gpuMemory"] for row in found["demand"]}
-    placed: dict[str, dict[int | None, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-    for row in found["placements"]:
-        placed[row["node"]][row["card"]].append(row)
+    placed = placed_by_card(found)
     for node in (*placed, *(name for name in cards if name not in placed)):
         here = placed[node]
         for at, card in enumerate(cards.get(node, ())):

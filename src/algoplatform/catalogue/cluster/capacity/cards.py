@@ -1,7 +1,9 @@
 """The cards of a request, for a picture of what a plan puts on them."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from algoplatform.catalogue.cluster.capacity.nodes import Layout
 from algoplatform.catalogue.cluster.capacity.problem import cluster_of
@@ -10,6 +12,9 @@ from algoplatform.domain.plan.model import PlanRequest, RunningRow
 from algoplatform.manifests.gpu.profiles import SHIPPED
 from algoplatform.manifests.options import Options
 from algoplatform.planning.capacity.model import Cluster
+
+# The rows of `placements` by node and card, None without a GPU; an empty list where there are none.
+Placements: TypeAlias = dict[str, dict[int | None, list[dict[str, Any]]]]
 
 
 @dataclass(slots=True)
@@ -49,3 +54,11 @@ def cards_in(cluster: Cluster, layout: Layout, running: Sequence[RunningRow]) ->
         if row.card is not None and row.node in found:
             found[row.node][row.card].running += row.gpu_memory * row.replicas
     return found
+
+
+def placed_by_card(found: Mapping[str, Any]) -> Placements:
+    """Return the placements of the `res` of an answer, in its order."""
+    placed: Placements = defaultdict(lambda: defaultdict(list))
+    for row in found["placements"]:
+        placed[row["node"]][row["card"]].append(row)
+    return placed

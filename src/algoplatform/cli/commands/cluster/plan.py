@@ -1,12 +1,11 @@
 """`plan`: how many replicas cameras need, on which cards, and what does not fit."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
 
-from algoplatform.catalogue.cluster.capacity.cards import CardUse, cards_of
+from algoplatform.catalogue.cluster.capacity.cards import CardUse, cards_of, placed_by_card
 from algoplatform.cli.commands.common import AsJson, Url, use_registry
 from algoplatform.cli.commands.options import FailOn, fails
 from algoplatform.cli.output import console, print_json, print_line, reported, say, table
@@ -85,15 +84,13 @@ def _because(row: Mapping[str, Any]) -> Iterator[str]:
 def _placed(found: Mapping[str, Any], cards: Mapping[str, Sequence[CardUse]]) -> Lines:
     """Yield a line with a bar for each card of the nodes that are used, and one for what uses no card."""
     each = {row["image"]: row["each"]["gpuMemory"] for row in found["demand"]}
-    nodes: dict[str, dict[int | None, list[tuple[str, int]]]] = defaultdict(lambda: defaultdict(list))
-    for row in found["placements"]:
-        nodes[row["node"]][row["card"]].append((row["image"], row["replicas"]))
+    nodes = placed_by_card(found)
     yield f"放置（{len(nodes)}个节点）", "bold"
     for name, placed in list(nodes.items())[:_SHOWN]:
         yield name, "bold"
         known = cards.get(name, ())
         for at in sorted({*placed, *range(len(known))} - {None}):
-            planned = sum(each[image] * replicas for image, replicas in placed[at])
+            planned = sum(each[row["image"]] * row["replicas"] for row in placed[at])
             yield f"  卡{at} {_bar(planned, known[at] if at < len(known) else None)}  {_images(placed[at])}", None
         if None in placed:
             yield f"  不用GPU：{_images(placed[None])}", None
@@ -114,8 +111,8 @@ def _bar(planned: int, card: CardUse | None) -> str:
     return f"{drawn} {planned}/{card.memory}MiB{running}"
 
 
-def _images(placed: Sequence[tuple[str, int]]) -> str:
-    return "、".join(f"{image}×{replicas}" for image, replicas in placed) or "空"
+def _images(placed: Sequence[Mapping[str, Any]]) -> str:
+    return "、".join(f"{row['image']}×{row['replicas']}" for row in placed) or "空"
 
 
 def _missing(found: Mapping[str, Any]) -> Lines:
