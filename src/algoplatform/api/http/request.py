@@ -74,15 +74,15 @@ async def read_json_text(request: Request, limit: int) -> bytes:
 
 
 async def read_large_json_text(request: Request, limit: int) -> deque[bytes]:
-    """Return the blocks of a JSON body that may be as large as an upload; none if the request has no body.
+    """Return the blocks of a JSON body that may be as large as an upload; raise BadRequest if there is none.
 
     Such bodies have a budget of their own.
     """
     blocks = await _blocks(request, limit, request.app.state.large_bodies)
-    if any(blocks):
-        _check_json(request)
-        return deque(blocks)
-    return deque()
+    if not any(blocks):
+        raise BadRequest("请求体不能为空，须为JSON对象")
+    _check_json(request)
+    return deque(blocks)
 
 
 def path_of(scope: Scope) -> str:

@@ -31,7 +31,7 @@ from algoplatform.catalogue.cluster.manifests import Prepared, yaml_of
 from algoplatform.catalogue.cluster.site import Site
 from algoplatform.catalogue.parsing import off_loop, parse, parse_large
 from algoplatform.catalogue.search import Stream, Write
-from algoplatform.domain.errors import BadRequest, Refused
+from algoplatform.domain.errors import Refused
 from algoplatform.domain.record.fields import is_blank
 from algoplatform.domain.record.wording import unknown_faults
 from algoplatform.domain.render_request import RenderRequest, check_render_request
@@ -106,8 +106,6 @@ def slot_for(request: Request, options: Options) -> AbstractContextManager[None]
 async def _body(request: Request, runtime: Runtime, stack: ExitStack, check: Callable[[object], Checked]) -> Checked:
     """Read and check the body of a set; a large one takes a slot until the stack is closed."""
     blocks = await read_large_json_text(request, runtime.settings.max_upload_bytes)
-    if not blocks:
-        raise BadRequest("请求体不能为空，须为JSON对象")
     if sum(map(len, blocks)) <= runtime.settings.max_body_bytes:
         return check(await parse(b"".join(blocks)))
     stack.enter_context(request.app.state.large_renderings.taken())

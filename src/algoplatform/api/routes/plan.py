@@ -12,7 +12,6 @@ from algoplatform.api.http.request import parse_query, read_large_json_text
 from algoplatform.api.routes.common import answered, check_query, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.parsing import off_loop, parse, parse_large
-from algoplatform.domain.errors import BadRequest
 from algoplatform.domain.plan.body import parse_plan_body
 from algoplatform.runtime import Runtime
 
@@ -32,8 +31,6 @@ async def plan(request: Request) -> Response:
 async def _body(request: Request, runtime: Runtime, stack: ExitStack) -> object:
     """Read a body, and check a large one; from then on, the plan has the place of the worker."""
     blocks = await read_large_json_text(request, runtime.settings.max_upload_bytes)
-    if not blocks:
-        raise BadRequest("请求体不能为空，须为JSON对象")
     stack.enter_context(request.app.state.plans.taken())
     if sum(map(len, blocks)) <= runtime.settings.max_body_bytes:
         return await parse(b"".join(blocks), parse_plan_body)
