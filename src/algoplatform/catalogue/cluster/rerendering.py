@@ -9,10 +9,11 @@ from algoplatform.catalogue.cluster.site import Site
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.record.check import Rules, check
 from algoplatform.domain.record.model import Image
-from algoplatform.manifests.drift.live import GIVEN, at, config_keys_of, config_map_of
+from algoplatform.manifests.drift.live import GIVEN, config_keys_of, config_map_of
 from algoplatform.manifests.image import Target
 from algoplatform.manifests.names import config_keys, is_label_value, object_name
 from algoplatform.manifests.options import Options
+from algoplatform.manifests.parts import mapping
 from algoplatform.manifests.quantities import canonical
 from algoplatform.manifests.rendering import render
 
@@ -85,7 +86,7 @@ class Rerendering:
 
 def _texts(config_map: dict[str, Any]) -> dict[str, Any]:
     # The registry knows paths, no contents.
-    return {key: text for key, text in at(config_map, "data").items() if isinstance(text, str)}
+    return {key: text for key, text in mapping(config_map, "data").items() if isinstance(text, str)}
 
 
 def _name_contents(objects: list[dict[str, Any]], name: str) -> None:
@@ -93,7 +94,7 @@ def _name_contents(objects: list[dict[str, Any]], name: str) -> None:
     for item in objects:
         if item["kind"] == "ConfigMap":
             item["metadata"]["name"] = name
-        for volume in at(item, "spec", "template", "spec").get("volumes", ()):
+        for volume in mapping(item, "spec", "template", "spec").get("volumes", ()):
             if volume["name"] == GIVEN:
                 volume["configMap"]["name"] = name
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from algoplatform.domain.errors import clip
 from algoplatform.manifests.names import INSTANCE, MANAGER
+from algoplatform.manifests.parts import items, mapping, text
 
 WORKLOADS: Final = frozenset({"Deployment", "StatefulSet"})
 OTHERS: Final = ("Service", "PersistentVolumeClaim", "ConfigMap")
@@ -61,8 +62,8 @@ class Pods:
 
     def add(self, pod: dict[str, Any]) -> None:
         """Add a pod, unless it is going away."""
-        status = at(pod, "status")
-        if at(pod, "metadata").get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
+        status = mapping(pod, "status")
+        if mapping(pod, "metadata").get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
             return
         reasons = list(_reasons(status)) or _unready(status)
         for found, known in ((reasons, self._reasons), (_digests(status), self._digests)):
@@ -70,19 +71,14 @@ class Pods:
             known += [each for each in said if each not in known][: _MOST_REASONS - len(known)]
 
 
-def at(value: Any, *path: str) -> dict[str, Any]:
-    """Return the object at a path; empty if there is none."""
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
-
-
 def place_of(item: dict[str, Any]) -> tuple[str, str]:
     """Return namespace and instance of an object, the latter empty if it has none."""
-    namespace = _named(at(item, "metadata").get("namespace")) or "default"
+    namespace = _named(mapping(item, "metadata").get("namespace")) or "default"
     # The selector of a workload is immutable, its labels are not.
-    selected = _named(at(item, "spec", "selector", "matchLabels").get(INSTANCE)) if item["kind"] in WORKLOADS else ""
-    return namespace, selected or _named(at(item, "metadata", "labels").get(INSTANCE))
+    selected = (
+        _named(mapping(item, "spec", "selector", "matchLabels").get(INSTANCE)) if item["kind"] in WORKLOADS else ""
+    )
+    return namespace, selected or _named(mapping(item, "metadata", "labels").get(INSTANCE))
 
 
 def is_ours(item: dict[str, Any]) -> bool:
@@ -90,14 +86,14 @@ def is_ours(item: dict[str, Any]) -> bool:
     kind = item["kind"]
     if (kind not in WORKLOADS and kind not in OTHERS) or not _named(item["metadata"]["name"]):
         return False
-    is_labelled = bool(at(item, "metadata", "labels").get(_MANAGED_BY) == MANAGER)
+    is_labelled = bool(mapping(item, "metadata", "labels").get(_MANAGED_BY) == MANAGER)
     # Helm writes itself into this label.
     return is_labelled or (kind in WORKLOADS and origin_of(item) is not None)
 
 
 def pruned(item: dict[str, Any]) -> dict[str, Any]:
     """Return the parts of an object that are compared or tell its state."""
-    kept = {name: value for name, value in at(item, "metadata").items() if name in _KEPT}
+    kept = {name: value for name, value in mapping(item, "metadata").items() if name in _KEPT}
     return {name: item[name] for name in _PARTS if name in item} | {"metadata": kept}
 
 
@@ -114,20 +110,20 @@ def plain(value: Any, depth: int = _DEEP) -> Any:
 
 def origin_of(workload: dict[str, Any]) -> Origin | None:
     """Return what a workload says of its record; None if it names no image."""
-    said = at(workload, "metadata", "annotations")
+    said = mapping(workload, "metadata", "annotations")
     image_id, version, reference, renderer = (
         said.get(f"{MANAGER}/{name}") for name in ("image-id", "record-version", "reference", "renderer")
     )
     if not isinstance(image_id, str) or not _IMAGE_ID.fullmatch(image_id):
         return None
-    known = _VERSION.fullmatch(_said(version))
+    known = _VERSION.fullmatch(text(version))
     return Origin(image_id, int(known[0]) if known else None, _named(reference, MAX_REFERENCE), _named(renderer))
 
 
 def main_image(workload: dict[str, Any]) -> str:
     """Return the image of the container that we render."""
-    containers = at(workload, "spec", "template", "spec").get("containers")
-    return next((_said(each.get("image")) for each in _objects(containers) if each.get("name") == _MAIN), "")
+    containers = items(workload, "spec", "template", "spec", "containers")
+    return next((text(each, "image") for each in containers if each.get("name") == _MAIN), "")
 
 
 def digest_in(image: str) -> str | None:
@@ -138,22 +134,22 @@ def digest_in(image: str) -> str | None:
 
 def config_map_of(workload: dict[str, Any]) -> str:
     """Return the name of the ConfigMap with given contents that a workload mounts; empty if none."""
-    volumes = _objects(at(workload, "spec", "template", "spec").get("volumes"))
+    volumes = items(workload, "spec", "template", "spec", "volumes")
     given = next((each for each in volumes if each.get("name") == GIVEN), {})
-    return _said(at(given, "configMap").get("name"))
+    return text(given, "configMap", "name")
 
 
 def config_keys_of(workload: dict[str, Any]) -> list[str]:
     """Return the keys of that ConfigMap that a workload mounts."""
-    containers = _objects(at(workload, "spec", "template", "spec").get("containers"))
-    mounts = [mount for each in containers if each.get("name") == _MAIN for mount in _objects(each.get("volumeMounts"))]
-    return [_said(each.get("subPath")) for each in mounts if each.get("name") == GIVEN]
+    containers = items(workload, "spec", "template", "spec", "containers")
+    mounts = [mount for each in containers if each.get("name") == _MAIN for mount in items(each, "volumeMounts")]
+    return [text(each, "subPath") for each in mounts if each.get("name") == GIVEN]
 
 
 def replicas_of(workload: dict[str, Any]) -> tuple[int, int]:
     """Return how many replicas a workload is to have, and how many of today's template are ready."""
-    status = at(workload, "status")
-    wanted = _count(at(workload, "spec").get("replicas"), 1)
+    status = mapping(workload, "status")
+    wanted = _count(mapping(workload, "spec").get("replicas"), 1)
     ready = _count(status.get("readyReplicas"), 0)
     # Go leaves out a zero: a rollout that is paused or stuck has ready replicas, but none of today's template.
     return wanted, min(ready, _count(status.get("updatedReplicas"), 0))
@@ -161,7 +157,7 @@ def replicas_of(workload: dict[str, Any]) -> tuple[int, int]:
 
 def conditions_of(workload: dict[str, Any]) -> list[str]:
     """Return why a workload's controller says that it is not available."""
-    conditions = list(_objects(at(workload, "status").get("conditions")))
+    conditions = list(items(workload, "status", "conditions"))
     failed = [_cause(each, "message") for each in conditions if _is(each, "ReplicaFailure", "True")]
     unavailable = [_cause(each, "reason") for each in conditions if _is(each, "Available", "False")]
     stuck = [
@@ -174,44 +170,36 @@ def conditions_of(workload: dict[str, Any]) -> list[str]:
 
 def _reasons(status: dict[str, Any]) -> Iterator[str]:
     for kind in ("initContainerStatuses", "containerStatuses"):
-        for each in _objects(status.get(kind)):
-            waiting = at(each, "state", "waiting")
+        for each in items(status, kind):
+            waiting = mapping(each, "state", "waiting")
             if waiting and waiting.get("reason") not in ("PodInitializing", "ContainerCreating"):
                 yield _cause(waiting, "reason")
-    for each in _objects(status.get("conditions")):
+    for each in items(status, "conditions"):
         if _is(each, "PodScheduled", "False"):
             yield _cause(each, "message")
 
 
 def _unready(status: dict[str, Any]) -> Iterator[str]:
     """Yield what a pod says whose containers run, but fail their readiness probe."""
-    for each in _objects(status.get("conditions")):
+    for each in items(status, "conditions"):
         if _is(each, "ContainersReady", "False"):
             yield _cause(each, "message")
 
 
 def _digests(status: dict[str, Any]) -> Iterator[str]:
-    for each in _objects(status.get("containerStatuses")):
+    for each in items(status, "containerStatuses"):
         # An image that was loaded onto the node has no digest of a registry.
-        digest = digest_in(_said(each.get("imageID")))
+        digest = digest_in(text(each, "imageID"))
         if each.get("name") == _MAIN and digest:
             yield digest
 
 
 def _cause(found: dict[str, Any], name: str) -> str:
-    return clip(_said(found.get(name)) or _said(found.get("reason")) or "Unknown", _LONG)
+    return clip(text(found, name) or text(found, "reason") or "Unknown", _LONG)
 
 
 def _is(condition: dict[str, Any], kind: str, status: str) -> bool:
     return condition.get("type") == kind and condition.get("status") == status
-
-
-def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    return (each for each in value if isinstance(each, dict)) if isinstance(value, list) else iter(())
-
-
-def _said(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _named(value: Any, most: int = _MAX_NAME) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from algoplatform.catalogue.cluster.capacity.kubectl.values import count, mapping, text
+from algoplatform.catalogue.cluster.capacity.kubectl.values import count
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
 from algoplatform.domain.plan.model import MAX_CARDS
 from algoplatform.domain.record.fields import MAX_INTEGER
+from algoplatform.manifests.parts import mapping, text
 
 # By the memory resource of a profile: annotations of nodes and pods.
 _REGISTERED: Final = {

@@ -5,21 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from algoplatform.catalogue.cluster.capacity.kubectl.devices import Unreadable, devices, slice_sizes
-from algoplatform.catalogue.cluster.capacity.kubectl.values import (
-    MIB,
-    MILLI,
-    count,
-    items,
-    mapping,
-    text,
-    whole,
-    within,
-)
+from algoplatform.catalogue.cluster.capacity.kubectl.values import MIB, MILLI, count, whole
 from algoplatform.catalogue.cluster.capacity.nodes import NOT_SELECTED, Layout, selected, told_left_out
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
 from algoplatform.domain.errors import clip
 from algoplatform.domain.plan.model import DEFAULT_PODS, MAX_CARDS, MAX_NODES
 from algoplatform.domain.plan.rows import Faults, check_name
+from algoplatform.manifests.parts import items, mapping, text, within
 from algoplatform.planning.capacity.model import Card, LeftOut, Node
 
 _PATH: Final = "kubectl.nodes.items"

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from algoplatform.catalogue.cluster.capacity.kubectl.devices import allocated, index_of
 from algoplatform.catalogue.cluster.capacity.kubectl.nodes import KubeNodes
-from algoplatform.catalogue.cluster.capacity.kubectl.values import MIB, MILLI, ONE, items, mapping, text, whole
+from algoplatform.catalogue.cluster.capacity.kubectl.values import MIB, MILLI, ONE, whole
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
 from algoplatform.domain.errors import clip
 from algoplatform.domain.plan.model import MAX_CARDS, MAX_PODS
 from algoplatform.domain.plan.rows import Faults
+from algoplatform.manifests.parts import items, mapping, text
 from algoplatform.planning.capacity.model import Amounts, Card, Held
 
 _ENDED: Final = frozenset(["Succeeded", "Failed"])

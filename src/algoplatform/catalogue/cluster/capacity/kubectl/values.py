@@ -1,8 +1,7 @@
-"""Values within objects of Kubernetes, which may be absent or of any type."""
+"""Quantities of Kubernetes, in whole units."""
 
-from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from algoplatform.domain.record.fields import MAX_INTEGER
 from algoplatform.manifests.check.verdicts import amount
@@ -12,31 +11,6 @@ MILLI: Final = Decimal("0.001")
 ONE: Final = Decimal(1)
 # Longer texts are no quantities, and take long to parse.
 _MAX_QUANTITY: Final = 64
-
-
-def within(value: object, *names: str) -> Any:
-    """Return the value at a path of names, None if there is none."""
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def mapping(value: object, *names: str) -> Mapping[str, Any]:
-    """Return the object at a path, an empty one if there is none."""
-    found = within(value, *names)
-    return found if isinstance(found, dict) else {}
-
-
-def items(value: object, *names: str) -> Iterator[dict[str, Any]]:
-    """Yield the objects of the list at a path."""
-    found = within(value, *names)
-    yield from (item for item in found if isinstance(item, dict)) if isinstance(found, list) else ()
-
-
-def text(value: object, *names: str) -> str:
-    """Return the text at a path, an empty one if there is none."""
-    found = within(value, *names)
-    return found if type(found) is str else ""
 
 
 def whole(quantity: object, unit: Decimal = ONE, *, up: bool = False) -> int | None:
