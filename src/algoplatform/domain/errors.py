@@ -53,6 +53,12 @@ def clip_reference(text: str) -> str:
     return f"{clip(name)}{colon}{clip(tag)}"
 
 
+def first_of(names: Sequence[str], most: int, unit: str) -> str:
+    """Return the first names for a message and, with their Chinese unit, how many there are."""
+    shown = "、".join(map(clip_reference, names[:most]))
+    return f"{shown}等{len(names)}{unit}" if len(names) > most else shown
+
+
 def too_long(text: str, limit: int) -> str:
     """Return the predicate of text that exceeds a limit in characters."""
     return f"长度不能超过{limit}个字符，实际为{len(text)}个"

@@ -7,7 +7,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
-from algoplatform.domain.errors import MAX_RECORD_FAULTS, Refused, clip, clip_reference
+from algoplatform.domain.errors import MAX_RECORD_FAULTS, Refused, clip, clip_reference, first_of
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.record.model import Image
 from algoplatform.manifests.gpu.amounts import core_fault
@@ -144,9 +144,8 @@ def _shared_paths(targets: Sequence[Target]) -> Iterator[Finding]:
             users[source].append(target.reference)
     for source, references in users.items():
         if len(references) > 1:
-            named = "、".join(map(clip_reference, references[:_SHOWN]))
-            more = f"等{len(references)}个镜像" if len(references) > _SHOWN else ""
-            message = f"{named}{more}都挂载主机目录“{clip(source)}”"
+            named = first_of(references, _SHOWN, "个镜像")
+            message = f"{named}都挂载主机目录“{clip(source)}”"
             yield Finding("hostpath-conflict", "warning", references[0], message)
 
 

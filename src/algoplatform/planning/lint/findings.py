@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
-from algoplatform.domain.errors import clip_reference
+from algoplatform.domain.errors import first_of
 from algoplatform.planning.lint.rules import Severity
 
 Value: TypeAlias = str | int | None
@@ -81,5 +81,4 @@ def _template(flaw: Flaw, severity: Severity) -> bytes:
 
 def named(references: Sequence[str]) -> str:
     """Return the first references for a message, and how many there are."""
-    shown = "、".join(map(clip_reference, references[:_NAMED]))
-    return f"{shown}等{len(references)}个镜像" if len(references) > _NAMED else shown
+    return first_of(references, _NAMED, "个镜像")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from algoplatform.catalogue.cluster.graph import Closure
-from algoplatform.domain.errors import Refused, clip_reference
+from algoplatform.domain.errors import Refused, clip_reference, first_of
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.plan.model import Cameras, PlanRequest
 from algoplatform.domain.record.model import Image
@@ -127,8 +127,7 @@ def _overrides(request: PlanRequest, by_name: Mapping[str, str]) -> dict[str, in
 def _unused(request: PlanRequest, by_name: Mapping[str, str]) -> Iterator[str]:
     unused = [image for image in request.overrides if image not in by_name]
     if unused:
-        more = f"等{len(unused)}项" if len(unused) > _SHOWN else ""
-        yield f"overrides中没有用到：{'、'.join(map(clip_reference, unused[:_SHOWN]))}{more}，不是要规划的镜像或其依赖"
+        yield f"overrides中没有用到：{first_of(unused, _SHOWN, '项')}，不是要规划的镜像或其依赖"
 
 
 def _need(image: Image, own: Sequence[tuple[Cameras, int]], per: int | None, names: Sequence[str]) -> Need:
