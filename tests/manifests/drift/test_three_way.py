@@ -78,6 +78,8 @@ FIELDS: list[tuple[str, Sides, str | None]] = [
     ("limits", ({"memory": "1024Mi"}, {"memory": "1024Mi"}, {"memory": "1Gi"}), None),
     ("limits", ({"memory": "1024Mi"}, {"memory": "1024Mi"}, {"memory": "1G"}), "modified"),
     ("limits", ({"env": "1"}, {"env": "1"}, {"env": [1]}), "modified"),
+    # More digits than Python's decimals take.
+    ("limits", ({"cpu": "1"}, {"cpu": "1"}, {"cpu": "9" * 2_000_000}), "modified"),
     # Filled in by a LimitRange.
     ("requests", (ABSENT, {"cpu": "500m"}, {"cpu": "100m"}), "outdated"),
     ("requests", ({"memory": "1Gi"}, {"memory": "1Gi", "cpu": "500m"}, {"memory": "1Gi", "cpu": "100m"}), "outdated"),

@@ -9,15 +9,11 @@ from algoplatform.manifests.check.verdicts import amount
 MIB: Final = Decimal(1024**2)
 MILLI: Final = Decimal("0.001")
 ONE: Final = Decimal(1)
-# Longer texts are no quantities, and take long to parse.
-_MAX_QUANTITY: Final = 64
 
 
 def whole(quantity: object, unit: Decimal = ONE, *, up: bool = False) -> int | None:
     """Return a quantity in whole units, rounded down or up; None if it is malformed."""
-    if isinstance(quantity, bool) or len(shown := str(quantity)) > _MAX_QUANTITY:
-        return None
-    value = amount(shown)
+    value = None if isinstance(quantity, bool) else amount(quantity)
     if value is None:
         return None
     number, rest = divmod(value, unit) if value < MAX_INTEGER * unit else (Decimal(MAX_INTEGER), Decimal(0))
