@@ -25,6 +25,10 @@ MAX_NAME: Final = 46
 MAX_LABEL: Final = 63
 MAX_KEY: Final = 253
 INSTANCE: Final = "app.kubernetes.io/instance"
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+# The container of an image, and the volume of configuration files whose contents were given.
+MAIN: Final = "main"
+GIVEN: Final = "config-given"
 
 _CUT: Final = 39
 _PLAIN_PATH = re.compile(r"[a-z][a-z0-9]*+(?:/[a-z][a-z0-9]*+)*")
@@ -91,7 +95,7 @@ def is_label_value(text: str) -> bool:
 def labels(reference: ImageReference, name: str) -> dict[str, str]:
     """Return the labels of every object of an image."""
     last = slug(reference.name.path.rpartition("/")[2])[:MAX_LABEL].rstrip("-")
-    found = {"app.kubernetes.io/name": last, INSTANCE: name, "app.kubernetes.io/managed-by": MANAGER}
+    found = {"app.kubernetes.io/name": last, INSTANCE: name, MANAGED_BY: MANAGER}
     if is_label_value(reference.tag.text):
         found["app.kubernetes.io/version"] = reference.tag.text
     return found

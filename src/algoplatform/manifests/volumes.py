@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from algoplatform.domain.errors import clip
 from algoplatform.domain.record.model import Image
-from algoplatform.manifests.names import config_keys, short_hash
+from algoplatform.manifests.names import GIVEN, config_keys, short_hash
 from algoplatform.manifests.options import Options
 from algoplatform.manifests.quantities import canonical, file_type, host_type
 
@@ -119,12 +119,12 @@ def _config(found: Storage, paths: list[str], name: str, files: Mapping[str, str
     if data:
         config_map = f"{name}-config-{short_hash(_text(data), 8)}"
         found.config_maps.append((config_map, data))
-        found.volumes.append({"name": "config-given", "configMap": {"name": config_map}})
+        found.volumes.append({"name": GIVEN, "configMap": {"name": config_map}})
     if missing:
         found.config = (f"{name}-config", missing)
         found.volumes.append({"name": "config", "configMap": {"name": f"{name}-config"}})
     for path, key in keys.items():
-        volume = "config" if key in missing else "config-given"
+        volume = "config" if key in missing else GIVEN
         found.mount(volume, "config", path, subPath=key, readOnly=True)
 
 

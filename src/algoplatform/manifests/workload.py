@@ -6,7 +6,7 @@ from algoplatform.domain.grammar.shell_words import ShellWords
 from algoplatform.domain.record.model import Image
 from algoplatform.manifests.gpu.amounts import GpuAmounts
 from algoplatform.manifests.gpu.profiles import Profile
-from algoplatform.manifests.names import INSTANCE
+from algoplatform.manifests.names import INSTANCE, MAIN
 from algoplatform.manifests.option_values import Toleration
 from algoplatform.manifests.options import Options
 from algoplatform.manifests.quantities import literal, resources
@@ -30,7 +30,7 @@ def container(image: Image, pulled: str, options: Options, gpu: GpuAmounts, stor
     ports = container_ports(image)
     env = image.env.items if image.env else ()
     found: dict[str, Any] = {
-        "name": "main",
+        "name": MAIN,
         "image": pulled,
         "imagePullPolicy": "IfNotPresent",
         "command": _words(image.command, comma=False, whole=options.args_style == "comma"),

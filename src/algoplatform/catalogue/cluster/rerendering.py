@@ -9,9 +9,9 @@ from algoplatform.catalogue.cluster.site import Site
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.record.check import Rules, check
 from algoplatform.domain.record.model import Image
-from algoplatform.manifests.drift.live import GIVEN, config_keys_of, config_map_of
+from algoplatform.manifests.drift.live import config_keys_of, config_map_of
 from algoplatform.manifests.image import Target
-from algoplatform.manifests.names import config_keys, is_label_value, object_name
+from algoplatform.manifests.names import GIVEN, config_keys, is_label_value, object_name
 from algoplatform.manifests.options import Options
 from algoplatform.manifests.parts import mapping
 from algoplatform.manifests.quantities import canonical

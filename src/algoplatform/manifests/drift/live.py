@@ -9,17 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from algoplatform.domain.errors import clip
-from algoplatform.manifests.names import INSTANCE, MANAGER
+from algoplatform.manifests.names import GIVEN, INSTANCE, MAIN, MANAGED_BY, MANAGER
 from algoplatform.manifests.parts import items, mapping, text
 
 WORKLOADS: Final = frozenset({"Deployment", "StatefulSet"})
 OTHERS: Final = ("Service", "PersistentVolumeClaim", "ConfigMap")
-_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 _PARTS: Final = ("kind", "spec", "status", "data", "immutable")
 _KEPT: Final = ("name", "namespace", "labels", "annotations")
-_MAIN: Final = "main"
-# The volume of configuration files whose contents were given.
-GIVEN: Final = "config-given"
 _DIGEST: Final = re.compile(r"@(sha256:[0-9a-f]{64})\Z")
 _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
@@ -86,7 +82,7 @@ def is_ours(item: dict[str, Any]) -> bool:
     kind = item["kind"]
     if (kind not in WORKLOADS and kind not in OTHERS) or not _named(item["metadata"]["name"]):
         return False
-    is_labelled = bool(mapping(item, "metadata", "labels").get(_MANAGED_BY) == MANAGER)
+    is_labelled = bool(mapping(item, "metadata", "labels").get(MANAGED_BY) == MANAGER)
     # Helm writes itself into this label.
     return is_labelled or (kind in WORKLOADS and origin_of(item) is not None)
 
@@ -123,7 +119,7 @@ def origin_of(workload: dict[str, Any]) -> Origin | None:
 def main_image(workload: dict[str, Any]) -> str:
     """Return the image of the container that we render."""
     containers = items(workload, "spec", "template", "spec", "containers")
-    return next((text(each, "image") for each in containers if each.get("name") == _MAIN), "")
+    return next((text(each, "image") for each in containers if each.get("name") == MAIN), "")
 
 
 def digest_in(image: str) -> str | None:
@@ -142,7 +138,7 @@ def config_map_of(workload: dict[str, Any]) -> str:
 def config_keys_of(workload: dict[str, Any]) -> list[str]:
     """Return the keys of that ConfigMap that a workload mounts."""
     containers = items(workload, "spec", "template", "spec", "containers")
-    mounts = [mount for each in containers if each.get("name") == _MAIN for mount in items(each, "volumeMounts")]
+    mounts = [mount for each in containers if each.get("name") == MAIN for mount in items(each, "volumeMounts")]
     return [text(each, "subPath") for each in mounts if each.get("name") == GIVEN]
 
 
@@ -190,7 +186,7 @@ def _digests(status: dict[str, Any]) -> Iterator[str]:
     for each in items(status, "containerStatuses"):
         # An image that was loaded onto the node has no digest of a registry.
         digest = digest_in(text(each, "imageID"))
-        if each.get("name") == _MAIN and digest:
+        if each.get("name") == MAIN and digest:
             yield digest
 
 
