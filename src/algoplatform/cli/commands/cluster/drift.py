@@ -10,7 +10,7 @@ from typing import Annotated, Any, BinaryIO, Final
 import typer
 
 from algoplatform.cli.commands.common import AsJson, Url, use_registry
-from algoplatform.cli.commands.options import FailOn, Offered, check_options, offering, usage
+from algoplatform.cli.commands.options import FailOn, Offered, check_options, fails, offering, usage
 from algoplatform.cli.output import console, print_json, reported, say, table
 from algoplatform.domain.errors import clip
 from algoplatform.manifests.drift.states import ERRORS, STATES, WARNINGS
@@ -25,7 +25,7 @@ _SAID: Final = {
     "modified": "集群中被修改",
     "both": "两边都改了",
 }
-_FAILING: Final = {None: frozenset[str](), "error": ERRORS, "warning": ERRORS | WARNINGS}
+_BY_SEVERITY: Final = {"error": ERRORS, "warning": WARNINGS}
 # Rows that a table shows; characters of a value.
 _MOST: Final = 1000
 _LONG: Final = 200
@@ -52,7 +52,7 @@ def drift(
         print_json(found)
     else:
         _show(found)
-    if any(state in _FAILING[fail_on] for state in found["counts"]):
+    if any(state in found["counts"] for severity in fails(fail_on) for state in _BY_SEVERITY[severity]):
         raise typer.Exit(1)
 
 
