@@ -95,7 +95,7 @@ def _parsed(blocks: deque[bytes]) -> Any:
     if sum(map(len, blocks)) > _MOST_WIDE and _is_wide(blocks):
         mebibytes = _MOST_WIDE // 2**20
         raise BadRequest(f"请求体超过{mebibytes}MiB时，不能含有U+FFFF以外的字符，如表情符号", malformed=False)
-    return parse_large_json(blocks.popleft() if blocks else b"" for _ in iter(int, 1))
+    return parse_large_json(blocks.popleft() for _ in range(len(blocks)))
 
 
 def _is_wide(blocks: Iterable[bytes]) -> bool:
