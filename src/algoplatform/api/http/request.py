@@ -3,7 +3,9 @@
 import asyncio
 import re
 from collections import deque
-from typing import Any, BinaryIO, Final, cast
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import Any, BinaryIO, Final, TypeAlias, cast
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -14,6 +16,8 @@ from algoplatform.api.http.envelope import JSON, PROBLEM
 from algoplatform.api.http.forms import FileForm, PlainFile
 from algoplatform.api.http.intake import Intake, Reception
 from algoplatform.domain.errors import BadRequest, BodyTooLarge, MediaTypeRefused
+
+_Reader: TypeAlias = Callable[[Request, int, Intake, Reception], Awaitable[BinaryIO]]
 
 # Entity tags of RFC 9110, 8.8.3, or "*"; a list may have empty elements. Possessive, so nothing backtracks.
 _ENTITY_TAG: Final = re.compile(r'\*|(?:W/)?"[!#-~\x80-\xff]*+"')
@@ -153,6 +157,15 @@ async def read_json_file(request: Request, limit: int, intake: Intake, reception
         _check_json(request)
     _check_body(request, limit)
     return await _kept(request, limit, intake, reception, PlainFile())
+
+
+async def received(request: Request, limit: int, read: _Reader) -> tuple[BinaryIO, ExitStack]:
+    """Return a file for a response that reads it later, and what closes it and gives its bytes back to the budget."""
+    intake: Intake = request.app.state.files
+    with ExitStack() as stack:
+        reception = stack.enter_context(intake.reception())
+        file = stack.enter_context(await read(request, limit, intake, reception))
+        return file, stack.pop_all()
 
 
 async def _kept(

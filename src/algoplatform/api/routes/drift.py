@@ -1,13 +1,12 @@
 """The route of drift: does a cluster still run what the registry says?"""
 
-from contextlib import ExitStack
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform.api.docs.operations import drift as openapi
-from algoplatform.api.http.request import parse_query, read_json_file
+from algoplatform.api.http.request import parse_query, read_json_file, received
 from algoplatform.api.http.streams import StreamedRecords
 from algoplatform.api.routes.common import check_query, runtime_of
 from algoplatform.api.routes.operation import image_router
@@ -25,13 +24,7 @@ async def drift(request: Request) -> Response:
     runtime = runtime_of(request)
     query: dict[str, Any] = parse_query(request.scope["query_string"])
     _, options = check_query(request, query, runtime.site.options)
-    with ExitStack() as stack:
-        intake = request.app.state.files
-        reception = stack.enter_context(intake.reception())
-        limit = runtime.settings.max_upload_bytes
-        file = stack.enter_context(await read_json_file(request, limit, intake, reception))
-        # The response reads the file, and closes it.
-        kept = stack.pop_all()
+    file, kept = await received(request, runtime.settings.max_upload_bytes, read_json_file)
 
     async def stream(write: Write) -> None:
         with kept, request.app.state.drifts.taken():

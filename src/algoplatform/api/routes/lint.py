@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from algoplatform.api.docs.operations import lint as openapi
 from algoplatform.api.http.representation import SARIF, Format, content_type
-from algoplatform.api.http.request import parse_query, read_file
+from algoplatform.api.http.request import parse_query, read_file, received
 from algoplatform.api.http.streams import StreamedRecords
 from algoplatform.api.routes.common import check_query, runtime_of
 from algoplatform.api.routes.operation import image_router
@@ -52,12 +52,7 @@ async def lint_file(request: Request) -> Response:
     query = parse_query(request.scope["query_string"])
     form, (asked, policy) = check_query(request, query, partial(_asked, runtime.site, conditions=False), SARIF)
     run = runtime.lint.file_sarif if form is SARIF else runtime.lint.file
-    with ExitStack() as stack:
-        intake = request.app.state.files
-        reception = stack.enter_context(intake.reception())
-        file = stack.enter_context(await read_file(request, runtime.settings.max_upload_bytes, intake, reception))
-        # The response reads the file, and closes it.
-        kept = stack.pop_all()
+    file, kept = await received(request, runtime.settings.max_upload_bytes, read_file)
     return _streamed(form, request, lambda write: run(asked, file, write, policy), kept)
 
 
