@@ -13,6 +13,8 @@ import pytest
 
 from tests.faults.report import Report, is_full, put
 from tests.faults.servers import wheel_programs
+from tests.support.postgres import Postgres
+from tests.support.process import Service, served
 
 REPORT = pytest.StashKey[Report]()
 # The result of this schemathesis test is reported in the same place.
@@ -56,6 +58,16 @@ def report(request: pytest.FixtureRequest) -> Report:
 def scale() -> Callable[[int, int], int]:
     """Return the first number in the short form, the second in the full form."""
     return lambda short, full: full if is_full() else short
+
+
+@pytest.fixture(scope="module")
+def service(postgres: Postgres) -> Iterator[Service]:
+    """A service with one worker and no other clients."""
+    with postgres.database() as dsn, served(DATABASE_URL=dsn, LOG_LEVEL="error") as service:
+        service.get("/readyz")
+        yield service
+        assert service.stop() == 0
+        assert service.log("unhandled_error") == []
 
 
 @pytest.fixture(scope="module")

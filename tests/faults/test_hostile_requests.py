@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,8 +11,7 @@ import pytest
 
 from tests.faults.report import Report
 from tests.support.images import IMAGES
-from tests.support.postgres import Postgres
-from tests.support.process import Service, served
+from tests.support.process import Service
 
 pytestmark = pytest.mark.slow
 Scale = Callable[[int, int], int]
@@ -64,16 +63,6 @@ HOSTILE = {
     "headers of a part": upload(b"--b\r\n" + b"A: b\r\n" * 100_000),
     "a body of blanks": request("POST", f"{IMAGES}/_register", "Content-Type: application/json", body=b" " * MIB),
 }
-
-
-@pytest.fixture(scope="module")
-def service(postgres: Postgres) -> Iterator[Service]:
-    """A service with one worker and no other clients."""
-    with postgres.database() as dsn, served(DATABASE_URL=dsn, LOG_LEVEL="error") as service:
-        service.get("/readyz")
-        yield service
-        assert service.stop() == 0
-        assert service.log("unhandled_error") == []
 
 
 def memory(service: Service, name: str) -> int:

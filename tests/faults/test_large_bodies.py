@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import httpx
@@ -10,8 +10,7 @@ import pytest
 
 from tests.faults.report import Report, is_full
 from tests.support.images import IMAGES
-from tests.support.postgres import Postgres
-from tests.support.process import Service, served
+from tests.support.process import Service
 
 pytestmark = pytest.mark.slow
 Scale = Callable[[int, int], int]
@@ -29,16 +28,6 @@ _BODIES: Final = {
     "one text of a file": (_FORM, "_lint", _PART + b'[{"imageName":"', b"x", b'"}]\r\n--x--\r\n'),
     "one value of a file": (_FORM, "_lint", _PART + b"[", b"[[],1],", b"1]\r\n--x--\r\n"),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def service(postgres: Postgres) -> Iterator[Service]:
-    """A service with one worker."""
-    with postgres.database() as dsn, served(DATABASE_URL=dsn, LOG_LEVEL="error") as service:
-        service.get("/readyz")
-        yield service
-        assert service.stop() == 0
-        assert service.log("unhandled_error") == []
 
 
 async def _send(url: str, what: str, size: int) -> int:
