@@ -139,10 +139,10 @@ class Graphs:
         old = await _record(connection, root)
         if request.by is not None:
             [other] = await _identified(connection, [request.by])
-            new = _image(await _record(connection, other))
+            new = image_of(await _record(connection, other))
         else:
             new = await self._updated(connection, old, request.record or {})
-        return harmful_changes(_image(old), new, request.channels)
+        return harmful_changes(image_of(old), new, request.channels)
 
     async def _updated(self, connection: Connection, old: dict[str, Any], given: dict[str, Any]) -> Image:
         """Return the image as an update would leave it; raises Refused with the faults of that update."""
@@ -160,7 +160,7 @@ class Graphs:
         if faults:
             raise Refused(in_field_order(faults), more=checked.more, at_least=checked.cut)
         kept = {name: value for name, value in old.items() if name != "imagePorts" or "imageports" not in given}
-        return _image(kept | given)
+        return image_of(kept | given)
 
 
 def check_drawable(graph: Graph) -> None:
@@ -223,7 +223,8 @@ async def _record(connection: Connection, image_id: str) -> dict[str, Any]:
     return record
 
 
-def _image(record: Mapping[str, Any]) -> Image:
+def image_of(record: Mapping[str, Any]) -> Image:
+    """Return the image of a record, by the rules of stored ones; raises Refused."""
     checked = check(dict(record), _STORED)
     if checked.image is None:
         raise Refused(checked.faults, more=checked.more, at_least=checked.cut)
@@ -251,7 +252,7 @@ def _impact(found: Reached, root: str, asked: str, changes: Sequence[Change]) ->
 def _closure(found: Reached, roots: Sequence[str]) -> Closure:
     graph = Graph(0, found.image_ids, found.references, found.edges, total=found.total)
     members = [
-        Member(_image(json.loads(found.records[at])), found.versions[at], graph.levels[at]) for at in graph.order
+        Member(image_of(json.loads(found.records[at])), found.versions[at], graph.levels[at]) for at in graph.order
     ]
     reference = dict(zip(found.image_ids, found.references, strict=True))
     named = frozenset(reference[root] for root in roots)

@@ -3,11 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
+from algoplatform.catalogue.cluster.graph import image_of
 from algoplatform.catalogue.cluster.site import Site
-from algoplatform.domain.errors import Refused
-from algoplatform.domain.record.check import Rules, check
 from algoplatform.domain.record.model import Image
 from algoplatform.manifests.drift.live import config_keys_of, config_map_of
 from algoplatform.manifests.image import Target
@@ -16,9 +15,6 @@ from algoplatform.manifests.options import Options
 from algoplatform.manifests.parts import mapping
 from algoplatform.manifests.quantities import canonical
 from algoplatform.manifests.rendering import render
-
-# Stored records were valid when they were written; the cluster's node ports may have changed since.
-_STORED: Final = Rules(node_ports=range(1, 65536))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +47,7 @@ class Rerendering:
         `config_map` is the live one with the contents of configuration files, None if the cluster shows none.
         """
         data = json.loads(record)
-        checked = check(data, _STORED)
-        if checked.image is None:
-            raise Refused(checked.faults)
-        image = checked.image
+        image = image_of(data)
         reference = str(image.reference)
         texts = _texts(config_map) if config_map else dict.fromkeys(config_keys_of(live), "")
         rendered = render(
