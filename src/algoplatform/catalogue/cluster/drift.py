@@ -17,6 +17,7 @@ from algoplatform.catalogue.cluster.inventory import Inventory, Workload
 from algoplatform.catalogue.cluster.rerendering import Rerendering
 from algoplatform.catalogue.cluster.site import Site
 from algoplatform.catalogue.parsing import off_loop
+from algoplatform.catalogue.search import Write
 from algoplatform.domain.errors import clip
 from algoplatform.manifests.drift.live import MAX_REFERENCE, OTHERS, Origin
 from algoplatform.manifests.drift.reading import read_objects
@@ -27,7 +28,6 @@ from algoplatform.manifests.options import Options
 from algoplatform.storage.images.revisions import Since, since
 from algoplatform.storage.postgres.pool import Database
 
-Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 # Returns the digests of references, as far as they are known.
 Digests: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
 _Entry: TypeAlias = dict[str, Any]

@@ -14,6 +14,7 @@ import orjson
 
 from algoplatform.catalogue.checked_file import CheckedFile
 from algoplatform.catalogue.parsing import off_loop
+from algoplatform.catalogue.search import Write
 from algoplatform.domain.record.check import Rules
 from algoplatform.domain.record.model import reference_of
 from algoplatform.domain.search import check_conditions
@@ -27,7 +28,6 @@ from algoplatform.storage.images import artifacts
 from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.search import marked
 
-Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 # Renders findings as members of a JSON array, without its brackets.
 Form: TypeAlias = Callable[[Sequence[Finding]], bytes]
 
