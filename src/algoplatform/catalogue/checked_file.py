@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
 from algoplatform.catalogue.parsing import off_loop
+from algoplatform.catalogue.search import Write
 from algoplatform.catalogue.upload_reading import MAX_FAULTS, key_faults
 from algoplatform.domain.errors import MAX_COUNTED, MAX_RECORD_FAULTS, BadRequest, FileRefused
 from algoplatform.domain.faults import Code, Fault, RecordFault
@@ -35,11 +36,15 @@ class CheckedFile:
         # Positions by reference and by id, to find repeated ones.
         self._seen: dict[str, int] = {}
 
-    async def check(self) -> None:
-        """Check all records; raises FileRefused with their faults, BadRequest if it is no such file or too large."""
+    async def check(self, write: Write) -> None:
+        """Check all records; raises FileRefused with their faults, BadRequest if it is no such file or too large.
+
+        Writes only empty parts, between slices of time.
+        """
         records = self._read()
         while await off_loop(lambda: self._check_some(records)):
-            pass
+            # Ends here if the client has gone.
+            await write(b"")
         if self._total:
             raise FileRefused(self._faults, self._total, at_least=self._at_least)
 

@@ -239,6 +239,21 @@ async def test_a_client_that_has_gone_ends_a_run_that_finds_nothing(runtime: Run
             await run(check_asked({"rule": "dependency-gone"}), write)
 
 
+async def test_checking_a_file_ends_with_the_client(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that has gone is noticed while its file is checked, not after it."""
+    monkeypatch.setattr(checked_file, "_TURN_SECONDS", 0)
+    content = file_of([image(f"h:1/n/{number:04d}", algoDesc="长" * 500) for number in range(MANY)])
+
+    async def write(data: bytes) -> None:
+        raise Gone(data)
+
+    for run in (runtime.lint.file, runtime.lint.file_sarif):
+        content.seek(0)
+        with pytest.raises(Gone, match="b''"):
+            await run(check_asked({}), content, write)
+        assert content.tell() < len(content.getvalue()) // 2
+
+
 async def test_a_file_that_names_very_many_images(runtime: Runtime) -> None:
     """All are looked up, some thousand at once; a registered one among the last is found, with what it needs."""
     await load(runtime, [image("h:1/n/base"), image("h:1/n/mid", dependencyServiceId="h:1/n/base:1.0")])

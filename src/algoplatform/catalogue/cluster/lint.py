@@ -96,7 +96,7 @@ class Lint:
     ) -> Linter:
         """Write findings over a file and what its images depend on; raises FileRefused for invalid records."""
         checked = CheckedFile(file, self._rules)
-        await checked.check()
+        await checked.check(write)
         run = _Run(policy or self.policy, asked, write, form)
         records = checked.records()
         while batch := await off_loop(partial(_some, records)):
