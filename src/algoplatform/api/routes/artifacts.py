@@ -7,11 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform.api.docs.operations import artifacts as openapi
-from algoplatform.api.http.envelope import success
+from algoplatform.api.http.envelope import EnvelopeResponse, success
 from algoplatform.api.http.request import parse_query
 from algoplatform.api.http.streams import while_connected
 from algoplatform.api.middleware.authentication import caller_of
-from algoplatform.api.routes.common import answered, image_id_of, read_json, runtime_of
+from algoplatform.api.routes.common import image_id_of, read_json, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.cluster.artifacts import document_of
 from algoplatform.domain.access import Caller
@@ -32,7 +32,7 @@ async def verify(request: Request) -> Response:
     claim = check_verification(body)
     async with while_connected(request):
         found = await runtime.artifacts.verify(caller_of(request), image_id, claim)
-    return answered(request, success("校验完成", orjson.dumps(document_of(found))))
+    return EnvelopeResponse(success("校验完成", orjson.dumps(document_of(found))))
 
 
 @router.post("/_verify", **openapi.VERIFY_SET)
@@ -45,7 +45,7 @@ async def verify_set(request: Request) -> Response:
     with request.app.state.verifications.taken():
         async with while_connected(request):
             found = await runtime.artifacts.verify_set(caller_of(request), conditions, claim)
-    return answered(request, success("校验完成", orjson.dumps(found.document())))
+    return EnvelopeResponse(success("校验完成", orjson.dumps(found.document())))
 
 
 @router.head("/{imageId:imageId}/artifact", include_in_schema=False)
@@ -53,7 +53,7 @@ async def verify_set(request: Request) -> Response:
 async def artifact(request: Request) -> Response:
     """镜像的校验结果"""
     found = await runtime_of(request).artifacts.artifact(image_id_of(request))
-    return answered(request, success("查询成功", orjson.dumps(document_of(found))))
+    return EnvelopeResponse(success("查询成功", orjson.dumps(document_of(found))))
 
 
 @router.post("/_draft", **openapi.DRAFT)
@@ -65,7 +65,7 @@ async def draft(request: Request) -> Response:
         found = await runtime.drafts.draft(body)
     # The message quotes what the image holds.
     message = orjson.dumps(found.message)[1:-1].decode()
-    return answered(request, success(message, orjson.dumps(found.record)))
+    return EnvelopeResponse(success(message, orjson.dumps(found.record)))
 
 
 def _conditions(query: dict[str, Any], body: Any) -> tuple[Conditions, Caller | None]:

@@ -7,9 +7,8 @@ from typing import Any, Final, TypeVar
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
 
-from algoplatform.api.http.envelope import EnvelopeResponse, failure
+from algoplatform.api.http.envelope import failure
 from algoplatform.api.http.representation import Format, choose_format
 from algoplatform.api.http.request import idempotency_key, read_json_text, wants_problem
 from algoplatform.api.middleware.authentication import caller_of
@@ -57,10 +56,6 @@ def check_query(
     asked = str(query.get("format", "")).strip()
     checked, form = together(lambda: check(rest), lambda: choose_format(request, asked, *raw))
     return form, checked
-
-
-def answered(request: Request, answer: Answer) -> Response:
-    return EnvelopeResponse(answer)
 
 
 async def read_json(request: Request, *, optional: bool = False) -> tuple[bytes, Any]:

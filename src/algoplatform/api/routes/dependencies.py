@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from algoplatform import __version__
 from algoplatform.api.docs.operations import graph as openapi
-from algoplatform.api.http.envelope import success
+from algoplatform.api.http.envelope import EnvelopeResponse, success
 from algoplatform.api.http.representation import (
     DOT,
     MERMAID,
@@ -24,7 +24,7 @@ from algoplatform.api.http.representation import (
     tag_of,
 )
 from algoplatform.api.http.request import parse_query
-from algoplatform.api.routes.common import answered, check_query, image_id_of, read_json, runtime_of
+from algoplatform.api.routes.common import check_query, image_id_of, read_json, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.cluster.graph import check_drawable, drawing
 from algoplatform.catalogue.parsing import off_loop
@@ -70,7 +70,7 @@ async def dependencies(request: Request) -> Response:
         return response
     if form in (MERMAID, DOT):
         return representation(await _off_loop_if_large(graph, lambda: _text(graph, form)), form, tag)
-    return answered(request, success("查询成功", orjson.dumps(document), {"etag": tag}))
+    return EnvelopeResponse(success("查询成功", orjson.dumps(document), {"etag": tag}))
 
 
 @router.post("/{imageId:imageId}/_impact", **openapi.IMPACT)
@@ -80,7 +80,7 @@ async def impact(request: Request) -> Response:
     image_id = image_id_of(request)
     _, body = await read_json(request)
     found: dict[str, Any] = await runtime.graphs.impact(image_id, body)
-    return answered(request, success("分析成功", orjson.dumps(found)))
+    return EnvelopeResponse(success("分析成功", orjson.dumps(found)))
 
 
 async def drawn(request: Request, graph: Graph, link: Callable[[str], str]) -> bytes:

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from algoplatform.api.docs.operations import history as openapi
 from algoplatform.api.docs.schemas import check_paging
-from algoplatform.api.http.envelope import list_around, success, success_of_many
+from algoplatform.api.http.envelope import EnvelopeResponse, list_around, success, success_of_many
 from algoplatform.api.http.request import if_match, parse_query
 from algoplatform.api.http.streams import StreamedRecords
 from algoplatform.api.middleware.authentication import caller_of
-from algoplatform.api.routes.common import answered, idempotency_of, image_id_of, read_json, runtime_of
+from algoplatform.api.routes.common import idempotency_of, image_id_of, read_json, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.search import Write
 from algoplatform.domain.answer import Answer
@@ -34,7 +34,7 @@ async def history(request: Request) -> Response:
     if found and found[0].after is None:
         complete = runtime.revisions.with_records(image_id, found)
         return StreamedRecords(partial(_passed_on, complete, total), list_around("查询成功"))
-    return answered(request, success_of_many("查询成功", list(map(_shown, found)), total))
+    return EnvelopeResponse(success_of_many("查询成功", list(map(_shown, found)), total))
 
 
 async def _passed_on(found: AsyncIterator[Revision], total: int, write: Write) -> int:
@@ -56,7 +56,7 @@ async def restore(request: Request) -> Response:
     restored = await runtime.revisions.restore(
         caller_of(request), image_id, data, versions, idempotency_of(request, content, _restored)
     )
-    return answered(request, _restored(restored))
+    return EnvelopeResponse(_restored(restored))
 
 
 def _restored(version: int) -> Answer:

@@ -14,12 +14,12 @@ from starlette.responses import Response
 
 from algoplatform.api.docs.operations import images as openapi
 from algoplatform.api.docs.schemas import check_upload_options
-from algoplatform.api.http.envelope import list_around, object_around, success, success_of_many
+from algoplatform.api.http.envelope import EnvelopeResponse, list_around, object_around, success, success_of_many
 from algoplatform.api.http.intake import Intake
 from algoplatform.api.http.request import has_body, if_match, is_known, parse_query, read_file, read_json_text
 from algoplatform.api.http.streams import StreamedRecords, while_connected
 from algoplatform.api.middleware.authentication import caller_of
-from algoplatform.api.routes.common import answered, idempotency_of, image_id_of, read_json, runtime_of
+from algoplatform.api.routes.common import idempotency_of, image_id_of, read_json, runtime_of
 from algoplatform.api.routes.operation import PREFIX, image_router
 from algoplatform.catalogue.images import Registered
 from algoplatform.catalogue.parsing import parse
@@ -48,7 +48,7 @@ async def register(request: Request) -> Response:
         return success("注册成功", headers={"location": location, "etag": f'"{new.version}"'})
 
     new = await runtime.images.register(caller_of(request), data, idempotency_of(request, content, answer))
-    return answered(request, answer(new))
+    return EnvelopeResponse(answer(new))
 
 
 @router.post("/_update", **openapi.UPDATE)
@@ -60,7 +60,7 @@ async def update(request: Request) -> Response:
     updated = await runtime.images.update(
         caller_of(request), data, versions, idempotency_of(request, content, _updated)
     )
-    return answered(request, _updated(updated))
+    return EnvelopeResponse(_updated(updated))
 
 
 def _updated(version: int) -> Answer:
@@ -74,7 +74,7 @@ async def delete(request: Request) -> Response:
     content, data = await read_json(request)
     versions = if_match(request)
     await runtime.images.delete(caller_of(request), data, versions, idempotency_of(request, content, _deleted))
-    return answered(request, _deleted())
+    return EnvelopeResponse(_deleted())
 
 
 def _deleted(_: None = None) -> Answer:
@@ -91,7 +91,7 @@ async def upload(request: Request) -> Response:
         counts = await runtime.transfer.load(
             caller_of(request), file, options, idempotency_of(request, digest, _uploaded)
         )
-    return answered(request, _uploaded(counts))
+    return EnvelopeResponse(_uploaded(counts))
 
 
 def _uploaded(counts: Counts) -> Answer:
@@ -118,7 +118,7 @@ async def search(request: Request) -> Response:
     conditions, asked = await _conditions(request, runtime)
     found = await runtime.searches.answer(conditions, asked, _found)
     if isinstance(found, Answer):
-        return answered(request, found)
+        return EnvelopeResponse(found)
     return StreamedRecords(_within_limit(request, found), list_around("查询成功"))
 
 
@@ -157,7 +157,7 @@ async def get(request: Request) -> Response:
     headers = {"etag": tag, "last-modified": format_datetime(stored.updated_at, usegmt=True)}
     if is_known(request, tag):
         return Response(status_code=304, headers=headers)
-    return answered(request, success("查询成功", stored.record, headers))
+    return EnvelopeResponse(success("查询成功", stored.record, headers))
 
 
 async def _conditions(request: Request, runtime: Runtime) -> tuple[Conditions, bytes | str]:

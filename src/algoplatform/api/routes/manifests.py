@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform.api.docs.operations import manifests as openapi
-from algoplatform.api.http.envelope import success
+from algoplatform.api.http.envelope import EnvelopeResponse, success
 from algoplatform.api.http.representation import (
     ENVELOPE,
     YAML,
@@ -25,7 +25,7 @@ from algoplatform.api.http.representation import (
 )
 from algoplatform.api.http.request import parse_query, read_large_json_text
 from algoplatform.api.http.streams import StreamedRecords
-from algoplatform.api.routes.common import answered, check_query, image_id_of, runtime_of
+from algoplatform.api.routes.common import check_query, image_id_of, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.cluster.manifests import Prepared, yaml_of
 from algoplatform.catalogue.cluster.site import Site
@@ -68,7 +68,7 @@ async def manifests(request: Request) -> Response:
         return _streamed(form, partial(_written, request, form, prepared), f"{prepared.name}.yaml", {"etag": tag})
     rendered = await prepared.rendered()
     if form is ENVELOPE:
-        return answered(request, success(_DONE, await off_loop(lambda: orjson.dumps(_res(rendered))), {"etag": tag}))
+        return EnvelopeResponse(success(_DONE, await off_loop(lambda: orjson.dumps(_res(rendered))), {"etag": tag}))
     return representation(await yaml_of(rendered), YAML, tag, prepared.name)
 
 

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform.api.docs.operations import plan as openapi
-from algoplatform.api.http.envelope import success
+from algoplatform.api.http.envelope import EnvelopeResponse, success
 from algoplatform.api.http.request import parse_query, read_large_json_text
-from algoplatform.api.routes.common import answered, check_query, runtime_of
+from algoplatform.api.routes.common import check_query, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.parsing import off_loop, parse, parse_large
 from algoplatform.domain.plan.body import parse_plan_body
@@ -25,7 +25,7 @@ async def plan(request: Request) -> Response:
     check_query(request, parse_query(request.scope["query_string"]), dict)
     with ExitStack() as stack:
         found = await runtime.plans.plan(await _body(request, runtime, stack))
-        return answered(request, success("规划完成", await off_loop(lambda: orjson.dumps(found))))
+        return EnvelopeResponse(success("规划完成", await off_loop(lambda: orjson.dumps(found))))
 
 
 async def _body(request: Request, runtime: Runtime, stack: ExitStack) -> object:
