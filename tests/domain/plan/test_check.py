@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from algoplatform.domain.errors import MAX_RECORD_FAULTS, Refused
+from algoplatform.domain.errors import MAX_COUNTED, MAX_RECORD_FAULTS, Refused
 from algoplatform.domain.plan.check import check_plan_request
 from algoplatform.domain.plan.model import Cameras, CardRow, Margin, NodeRow, RunningRow
+from algoplatform.domain.plan.rows import Faults
 
 BODY: dict[str, Any] = {
     "profile": "hami",
@@ -75,6 +76,13 @@ def test_what_a_request_says() -> None:
     assert (found.unknown_channels, found.simulate, found.kubectl) == ("one", 0, None)
 
 
+def test_no_running_pods_beside_the_output_of_kubectl() -> None:
+    """Both may be given only if one is empty."""
+    body = {"cameras": BODY["cameras"], "kubectl": {"nodes": LISTED}}
+    assert check_plan_request(body | {"running": []}).running == ()
+    assert told(body | {"running": BODY["running"]})[0] == ("202", "running", "running与kubectl不能同时给出")
+
+
 INTEGER = "须为整数"
 
 
@@ -107,6 +115,7 @@ INTEGER = "须为整数"
         ("nodes.0.cards.0.count", -1, "nodes[0].cards[0].count", "须为1至20000的整数"),
         ("nodes.0.cards.0.shares", 0, "nodes[0].cards[0].shares", "须为1至1000的整数"),
         ("nodes.0.cards", {"memory": 1}, "nodes[0].cards", "须为JSON对象的列表"),
+        ("nodes.0.cards", [{"memory": 1}] * 101, "nodes[0].cards", "至多100项，实际为101项"),
         ("nodes.0.cards.0", 15109, "nodes[0].cards[0]", "须为JSON对象"),
         ("nodes.0", "gpu-a", "nodes[0]", "须为JSON对象"),
         ("nodes", {}, "nodes", "须为JSON对象的列表"),
@@ -128,6 +137,7 @@ INTEGER = "须为整数"
         ("reserve.cpu", 1, "reserve.cpu", "不是已知字段"),
         ("reserve", 10, "reserve", "须为JSON对象"),
         ("overrides", [], "overrides", "须为JSON对象"),
+        ("overrides", {str(n): {} for n in range(10_001)}, "overrides", "至多10000项"),
         ("overrides", {"x:1": 5}, "overrides.x:1", "须为JSON对象"),
         (
             "overrides",
@@ -216,6 +226,20 @@ def test_faults_are_bounded() -> None:
         check_plan_request(BODY | {"nodes": [{"name": str(n), "cpu": -1, "memory": -1, "x": 1} for n in range(2000)]})
     assert len(refused.value.faults) == MAX_RECORD_FAULTS
     assert refused.value.total >= 6000
+
+
+def test_rows_are_read_until_faults_are_too_many_to_count() -> None:
+    """The faults of a row far down are not told: reading ended before it."""
+    faults = Faults()
+    read: list[str] = []
+
+    def refuse(_: object, place: str) -> None:
+        read.append(place)
+        for name in "abc":
+            faults.tell(f"{place}.{name}", "不是已知字段")
+
+    faults.rows([{}] * 5000, "running", 5000, refuse)
+    assert len(read) == -(-(MAX_COUNTED + MAX_RECORD_FAULTS) // 3)
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 5])
