@@ -274,6 +274,14 @@ def test_taints_and_selector() -> None:
     assert chosen.left_out == (LeftOut("b", "node(s) didn't match Pod's node affinity/selector"),)
 
 
+@pytest.mark.parametrize("effect", [[], {}, None, 1])
+def test_an_effect_that_is_no_text(effect: object) -> None:
+    """Such a taint repels nobody."""
+    tainted = node()
+    tainted["spec"]["taints"] = [{"key": "gpu", "effect": effect}]
+    assert [each.name for each in read([tainted]).cluster.nodes] == ["n"]
+
+
 @pytest.mark.parametrize(
     ("nodes", "field"),
     [

@@ -109,7 +109,7 @@ def _reason(item: Mapping[str, Any], sharing: Sharing) -> str | None:
     if within(item, "spec", "unschedulable") is True:
         return "node(s) were unschedulable"
     for taint in items(item, "spec", "taints"):
-        if taint.get("effect") in _REPELLING and not _tolerated(taint, sharing):
+        if text(taint, "effect") in _REPELLING and not _tolerated(taint, sharing):
             return f"node(s) had untolerated taint {{{clip(text(taint, 'key'))}: {clip(text(taint, 'value'))}}}"
     return None if selected(mapping(item, "metadata", "labels"), sharing) else NOT_SELECTED
 
