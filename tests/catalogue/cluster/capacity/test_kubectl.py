@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from algoplatform.catalogue.cluster.capacity.kubectl import pods as pods_module
 from algoplatform.catalogue.cluster.capacity.kubectl.pods import requests
 from algoplatform.catalogue.cluster.capacity.kubectl.reading import Reading, read_kubectl
 from algoplatform.catalogue.cluster.capacity.kubectl.values import MIB, MILLI, whole
@@ -307,6 +308,28 @@ def test_too_many_pods() -> None:
     """Pods that hold something are bounded."""
     with pytest.raises(Refused, match="至多50000个运行中的容器组，实际为50001个"):
         read([node()], [pod({})] * 50_001)
+
+
+MANY = node(labels={"nvidia.com/gpu.memory": "15109"}, allocatable={"nvidia.com/gpu": "20000"})
+
+
+def test_a_pod_with_many_cards() -> None:
+    """Each card is found without a look at all others: 20,000 among 20,000 would take minutes."""
+    held = read([MANY], [pod({"nvidia.com/gpu": "20000"})], "nvidia").cluster.held
+    assert [each.card for each in held] == list(range(20_000))
+
+
+def test_too_many_cards_of_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod may name any number of cards, so those of all pods together are bounded, too."""
+    monkeypatch.setattr(pods_module, "_MOST_HELD", 100)
+    with pytest.raises(Refused, match="至多占用GPU卡100次"):
+        read([MANY], [pod({"nvidia.com/gpu": "100"}), pod({"nvidia.com/gpu": "1"})], "nvidia")
+
+
+def test_pods_with_cards_on_a_node_without_any() -> None:
+    """They hold no card, however many they name."""
+    held = read([node()], [pod({"nvidia.com/gpu": str(10**9)})] * 1_000, "nvidia").cluster.held
+    assert held == (Held("n", None, Amounts(0, 0), 1_000),)
 
 
 ANYTHING = st.recursive(

@@ -1,11 +1,12 @@
 """Pods: what each one that has a node and has not ended holds there."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from algoplatform.catalogue.cluster.capacity.kubectl.devices import allocated, index_of
+from algoplatform.catalogue.cluster.capacity.kubectl.emptiest import Emptiest
 from algoplatform.catalogue.cluster.capacity.kubectl.nodes import KubeNodes
 from algoplatform.catalogue.cluster.capacity.kubectl.values import MIB, MILLI, ONE, whole
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
@@ -13,11 +14,13 @@ from algoplatform.domain.errors import clip
 from algoplatform.domain.plan.model import MAX_CARDS, MAX_PODS
 from algoplatform.domain.plan.rows import Faults
 from algoplatform.manifests.parts import items, mapping, text
-from algoplatform.planning.capacity.model import Amounts, Card, Held
+from algoplatform.planning.capacity.model import Amounts, Held
 
 _ENDED: Final = frozenset(["Succeeded", "Failed"])
 _UNITS: Final = {"cpu": MILLI, "memory": MIB}
 _SHOWN: Final = 10
+# Cards that all pods hold, a card counted once for each of its pods. A pod may name any number of them.
+_MOST_HELD: Final = 4 * MAX_PODS
 
 Requests = Counter[str]
 
@@ -27,11 +30,11 @@ class KubePods:
     """What pods hold; `spread` names the nodes of pods whose cards are not known."""
 
     sharing: Sharing
-    free: dict[str, list[int]]
-    cards: dict[str, Sequence[Card]]
+    cards: dict[str, Emptiest]
     uuids: Mapping[str, Mapping[str, int]]
     slices: Mapping[str, Mapping[str, int]]
     held: Counter[tuple[str, int | None, Amounts]] = field(default_factory=Counter)
+    taken: int = 0
     spread: dict[str, None] = field(default_factory=dict)
 
 
@@ -39,8 +42,7 @@ def read_pods(listed: Mapping[str, Any], nodes: KubeNodes, sharing: Sharing, fau
     """Read the output of `kubectl get pods -A`."""
     found = KubePods(
         sharing,
-        {node.name: [card.memory for card in node.cards] for node in nodes.nodes},
-        {node.name: node.cards for node in nodes.nodes},
+        {node.name: Emptiest(node.cards) for node in nodes.nodes},
         nodes.uuids,
         nodes.slices,
     )
@@ -51,6 +53,9 @@ def read_pods(listed: Mapping[str, Any], nodes: KubeNodes, sharing: Sharing, fau
     # Pods whose cards are known come first: the others are spread over the rest.
     for pod in sorted(placed, key=lambda pod: not allocated(pod, sharing) and index_of(pod, sharing) is None):
         _hold(found, pod)
+        if found.taken > _MOST_HELD:
+            faults.tell("kubectl.pods", f"中的容器组合计至多占用GPU卡{_MOST_HELD}次")
+            return ()
     if found.spread:
         named = "、".join(map(clip, list(found.spread)[:_SHOWN]))
         more = f"等{len(found.spread)}个节点" if len(found.spread) > _SHOWN else ""
@@ -104,35 +109,30 @@ def _cards_of(found: KubePods, pod: Mapping[str, Any], node: str, asked: Request
     """Yield card, MiB and shares of each card that a pod holds."""
     noted = allocated(pod, found.sharing)
     uuids = found.uuids.get(node, {})
+    cards = found.cards[node].cards
     for uuid, mib in noted:
         if uuid in uuids:
             yield _taken(found, node, uuids[uuid], mib, 1)
-    for size, shares in () if noted else _requested(found.sharing, asked, found.slices[node]):
+    for size, shares in _requested(found.sharing, asked, found.slices[node]) if cards and not noted else ():
         card = _card(found, pod, node, size)
-        if card is not None:
-            yield _taken(found, node, card, found.cards[node][card].memory if size is None else size, shares)
+        yield _taken(found, node, card, cards[card].memory if size is None else size, shares)
 
 
-def _card(found: KubePods, pod: Mapping[str, Any], node: str, mib: int | None) -> int | None:
-    """Return the card that an annotation names, else the one that seems likeliest; None if the node has none."""
+def _card(found: KubePods, pod: Mapping[str, Any], node: str, mib: int | None) -> int:
+    """Return the card of a node with cards that an annotation names, else the one that seems likeliest."""
     noted = index_of(pod, found.sharing)
-    if noted is not None and noted < len(found.cards[node]):
+    cards = found.cards[node]
+    if noted is not None and noted < len(cards.cards):
         return noted
-    if len(found.cards[node]) > 1:
+    if len(cards.cards) > 1:
         found.spread[node] = None
-    return _emptiest(found, node, mib)
+    return cards.find(mib if found.sharing.has_units else None)
 
 
 def _taken(found: KubePods, node: str, card: int, mib: int, shares: int) -> tuple[int, int, int]:
-    found.free[node][card] -= mib
+    found.cards[node].free[card] -= mib
+    found.taken += 1
     return card, mib, shares
-
-
-def _emptiest(found: KubePods, node: str, mib: int | None) -> int | None:
-    """Return the card with most free memory; for parts of a size, one of that size if there is any."""
-    free = found.free[node]
-    same = [at for at, card in enumerate(found.cards[node]) if card.memory == mib] if found.sharing.has_units else []
-    return max(same or range(len(free)), key=lambda at: free[at], default=None)
 
 
 def _requested(sharing: Sharing, asked: Requests, slices: Mapping[str, int]) -> Iterator[tuple[int | None, int]]:
