@@ -310,6 +310,17 @@ def test_too_many_pods() -> None:
         read([node()], [pod({})] * 50_001)
 
 
+LONG = ";" * 256 * 1024 + "u,NVIDIA,1000,0:"
+
+
+def test_annotations_longer_than_kubernetes_allows() -> None:
+    """They are not parsed: of 256 MiB, that would take gigabytes of memory."""
+    assert read([node(note=" " * 256 * 1024 + "u,10,15109,100,true:")]).cluster.nodes[0].cards == ()
+    whole_card = pod({"nvidia.com/gpu": "1"}, notes={"hami.io/vgpu-devices-allocated": LONG})
+    held = read([node(note="u,10,15109,100,true:")], [whole_card]).cluster.held
+    assert [each.each.gpu_memory for each in held] == [15109]
+
+
 MANY = node(labels={"nvidia.com/gpu.memory": "15109"}, allocatable={"nvidia.com/gpu": "20000"})
 
 

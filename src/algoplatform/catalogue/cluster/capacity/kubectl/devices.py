@@ -36,6 +36,9 @@ _COUNT_LABEL: Final = "nvidia.com/gpu.count"
 _REPLICAS_LABEL: Final = "nvidia.com/gpu.replicas"
 _MEMORY_LABEL: Final = "nvidia.com/gpu.memory"
 _CORES: Final = 100
+# Kubernetes stores at most so many bytes of annotations with an object. Parsing more would take gigabytes of memory.
+_MOST_NOTED: Final = 256 * 1024
+_NOT_READ: Final = "的GPU卡注解无法识别，它的卡未计入"
 
 
 class Unreadable(ValueError):
@@ -59,6 +62,8 @@ def devices(node: Mapping[str, Any], allocatable: Mapping[str, Any], sharing: Sh
     if profile.is_none or (profile.count and profile.count in allocatable and not count(allocatable[profile.count])):
         return []
     register = text(node, "metadata", "annotations", _REGISTERED.get(profile.memory or "", ""))
+    if len(register) > _MOST_NOTED:
+        raise Unreadable(_NOT_READ)
     if register:
         found = _registered(register)
     elif profile.slices:
@@ -77,8 +82,10 @@ def slice_sizes(node: Mapping[str, Any], sharing: Sharing) -> dict[str, int]:
 
 
 def allocated(pod: Mapping[str, Any], sharing: Sharing) -> list[tuple[str, int]]:
-    """Return id and MiB of each card that a pod holds by its annotation; empty if it has none."""
+    """Return id and MiB of each card that a pod holds by its annotation; empty if it has none, or is no pod's."""
     noted = text(pod, "metadata", "annotations", _ALLOCATED.get(sharing.profile.memory or "", ""))
+    if len(noted) > _MOST_NOTED:
+        return []
     fields = (card.split(",") for container in noted.split(";") for card in container.split(":"))
     return [(each[0], int(each[2])) for each in fields if len(each) >= 4 and each[0] and _is_number(each[2])]
 
@@ -93,7 +100,7 @@ def _registered(register: str) -> list[Device]:
     try:
         return list(_of_json(register) if register.lstrip().startswith("[") else _of_fields(register))
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise Unreadable("的GPU卡注解无法识别，它的卡未计入") from None
+        raise Unreadable(_NOT_READ) from None
 
 
 def _of_json(register: str) -> Iterator[Device]:
