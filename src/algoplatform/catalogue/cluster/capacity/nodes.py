@@ -53,18 +53,30 @@ def told_left_out(left_out: Iterable[LeftOut]) -> Iterator[str]:
 def running(rows: Iterable[tuple[RunningRow, Amounts]], cluster: Cluster, layout: Layout) -> tuple[Held, ...]:
     """Return what pods, each of these amounts, hold on the nodes that take pods."""
     known = {node.name for node in cluster.nodes}
-    return tuple(held for row, each in rows if row.node in known for held in _held(row, layout, each))
+    units = {node: _units(cards) for node, cards in layout.items()}
+    return tuple(
+        held
+        for row, each in rows
+        if row.node in known
+        for held in _held(row, units.get(row.node, {}).get(row.card, []), each)
+    )
 
 
-def _held(row: RunningRow, layout: Layout, each: Amounts) -> Iterator[Held]:
-    units = [at for at, card in enumerate(layout.get(row.node, ())) if card == row.card]
+def _units(cards: Iterable[int]) -> dict[int | None, list[int]]:
+    """Return the units of each card."""
+    found: dict[int | None, list[int]] = {}
+    for at, card in enumerate(cards):
+        found.setdefault(card, []).append(at)
+    return found
+
+
+def _held(row: RunningRow, units: Sequence[int], each: Amounts) -> Iterator[Held]:
     if not each.shares or not units:
         yield Held(row.node, row.card if each.shares else None, each, row.replicas)
         return
-    for number, unit in enumerate(units):
+    for number, unit in enumerate(units[: row.replicas]):
         pods = row.replicas // len(units) + (number < row.replicas % len(units))
-        if pods:
-            yield Held(row.node, unit, each, pods)
+        yield Held(row.node, unit, each, pods)
 
 
 def _layout(row: NodeRow, sharing: Sharing) -> Iterator[int]:
