@@ -1,6 +1,7 @@
 """Strongly connected components and levels; iterative, as a chain may be longer than Python's stack."""
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 _UNSEEN: Final = -1
@@ -15,49 +16,46 @@ def adjacency(size: int, edges: Iterable[tuple[int, int]]) -> list[list[int]]:
     return targets
 
 
-def components(targets: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Return the strongly connected components, each after all those that it reaches (Tarjan, 1972)."""
-    found: list[list[int]] = []
-    order = [_UNSEEN] * len(targets)
-    low = order[:]
-    done = [False] * len(targets)
+def components(targets: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Yield the strongly connected components, each after all those that it reaches (Tarjan, 1972)."""
+    # Orders of discovery count from 1; `low` is the least that is known to be reachable.
+    order, low = array("i", bytes(4 * len(targets) + 4)), array("i", bytes(4 * len(targets) + 4))
+    is_open = bytearray(len(targets))
     pending: list[int] = []
     count = 0
-    for root in range(len(targets)):
-        if order[root] != _UNSEEN:
-            continue
-        path = [(root, iter(targets[root]))]
-        order[root] = low[root] = count
-        count += 1
-        pending.append(root)
-        while path:
-            node, rest = path[-1]
-            for target in rest:
-                if order[target] == _UNSEEN:
-                    order[target] = low[target] = count
-                    count += 1
-                    pending.append(target)
-                    path.append((target, iter(targets[target])))
-                    break
-                if not done[target] and order[target] < low[node]:
-                    low[node] = order[target]
-            else:
-                path.pop()
-                if path and low[node] < low[path[-1][0]]:
-                    low[path[-1][0]] = low[node]
-                if low[node] == order[node]:
-                    found.append(_popped(pending, node, done))
-    return found
+    # Behind the last node is one more that leads to all.
+    path = [(len(targets), iter(range(len(targets))))]
+    while path:
+        node, rest = path[-1]
+        for target in rest:
+            if not order[target]:
+                count += 1
+                order[target] = low[target] = count
+                if not targets[target]:
+                    yield [target]
+                    continue
+                is_open[target] = True
+                pending.append(target)
+                path.append((target, iter(targets[target])))
+                break
+            if is_open[target] and order[target] < low[node]:
+                low[node] = order[target]
+        else:
+            path.pop()
+            if path and low[node] < low[path[-1][0]]:
+                low[path[-1][0]] = low[node]
+            if path and low[node] == order[node]:
+                yield _popped(pending, node, is_open)
 
 
-def _popped(pending: list[int], root: int, done: list[bool]) -> list[int]:
+def _popped(pending: list[int], root: int, is_open: bytearray) -> list[int]:
     at = len(pending) - 1
     while pending[at] != root:
         at -= 1
     members = pending[at:]
     del pending[at:]
     for member in members:
-        done[member] = True
+        is_open[member] = False
     return members
 
 

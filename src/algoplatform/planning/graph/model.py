@@ -32,7 +32,7 @@ class Graph:
     @cached_property
     def components(self) -> list[list[int]]:
         """The strongly connected components, dependencies first."""
-        return components(self.needs)
+        return list(components(self.needs))
 
     @cached_property
     def levels(self) -> list[int]:

@@ -8,6 +8,8 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from algoplatform.planning.graph.components import components as strongly_connected
+
 MOST_LEVELS: Final = 8
 MOST_IMAGES: Final = 50
 _STEPS: Final = 5000
@@ -29,76 +31,25 @@ class Component:
 
 
 def components(needs: Needs) -> Iterator[Component | None]:
-    """Yield the cycles and the deep components, dependencies first (Tarjan's algorithm, without recursion)."""
-    return _Components(needs).found()
+    """Yield the cycles and the deep components, dependencies first."""
+    closures = _Closures(needs)
+    for number, members in enumerate(strongly_connected(needs)):
+        if number % _STEPS == 0:
+            yield None
+        if needs[members[0]] and (found := closures.add(members)):
+            yield found
 
 
-class _Components:
+class _Closures:
     def __init__(self, needs: Needs) -> None:
         self._needs = needs
-        count = len(needs)
-        # Order of discovery from 1, and the lowest order that is known to be reachable.
-        self._order, self._lowest = array("i", bytes(4 * count)), array("i", bytes(4 * count))
-        self._open = bytearray(count)
-        self._waiting: list[int] = []
-        self._level = array("i", bytes(4 * count))
+        self._level = array("i", bytes(4 * len(needs)))
         # No closure is larger than this; one of more than MOST_IMAGES + 1 has MOST_IMAGES + 2.
-        self._size = array("i", [1]) * count
+        self._size = array("i", [1]) * len(needs)
 
-    def found(self) -> Iterator[Component | None]:
-        last = 0
-        for root in range(len(self._needs)):
-            if root % _STEPS == 0:
-                yield None
-            if self._needs[root] and not self._order[root]:
-                last = yield from self._from(root, last)
-
-    def _from(self, root: int, last: int) -> Generator[Component | None, None, int]:
-        order, lowest, needs = self._order, self._lowest, self._needs
-        path = [(root, iter(needs[root]))]
-        last = self._discover(root, last)
-        while path:
-            node, rest = path[-1]
-            for need in rest:
-                if not needs[need]:
-                    continue
-                if not order[need]:
-                    last = self._discover(need, last)
-                    path.append((need, iter(needs[need])))
-                    break
-                if self._open[need] and order[need] < lowest[node]:
-                    lowest[node] = order[need]
-            else:
-                path.pop()
-                if path and lowest[node] < lowest[path[-1][0]]:
-                    lowest[path[-1][0]] = lowest[node]
-                if lowest[node] == order[node] and (closed := self._closed(node)):
-                    yield closed
-        return last
-
-    def _discover(self, node: int, last: int) -> int:
-        self._order[node] = self._lowest[node] = last + 1
-        self._open[node] = 1
-        self._waiting.append(node)
-        return last + 1
-
-    def _closed(self, root: int) -> Component | None:
-        """Close a component; return it if there is something to say about it."""
-        if self._waiting[-1] == root:
-            self._waiting.pop()
-            self._open[root] = 0
-            return self._measured([root], set(self._needs[root]))
-        at = len(self._waiting) - 1
-        while self._waiting[at] != root:
-            at -= 1
-        members = self._waiting[at:]
-        del self._waiting[at:]
-        for member in members:
-            self._open[member] = 0
-        own = set(members)
-        return self._measured(members, {need for member in members for need in self._needs[member]} - own)
-
-    def _measured(self, members: list[int], outside: set[int]) -> Component | None:
+    def add(self, members: list[int]) -> Component | None:
+        """Measure a component, after all that it needs; return it if there is something to say about it."""
+        outside = {need for member in members for need in self._needs[member]}.difference(members)
         level = 1 + max([self._level[need] for need in outside], default=-1)
         size = self._closure(members, outside)
         for member in members:
