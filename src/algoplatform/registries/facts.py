@@ -2,17 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 State: TypeAlias = Literal["present", "missing", "denied", "unreachable", "not-configured", "unsupported"]
-STATES: Final[tuple[State, ...]] = (
-    "present",
-    "missing",
-    "denied",
-    "unreachable",
-    "not-configured",
-    "unsupported",
-)
+STATES: Final[tuple[State, ...]] = get_args(State)
 
 
 class NotPresent(Exception):
