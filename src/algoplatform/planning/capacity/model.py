@@ -5,6 +5,9 @@ this folder knows numbers, no profiles and no Kubernetes objects.
 """
 
 from dataclasses import dataclass
+from typing import Final
+
+DIMENSIONS: Final = ("gpuMemory", "cpu", "memory", "shares", "pods")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,12 @@ class Demand:
     replicas: int
     each: Amounts
     oversized: bool = False
+
+    @property
+    def amounts(self) -> tuple[int, ...]:
+        """What all its replicas need, by DIMENSIONS."""
+        each = self.each
+        return tuple(self.replicas * of for of in (each.gpu_memory, each.cpu, each.memory, each.shares, 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from algoplatform.planning.capacity.model import Amounts, Cluster, Demand, Node,
 from algoplatform.planning.capacity.packing.board import Board
 from algoplatform.planning.capacity.placement import STEPS, Placed, Placement, place
 from algoplatform.planning.capacity.recount import recount
-from algoplatform.planning.capacity.room import Room, rooms
+from algoplatform.planning.capacity.room import Room, rooms, summed
 
 # Different nodes that are tried: those with the most GPU memory, CPU and memory.
 _SHAPES: Final = 8
@@ -213,16 +213,5 @@ def _size(node: Node) -> tuple[int, int, int]:
 
 def _lower_bound(demands: Sequence[Demand], free: Sequence[Room], one: Room) -> int:
     """Return how many nodes are needed by the sums alone."""
-    needs = [(demand.replicas, demand.each) for demand in demands]
-    bounds = [
-        (sum(number for number, _ in needs), [room.pods for room in (one, *free)]),
-        (sum(number * each.cpu for number, each in needs), [room.cpu for room in (one, *free)]),
-        (sum(number * each.memory for number, each in needs), [room.memory for room in (one, *free)]),
-        (sum(number * each.gpu_memory for number, each in needs), [sum(room.card_memory) for room in (one, *free)]),
-        (sum(number * each.shares for number, each in needs), [sum(room.card_shares) for room in (one, *free)]),
-    ]
-    return max(_nodes(need - sum(of[1:]), of[0]) for need, of in bounds)
-
-
-def _nodes(missing: int, each: int) -> int:
-    return -(-missing // each) if missing > 0 and each else 0
+    missing = [need - have for need, have in zip(summed(demands), summed(free), strict=True)]
+    return max(-(-lack // each) if lack > 0 and each else 0 for lack, each in zip(missing, one.amounts, strict=True))

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from algoplatform.planning.capacity.model import Cluster, Demand, Reserve
+from algoplatform.planning.capacity.model import DIMENSIONS, Cluster, Demand, Reserve
 from algoplatform.planning.capacity.nodes import MoreNodes, add_nodes
 from algoplatform.planning.capacity.placement import Placed, Placement, place
 from algoplatform.planning.capacity.proofs import Proof, prove
 from algoplatform.planning.capacity.reasons import Names, Reason, Reasons
 from algoplatform.planning.capacity.recount import recount
-from algoplatform.planning.capacity.room import Room, kept_back, rooms
+from algoplatform.planning.capacity.room import Room, kept_back, rooms, summed
 from algoplatform.planning.capacity.scheduler import Simulation, simulate
 
 DEFAULT_NAMES: Final = Names()
@@ -92,29 +92,9 @@ def plan(
 
 
 def _totals(demands: Sequence[Demand], cluster: Cluster, free: Sequence[Room]) -> dict[str, Total]:
-    cards = [card for node in cluster.nodes for card in node.cards]
-    need = {
-        "gpuMemory": sum(demand.replicas * demand.each.gpu_memory for demand in demands),
-        "cpu": sum(demand.replicas * demand.each.cpu for demand in demands),
-        "memory": sum(demand.replicas * demand.each.memory for demand in demands),
-        "shares": sum(demand.replicas * demand.each.shares for demand in demands),
-        "pods": sum(demand.replicas for demand in demands),
-    }
-    have = {
-        "gpuMemory": sum(card.memory for card in cards),
-        "cpu": sum(node.cpu for node in cluster.nodes),
-        "memory": sum(node.memory for node in cluster.nodes),
-        "shares": sum(card.shares for card in cards),
-        "pods": sum(node.pods for node in cluster.nodes),
-    }
-    usable = {
-        "gpuMemory": sum(sum(room.card_memory) for room in free),
-        "cpu": sum(room.cpu for room in free),
-        "memory": sum(room.memory for room in free),
-        "shares": sum(sum(room.card_shares) for room in free),
-        "pods": sum(room.pods for room in free),
-    }
-    return {name: Total(need[name], have[name], usable[name]) for name in need}
+    have = rooms(Cluster(cluster.nodes), Reserve(0))
+    sums = zip(summed(demands), summed(have), summed(free), strict=True)
+    return {name: Total(*of) for name, of in zip(DIMENSIONS, sums, strict=True)}
 
 
 def _unplaced(

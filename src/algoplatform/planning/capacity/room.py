@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from algoplatform.planning.capacity.model import Cluster, Held, Node, Reserve
+from algoplatform.planning.capacity.model import DIMENSIONS, Cluster, Demand, Held, Node, Reserve
 
 
 @dataclass(slots=True)
@@ -16,6 +16,16 @@ class Room:
     pods: int
     card_memory: list[int] = field(default_factory=list)
     card_shares: list[int] = field(default_factory=list)
+
+    @property
+    def amounts(self) -> tuple[int, ...]:
+        """What is free, by DIMENSIONS."""
+        return sum(self.card_memory), self.cpu, self.memory, sum(self.card_shares), self.pods
+
+
+def summed(parts: Iterable[Demand | Room]) -> list[int]:
+    """Return what all of them need or have, by DIMENSIONS."""
+    return [sum(of) for of in zip([0] * len(DIMENSIONS), *(part.amounts for part in parts), strict=True)]
 
 
 def kept_back(nodes: Iterable[Node], reserve: Reserve) -> set[str]:

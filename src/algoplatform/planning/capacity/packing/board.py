@@ -45,17 +45,21 @@ class Board:
     def _sizes(self) -> list[float]:
         """Return the part of all that is free that a pod of each class takes; scarce dimensions count for more."""
         total = [0.0] * len(self.left)
-        for amounts, free in (
-            (self.cpu, sum(self.node_cpu)),
-            (self.memory, sum(self.node_memory)),
-            (self.gpu, sum(self.slot_memory)),
-            (self.shares, sum(self.slot_shares)),
-        ):
+        for amounts, free in self.dimensions():
             need = sum(left * amount for left, amount in zip(self.left, amounts, strict=True))
             if free:
                 scale = min(1.0, need / free) ** 2 / free
                 total = [value + amount * scale for value, amount in zip(total, amounts, strict=True)]
         return total
+
+    def dimensions(self) -> list[tuple[Sequence[int], int]]:
+        """Return what a pod of each class takes of each amount, and how much of it is free."""
+        return [
+            (self.cpu, sum(self.node_cpu)),
+            (self.memory, sum(self.node_memory)),
+            (self.gpu, sum(self.slot_memory)),
+            (self.shares, sum(self.slot_shares)),
+        ]
 
     def put(self, kind: int, slot: int, pods: int = 1) -> None:
         """Put pods of a class into a slot; with a negative number, take them out."""

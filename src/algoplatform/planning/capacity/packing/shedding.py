@@ -22,13 +22,7 @@ def least_left(board: Board) -> int:
 
 
 def _dimensions(board: Board) -> list[tuple[Sequence[int], int]]:
-    return [
-        (board.cpu, sum(board.node_cpu)),
-        (board.memory, sum(board.node_memory)),
-        (board.gpu, sum(board.slot_memory)),
-        (board.shares, sum(board.slot_shares)),
-        ([1] * len(board.left), sum(board.node_pods)),
-    ]
+    return [*board.dimensions(), ([1] * len(board.left), sum(board.node_pods))]
 
 
 def _largest(board: Board, amounts: Sequence[int], most: float) -> Iterator[tuple[int, int]]:
