@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.record.fields import MAX_INTEGER, check_integer, check_text, choice
-from algoplatform.domain.requests import Checks, check_fields, check_object, read_fields
+from algoplatform.domain.requests import Checks, check_fields, check_object, read_fields, require_object
 from algoplatform.domain.search import check_positive
 
 MAX_IMAGES: Final = 1_000
@@ -50,15 +50,13 @@ def check_graph_options(query: Mapping[str, Any]) -> GraphOptions:
 
 def check_impact_request(body: object) -> ImpactRequest:
     """Check a request for the impact of a change; raises Refused."""
-    if not isinstance(body, dict):
-        raise Refused([Fault("", Code.BAD_REQUEST, "请求体须为JSON对象")])
     checks: Checks = {
         "action": choice("delete", "replace", "update"),
         "by": partial(check_text, limit=_MAX_REFERENCE),
         "record": check_object,
         "channels": partial(check_positive, limit=MAX_INTEGER),
     }
-    values, faults, more = read_fields(body, checks, unknown=_UNKNOWN)
+    values, faults, more = read_fields(require_object(body), checks, unknown=_UNKNOWN)
     at_fault = {fault.field for fault in faults}
     action = values.get("action")
     if action is None and "action" not in at_fault:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from algoplatform.domain.errors import MAX_FIELD_FAULTS, Refused, clip
-from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.record.fields import is_blank
-from algoplatform.domain.record.wording import unknown_faults
+from algoplatform.domain.errors import MAX_FIELD_FAULTS, Malformed, clip
+from algoplatform.domain.faults import Flaw
+from algoplatform.domain.grammar.items import EMPTY
+from algoplatform.domain.requests import Checks, check_fields, check_object, require_object
 
 MAX_IMAGES: Final = 1_000
 # Including duplicates.
@@ -25,43 +25,38 @@ class RenderRequest:
 
 def check_render_request(body: object) -> RenderRequest:
     """Check the shape of a request; raises Refused with every fault."""
-    if not isinstance(body, dict):
-        raise Refused([Fault("", Code.BAD_REQUEST, "请求体须为JSON对象")])
-    images, faults = _images(body.get("images"))
-    _object(body, "options", faults)
-    files = _object(body, "configFiles", faults)
-    faults += [
-        Fault("configFiles", Code.FIELD, f"configFiles中“{clip(reference)}”须为路径到文本的对象")
-        for reference, texts in list(files.items())[:_MOST_GIVEN]
-        if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values())
-    ][:MAX_FIELD_FAULTS]
-    unknown, more = unknown_faults(body, ("images", "options", "configFiles"), what="不是已知的字段")
-    if faults or unknown:
-        raise Refused([*faults, *unknown], more=more)
-    return RenderRequest(images, files)
+    found = check_fields(require_object(body), _CHECKS, required=("images",), unknown="不是已知的字段")
+    return RenderRequest(found["images"], found.get("configFiles", {}))
 
 
-def _images(given: object) -> tuple[list[str], list[Fault]]:
-    if is_blank(given) or given == []:
-        return [], [Fault("images", Code.FIELD, "images不能为空")]
+def _check_images(given: object) -> list[str]:
+    if given == []:
+        raise Malformed(EMPTY)
     if not isinstance(given, list):
-        return [], [Fault("images", Code.FIELD, "images须为镜像编号或镜像名:标签名的列表")]
-    faults = [
-        Fault("images", Code.FIELD, f"images的第{position}项须为镜像编号或镜像名:标签名", position)
+        raise Malformed("须为镜像编号或镜像名:标签名的列表")
+    flaws = [
+        Flaw(f"的第{position}项须为镜像编号或镜像名:标签名", position)
         for position, item in enumerate(given[:_MOST_GIVEN], 1)
         if type(item) is not str or not 0 < len(item) <= _MAX_REFERENCE
     ][:MAX_FIELD_FAULTS]
-    found = [] if faults else list(dict.fromkeys(given[:_MOST_GIVEN]))
+    found = [] if flaws else list(dict.fromkeys(given[:_MOST_GIVEN]))
     if len(given) > _MOST_GIVEN or len(found) > MAX_IMAGES:
-        faults.append(Fault("images", Code.FIELD, f"images至多{MAX_IMAGES}个"))
-    return found, faults
+        flaws.append(Flaw(f"至多{MAX_IMAGES}个"))
+    if flaws:
+        raise Malformed(*flaws)
+    return found
 
 
-def _object(body: Mapping[str, Any], name: str, faults: list[Fault]) -> dict[str, Any]:
-    value = body.get(name)
-    if is_blank(value):
-        return {}
-    if not isinstance(value, dict):
-        faults.append(Fault(name, Code.FIELD, f"{name}须为JSON对象"))
-        return {}
-    return value
+def _check_files(given: object) -> Mapping[str, Mapping[str, str]]:
+    files = check_object(given)
+    flaws = [
+        f"中“{clip(reference)}”须为路径到文本的对象"
+        for reference, texts in list(files.items())[:_MOST_GIVEN]
+        if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values())
+    ][:MAX_FIELD_FAULTS]
+    if flaws:
+        raise Malformed(*flaws)
+    return files
+
+
+_CHECKS: Final[Checks] = {"images": _check_images, "options": check_object, "configFiles": _check_files}

@@ -51,6 +51,13 @@ def check_body(data: Any) -> dict[str, Any]:
     return data
 
 
+def require_object(body: object) -> dict[str, Any]:
+    """Return a body that is an object; raise Refused for any other, so that faults of the query are told with it."""
+    if not isinstance(body, dict):
+        raise Refused([Fault("", Code.BAD_REQUEST, "请求体须为JSON对象")])
+    return body
+
+
 def check_object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Malformed("须为JSON对象")
@@ -88,7 +95,7 @@ def read_fields(
             elif name in required:
                 raise Malformed(EMPTY)
         except Malformed as error:
-            faults += [Fault(label, Code.FIELD, label + sentence) for sentence in error.faults]
+            faults += [Fault(label, Code.FIELD, label + flaw.message, flaw.position) for flaw in error.flaws]
         except Refused as error:
             faults += error.faults
             unlisted += error.total - len(error.faults)

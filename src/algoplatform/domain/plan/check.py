@@ -5,8 +5,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
-from algoplatform.domain.errors import Malformed, Refused, clip_reference
-from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.errors import Malformed, clip_reference
 from algoplatform.domain.plan.model import (
     MAX_CARDS,
     MAX_IMAGES,
@@ -23,7 +22,7 @@ from algoplatform.domain.plan.model import (
 from algoplatform.domain.plan.rows import Faults, check_image, check_labels, check_name, integer
 from algoplatform.domain.record.fields import choice, is_blank
 from algoplatform.domain.record.wording import unknown_faults
-from algoplatform.domain.requests import Checks
+from algoplatform.domain.requests import Checks, require_object
 
 # Images named by all groups together, including duplicates.
 _MOST_NAMED: Final = 10 * MAX_IMAGES
@@ -58,11 +57,9 @@ _RUNNING: Final[Checks] = {
 }
 
 
-def check_plan_request(body: object) -> PlanRequest:
+def check_plan_request(given: object) -> PlanRequest:
     """Check a request; raises Refused with every fault. The images and the GPU profile are looked up later."""
-    if not isinstance(body, dict):
-        raise Refused([Fault("", Code.BAD_REQUEST, "请求体须为JSON对象")])
-    faults = Faults()
+    body, faults = require_object(given), Faults()
     request = PlanRequest(
         cameras=_cameras(body.get("cameras"), faults),
         nodes=_nodes(body, faults),
