@@ -1,10 +1,9 @@
 """A file of records that is judged, not imported: checked whole as an upload is, then read again."""
 
-import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
-from algoplatform.catalogue.parsing import off_loop
+from algoplatform.catalogue.parsing import in_slices
 from algoplatform.catalogue.search import Write
 from algoplatform.catalogue.upload_reading import MAX_FAULTS, key_faults
 from algoplatform.domain.errors import MAX_COUNTED, MAX_RECORD_FAULTS, BadRequest, FileRefused
@@ -16,7 +15,6 @@ from algoplatform.domain.record.wording import in_field_order, label_of
 from algoplatform.planning.lint.record import Record
 
 _CHUNK: Final = 64 * 1024
-_TURN_SECONDS: Final = 0.03
 # Images and dependencies in a file: each takes some 200 bytes while the file is judged.
 MOST_NAMED: Final = 1_000_000
 
@@ -41,8 +39,7 @@ class CheckedFile:
 
         Writes only empty parts, between slices of time.
         """
-        records = self._read()
-        while await off_loop(lambda: self._check_some(records)):
+        async for _ in in_slices(self._read(), lambda read: self._check(*read)):
             # Ends here if the client has gone.
             await write(b"")
         if self._total:
@@ -59,20 +56,8 @@ class CheckedFile:
         self._file.seek(self._start)
         return read_records(iter(lambda: self._file.read(_CHUNK), b""))
 
-    def _check_some(self, records: Iterator[tuple[str | None, Any]]) -> bool:
-        """Check for a slice of time; return whether there is more to check."""
-        until = time.monotonic() + _TURN_SECONDS
-        for key, data in records:
-            self._position += 1
-            self._check(key, data)
-            if self._total > MAX_COUNTED:
-                self._at_least = True
-                return False
-            if time.monotonic() > until:
-                return True
-        return False
-
     def _check(self, key: str | None, data: Any) -> None:
+        self._position += 1
         checked = check(data, self._rules)
         faults = [*key_faults(key, data), *checked.faults]
         if checked.image:
@@ -88,6 +73,8 @@ class CheckedFile:
         named = data if isinstance(data, dict) else {}
         label = label_of(self._position, named.get("imageName"), named.get("imageTag"))
         self._faults += [RecordFault(self._position, label, fault) for fault in in_field_order(faults)[:room]]
+        if self._total > MAX_COUNTED:
+            raise FileRefused(self._faults, self._total, at_least=True)
 
     def _repeats(self, image: Image, key: str | None) -> Iterator[Fault]:
         first = self._seen.setdefault(str(image.reference), self._position)

@@ -10,7 +10,7 @@ import asyncio
 import gc
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -19,6 +19,7 @@ from algoplatform.domain.record.json import parse_json
 from algoplatform.domain.record.large_json import parse_large_json
 
 T = TypeVar("T")
+Result = TypeVar("Result")
 
 # In bytes: JSON of this size takes 1 to 2 ms to parse, whatever its content.
 _SHORT: Final = 32 * 1024
@@ -30,12 +31,33 @@ _MOST_WIDE: Final = 64 * 1024 * 1024
 # How such characters begin: in UTF-8, and as escaped surrogates.
 _WIDE: Final = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4", b"\\ud", b"\\uD")
 _EDGE: Final = max(map(len, _WIDE)) - 1
+# After so many seconds a long job lets others into the thread.
+_TURN_SECONDS: Final = 0.03
 _THREAD: Final = ThreadPoolExecutor(1, "parsing")
 
 
 async def off_loop(work: Callable[[], T]) -> T:
     """Run work in the thread, after the jobs already queued; a job should take at most about 50 ms."""
     return await asyncio.get_running_loop().run_in_executor(_THREAD, _uncollected, work)
+
+
+async def in_slices(items: Iterator[T], work: Callable[[T], Result]) -> AsyncIterator[list[Result]]:
+    """Do the work on each item in the thread, and yield the results of each slice of time; there may be none."""
+
+    def one_slice() -> tuple[list[Result], bool]:
+        until = time.monotonic() + _TURN_SECONDS
+        found: list[Result] = []
+        for item in items:
+            if result := work(item):
+                found.append(result)
+            if time.monotonic() > until:
+                return found, True
+        return found, False
+
+    more = True
+    while more:
+        found, more = await off_loop(one_slice)
+        yield found
 
 
 def _uncollected(work: Callable[[], T]) -> T:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from algoplatform.catalogue import parsing
 from algoplatform.catalogue.cluster import inventory
 from algoplatform.catalogue.cluster.drift import Drift
 from algoplatform.catalogue.cluster.site import Site
@@ -133,7 +134,7 @@ async def test_long_names(runtime: Runtime, made: Callable[[str], dict[str, Any]
 
 async def test_reading_ends_with_the_client(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that has gone is noticed while its objects are read, not after them."""
-    monkeypatch.setattr(inventory, "_TURN_SECONDS", 0)
+    monkeypatch.setattr(parsing, "_TURN_SECONDS", 0)
     content = BytesIO(printed(await deployed(runtime, "algo/a") * 1000))
 
     async def write(data: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from algoplatform.catalogue import checked_file
+from algoplatform.catalogue import checked_file, parsing
 from algoplatform.domain.access import TRUSTED
 from algoplatform.domain.errors import BadRequest, FileRefused
 from algoplatform.planning.lint.asked import check_asked
@@ -204,8 +204,8 @@ async def test_sarif(runtime: Runtime) -> None:
     async def write(data: bytes) -> None:
         parts.append(data)
 
-    await runtime.lint.registry_sarif(check_asked({}), write)
-    await runtime.lint.file_sarif(check_asked({}), file_of(images), write)
+    await runtime.lint.registry(check_asked({}), write, as_sarif=True)
+    await runtime.lint.file(check_asked({}), file_of(images), write, as_sarif=True)
     whole = b"".join(parts)
     first, second = whole[: len(whole) // 2], whole[len(whole) // 2 :]
     assert first == second
@@ -234,23 +234,23 @@ async def test_a_client_that_has_gone_ends_a_run_that_finds_nothing(runtime: Run
         if not data:
             raise Gone
 
-    for run in (runtime.lint.registry, runtime.lint.registry_sarif):
+    for as_sarif in (False, True):
         with pytest.raises(Gone):
-            await run(check_asked({"rule": "dependency-gone"}), write)
+            await runtime.lint.registry(check_asked({"rule": "dependency-gone"}), write, as_sarif=as_sarif)
 
 
 async def test_checking_a_file_ends_with_the_client(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that has gone is noticed while its file is checked, not after it."""
-    monkeypatch.setattr(checked_file, "_TURN_SECONDS", 0)
+    monkeypatch.setattr(parsing, "_TURN_SECONDS", 0)
     content = file_of([image(f"h:1/n/{number:04d}", algoDesc="长" * 500) for number in range(MANY)])
 
     async def write(data: bytes) -> None:
         raise Gone(data)
 
-    for run in (runtime.lint.file, runtime.lint.file_sarif):
+    for as_sarif in (False, True):
         content.seek(0)
         with pytest.raises(Gone, match="b''"):
-            await run(check_asked({}), content, write)
+            await runtime.lint.file(check_asked({}), content, write, as_sarif=as_sarif)
         assert content.tell() < len(content.getvalue()) // 2
 
 

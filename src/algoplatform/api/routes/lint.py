@@ -41,8 +41,8 @@ async def lint(request: Request) -> Response:
         response = Response(headers={"content-type": content_type(form)})
         del response.headers["content-length"]
         return response
-    run = runtime.lint.registry_sarif if form is SARIF else runtime.lint.registry
-    return _streamed(form, request, lambda write: run(asked, write, policy), ExitStack())
+    run = partial(runtime.lint.registry, asked, policy=policy, as_sarif=form is SARIF)
+    return _streamed(form, request, run, ExitStack())
 
 
 @router.post("/_lint", **openapi.LINT_FILE)
@@ -51,9 +51,9 @@ async def lint_file(request: Request) -> Response:
     runtime = runtime_of(request)
     query = parse_query(request.scope["query_string"])
     form, (asked, policy) = check_query(request, query, partial(_asked, runtime.site, conditions=False), SARIF)
-    run = runtime.lint.file_sarif if form is SARIF else runtime.lint.file
     file, kept = await received(request, runtime.settings.max_upload_bytes, read_file)
-    return _streamed(form, request, lambda write: run(asked, file, write, policy), kept)
+    run = partial(runtime.lint.file, asked, file, policy=policy, as_sarif=form is SARIF)
+    return _streamed(form, request, run, kept)
 
 
 def _asked(site: Site, query: dict[str, Any], *, conditions: bool = True) -> tuple[Asked, Policy]:

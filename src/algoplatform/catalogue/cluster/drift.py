@@ -5,7 +5,6 @@ it was rendered from: that is rendered again, and so is today's. A thread render
 of time.
 """
 
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final, TypeAlias
@@ -16,7 +15,8 @@ from algoplatform.catalogue.cluster.comparing import Comparing, Outcome
 from algoplatform.catalogue.cluster.inventory import Inventory, Workload
 from algoplatform.catalogue.cluster.rerendering import Rerendering
 from algoplatform.catalogue.cluster.site import Site
-from algoplatform.catalogue.parsing import off_loop
+from algoplatform.catalogue.members import Members
+from algoplatform.catalogue.parsing import in_slices
 from algoplatform.catalogue.search import Write
 from algoplatform.domain.errors import clip
 from algoplatform.manifests.drift.live import MAX_REFERENCE, OTHERS, Origin
@@ -34,7 +34,6 @@ _Entry: TypeAlias = dict[str, Any]
 _Records: TypeAlias = Mapping[tuple[str, int | None], Since | None]
 
 _CHUNK: Final = 64 * 1024
-_TURN_SECONDS: Final = 0.03
 # Workloads whose records are read at once.
 _BATCH: Final = 50
 # Differences that an answer and an entry list; all are counted.
@@ -58,17 +57,17 @@ class Drift:
         """Write the `res` of an answer; raises BadRequest before anything is written."""
         objects = read_objects(iter(lambda: file.read(_CHUNK), b""))
         with Inventory() as inventory:
-            while await off_loop(lambda: inventory.take(objects)):
+            async for _ in in_slices(objects, inventory.add):
                 # Ends here if the client has gone.
                 await write(b"")
             run = _Run(inventory, Rerendering(self._site, options))
-            entries = b'{"images":['
+            entries = Members(write, b'{"images":[')
             for start in range(0, len(inventory.workloads), _BATCH):
                 batch = inventory.workloads[start : start + _BATCH]
                 found = run.entries(batch, await self._read(batch), await self._known(batch))
-                entries = await _passed_on(found, entries, write)
-            entries = await _passed_on(run.leftovers(), entries, write)
-            await write(entries.removesuffix(b",") + b"]," + orjson.dumps(run.summary())[1:])
+                await entries.add(found, orjson.dumps)
+            await entries.add(run.leftovers(), orjson.dumps)
+            await entries.end(b"]," + orjson.dumps(run.summary())[1:])
 
     async def _read(self, batch: Sequence[Workload]) -> _Records:
         asked = list({(each.origin.image_id, each.origin.version): None for each in batch if each.origin})
@@ -77,24 +76,6 @@ class Drift:
 
     async def _known(self, batch: Sequence[Workload]) -> Mapping[str, str]:
         return await self._digests([each.origin.reference for each in batch if each.origin])
-
-
-async def _passed_on(entries: Iterator[_Entry], before: bytes, write: Write) -> bytes:
-    """Write entries slice by slice; return what has to be written before the next one."""
-    while data := await off_loop(lambda: _slice(entries)):
-        await write(before + data)
-        before = b","
-    return before
-
-
-def _slice(entries: Iterator[_Entry]) -> bytes:
-    until = time.monotonic() + _TURN_SECONDS
-    found = []
-    for entry in entries:
-        found.append(orjson.dumps(entry))
-        if time.monotonic() > until:
-            break
-    return b",".join(found)
 
 
 class _Run:

@@ -1,6 +1,5 @@
 """The objects of a cluster that a comparison looks at: kept on disk, with an index in memory."""
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,7 +26,6 @@ from algoplatform.manifests.drift.states import Role
 # Each takes up to about 1 KiB of the index.
 MOST_OBJECTS: Final = 100_000
 _IN_MEMORY: Final = 4 * 1024 * 1024
-_TURN_SECONDS: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +74,6 @@ class Inventory:
     ) -> None:
         self._file.close()
 
-    def take(self, objects: Iterator[dict[str, Any]]) -> bool:
-        """Take objects for a slice of time; return whether there may be more. Raises BadRequest."""
-        until = time.monotonic() + _TURN_SECONDS
-        for item in objects:
-            self._add(item)
-            if time.monotonic() > until:
-                return True
-        return False
-
     def load(self, kept: Kept) -> dict[str, Any]:
         """Return a kept object."""
         self._file.seek(kept.offset)
@@ -108,7 +97,8 @@ class Inventory:
             if left and (namespace, instance) not in used:
                 yield namespace, instance, left
 
-    def _add(self, item: dict[str, Any]) -> None:
+    def add(self, item: dict[str, Any]) -> None:
+        """Take an object, if it is one to look at; raises BadRequest if there are too many."""
         kind, place = item["kind"], place_of(item)
         if kind in OTHERS:
             self.kinds.add(kind)

@@ -88,7 +88,7 @@ class Local:
         options = runtime.site.options({name: query[name] for name in query if name in LINT_OPTIONS})
         policy, lint = runtime.site.policy_for(options), runtime.lint
         if path is None:
-            await (lint.registry_sarif if sarif else lint.registry)(asked, write, policy)
+            await lint.registry(asked, write, policy, as_sarif=sarif)
             return
         with path.open("rb") as file:
-            await (lint.file_sarif if sarif else lint.file)(asked, file, write, policy)
+            await lint.file(asked, file, write, policy, as_sarif=sarif)
