@@ -21,6 +21,8 @@ _PROMPT_SECONDS: Final = 5.0
 _SECONDS_PER_ROW: Final = 0.005
 _KEEPALIVE: Final = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
 _UNACKNOWLEDGED_SECONDS: Final = 900
+# Control characters, which compact JSON never contains, so that COPY outputs records unchanged, one a line.
+_UNCHANGED: Final[dict[str, Any]] = {"format": "csv", "delimiter": "\x1e", "quote": "\x1f"}
 
 
 class Session(Base):
@@ -99,9 +101,9 @@ class Session(Base):
             return await super().fetchval(query, *args, column=column)
 
     async def copy_from_query(  # type: ignore[override]  # takes only a function as output
-        self, query: str, *args: object, output: Callable[[bytes], Awaitable[None]], **options: Any
+        self, query: str, *args: object, output: Callable[[bytes], Awaitable[None]]
     ) -> str:
-        """Stream the output of COPY to `output`, whose time does not count against the deadline."""
+        """Stream records by COPY to `output`, whose time does not count against the deadline."""
 
         async def passed_on(data: bytes) -> None:
             self.deadline.pause()
@@ -109,7 +111,7 @@ class Session(Base):
             self.deadline.restart()
 
         with self.deadline:
-            return await super().copy_from_query(query, *args, output=passed_on, **options)
+            return await super().copy_from_query(query, *args, output=passed_on, **_UNCHANGED)
 
     async def copy_records_to_table(  # type: ignore[override]  # takes only an async iterator of rows
         self, table_name: str, *, records: AsyncIterator[Sequence[object]], columns: Sequence[str] | None = None

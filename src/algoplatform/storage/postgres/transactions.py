@@ -57,15 +57,16 @@ async def retried(connection: Connection, action: Callable[[], Awaitable[T]]) ->
 
 
 @asynccontextmanager
-async def abandonable(connection: Connection) -> AsyncIterator[None]:
-    """Run a transaction that streams a COPY to a client; if the block fails, close the connection at once.
+async def abandonable(connection: Connection, *settings: str) -> AsyncIterator[None]:
+    """Run a transaction of one snapshot and without a time limit, that streams a COPY to a client.
 
-    If a client disconnects at the end of the data, asyncpg cancels a COPY that has already ended, and waits
-    forever for a response.
+    If the block fails, close the connection at once: if a client disconnects at the end of the data, asyncpg
+    cancels a COPY that has already ended, and waits forever for a response.
     """
-    transaction = connection.transaction()
+    transaction = connection.transaction(isolation="repeatable_read")
     await transaction.start()
     try:
+        await connection.execute("; ".join(("SET LOCAL statement_timeout = 0", *settings)))
         yield
     except BaseException:
         connection.abandon()

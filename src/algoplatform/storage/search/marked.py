@@ -15,9 +15,6 @@ MEETS: Final = b"+"
 # Between a record and what its registry said, both compact JSON.
 BEFORE_FACTS: Final = b"\x1d"
 
-# Control characters, which compact JSON never contains, so that COPY outputs one record a line.
-_NEVER: Final = ("\x1e", "\x1f")
-_STREAMING: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0"
 # Behind a record, if there are any. A query for each image costs less than a join, which sorts all records.
 _FACTS: Final = f"""
 coalesce((SELECT E'\\x1d' || {FACTS} FROM image_artifact WHERE image_artifact.image_id = image.image_id), '')
@@ -42,12 +39,9 @@ async def copy_all(connection: Connection, conditions: Conditions, write: Write)
     """Stream all live records to `write`, one a line, in the order of name and tag and from one snapshot."""
     met = Filter(conditions)
     mark = f"CASE WHEN ({met.where}) THEN '+' ELSE '-' END" if met.arguments else "'+'"
-    await _copy(
-        connection,
-        f"SELECT {mark} || record || {_FACTS} FROM image WHERE live ORDER BY image_name, image_tag",
-        met.arguments,
-        write,
-    )
+    query = f"SELECT {mark} || record || {_FACTS} FROM image WHERE live ORDER BY image_name, image_tag"
+    async with abandonable(connection):
+        await connection.copy_from_query(query, *met.arguments, output=write)
 
 
 async def ids_of(connection: Connection, references: Sequence[str]) -> list[UUID]:
@@ -59,12 +53,5 @@ async def ids_of(connection: Connection, references: Sequence[str]) -> list[UUID
 async def copy_closure(connection: Connection, ids: Sequence[UUID], write: Write) -> None:
     """Stream these images and all that they depend on, as `copy_all` does."""
     if ids:
-        await _copy(connection, _CLOSURE, [ids], write)
-
-
-async def _copy(connection: Connection, query: str, arguments: Sequence[object], write: Write) -> None:
-    async with abandonable(connection):
-        await connection.execute(_STREAMING)
-        await connection.copy_from_query(
-            query, *arguments, output=write, format="csv", delimiter=_NEVER[0], quote=_NEVER[1]
-        )
+        async with abandonable(connection):
+            await connection.copy_from_query(_CLOSURE, ids, output=write)

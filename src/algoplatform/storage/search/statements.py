@@ -26,12 +26,6 @@ _HELD: Final = 4 * 1024 * 1024
 # As bytes: asyncpg would decode text, only for us to encode it again.
 _BYTES: Final = "convert_to(record, 'UTF8')"
 
-# Control characters, which compact JSON never contains, so that COPY outputs a record unchanged.
-_NEVER: Final = ("\x1e", "\x1f")
-
-# One snapshot for the whole stream, which continues after records read before; no time limit.
-_STREAMING: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0"
-
 
 @dataclass(slots=True)
 class Found:
@@ -105,23 +99,17 @@ class ImageSearch:
             await write(data if separator else data[1:])
             separator = b","
 
-        async with abandonable(connection):
-            # An index scan returns the first record at once, whereas a sort would read all of them first.
-            await connection.execute(f"{_STREAMING}; SET LOCAL enable_sort = off" if way.walks else _STREAMING)
+        # An index scan returns the first record at once, whereas a sort would read all of them first.
+        settings = ["SET LOCAL enable_sort = off"] if way.walks else []
+        async with abandonable(connection, *settings):
             if begun and begun.stamp and begun.stamp == await connection.fetchval(f"SELECT {STAMP}"):
                 if begun.records:
                     await separated(b"".join(b"," + record for record in begun.records))
                     way.go_on_after(*_name_and_tag(begun.records[-1]))
             elif total is not None:
                 total = await connection.fetchval(f"SELECT {way.total}", *way.arguments)
-            await connection.copy_from_query(
-                way.rows(_item(keyed=keyed), *_part(conditions)),
-                *way.arguments,
-                output=separated,
-                format="csv",
-                delimiter=_NEVER[0],
-                quote=_NEVER[1],
-            )
+            items = way.rows(_item(keyed=keyed), *_part(conditions))
+            await connection.copy_from_query(items, *way.arguments, output=separated)
         return total
 
     async def _way(self, connection: Connection, conditions: Conditions, few: int) -> Filter:
