@@ -1,6 +1,7 @@
 """Registering: the statement that inserts a batch of new images."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -111,52 +112,35 @@ class Registrar:
     async def insert(self, registration: Registration) -> Written:
         """Register an image, in a transaction shared with concurrent calls."""
         try:
-            return await self._gathering.ask(registration)
+            written = await self._gathering.ask(registration)
         except Busy:
             log.warning("register_not_served", patience_s=self._patience)
             raise
-        except _OneByOneError:
-            return await self._insert_alone(registration)
+        return written or await self._insert_alone(registration)
 
     async def _insert_alone(self, registration: Registration) -> Written:
-        try:
-            async with self._database.connection(write=True) as connection:
-                return await _quickly(connection, registration)
-        except _LockedError:
-            pass
+        async with self._database.connection(write=True) as connection:
+            with suppress(
+                asyncpg.LockNotAvailableError, asyncpg.ForeignKeyViolationError, asyncpg.DeadlockDetectedError
+            ):
+                [written] = await insert(connection, [registration], _LOCK_TIMEOUT)
+                return written
         # Images whose locks are held for longer wait here, so that they do not hold all connections for writes.
         async with self._locked, self._database.connection(write=True) as connection:
             return await insert_alone(connection, registration)
 
-    async def _insert_together(self, registrations: list[Registration]) -> list[Written]:
+    async def _insert_together(self, registrations: list[Registration]) -> Sequence[Written | None]:
         async with self._database.connection(write=True) as connection:
             try:
                 return await insert(connection, registrations, _LOCK_TIMEOUT)
             except asyncpg.PostgresError as error:
                 if is_outage(error):
                     raise
-                # One image may fail or wait for a lock on its name; the rest of the batch must not wait.
-                raise _OneByOneError from error
-
-
-async def _quickly(connection: Connection, registration: Registration) -> Written:
-    """Register an image unless a lock on it is held for longer."""
-    try:
-        [written] = await insert(connection, [registration], _LOCK_TIMEOUT)
-    except (asyncpg.LockNotAvailableError, asyncpg.ForeignKeyViolationError, asyncpg.DeadlockDetectedError):
-        raise _LockedError from None
-    return written
+                # One image may fail or wait for a lock on its name: each has its own statement then.
+                return [None] * len(registrations)
 
 
 async def insert_alone(connection: Connection, registration: Registration) -> Written:
     """Register an image in its own statement, within the connection's transaction if one is open."""
     [written] = await retried(connection, lambda: insert(connection, [registration]))
     return written
-
-
-class _OneByOneError(Exception):
-    pass
-
-
-class _LockedError(Exception):
-    pass
