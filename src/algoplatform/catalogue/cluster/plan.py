@@ -67,8 +67,9 @@ class Plans:
 def _planned(asked: Asked, closure: Closure, others: Mapping[str, Image]) -> dict[str, Any]:
     problem = assemble(asked, closure, others)
     names = _names(asked.sharing.profile)
-    found = plan(problem.demands, problem.cluster, problem.reserve, asked.request.simulate, names)
-    return document(problem, found)
+    reserve = asked.sharing.reserve(asked.request.reserve)
+    found = plan(problem.demands, problem.cluster, reserve, asked.request.simulate, names)
+    return document(problem, asked.reading.layout, found)
 
 
 def _names(profile: Profile) -> Names:

@@ -44,7 +44,7 @@ async def plan(visit: Visit) -> Response:
             if is_sent and not form.kubectl and len(address) <= _MOST_ADDRESS:
                 return RedirectResponse(f"{address}#result", 303)
             found = await visit.runtime.plans.plan(asked)
-            cards = await asyncio.to_thread(cards_in, asked.cluster, asked.layout, asked.request.running)
+            cards = await asyncio.to_thread(cards_in, asked.reading, asked.request.running)
     except AlgoplatformError as error:
         return _show(visit, form, status_of(error), error=error)
     used = list(_cards(found, cards))

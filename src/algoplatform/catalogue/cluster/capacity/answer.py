@@ -9,14 +9,14 @@ from algoplatform.catalogue.cluster.capacity.problem import Problem
 from algoplatform.planning.capacity.plan import Plan
 
 
-def document(problem: Problem, found: Plan) -> dict[str, Any]:
+def document(problem: Problem, layout: Layout, found: Plan) -> dict[str, Any]:
     """Return the `res` of the answer."""
     planned = found.document()
     return {
         "fits": planned["fits"],
         "demand": list(_demand(problem)),
         "totals": planned["totals"],
-        "placements": _on_cards(planned["placements"], problem.layout),
+        "placements": _on_cards(planned["placements"], layout),
         "unplaced": planned["unplaced"],
         "addNodes": planned["addNodes"],
         "scheduler": planned["scheduler"],

@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from algoplatform.catalogue.cluster.capacity.nodes import Layout
-from algoplatform.catalogue.cluster.capacity.problem import cluster_of
+from algoplatform.catalogue.cluster.capacity.nodes import Reading
+from algoplatform.catalogue.cluster.capacity.problem import reading_of
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
 from algoplatform.domain.plan.model import PlanRequest, RunningRow
 from algoplatform.manifests.gpu.profiles import SHIPPED
 from algoplatform.manifests.options import Options
-from algoplatform.planning.capacity.model import Cluster
 
 # The rows of `placements` by node and card, None without a GPU; an empty list where there are none.
 Placements: TypeAlias = dict[str, dict[int | None, list[dict[str, Any]]]]
@@ -34,12 +33,12 @@ def cards_of(request: PlanRequest) -> dict[str, list[CardUse]]:
     profile = SHIPPED.get(request.profile or options.profile)
     if profile is None:
         return {}
-    cluster, layout, _ = cluster_of(request, Sharing(profile, options))
-    return cards_in(cluster, layout, request.running)
+    return cards_in(reading_of(request, Sharing(profile, options)), request.running)
 
 
-def cards_in(cluster: Cluster, layout: Layout, running: Sequence[RunningRow]) -> dict[str, list[CardUse]]:
+def cards_in(reading: Reading, running: Sequence[RunningRow]) -> dict[str, list[CardUse]]:
     """Return the cards of each node of a cluster that has been read."""
+    cluster, layout = reading.cluster, reading.layout
     found: dict[str, list[CardUse]] = {}
     for node in cluster.nodes:
         place = layout.get(node.name, range(len(node.cards)))

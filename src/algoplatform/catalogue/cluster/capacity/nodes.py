@@ -1,6 +1,7 @@
 """Nodes and running pods as a request lists them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
@@ -14,7 +15,16 @@ NOT_SELECTED: Final = "node(s) didn't match Pod's node affinity/selector"
 Layout: TypeAlias = dict[str, tuple[int, ...]]
 
 
-def listed(rows: Sequence[NodeRow], sharing: Sharing) -> tuple[Cluster, Layout]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A cluster, where its cards are, and what was assumed about it."""
+
+    cluster: Cluster
+    layout: Layout
+    assumptions: list[str]
+
+
+def listed(rows: Sequence[NodeRow], sharing: Sharing) -> Reading:
     """Return the nodes of rows, empty; those whose labels do not match the site's selector are left out.
 
     Raises Refused if the cards have too many units.
@@ -35,7 +45,7 @@ def listed(rows: Sequence[NodeRow], sharing: Sharing) -> tuple[Cluster, Layout]:
             nodes.append(Node(name, row.name, row.cpu, row.memory, row.pods, cards))
             if units:
                 layout[name] = units
-    return Cluster(tuple(nodes), left_out=tuple(left_out)), layout
+    return Reading(Cluster(tuple(nodes), left_out=tuple(left_out)), layout, list(told_left_out(left_out)))
 
 
 def selected(labels: Mapping[str, str], sharing: Sharing) -> bool:
@@ -50,10 +60,10 @@ def told_left_out(left_out: Iterable[LeftOut]) -> Iterator[str]:
         yield f"未计入的节点：{shown}"
 
 
-def running(rows: Iterable[tuple[RunningRow, Amounts]], cluster: Cluster, layout: Layout) -> tuple[Held, ...]:
+def running(rows: Iterable[tuple[RunningRow, Amounts]], reading: Reading) -> tuple[Held, ...]:
     """Return what pods, each of these amounts, hold on the nodes that take pods."""
-    known = {node.name for node in cluster.nodes}
-    units = {node: _units(cards) for node, cards in layout.items()}
+    known = {node.name for node in reading.cluster.nodes}
+    units = {node: _units(cards) for node, cards in reading.layout.items()}
     return tuple(
         held
         for row, each in rows

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from algoplatform.catalogue.cluster.capacity.demand import Need, needs
 from algoplatform.catalogue.cluster.capacity.kubectl.reading import read_kubectl
-from algoplatform.catalogue.cluster.capacity.nodes import Layout, listed, running, told_left_out
+from algoplatform.catalogue.cluster.capacity.nodes import Reading, listed, running
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
 from algoplatform.catalogue.cluster.graph import Closure
 from algoplatform.domain.errors import Malformed, Refused, clip_reference
@@ -13,18 +13,16 @@ from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.plan.model import MAX_PODS, PlanRequest, RunningRow
 from algoplatform.domain.plan.rows import Faults
 from algoplatform.domain.record.model import Image
-from algoplatform.planning.capacity.model import Amounts, Cluster, Demand, Held, Reserve
+from algoplatform.planning.capacity.model import Amounts, Cluster, Demand, Held
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request whose nodes have been read: what they hold, where their cards are, what was assumed of them."""
+    """A request whose nodes have been read."""
 
     request: PlanRequest
     sharing: Sharing
-    cluster: Cluster
-    layout: Layout
-    assumptions: list[str]
+    reading: Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +32,15 @@ class Problem:
     needs: Sequence[Need]
     demands: Sequence[Demand]
     cluster: Cluster
-    reserve: Reserve
-    layout: Layout
     assumptions: list[str]
 
 
 def read(request: PlanRequest, sharing: Sharing) -> Asked:
     """Read the nodes of a request; raises Refused. The output of kubectl is not needed any more."""
-    cluster, layout, assumptions = cluster_of(request, sharing)
-    sharing.cards = sorted({card for node in cluster.nodes for card in node.cards}, key=lambda card: card.memory)
-    return Asked(replace(request, kubectl=None), sharing, cluster, layout, assumptions)
+    reading = reading_of(request, sharing)
+    cards = {card for node in reading.cluster.nodes for card in node.cards}
+    sharing.cards = sorted(cards, key=lambda card: card.memory)
+    return Asked(replace(request, kubectl=None), sharing, reading)
 
 
 def assemble(asked: Asked, closure: Closure, others: Mapping[str, Image]) -> Problem:
@@ -51,27 +48,17 @@ def assemble(asked: Asked, closure: Closure, others: Mapping[str, Image]) -> Pro
 
     Raises Refused: 202 for what the request says, -422 for what the records make impossible.
     """
-    request, sharing, cluster, layout = asked.request, asked.sharing, asked.cluster, asked.layout
+    request, sharing, reading = asked.request, asked.sharing, asked.reading
     found = needs(closure, request)
     demands = _demands(found.listed, sharing)
-    held = _running(request, cluster, layout, others, sharing)
-    return Problem(
-        found.listed,
-        demands,
-        replace(cluster, held=cluster.held + held),
-        sharing.reserve(request.reserve),
-        layout,
-        [*asked.assumptions, *found.assumptions, *_of_profile(found.listed, demands, request, sharing)],
-    )
+    cluster = replace(reading.cluster, held=reading.cluster.held + _running(asked, others))
+    told = [*reading.assumptions, *found.assumptions, *_of_profile(found.listed, demands, request, sharing)]
+    return Problem(found.listed, demands, cluster, told)
 
 
-def cluster_of(request: PlanRequest, sharing: Sharing) -> tuple[Cluster, Layout, list[str]]:
-    """Return the nodes of a request, where their cards are, and what was assumed; raises Refused."""
-    if request.kubectl is not None:
-        reading = read_kubectl(request.kubectl, sharing)
-        return reading.cluster, reading.layout, reading.assumptions
-    cluster, layout = listed(request.nodes, sharing)
-    return cluster, layout, list(told_left_out(cluster.left_out))
+def reading_of(request: PlanRequest, sharing: Sharing) -> Reading:
+    """Read the nodes of a request from their rows or from kubectl's output; raises Refused."""
+    return listed(request.nodes, sharing) if request.kubectl is None else read_kubectl(request.kubectl, sharing)
 
 
 def _demands(listed: Sequence[Need], sharing: Sharing) -> list[Demand]:
@@ -100,14 +87,12 @@ def _amounts(image: Image, sharing: Sharing) -> tuple[Amounts, bool]:
     return Amounts(cpu, memory, asked.memory, asked.shares), asked.oversized
 
 
-def _running(
-    request: PlanRequest, cluster: Cluster, layout: Layout, others: Mapping[str, Image], sharing: Sharing
-) -> tuple[Held, ...]:
+def _running(asked: Asked, others: Mapping[str, Image]) -> tuple[Held, ...]:
     faults = Faults()
     found: list[tuple[RunningRow, Amounts]] = []
-    for position, row in enumerate(request.running):
+    for position, row in enumerate(asked.request.running):
         try:
-            each = _amounts_of(row, others, sharing)
+            each = _amounts_of(row, others, asked.sharing)
         except Malformed as error:
             faults.tell(f"running[{position}]", f"的GPU{error}")
             continue
@@ -115,7 +100,7 @@ def _running(
             faults.tell(f"running[{position}].card", "不能为空：这个镜像使用GPU")
         found.append((row, each))
     faults.end()
-    return running(found, cluster, layout)
+    return running(found, asked.reading)
 
 
 def _amounts_of(row: RunningRow, others: Mapping[str, Image], sharing: Sharing) -> Amounts:

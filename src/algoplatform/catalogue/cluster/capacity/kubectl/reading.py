@@ -1,24 +1,14 @@
 """Reads nodes and pods into a cluster."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from algoplatform.catalogue.cluster.capacity.kubectl.nodes import read_nodes
 from algoplatform.catalogue.cluster.capacity.kubectl.pods import read_pods
-from algoplatform.catalogue.cluster.capacity.nodes import Layout
+from algoplatform.catalogue.cluster.capacity.nodes import Reading
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
 from algoplatform.domain.plan.rows import Faults
 from algoplatform.planning.capacity.model import Cluster
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The cluster, where its cards are, and what was assumed about it."""
-
-    cluster: Cluster
-    layout: Layout
-    assumptions: list[str]
 
 
 def read_kubectl(given: Mapping[str, Any], sharing: Sharing) -> Reading:
