@@ -6,7 +6,8 @@ from typing import Any, Final
 import orjson
 
 from algoplatform.api.docs import examples
-from algoplatform.api.docs.schemas import SCHEMAS, Schema
+from algoplatform.api.docs.schemas import SCHEMAS
+from algoplatform.api.docs.shapes import IMAGE_ID, TEXT, Schema
 from algoplatform.api.http.envelope import JSON, PROBLEM, failure
 from algoplatform.api.http.errors import INTERNAL
 from algoplatform.domain import errors
@@ -48,7 +49,7 @@ def _shown(shown: tuple[errors.AlgoplatformError, ...], *, problem: bool) -> Sch
 
 
 def _header(description: str, example: str) -> Schema:
-    return {"description": description, "schema": {"type": "string"}, "example": example}
+    return {"description": description, "schema": TEXT, "example": example}
 
 
 def described_parameter(name: str, place: str, description: str, described: Schema, **more: Any) -> Schema:
@@ -127,21 +128,21 @@ COMPONENTS: Final[dict[str, Any]] = {
             "imageId",
             "path",
             "镜像编号：32位小写十六进制",
-            {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+            IMAGE_ID,
             required=True,
             example=examples.IMAGE_ID,
         ),
         "IfMatch": described_parameter(
-            "If-Match", "header", "镜像的ETag，可以有多个；与当前版本不符则-412，不写入", {"type": "string"}
+            "If-Match", "header", "镜像的ETag，可以有多个；与当前版本不符则-412，不写入", TEXT
         ),
         "IfNoneMatch": described_parameter(
-            "If-None-Match", "header", "镜像的ETag，可以有多个；镜像没有变化则应答304，没有应答体", {"type": "string"}
+            "If-None-Match", "header", "镜像的ETag，可以有多个；镜像没有变化则应答304，没有应答体", TEXT
         ),
         "RequestId": described_parameter(
             "X-Request-Id",
             "header",
             "请求编号，1至64个字母、数字、点、下划线或连字符；应答原样返回",
-            {"type": "string"},
+            TEXT,
         ),
     },
     "responses": {

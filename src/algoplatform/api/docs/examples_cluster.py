@@ -16,5 +16,5 @@ CARD: Final = Fault(
 )
 DIRECTION: Final = Fault("direction", Code.FIELD, "direction须为down、up、both之一，不能为“left”")
 DEPTH: Final = Fault("depth", Code.IMPOSSIBLE, "图中有200个镜像，最多能画150个：请减小depth，或改用json、mermaid或dot")
-COUNT: Final = Fault("nodes[0].count", Code.FIELD, "nodes[0].count须为1至2000的整数")
+NODE_COUNT: Final = Fault("nodes[0].count", Code.FIELD, "nodes[0].count须为1至2000的整数")
 UNKNOWN_CHANNELS: Final = Fault("tvChannel", Code.IMPOSSIBLE, "algo/helmet:2.1.0没有tvChannel，不能计算副本数")

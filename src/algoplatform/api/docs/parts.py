@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from algoplatform.api.docs.components import described_parameter, header, parameter, refusal
-from algoplatform.api.docs.schemas import Schema
+from algoplatform.api.docs.shapes import TEXT, Schema, answered, given
 from algoplatform.api.http.envelope import JSON
 from algoplatform.domain.errors import ImageInUse, Refused, RequestRunning
 
@@ -11,17 +11,12 @@ FILE: Final[dict[str, Any]] = {
     "required": True,
     "content": {
         "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    "file": {"type": "string", "format": "binary", "description": "镜像配置信息相关json文件"}
-                },
-                "required": ["file"],
-            }
+            "schema": given(
+                {"file": {"type": "string", "format": "binary", "description": "镜像配置信息相关json文件"}}, "file"
+            )
         }
     },
 }
-NULL: Final = {"type": "null"}
 WRITE: Final = parameter("IdempotencyKey")
 READ: Final = ("BadRequest", "BodyTooSlow", "BodyTooLarge", "UnsupportedMediaType", "Refused", "TooManyRequests")
 _RUNNING: Final = "相同Idempotency-Key的请求正在处理（-409，按Retry-After重试）"
@@ -29,12 +24,7 @@ _RUNNING: Final = "相同Idempotency-Key的请求正在处理（-409，按Retry-
 
 def success(res: Schema, message: str, *shown: Any, headers: dict[str, str] | None = None) -> Schema:
     """Describe a success response: the schema and an example of `res`, and `msg`."""
-    envelope = {
-        "type": "object",
-        "properties": {"status": {"const": "0"}, "res": res, "msg": {"const": message}},
-        "required": ["status", "res", "msg"],
-        "additionalProperties": False,
-    }
+    envelope = answered({"status": {"const": "0"}, "res": res, "msg": {"const": message}})
     body = {"schema": envelope, "example": {"status": "0", "res": shown[0] if shown else None, "msg": message}}
     named = {name: header(component) for name, component in (headers or {}).items()}
     return {
@@ -83,7 +73,7 @@ def with_raw(
 ) -> Schema:
     """Add raw media types, with an example each, to a success response; raw files have a name."""
     raw = {
-        media: {"schema": schema or {"type": "string"}} | ({} if shown is None else {"example": shown})
+        media: {"schema": schema or TEXT} | ({} if shown is None else {"example": shown})
         for media, shown in examples.items()
     }
     named = {"Content-Disposition": header(filename)} if filename else {}

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from algoplatform.api.docs import examples
+from algoplatform.api.docs.shapes import IMAGE_ID, NULL, Schema, answered
 from algoplatform.domain.errors import Malformed, clip
 from algoplatform.domain.faults import Code
 from algoplatform.domain.record import fields
@@ -15,7 +16,6 @@ from algoplatform.domain.requests import check_fields
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, Conditions, check_positive
 from algoplatform.domain.uploads import Change, CountsAndChanges, OnConflict, UploadOptions
 
-Schema = dict[str, Any]
 _REF: Final = "#/components/schemas/{model}"
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 # A page of revisions is built in memory, each with the record before and after it.
@@ -103,21 +103,15 @@ def check_paging(query: dict[str, Any]) -> tuple[int, int]:
 
 def record_schema(inputs: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Describe a record in a response, with all 29 keys, by the descriptions of the input fields."""
-    return {
-        "type": "object",
-        "title": "Record",
-        "description": "镜像的记录：29个字段，总是全部出现，空为null",
-        "properties": {name: _answered(name, inputs[name]) for name in RECORD_FIELDS},
-        "required": list(RECORD_FIELDS),
-        "additionalProperties": False,
-    }
+    properties = {name: _answered(name, inputs[name]) for name in RECORD_FIELDS}
+    return answered(properties, "镜像的记录：29个字段，总是全部出现，空为null") | {"title": "Record"}
 
 
 def _answered(name: str, described: dict[str, Any]) -> dict[str, Any]:
     kinds = {kind.get("type") for kind in described.get("anyOf", [])}
     kind = {"type": "integer" if "integer" in kinds else "string"}
     always = "null" not in kinds or name in ("imageId", "deleteFlag")
-    return {**(kind if always else {"anyOf": [kind, {"type": "null"}]}), "description": described["description"]}
+    return {**(kind if always else {"anyOf": [kind, NULL]}), "description": described["description"]}
 
 
 def _models(described: dict[str, tuple[Any, str]]) -> dict[str, Schema]:
@@ -144,8 +138,8 @@ def _inputs(image: Schema) -> dict[str, Schema]:
     properties = image["properties"] | {
         "imageports": image["properties"]["imagePorts"] | {"description": "imagePorts的别名"}
     }
-    identifier = properties["imageId"] | {"anyOf": [{"type": "null"}, {"const": ""}], "examples": [None]}
-    given = {"type": "string", "pattern": "^[0-9a-f]{32}$", "examples": [examples.IMAGE_ID], "description": "镜像编号"}
+    identifier = properties["imageId"] | {"anyOf": [NULL, {"const": ""}], "examples": [None]}
+    given = IMAGE_ID | {"examples": [examples.IMAGE_ID], "description": "镜像编号"}
     new = {**properties, "imageId": identifier | {"description": "由服务端生成，注册时须为空"}}
     known = {**properties, "imageId": given}
     return {

@@ -1,90 +1,63 @@
 """The operations on artifacts in the OpenAPI document."""
 
-from typing import Any, Final
+from typing import Final
 
 from algoplatform.api.docs.components import CONDITIONS, parameter, refusal, refusals
 from algoplatform.api.docs.examples_cluster import EXAMPLES
 from algoplatform.api.docs.parts import READ, body, operation, success
 from algoplatform.api.docs.schemas import SCHEMAS
+from algoplatform.api.docs.shapes import COUNT, IMAGE, TEXT, TEXT_OR_NULL, answered, given, keyed, rows
 from algoplatform.api.http.envelope import JSON
 from algoplatform.domain.errors import NeverVerified, Refused
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.record.model import RECORD_FIELDS
 from algoplatform.registries.facts import STATES
 
-_TEXT: Final = {"type": "string"}
-_OPTIONAL: Final = {"type": ["string", "null"]}
-_TEXTS: Final = {"type": "array", "items": _TEXT}
-_WORDS: Final = {"type": ["array", "null"], "items": _TEXT}
+_WORDS: Final = {"type": ["array", "null"], "items": TEXT}
 _STATE: Final = {
     "enum": list(STATES),
     "description": "present：存在；missing：仓库明确答复没有；denied：无权读取；unreachable：仓库没有答复；"
     "not-configured：仓库不在配置中，没有连接；unsupported：不是可识别的镜像，或与摘要不符",
 }
-_PLATFORM: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "os": _TEXT,
-        "architecture": _TEXT,
-        "size": {"type": "integer", "minimum": 0, "description": "各层压缩后的大小之和，单位为字节"},
+_PLATFORM: Final = answered(
+    {
+        "os": TEXT,
+        "architecture": TEXT,
+        "size": COUNT | {"description": "各层压缩后的大小之和，单位为字节"},
         "entrypoint": _WORDS,
         "cmd": _WORDS,
-        "exposedPorts": _TEXTS,
-        "user": _TEXT,
-        "created": _OPTIONAL,
-    },
-    "required": ["os", "architecture", "size", "entrypoint", "cmd", "exposedPorts", "user", "created"],
-    "additionalProperties": False,
-}
-_ARTIFACT: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
+        "exposedPorts": rows(TEXT),
+        "user": TEXT,
+        "created": TEXT_OR_NULL,
+    }
+)
+_ARTIFACT: Final = answered(
+    {
         "state": _STATE,
-        "digest": _OPTIONAL | {"description": "最近一次见到的摘要；多平台镜像为索引的摘要"},
-        "mediaType": _OPTIONAL,
+        "digest": TEXT_OR_NULL | {"description": "最近一次见到的摘要；多平台镜像为索引的摘要"},
+        "mediaType": TEXT_OR_NULL,
         "checkedAt": {"type": "string", "format": "date-time"},
-        "message": _OPTIONAL | {"description": "state不为present的原因"},
-        "platforms": {"type": "array", "items": _PLATFORM},
-    },
-    "required": ["state", "digest", "mediaType", "checkedAt", "message", "platforms"],
-    "additionalProperties": False,
-}
-_SUMMARY: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "total": {"type": "integer", "minimum": 0},
-        "states": {
-            "type": "object",
-            "propertyNames": {"enum": list(STATES)},
-            "additionalProperties": {"type": "integer", "minimum": 1},
-        },
-    },
-    "required": ["total", "states"],
-    "additionalProperties": False,
-}
-_USER: Final = {
-    "type": "object",
-    "properties": {"authority": {"type": "integer"}, "namespace": {"type": "string"}},
-    "required": ["authority"],
-    "description": "可选：用户的权限，含义与_delete相同",
-}
-_CLAIM: Final = {"type": "object", "properties": {"userResult": _USER}}
-_CONDITIONS: Final[dict[str, Any]] = SCHEMAS["Conditions"]
+        "message": TEXT_OR_NULL | {"description": "state不为present的原因"},
+        "platforms": rows(_PLATFORM),
+    }
+)
+_SUMMARY: Final = answered(
+    {
+        "total": COUNT,
+        "states": keyed({"type": "integer", "minimum": 1}) | {"propertyNames": {"enum": list(STATES)}},
+    }
+)
+_USER: Final = given(
+    {"authority": {"type": "integer"}, "namespace": TEXT},
+    "authority",
+    description="可选：用户的权限，含义与_delete相同",
+)
+_CONDITIONS: Final = SCHEMAS["Conditions"]
 _ASKED: Final = _CONDITIONS | {"properties": _CONDITIONS["properties"] | {"userResult": _USER}}
-
 # A record whose required fields may be null.
-_RECORD: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {name: {"type": ["string", "integer", "null"]} for name in RECORD_FIELDS},
-    "required": list(RECORD_FIELDS),
-    "additionalProperties": False,
-    "description": "记录的29个字段，镜像没有说明的为null",
-}
-_REQUEST: Final = {
-    "type": "object",
-    "properties": {"image": {"type": "string", "minLength": 1, "maxLength": 384, "description": "镜像名:标签名"}},
-    "required": ["image"],
-}
+_RECORD: Final = answered(
+    {name: {"type": ["string", "integer", "null"]} for name in RECORD_FIELDS}, "记录的29个字段，镜像没有说明的为null"
+)
 
 VERIFY: Final = operation(
     "verify",
@@ -96,7 +69,7 @@ VERIFY: Final = operation(
         **refusals(*READ, "Forbidden", "NotFound"),
     },
     parameter("ImageId"),
-    body=body(_CLAIM, {"userResult": {"authority": 1}}, required=False),
+    body=body(given({"userResult": _USER}), {"userResult": {"authority": 1}}, required=False),
 )
 VERIFY_SET: Final = operation(
     "verifySet",
@@ -138,5 +111,8 @@ DRAFT: Final = operation(
             Refused([Fault("image", Code.IMPOSSIBLE, "missing：仓库中没有这个镜像（MANIFEST_UNKNOWN）")]),
         ),
     },
-    body=body(_REQUEST, {"image": "harbor.local/algo/posterize:1.0"}),
+    body=body(
+        given({"image": IMAGE | {"description": "镜像名:标签名"}}, "image"),
+        {"image": "harbor.local/algo/posterize:1.0"},
+    ),
 )

@@ -1,81 +1,64 @@
 """The operation of drift in the OpenAPI document."""
 
-from typing import Any, Final
+from typing import Final
 
 from algoplatform.api.docs.components import refusals
 from algoplatform.api.docs.examples_cluster import EXAMPLES
 from algoplatform.api.docs.operations.manifests import option_parameters
 from algoplatform.api.docs.parts import FILE, READ, form, operation, success
+from algoplatform.api.docs.shapes import COUNT, NULL, TEXT, TEXT_OR_NULL, answered, given, keyed, rows
 from algoplatform.api.http.envelope import JSON
 from algoplatform.catalogue.cluster.drift import MOST_DIFFERENCES, MOST_OF_ONE
 from algoplatform.manifests.drift.states import STATES
 
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _list(item: dict[str, Any], description: str) -> dict[str, Any]:
-    return {"type": "array", "items": item, "description": description}
-
-
-_TEXT: Final = {"type": "string"}
-_TEXT_OR_NULL: Final = {"type": ["string", "null"]}
-_COUNT: Final = {"type": "integer", "minimum": 0}
 _COUNT_OR_NULL: Final = {"type": ["integer", "null"], "minimum": 0}
-_CHANGES: Final = {"enum": ["outdated", "modified", "both"]}
-_DIFFERENCE: Final = _object(
-    path=_TEXT | {"description": "字段，列表中的项以其名称、端口或路径为键"},
-    base={"description": "按当时的记录生成的值，没有则为null"},
-    ours={"description": "按现在的记录生成的值"},
-    theirs={"description": "集群中的值"},
-    state=_CHANGES,
+_CHANGES: Final = ["outdated", "modified", "both"]
+_DIFFERENCE: Final = answered(
+    {
+        "path": TEXT | {"description": "字段，列表中的项以其名称、端口或路径为键"},
+        "base": {"description": "按当时的记录生成的值，没有则为null"},
+        "ours": {"description": "按现在的记录生成的值"},
+        "theirs": {"description": "集群中的值"},
+        "state": {"enum": _CHANGES},
+    }
 )
-_COMPARED: Final = _object(
-    kind=_TEXT,
-    name=_TEXT,
-    state={"enum": [*_CHANGES["enum"], "orphan"]},
-    differences=_list(_DIFFERENCE, "各处差异"),
+_COMPARED: Final = answered(
+    {
+        "kind": TEXT,
+        "name": TEXT,
+        "state": {"enum": [*_CHANGES, "orphan"]},
+        "differences": rows(_DIFFERENCE, "各处差异"),
+    }
 )
-_NULL: Final = {"type": "null"}
-_IMAGE: Final = _object(
-    imageId=_TEXT_OR_NULL,
-    reference=_TEXT_OR_NULL,
-    state={"enum": list(STATES)},
-    namespace=_TEXT,
-    kind={"enum": ["Deployment", "StatefulSet", None]},
-    name=_TEXT,
-    recordVersion=_COUNT_OR_NULL | {"description": "部署时的记录版本"},
-    currentVersion=_COUNT_OR_NULL | {"description": "现在的记录版本"},
-    replicas={"oneOf": [_object(wanted=_COUNT, ready=_COUNT), _NULL]},
-    reasons=_list(_TEXT, "没有就绪或不能生成的原因；没有就绪的原因是集群给出的原文"),
-    digest={"oneOf": [_object(expected=_TEXT, running=_list(_TEXT, "各容器组所运行的摘要")), _NULL]},
-    objects=_list(_COMPARED, "有差异或多余的对象"),
-    unlisted=_COUNT,
+_DIGEST: Final = answered({"expected": TEXT, "running": rows(TEXT, "各容器组所运行的摘要")})
+_IMAGE: Final = answered(
+    {
+        "imageId": TEXT_OR_NULL,
+        "reference": TEXT_OR_NULL,
+        "state": {"enum": list(STATES)},
+        "namespace": TEXT,
+        "kind": {"enum": ["Deployment", "StatefulSet", None]},
+        "name": TEXT,
+        "recordVersion": _COUNT_OR_NULL | {"description": "部署时的记录版本"},
+        "currentVersion": _COUNT_OR_NULL | {"description": "现在的记录版本"},
+        "replicas": {"oneOf": [answered({"wanted": COUNT, "ready": COUNT}), NULL]},
+        "reasons": rows(TEXT, "没有就绪或不能生成的原因；没有就绪的原因是集群给出的原文"),
+        "digest": {"oneOf": [_DIGEST, NULL]},
+        "objects": rows(_COMPARED, "有差异或多余的对象"),
+        "unlisted": COUNT,
+    }
 )
-_RESULT: Final = _object(
-    images=_list(_IMAGE, "集群中的每个工作负载"),
-    counts={"type": "object", "additionalProperties": _COUNT, "description": "每种状态的数量"},
-    total=_COUNT,
-    unlisted=_COUNT | {"description": "没有列出的差异的数量"},
-    assumptions=_list(_TEXT, "对比时所作的假定"),
+_RESULT: Final = answered(
+    {
+        "images": rows(_IMAGE, "集群中的每个工作负载"),
+        "counts": keyed(COUNT, "每种状态的数量"),
+        "total": COUNT,
+        "unlisted": COUNT | {"description": "没有列出的差异的数量"},
+        "assumptions": rows(TEXT, "对比时所作的假定"),
+    }
 )
-_LISTED: Final = {
-    "type": "object",
-    "properties": {"kind": _TEXT, "metadata": {"type": "object", "properties": {"name": _TEXT}, "required": ["name"]}},
-    "required": ["kind", "metadata"],
-}
-_CLUSTER: Final = {
-    "type": "object",
-    "properties": {"items": _list(_LISTED, "集群中的对象；也可以只是一个对象")},
-    "required": ["items"],
-    "maxProperties": 32,
-}
+_LISTED: Final = given({"kind": TEXT, "metadata": given({"name": TEXT}, "name")}, "kind", "metadata")
+_CLUSTER: Final = given({"items": rows(_LISTED, "集群中的对象；也可以只是一个对象")}, "items") | {"maxProperties": 32}
 
 DRIFT: Final = operation(
     "drift",
@@ -89,9 +72,6 @@ DRIFT: Final = operation(
     *option_parameters(),
     body={
         "required": True,
-        "content": {
-            JSON: {"schema": _CLUSTER, "example": EXAMPLES["driftRequest"]},
-            "multipart/form-data": FILE["content"]["multipart/form-data"],
-        },
+        "content": {JSON: {"schema": _CLUSTER, "example": EXAMPLES["driftRequest"]}, **FILE["content"]},
     },
 )

@@ -1,39 +1,31 @@
 """The history operations in the OpenAPI document."""
 
-from typing import Any, Final
+from typing import Final
 
 from algoplatform.api.docs import examples
 from algoplatform.api.docs.components import parameter, refusals, schema
-from algoplatform.api.docs.parts import NULL, READ, WRITE, body, choice, conflict, operation, success
+from algoplatform.api.docs.parts import READ, WRITE, body, choice, conflict, operation, success
 from algoplatform.api.docs.schemas import MAX_REVISIONS
+from algoplatform.api.docs.shapes import NULL, TEXT, answered, integer, rows
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.record.wording import exists_fault
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE
 
-_KNOWN_OR_NULL: Final = {"anyOf": [{"type": "string"}, {"type": "null"}]}
-_REVISION: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
+_KNOWN_OR_NULL: Final = {"anyOf": [TEXT, NULL]}
+_REVISION: Final = answered(
+    {
         "version": {"type": "integer", "minimum": 1, "description": "版本，即镜像当时的ETag"},
         "operation": {"enum": ["register", "update", "delete", "upload", "restore"], "description": "操作"},
         "time": {"type": "string", "format": "date-time", "description": "时间（UTC）"},
         "actor": {**_KNOWN_OR_NULL, "description": "操作者；不知道则为null"},
         "requestId": {**_KNOWN_OR_NULL, "description": "请求编号；不经HTTP则为null"},
-        "before": {"anyOf": [schema("Record"), {"type": "null"}], "description": "操作前的记录；登记时为null"},
+        "before": {"anyOf": [schema("Record"), NULL], "description": "操作前的记录；登记时为null"},
         "after": schema("Record"),
-    },
-    "required": ["version", "operation", "time", "actor", "requestId", "before", "after"],
-    "additionalProperties": False,
-}
-_HISTORY: Final = {
-    "type": "object",
-    "properties": {
-        "data": {"type": "array", "items": _REVISION},
-        "total": {"type": "integer", "minimum": 1, "description": "版本总数"},
-    },
-    "required": ["data", "total"],
-    "additionalProperties": False,
-}
+    }
+)
+_HISTORY: Final = answered(
+    {"data": rows(_REVISION), "total": {"type": "integer", "minimum": 1, "description": "版本总数"}}
+)
 _BY: Final = {"actor": "alice", "requestId": "b1946ac92492d2347c6235b4d2611184"}
 _EXAMPLE: Final = {
     "data": [
@@ -63,11 +55,11 @@ HISTORY: Final = operation(
     "一个镜像的每次登记、更新、上传、删除和恢复，从最近的开始：谁、何时、哪个请求，之前和之后的记录。已删除的镜像也有历史。",
     {"200": success(_HISTORY, "查询成功", _EXAMPLE), **refusals("BadRequest", "NotFound", "Refused")},
     parameter("ImageId"),
-    choice("page", "页码，从1开始", {"type": "integer", "minimum": 1, "maximum": 2**31 - 1, "default": 1}),
+    choice("page", "页码，从1开始", integer() | {"default": 1}),
     choice(
         "pageSize",
         f"每页条数，1至{MAX_REVISIONS}",
-        {"type": "integer", "minimum": 1, "maximum": MAX_REVISIONS, "default": DEFAULT_PAGE_SIZE},
+        integer(last=MAX_REVISIONS) | {"default": DEFAULT_PAGE_SIZE},
     ),
 )
 RESTORE: Final = operation(

@@ -4,20 +4,19 @@ from typing import Final
 
 from algoplatform.api.docs import examples
 from algoplatform.api.docs.components import CONDITIONS, header, parameter, refusal, refusals, schema
-from algoplatform.api.docs.parts import FILE, NULL, READ, WRITE, body, choice, conflict, operation, success
+from algoplatform.api.docs.parts import FILE, READ, WRITE, body, choice, conflict, operation, success
+from algoplatform.api.docs.shapes import COUNT, NULL, given, keyed, rows
 from algoplatform.domain.errors import FileRefused, ImageInUse, Refused
 from algoplatform.domain.faults import Code, Fault, RecordFault
 from algoplatform.domain.record.wording import exists_fault, identity_fault
 
-_FOUND: Final = {
-    "type": "object",
-    "properties": {
-        "data": {"type": "array", "items": schema("Record")},
-        "total": {"type": "integer", "minimum": 0, "description": "符合条件的总数，只在请求有page时出现"},
+_FOUND: Final = given(
+    {
+        "data": rows(schema("Record")),
+        "total": COUNT | {"description": "符合条件的总数，只在请求有page时出现"},
     },
-    "required": ["data"],
-    "additionalProperties": False,
-}
+    "data",
+) | {"additionalProperties": False}
 _QUERY: Final = tuple(parameter(name) for name in CONDITIONS)
 _FILE_FAULTS: Final = [
     RecordFault(position, image, Fault(text.partition("不能")[0], Code.FRAME_INTERVAL, text))
@@ -91,7 +90,7 @@ LOAD: Final = operation(
     "下载符合条件的镜像的配置信息，文件名image_list.json，可上传到另一个平台。请求体可以省略，条件与查询相同。",
     {
         "200": success(
-            {"type": "object", "additionalProperties": schema("Record")},
+            keyed(schema("Record")),
             "镜像下载成功",
             {examples.IMAGE_ID: examples.LOADED},
             headers={"Content-Disposition": "ContentDisposition"},

@@ -1,50 +1,40 @@
 """The operations of lint in the OpenAPI document."""
 
-from typing import Any, Final
+from typing import Final
 
 from algoplatform.api.docs.components import CONDITIONS, parameter, refusals
 from algoplatform.api.docs.examples_cluster import EXAMPLES
 from algoplatform.api.docs.operations.manifests import option_parameters
 from algoplatform.api.docs.parts import FILE, READ, choice, form, operation, success, with_raw
+from algoplatform.api.docs.shapes import COUNT, TEXT, answered, integer, keyed, rows
 from algoplatform.planning.lint.rules import RULES, SEVERITIES
 
 # `page` and `pageSize` count findings here; those of a search by key are unknown.
 _OTHERS: Final = ("page", "pageSize", "after", "before")
-_FINDING: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
+_FINDING: Final = answered(
+    {
         "rule": {"enum": list(RULES)},
         "severity": {"enum": list(SEVERITIES)},
-        "image": {"type": "string"},
-        "images": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-        "field": {"type": "string"},
+        "image": TEXT,
+        "images": rows(TEXT, minItems=1),
+        "field": TEXT,
         "value": {"type": ["string", "integer", "null"]},
-        "message": {"type": "string"},
-    },
-    "required": ["rule", "severity", "image", "images", "field", "value", "message"],
-    "additionalProperties": False,
-}
-_FINDINGS: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "findings": {"type": "array", "items": _FINDING, "description": "发现的问题"},
-        "counts": {
-            "type": "object",
-            "additionalProperties": {"type": "integer", "minimum": 1},
-            "description": "每条规则的数量，不受分页影响",
-        },
-        "total": {"type": "integer", "minimum": 0, "description": "总数，不受分页影响"},
-    },
-    "required": ["findings", "counts", "total"],
-    "additionalProperties": False,
-}
-_PAGE: Final = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
+        "message": TEXT,
+    }
+)
+_FINDINGS: Final = answered(
+    {
+        "findings": rows(_FINDING, "发现的问题"),
+        "counts": keyed({"type": "integer", "minimum": 1}, "每条规则的数量，不受分页影响"),
+        "total": COUNT | {"description": "总数，不受分页影响"},
+    }
+)
 _ASKED: Final = (
     form("json", "sarif"),
-    choice("severity", f"只要这些级别，逗号分隔：{'、'.join(SEVERITIES)}", {"type": "string"}),
-    choice("rule", "只要这些规则，逗号分隔", {"type": "string"}),
-    choice("page", "问题的页码，从1开始；不填page和pageSize则返回全部", _PAGE),
-    choice("pageSize", "每页条数，1至1000；有page时默认50", _PAGE | {"maximum": 1000}),
+    choice("severity", f"只要这些级别，逗号分隔：{'、'.join(SEVERITIES)}", TEXT),
+    choice("rule", "只要这些规则，逗号分隔", TEXT),
+    choice("page", "问题的页码，从1开始；不填page和pageSize则返回全部", integer()),
+    choice("pageSize", "每页条数，1至1000；有page时默认50", integer(last=1000)),
     *option_parameters("profile", "cards"),
 )
 _FOUND: Final = with_raw(

@@ -5,6 +5,7 @@ from typing import Any, Final
 from algoplatform.api.docs.components import parameter, refusal, refusals
 from algoplatform.api.docs.examples_cluster import CARD, EXAMPLES, NAMING
 from algoplatform.api.docs.parts import READ, body, choice, form, operation, success, unchanged, with_raw
+from algoplatform.api.docs.shapes import IMAGE, TEXT, answered, given, integer, keyed, rows
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.render_request import MAX_IMAGES
 from algoplatform.manifests.options import OPTIONS, Option
@@ -17,7 +18,7 @@ def _schema(option: Option) -> dict[str, Any]:
     if option.allowed:
         return {"type": "string", "enum": list(option.allowed)}
     if option.form == "整数":
-        return {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
+        return integer(first=0)
     return {"type": "string", "maxLength": 4096}
 
 
@@ -32,77 +33,29 @@ def _described(option: Option) -> str:
     return f"{option.description}{shown}。默认值由{option.setting}设定"
 
 
-_TEXTS: Final = {"type": "array", "items": {"type": "string"}}
-_TEXT: Final = {"type": "string"}
-_RESULT: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "manifests": {"type": "array", "items": {"type": "object"}, "description": "Kubernetes对象，依赖在前"},
-        "order": {"type": "array", "items": _TEXTS, "description": "各层的镜像，依赖在前，下标即层次"},
-        "addresses": {
-            "type": "object",
-            "additionalProperties": {"type": "object", "additionalProperties": _TEXT},
-            "description": "镜像的服务地址，以端口名为键",
-        },
-        "needs": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "kind": _TEXT,
-                    "name": _TEXT,
-                    "namespace": _TEXT,
-                    "image": _TEXT,
-                    "keys": {"type": "object", "additionalProperties": _TEXT},
-                },
-                "required": ["kind", "name", "namespace", "image", "keys"],
-                "additionalProperties": False,
-            },
-            "description": "集群中须先有的对象，及其各键对应的路径",
-        },
-        "warnings": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "rule": _TEXT,
-                    "severity": {"enum": list(SEVERITIES[:2])},
-                    "image": _TEXT,
-                    "message": _TEXT,
-                },
-                "required": ["rule", "severity", "image", "message"],
-                "additionalProperties": False,
-            },
-            "description": "不妨碍生成、但可能有误的地方",
-        },
-        "assumptions": _TEXTS | {"description": "生成时所作的假定"},
+_NEED: Final = answered({"kind": TEXT, "name": TEXT, "namespace": TEXT, "image": TEXT, "keys": keyed(TEXT)})
+_WARNING: Final = answered({"rule": TEXT, "severity": {"enum": list(SEVERITIES[:2])}, "image": TEXT, "message": TEXT})
+_RESULT: Final = answered(
+    {
+        "manifests": rows({"type": "object"}, "Kubernetes对象，依赖在前"),
+        "order": rows(rows(TEXT), "各层的镜像，依赖在前，下标即层次"),
+        "addresses": keyed(keyed(TEXT), "镜像的服务地址，以端口名为键"),
+        "needs": rows(_NEED, "集群中须先有的对象，及其各键对应的路径"),
+        "warnings": rows(_WARNING, "不妨碍生成、但可能有误的地方"),
+        "assumptions": rows(TEXT, "生成时所作的假定"),
+    }
+)
+_REQUEST: Final = given(
+    {
+        "images": rows(IMAGE, "镜像编号或“镜像名:标签名”", minItems=1, maxItems=MAX_IMAGES),
+        "options": given(
+            {option.name: _schema(option) | {"description": _described(option)} for option in OPTIONS},
+            description="选项，与GET的查询参数相同",
+        ),
+        "configFiles": keyed(keyed(TEXT), "配置文件的内容：以镜像名:标签名、路径为键"),
     },
-    "required": ["manifests", "order", "addresses", "needs", "warnings", "assumptions"],
-    "additionalProperties": False,
-}
-_REQUEST: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "images": {
-            "type": "array",
-            "items": {"type": "string", "minLength": 1, "maxLength": 384},
-            "minItems": 1,
-            "maxItems": MAX_IMAGES,
-            "description": "镜像编号或“镜像名:标签名”",
-        },
-        "options": {
-            "type": "object",
-            "properties": {option.name: _schema(option) | {"description": _described(option)} for option in OPTIONS},
-            "description": "选项，与GET的查询参数相同",
-        },
-        "configFiles": {
-            "type": "object",
-            "additionalProperties": {"type": "object", "additionalProperties": _TEXT},
-            "description": "配置文件的内容：以镜像名:标签名、路径为键",
-        },
-    },
-    "required": ["images"],
-}
+    "images",
+)
 _REFUSED: Final = {
     "422": refusal("选项有误（202），或镜像不能这样部署（-422）；全部原因一次列出", Refused([NAMING]), Refused([CARD]))
 }

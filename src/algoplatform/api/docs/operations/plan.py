@@ -1,10 +1,11 @@
 """The operation of planning in the OpenAPI document."""
 
-from typing import Any, Final
+from typing import Final
 
 from algoplatform.api.docs.components import refusal, refusals
-from algoplatform.api.docs.examples_cluster import COUNT, EXAMPLES, UNKNOWN_CHANNELS
+from algoplatform.api.docs.examples_cluster import EXAMPLES, NODE_COUNT, UNKNOWN_CHANNELS
 from algoplatform.api.docs.parts import READ, body, operation, success
+from algoplatform.api.docs.shapes import COUNT, IMAGE, TEXT, Schema, answered, given, integer, keyed, rows
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.plan.model import (
     DEFAULT_PODS,
@@ -16,89 +17,64 @@ from algoplatform.domain.plan.model import (
     Margin,
 )
 
-_LARGEST: Final = 2**31 - 1
-_TEXT: Final = {"type": "string"}
-_COUNT: Final = {"type": "integer", "minimum": 0}
 _CARD: Final = {"type": ["integer", "null"], "minimum": 0}
-_IMAGE: Final = {"type": "string", "minLength": 1, "maxLength": 384}
 
 
-def _integer(description: str, first: int = 1, last: int = _LARGEST) -> dict[str, Any]:
-    return {"type": "integer", "minimum": first, "maximum": last, "description": description}
-
-
-def _name(description: str) -> dict[str, Any]:
+def _name(description: str) -> Schema:
     return {"type": "string", "minLength": 1, "maxLength": 253, "description": description}
 
 
-def _object(properties: dict[str, Any], *required: str, description: str = "") -> dict[str, Any]:
-    told = {"description": description} if description else {}
-    return {"type": "object", "properties": properties, "required": list(required), **told}
-
-
-def _answered(properties: dict[str, Any], description: str = "") -> dict[str, Any]:
-    return _object(properties, *properties, description=description) | {"additionalProperties": False}
-
-
-def _rows(item: dict[str, Any], description: str, **bounds: int) -> dict[str, Any]:
-    return {"type": "array", "items": item, "description": description, **bounds}
-
-
-_GROUP: Final = _object(
+_GROUP: Final = given(
     {
         "name": _name("名称，不能重复"),
-        "channels": _integer("视频路数；channels与pictures至少有一个"),
-        "pictures": _integer("图片数，按pics计算副本数", 0),
-        "images": _rows(_IMAGE, "分析这组摄像头的镜像：镜像编号或“镜像名:标签名”；其依赖一并计算", minItems=1),
+        "channels": integer("视频路数；channels与pictures至少有一个"),
+        "pictures": integer("图片数，按pics计算副本数", 0),
+        "images": rows(IMAGE, "分析这组摄像头的镜像：镜像编号或“镜像名:标签名”；其依赖一并计算", minItems=1),
     },
     "name",
     "images",
 ) | {"anyOf": [{"required": ["channels"]}, {"required": ["pictures"]}]}
-_CARDS: Final = _object(
+_CARDS: Final = given(
     {
-        "count": _integer("这种卡的张数，默认1", 1, MAX_CARDS),
-        "memory": _integer("每张卡的显存，单位MiB；以驱动报告的为准"),
-        "shares": _integer("每张卡至多由几个容器组共用；默认由GPU方案决定", 1, 1000),
+        "count": integer("这种卡的张数，默认1", 1, MAX_CARDS),
+        "memory": integer("每张卡的显存，单位MiB；以驱动报告的为准"),
+        "shares": integer("每张卡至多由几个容器组共用；默认由GPU方案决定", 1, 1000),
     },
     "memory",
 )
-_NODE: Final = _object(
+_NODE: Final = given(
     {
         "name": _name("名称，不能重复；count大于1时各节点为<名称>-1、<名称>-2……"),
-        "count": _integer("这种节点的个数，默认1", 1, MAX_NODES),
-        "cpu": _integer("可分配的CPU，单位m", 0),
-        "memory": _integer("可分配的内存，单位MiB", 0),
-        "pods": _integer(f"至多几个容器组，默认{DEFAULT_PODS}"),
-        "labels": {
-            "type": "object",
-            "additionalProperties": _TEXT,
-            "description": "标签；填写后须符合nodeSelector的设定",
-        },
-        "cards": _rows(_CARDS, "GPU卡"),
+        "count": integer("这种节点的个数，默认1", 1, MAX_NODES),
+        "cpu": integer("可分配的CPU，单位m", 0),
+        "memory": integer("可分配的内存，单位MiB", 0),
+        "pods": integer(f"至多几个容器组，默认{DEFAULT_PODS}"),
+        "labels": keyed(TEXT, "标签；填写后须符合nodeSelector的设定"),
+        "cards": rows(_CARDS, "GPU卡"),
     },
     "name",
     "cpu",
     "memory",
 )
-_RUNNING: Final = _object(
+_RUNNING: Final = given(
     {
         "node": _name("节点的名称"),
-        "card": _integer("卡的下标，从0开始；使用GPU时必填", 0, MAX_CARDS),
-        "image": _IMAGE | {"description": "镜像；或者填写cpu、memory、gpuMemory"},
-        "cpu": _integer("每个容器组的CPU，单位m", 0),
-        "memory": _integer("每个容器组的内存，单位MiB", 0),
-        "gpuMemory": _integer("每个容器组的显存，单位MiB", 0),
-        "replicas": _integer("容器组的个数，默认1", 1, MAX_PODS),
+        "card": integer("卡的下标，从0开始；使用GPU时必填", 0, MAX_CARDS),
+        "image": IMAGE | {"description": "镜像；或者填写cpu、memory、gpuMemory"},
+        "cpu": integer("每个容器组的CPU，单位m", 0),
+        "memory": integer("每个容器组的内存，单位MiB", 0),
+        "gpuMemory": integer("每个容器组的显存，单位MiB", 0),
+        "replicas": integer("容器组的个数，默认1", 1, MAX_PODS),
     },
     "node",
 )
-_REQUEST: Final = _object(
+_REQUEST: Final = given(
     {
         "profile": _name("GPU共享方案，默认值由ALGOPLATFORM_RENDER_PROFILE设定"),
-        "cameras": _rows(_GROUP, f"摄像头分组，镜像合计至多{MAX_IMAGES}个", minItems=1, maxItems=MAX_IMAGES),
-        "nodes": _rows(_NODE, f"节点，合计至多{MAX_NODES}个、{MAX_CARDS}张卡；或者填写kubectl", maxItems=MAX_NODES),
-        "running": _rows(_RUNNING, f"节点上已经运行的容器组，合计至多{MAX_PODS}个", maxItems=MAX_PODS),
-        "kubectl": _object(
+        "cameras": rows(_GROUP, f"摄像头分组，镜像合计至多{MAX_IMAGES}个", minItems=1, maxItems=MAX_IMAGES),
+        "nodes": rows(_NODE, f"节点，合计至多{MAX_NODES}个、{MAX_CARDS}张卡；或者填写kubectl", maxItems=MAX_NODES),
+        "running": rows(_RUNNING, f"节点上已经运行的容器组，合计至多{MAX_PODS}个", maxItems=MAX_PODS),
+        "kubectl": given(
             {
                 "nodes": {"type": "object", "description": "kubectl get nodes -o json的输出"},
                 "pods": {"type": "object", "description": "kubectl get pods -A -o json的输出"},
@@ -106,75 +82,74 @@ _REQUEST: Final = _object(
             "nodes",
             description="代替nodes和running",
         ),
-        "reserve": _object(
+        "reserve": given(
             {
-                "gpuMemoryPercent": _integer(f"每张卡预留的显存，默认{Margin().gpu_memory_percent}%", 0, 99),
-                "nodes": _integer("预留的节点数，默认0：显存最多的几个", 0, MAX_NODES),
+                "gpuMemoryPercent": integer(f"每张卡预留的显存，默认{Margin().gpu_memory_percent}%", 0, 99),
+                "nodes": integer("预留的节点数，默认0：显存最多的几个", 0, MAX_NODES),
             },
             description="预留",
         ),
-        "overrides": {
-            "type": "object",
-            "additionalProperties": _object({"channelsPerReplica": _integer("每个副本的路数")}, "channelsPerReplica"),
-            "description": "以镜像为键，代替记录中的tvChannel；不在规划之内的镜像不采用",
-        },
+        "overrides": keyed(
+            given({"channelsPerReplica": integer("每个副本的路数")}, "channelsPerReplica"),
+            "以镜像为键，代替记录中的tvChannel；不在规划之内的镜像不采用",
+        ),
         "unknownChannels": {
             "enum": ["one", "refuse"],
             "description": "tvChannel或pics为空的镜像：按一个副本计算（one，默认），或拒绝（refuse）",
         },
-        "simulate": _integer("按几种随机顺序模拟调度器逐个放置，默认0", 0, MAX_SIMULATIONS),
+        "simulate": integer("按几种随机顺序模拟调度器逐个放置，默认0", 0, MAX_SIMULATIONS),
     },
     "cameras",
 ) | {"anyOf": [{"required": ["nodes"]}, {"required": ["kubectl"]}]}
-_EACH: Final = _answered({"cpu": _COUNT, "memory": _COUNT, "gpuMemory": _COUNT}, "每个副本：m、MiB、按方案取整后的MiB")
-_DEMAND: Final = _answered(
+_EACH: Final = answered({"cpu": COUNT, "memory": COUNT, "gpuMemory": COUNT}, "每个副本：m、MiB、按方案取整后的MiB")
+_DEMAND: Final = answered(
     {
-        "image": _TEXT,
-        "channels": _COUNT,
+        "image": TEXT,
+        "channels": COUNT,
         "perReplica": {"type": ["integer", "null"], "description": "每个副本的路数，未知为null"},
-        "replicas": _COUNT,
-        "because": _rows(
-            _answered({"cameras": _TEXT, "images": _rows(_TEXT, "其中需要它的镜像，它自己也在内")}),
+        "replicas": COUNT,
+        "because": rows(
+            answered({"cameras": TEXT, "images": rows(TEXT, "其中需要它的镜像，它自己也在内")}),
             "需要它的摄像头分组",
         ),
         "each": _EACH,
     }
 )
-_TOTAL: Final = _answered({"need": _COUNT, "have": _COUNT, "usable": _COUNT})
-_REASON: Final = _answered(
+_TOTAL: Final = answered({"need": COUNT, "have": COUNT, "usable": COUNT})
+_REASON: Final = answered(
     {
-        "reason": _TEXT,
-        "nodes": _COUNT,
+        "reason": TEXT,
+        "nodes": COUNT,
         "need": {"type": ["integer", "null"]},
         "largestFree": {"type": ["integer", "null"]},
     }
 )
-_UNPLACED: Final = _answered(
+_UNPLACED: Final = answered(
     {
-        "image": _TEXT,
-        "replicas": _COUNT,
-        "reasons": _rows(_REASON, "调度器给出的原因，以及各有几个节点"),
+        "image": TEXT,
+        "replicas": COUNT,
+        "reasons": rows(_REASON, "调度器给出的原因，以及各有几个节点"),
         "proof": {
             "enum": ["card-size", "sum", "pigeonhole", "none"],
             "description": "为何放不下：卡太小，总量不足，剩余的都太零碎；none为没有找到放法，但未证明放不下",
         },
     }
 )
-_RESULT: Final = _answered(
+_RESULT: Final = answered(
     {
         "fits": {"type": "boolean", "description": "全部放得下"},
-        "demand": _rows(_DEMAND, "需要的镜像，依赖在前"),
-        "totals": _answered(
+        "demand": rows(_DEMAND, "需要的镜像，依赖在前"),
+        "totals": answered(
             dict.fromkeys(("gpuMemory", "cpu", "memory", "shares", "pods"), _TOTAL), "总量：需要、拥有、可用"
         ),
-        "placements": _rows(
-            _answered({"node": _TEXT, "card": _CARD, "image": _TEXT, "replicas": _COUNT}),
+        "placements": rows(
+            answered({"node": TEXT, "card": _CARD, "image": TEXT, "replicas": COUNT}),
             "放置方案；card为卡的下标，不用GPU时为null",
         ),
-        "unplaced": _rows(_UNPLACED, "放不下的"),
-        "addNodes": _rows(_answered({"like": _TEXT, "count": _COUNT}), "再加这些节点就放得下；空为不缺，或加了也不行"),
-        "scheduler": _answered({"orders": _COUNT, "pending": _rows(_COUNT, "每种顺序下排不上的副本数")}, "模拟调度器"),
-        "assumptions": _rows(_TEXT, "规划时所作的假定"),
+        "unplaced": rows(_UNPLACED, "放不下的"),
+        "addNodes": rows(answered({"like": TEXT, "count": COUNT}), "再加这些节点就放得下；空为不缺，或加了也不行"),
+        "scheduler": answered({"orders": COUNT, "pending": rows(COUNT, "每种顺序下排不上的副本数")}, "模拟调度器"),
+        "assumptions": rows(TEXT, "规划时所作的假定"),
     }
 )
 
@@ -189,7 +164,7 @@ PLAN: Final = operation(
         **refusals(*READ, "NotFound"),
         "422": refusal(
             "请求有误（202），或镜像的记录使规划无法进行（-422）；全部原因一次列出",
-            Refused([COUNT]),
+            Refused([NODE_COUNT]),
             Refused([UNKNOWN_CHANNELS]),
         ),
     },
