@@ -5,7 +5,7 @@ from typing import Any, Final
 from algoplatform.api.docs.components import parameter, refusal, refusals
 from algoplatform.api.docs.examples_cluster import CARD, EXAMPLES, NAMING
 from algoplatform.api.docs.parts import READ, body, choice, form, operation, success, unchanged, with_raw
-from algoplatform.api.docs.shapes import IMAGE, TEXT, answered, given, integer, keyed, rows
+from algoplatform.api.docs.shapes import IMAGE, TEXT, Schema, answered, given, integer, keyed, rows
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.render_request import MAX_IMAGES
 from algoplatform.manifests.options import OPTIONS, Option
@@ -56,25 +56,27 @@ _REQUEST: Final = given(
     },
     "images",
 )
-_REFUSED: Final = {
-    "422": refusal("选项有误（202），或镜像不能这样部署（-422）；全部原因一次列出", Refused([NAMING]), Refused([CARD]))
-}
+
+
+def _answers(**headers: str) -> dict[str, Schema]:
+    """Describe manifests in both forms, and the reasons for none."""
+    refused = (Refused([NAMING]), Refused([CARD]))
+    return {
+        "200": with_raw(
+            success(_RESULT, "生成成功", EXAMPLES["manifests"], headers=headers),
+            {"application/yaml": EXAMPLES["yaml"]},
+            "DownloadedFile",
+        ),
+        "422": refusal("选项有误（202），或镜像不能这样部署（-422）；全部原因一次列出", *refused),
+    }
+
 
 MANIFESTS: Final = operation(
     "manifests",
     "镜像部署文件 · Manifests of an image",
     "把镜像的记录转换为Kubernetes对象：JSON，或YAML文件（format=yaml，或Accept为application/yaml）。"
     "不需要集群的任何凭据。closure=true时一并生成所依赖的镜像。",
-    {
-        "200": with_raw(
-            success(_RESULT, "生成成功", EXAMPLES["manifests"], headers={"ETag": "Tag"}),
-            {"application/yaml": EXAMPLES["yaml"]},
-            "DownloadedFile",
-        ),
-        "304": unchanged(),
-        **refusals("BadRequest", "NotFound", "TooManyRequests"),
-        **_REFUSED,
-    },
+    {"304": unchanged(), **refusals("BadRequest", "NotFound", "TooManyRequests"), **_answers(ETag="Tag")},
     parameter("ImageId"),
     form("json", "yaml"),
     *option_parameters(),
@@ -85,15 +87,7 @@ RENDER: Final = operation(
     "一组镜像的部署文件 · Manifests of images",
     f"与GET镜像部署文件相同，用于至多{MAX_IMAGES}个镜像；节点端口、对象名称和主机目录在整组中检查。"
     "configFiles给出配置文件的内容，没有给出的列在needs中。",
-    {
-        "200": with_raw(
-            success(_RESULT, "生成成功", EXAMPLES["manifests"]),
-            {"application/yaml": EXAMPLES["yaml"]},
-            "DownloadedFile",
-        ),
-        **refusals(*READ, "Forbidden", "NotFound"),
-        **_REFUSED,
-    },
+    refusals(*READ, "Forbidden", "NotFound") | _answers(),
     form("json", "yaml"),
     body=body(_REQUEST, EXAMPLES["renderRequest"]),
 )
