@@ -29,8 +29,6 @@ class StreamedRecords(Response):
         self.status_code = 200
         self.background = None
         self.init_headers({"content-type": JSON, **(headers or {})})
-        # The length is not known in advance.
-        self.raw_headers = [item for item in self.raw_headers if item[0] != b"content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the head with the first records, then the rest as it arrives, then the tail."""
