@@ -30,7 +30,6 @@ from algoplatform.domain.search import Conditions, check_conditions
 from algoplatform.domain.uploads import Counts
 from algoplatform.runtime import Runtime
 
-_CHUNK: Final = 64 * 1024
 # Longest query string, in bytes, whose parsed conditions are cached.
 _REMEMBERED: Final = 512
 
@@ -191,8 +190,6 @@ _asked_before: Final = lru_cache(1024)(_asked)
 
 
 def _digest(file: BinaryIO) -> bytes:
-    digest = hashlib.sha256()
-    while chunk := file.read(_CHUNK):
-        digest.update(chunk)
+    digest = hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]  # a BinaryIO with readinto
     file.seek(0)
-    return digest.digest()
+    return digest
