@@ -25,7 +25,7 @@ from algoplatform.catalogue.images import Registered
 from algoplatform.catalogue.parsing import parse
 from algoplatform.catalogue.search import Stream, Write
 from algoplatform.domain.answer import Answer
-from algoplatform.domain.errors import BadRequest
+from algoplatform.domain.requests import check_body
 from algoplatform.domain.search import Conditions, check_conditions
 from algoplatform.domain.uploads import Counts
 from algoplatform.runtime import Runtime
@@ -168,9 +168,7 @@ async def _conditions(request: Request, runtime: Runtime) -> tuple[Conditions, b
     content = has_body(request.scope) and await read_json_text(request, runtime.settings.max_body_bytes)
     if not content:
         return conditions, query
-    body = await parse(content)
-    if not isinstance(body, dict):
-        raise BadRequest("请求体须为JSON对象", malformed=False)
+    body = check_body(await parse(content))
     said = {name: value for name, value in body.items() if value is not None}
     conditions = check_conditions(_parsed(query) | said)
     return conditions, conditions.key
