@@ -17,6 +17,8 @@ Around: TypeAlias = tuple[bytes, Callable[[int | None], bytes]]
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
+# Surrounds a body that is no envelope.
+BARE: Final[Around] = (b"", lambda total: b"")
 
 # A response is at most 256 KiB; the rest is room for what surrounds the faults.
 _ROOM: Final = 240 * 1024
@@ -67,6 +69,12 @@ def list_around(message: str) -> Around:
     """Return what surrounds the items of a list, separated by commas; `tail` takes the total of a page."""
     end = b'},"msg":"%b"}' % message.encode()
     return b'{"status":"0","res":{"data":[', lambda total: (b"]" if total is None else b'],"total":%d' % total) + end
+
+
+def value_around(message: str) -> Around:
+    """Return what surrounds a whole value."""
+    end = b',"msg":"%b"}' % message.encode()
+    return b'{"status":"0","res":', lambda total: end
 
 
 def object_around(message: str) -> Around:

@@ -1,19 +1,32 @@
 """Streamed responses in constant memory: records go from COPY to the client as they arrive."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from algoplatform.api.http.envelope import JSON, Around
-from algoplatform.catalogue.search import Stream
+from algoplatform.catalogue.search import Stream, Write
 
 
 class BrokenOff(Exception):
     """A response failed after it had started; the cause is in the log."""
+
+
+def within(stream: Callable[[Write], Awaitable[Any]], *held: AbstractContextManager[object]) -> Stream:
+    """Return a stream that holds something from its beginning to its end: a slot, or the file that it reads."""
+
+    async def holding(write: Write) -> Any:
+        with ExitStack() as stack:
+            for each in held:
+                stack.enter_context(each)
+            return await stream(write)
+
+    return holding
 
 
 class StreamedRecords(Response):

@@ -17,13 +17,12 @@ from algoplatform.api.docs.schemas import check_upload_options
 from algoplatform.api.http.envelope import EnvelopeResponse, list_around, object_around, success, success_of_many
 from algoplatform.api.http.intake import Intake
 from algoplatform.api.http.request import has_body, if_match, is_known, parse_query, read_file, read_json_text
-from algoplatform.api.http.streams import StreamedRecords, while_connected
+from algoplatform.api.http.streams import StreamedRecords, while_connected, within
 from algoplatform.api.middleware.authentication import caller_of
 from algoplatform.api.routes.common import idempotency_of, image_id_of, read_json, runtime_of
 from algoplatform.api.routes.operation import PREFIX, image_router
 from algoplatform.catalogue.images import Registered
 from algoplatform.catalogue.parsing import parse
-from algoplatform.catalogue.search import Stream, Write
 from algoplatform.domain.answer import Answer
 from algoplatform.domain.requests import check_body
 from algoplatform.domain.search import Conditions, check_conditions
@@ -118,7 +117,7 @@ async def search(request: Request) -> Response:
     found = await runtime.searches.answer(conditions, asked, _found)
     if isinstance(found, Answer):
         return EnvelopeResponse(found)
-    return StreamedRecords(_within_limit(request, found), list_around("查询成功"))
+    return StreamedRecords(within(found, request.app.state.exports.taken()), list_around("查询成功"))
 
 
 _found: Final = partial(success_of_many, "查询成功")
@@ -132,17 +131,8 @@ async def load(request: Request) -> Response:
 
     export = partial(runtime.searches.stream, conditions, keyed=True)
     download = {"content-disposition": 'attachment; filename="image_list.json"'}
-    return StreamedRecords(_within_limit(request, export), object_around("镜像下载成功"), download)
-
-
-def _within_limit(request: Request, stream: Stream) -> Stream:
-    """Return a stream that needs one of the slots of ALGOPLATFORM_MAX_EXPORTS."""
-
-    async def limited(write: Write) -> int | None:
-        with request.app.state.exports.taken():
-            return await stream(write)
-
-    return limited
+    limited = within(export, request.app.state.exports.taken())
+    return StreamedRecords(limited, object_around("镜像下载成功"), download)
 
 
 @router.head("/{imageId:imageId}", include_in_schema=False)

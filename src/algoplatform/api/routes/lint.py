@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform.api.docs.operations import lint as openapi
+from algoplatform.api.http.envelope import BARE, value_around
 from algoplatform.api.http.representation import SARIF, Format, content_type
 from algoplatform.api.http.request import parse_query, read_file, received
-from algoplatform.api.http.streams import StreamedRecords
+from algoplatform.api.http.streams import StreamedRecords, within
 from algoplatform.api.routes.common import check_query, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.cluster.site import Site
@@ -42,7 +43,7 @@ async def lint(request: Request) -> Response:
         del response.headers["content-length"]
         return response
     run = partial(runtime.lint.registry, asked, policy=policy, as_sarif=form is SARIF)
-    return _streamed(form, request, run, ExitStack())
+    return _streamed(form, request, run)
 
 
 @router.post("/_lint", **openapi.LINT_FILE)
@@ -64,11 +65,7 @@ def _asked(site: Site, query: dict[str, Any], *, conditions: bool = True) -> tup
     return asked, site.policy_for(options)
 
 
-def _streamed(form: Format, request: Request, run: Run, kept: ExitStack) -> Response:
-    head, tail = (b"", b"") if form is SARIF else (b'{"status":"0","res":', ',"msg":"检查完成"}'.encode())
-
-    async def stream(write: Write) -> None:
-        with kept, request.app.state.lints.taken():
-            await run(write)
-
-    return StreamedRecords(stream, (head, lambda _: tail), {"content-type": content_type(form)})
+def _streamed(form: Format, request: Request, run: Run, *kept: ExitStack) -> Response:
+    around = BARE if form is SARIF else value_around("检查完成")
+    stream = within(run, *kept, request.app.state.lints.taken())
+    return StreamedRecords(stream, around, {"content-type": content_type(form)})

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform.api.docs.operations import manifests as openapi
-from algoplatform.api.http.envelope import EnvelopeResponse, success
+from algoplatform.api.http.envelope import BARE, EnvelopeResponse, success, value_around
 from algoplatform.api.http.representation import (
     ENVELOPE,
     YAML,
@@ -24,7 +24,7 @@ from algoplatform.api.http.representation import (
     tag_of,
 )
 from algoplatform.api.http.request import parse_query, read_large_json_text
-from algoplatform.api.http.streams import StreamedRecords
+from algoplatform.api.http.streams import StreamedRecords, within
 from algoplatform.api.routes.common import check_query, image_id_of, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.cluster.manifests import Prepared, yaml_of
@@ -65,7 +65,8 @@ async def manifests(request: Request) -> Response:
     if known := not_modified(request, tag):
         return known
     if prepared.size > _FEW:
-        return _streamed(form, partial(_written, request, form, prepared), f"{prepared.name}.yaml", {"etag": tag})
+        stream = within(partial(_write, form, prepared), request.app.state.renderings.taken())
+        return _streamed(form, stream, f"{prepared.name}.yaml", {"etag": tag})
     rendered = await prepared.rendered()
     if form is ENVELOPE:
         return EnvelopeResponse(success(_DONE, await off_loop(lambda: orjson.dumps(_res(rendered))), {"etag": tag}))
@@ -130,36 +131,27 @@ def _streamed(form: Format, stream: Stream, filename: str, headers: dict[str, st
     own = {"content-type": content_type(form), **(headers or {})}
     if form is YAML:
         own["content-disposition"] = attachment(filename)
-    return StreamedRecords(stream, (b"", lambda _: b""), own)
-
-
-async def _written(request: Request, form: Format, prepared: Prepared, write: Write) -> None:
-    with request.app.state.renderings.taken():
-        await _write(form, prepared, write)
+    return StreamedRecords(stream, BARE if form is YAML else value_around(_DONE), own)
 
 
 async def _write(form: Format, prepared: Prepared, write: Write) -> None:
     """Render, and write what is there batch by batch, made in a thread."""
     pieces = _pieces(form, await prepared.rendered())
-    while batch := await asyncio.to_thread(_joined, pieces):
+    while batch := await asyncio.to_thread(lambda: b"".join(islice(pieces, _BATCH))):
         await write(batch)
-
-
-def _joined(pieces: Iterator[bytes]) -> bytes:
-    return b"".join(islice(pieces, _BATCH))
 
 
 def _pieces(form: Format, rendered: Rendered) -> Iterator[bytes]:
     if form is YAML:
         yield from dump_yaml(rendered.objects)
         return
-    head = b'{"status":"0","res":{"manifests":['
+    head = b'{"manifests":['
     for item in rendered.objects:
         yield head + orjson.dumps(item)
         head = b","
     rest = _res(rendered)
     del rest["manifests"]
-    yield b"]," + orjson.dumps(rest)[1:] + b',"msg":"%b"}' % _DONE.encode()
+    yield b"]," + orjson.dumps(rest)[1:]
 
 
 def _res(rendered: Rendered) -> dict[str, Any]:
