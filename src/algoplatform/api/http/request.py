@@ -160,7 +160,7 @@ async def read_json_file(request: Request, limit: int, intake: Intake, reception
 
 
 async def received(request: Request, limit: int, read: _Reader) -> tuple[BinaryIO, ExitStack]:
-    """Return a file for a response that reads it later, and what closes it and gives its bytes back to the budget."""
+    """Return a file to be read later, and what closes it and gives its bytes back to the budget."""
     intake: Intake = request.app.state.files
     with ExitStack() as stack:
         reception = stack.enter_context(intake.reception())

@@ -15,8 +15,7 @@ from starlette.responses import Response
 from algoplatform.api.docs.operations import images as openapi
 from algoplatform.api.docs.schemas import check_upload_options
 from algoplatform.api.http.envelope import EnvelopeResponse, list_around, object_around, success, success_of_many
-from algoplatform.api.http.intake import Intake
-from algoplatform.api.http.request import has_body, if_match, is_known, parse_query, read_file, read_json_text
+from algoplatform.api.http.request import has_body, if_match, is_known, parse_query, read_file, read_json_text, received
 from algoplatform.api.http.streams import StreamedRecords, while_connected, within
 from algoplatform.api.middleware.authentication import caller_of
 from algoplatform.api.routes.common import idempotency_of, image_id_of, read_json, runtime_of
@@ -99,12 +98,10 @@ def _uploaded(counts: Counts) -> Answer:
 @asynccontextmanager
 async def _received(request: Request) -> AsyncIterator[tuple[BinaryIO, bytes]]:
     """Receive a file, and hold a slot for uploads; yields the file and, if there is a key, its digest."""
-    intake: Intake = request.app.state.files
-    with intake.reception() as reception:
-        file = await read_file(request, runtime_of(request).settings.max_upload_bytes, intake, reception)
-        # The slot is taken only once the file has arrived: otherwise slow senders would block other uploads.
-        with file, request.app.state.uploads.taken():
-            yield file, await asyncio.to_thread(_digest, file) if "idempotency-key" in request.headers else b""
+    file, kept = await received(request, runtime_of(request).settings.max_upload_bytes, read_file)
+    # The slot is taken only once the file has arrived: otherwise slow senders would block other uploads.
+    with kept, request.app.state.uploads.taken():
+        yield file, await asyncio.to_thread(_digest, file) if "idempotency-key" in request.headers else b""
 
 
 @router.head("/_search", include_in_schema=False)
