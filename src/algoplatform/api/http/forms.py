@@ -27,11 +27,31 @@ _MAX_FIELD: Final = 256
 _BROKEN: Final = "表单格式错误，须为含一个文件字段file的multipart/form-data"
 
 
-class FileForm:
-    """Parses a form piece by piece and keeps the file, on disk if it is large, and short fields.
+class PlainFile:
+    """Keeps a body that is the file itself, on disk if it is large.
 
     Its calls block, so they belong in a thread.
     """
+
+    def __init__(self) -> None:
+        self._file = cast(BinaryIO, SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - `take` hands it on
+        self.fields: dict[str, str] = {}
+
+    def write(self, piece: bytes) -> None:
+        """Add the next piece."""
+        self._file.write(piece)
+
+    def take(self) -> BinaryIO:
+        """Return the file, which the caller closes."""
+        self._file.seek(0)
+        return self._file
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class FileForm(PlainFile):
+    """Parses a form piece by piece and keeps its file and short fields."""
 
     def __init__(self, content_type: str) -> None:
         # A boundary and its neighbours take a few hundred characters; thousands of parameters take long to read.
@@ -39,13 +59,12 @@ class FileForm:
         boundary = parse_options_header(content_type)[1].get(b"boundary", b"") if known else b""
         if not 0 < len(boundary) <= MAX_BOUNDARY_LENGTH:
             raise BadRequest(_BROKEN)
+        super().__init__()
         self._parser = MultipartParser(boundary, self._callbacks())
-        self._file = cast(BinaryIO, SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - `take` hands it on
         self._part = 0
         self._header = self._value = b""
         self._is_file = False
         self._name = self._text = b""
-        self.fields: dict[str, str] = {}
         # The part that supplied the file's bytes; an input of the same name that was left blank has none.
         self._owner: int | None = None
         self._is_named = self._is_whole = False
@@ -66,11 +85,7 @@ class FileForm:
             raise BadRequest(_BROKEN)
         if not self._is_named:
             raise BadRequest("缺少文件：表单字段file不能为空")
-        self._file.seek(0)
-        return self._file
-
-    def close(self) -> None:
-        self._file.close()
+        return super().take()
 
     def _callbacks(self) -> "MultipartCallbacks":
         return {
@@ -118,23 +133,3 @@ class FileForm:
 
     def _end(self) -> None:
         self._is_whole = True
-
-
-class PlainFile:
-    """Keeps a body that is the file itself, on disk if it is large."""
-
-    def __init__(self) -> None:
-        self._file = cast(BinaryIO, SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - `take` hands it on
-        self.fields: dict[str, str] = {}
-
-    def write(self, piece: bytes) -> None:
-        """Add the next piece."""
-        self._file.write(piece)
-
-    def take(self) -> BinaryIO:
-        """Return the file, which the caller closes."""
-        self._file.seek(0)
-        return self._file
-
-    def close(self) -> None:
-        self._file.close()

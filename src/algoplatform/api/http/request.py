@@ -173,7 +173,7 @@ async def _kept(
     limit: int,
     intake: Intake,
     reception: Reception,
-    form: FileForm | PlainFile,
+    form: PlainFile,
     fields: dict[str, str] | None = None,
 ) -> BinaryIO:
     try:
