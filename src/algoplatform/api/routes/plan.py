@@ -1,7 +1,5 @@
 """The route of planning."""
 
-from contextlib import ExitStack
-
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +11,6 @@ from algoplatform.api.routes.common import check_query, runtime_of
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.parsing import off_loop, parse, parse_large
 from algoplatform.domain.plan.body import parse_plan_body
-from algoplatform.runtime import Runtime
 
 router = image_router()
 
@@ -23,15 +20,12 @@ async def plan(request: Request) -> Response:
     """容量规划"""
     runtime = runtime_of(request)
     check_query(request, parse_query(request.scope["query_string"]), dict)
-    with ExitStack() as stack:
-        found = await runtime.plans.plan(await _body(request, runtime, stack))
-        return EnvelopeResponse(success("规划完成", await off_loop(lambda: orjson.dumps(found))))
-
-
-async def _body(request: Request, runtime: Runtime, stack: ExitStack) -> object:
-    """Read a body, and check a large one; from then on, the plan has the place of the worker."""
     blocks = await read_large_json_text(request, runtime.settings.max_upload_bytes)
-    stack.enter_context(request.app.state.plans.taken())
-    if sum(map(len, blocks)) <= runtime.settings.max_body_bytes:
-        return await parse(b"".join(blocks), parse_plan_body)
-    return await parse_large(blocks, runtime.plans.check)
+    # From then on, the plan has the place of the worker; parsing a large body includes its check.
+    with request.app.state.plans.taken():
+        if sum(map(len, blocks)) <= runtime.settings.max_body_bytes:
+            asked = await parse(b"".join(blocks), parse_plan_body)
+        else:
+            asked = await parse_large(blocks, runtime.plans.check)
+        found = await runtime.plans.plan(asked)
+        return EnvelopeResponse(success("规划完成", await off_loop(lambda: orjson.dumps(found))))
