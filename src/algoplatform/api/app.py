@@ -19,7 +19,6 @@ from algoplatform.api.middleware.always_ok import AlwaysOk
 from algoplatform.api.middleware.cors import CrossOrigin
 from algoplatform.api.middleware.observability import Observability
 from algoplatform.api.middleware.request_guard import Gate, Slots
-from algoplatform.api.middleware.root_path import RootPath
 from algoplatform.api.middleware.shortcut import Shortcut
 from algoplatform.api.routes import artifacts, dependencies, drift, health, history, images, lint, manifests, plan
 from algoplatform.runtime import Runtime, verifying
@@ -64,6 +63,9 @@ class Application(FastAPI):
         scope["app"] = self
         if self.root_path:
             scope["root_path"] = self.root_path
+            # An ingress may have stripped the prefix, but mounts match only on full paths.
+            if scope["type"] == "http" and not f"{scope['path']}/".startswith(f"{self.root_path}/"):
+                scope["path"] = self.root_path + scope["path"]
         await self._outermost(scope, receive, send)
 
 
@@ -133,8 +135,6 @@ def _add_middleware(app: Application, settings: Settings, verifier: "Verifier | 
     if settings.cors_origins:
         app.wrap(CrossOrigin, origins=settings.cors_origins)
     app.wrap(Gate, settings=settings)
-    if settings.root_path:
-        app.wrap(RootPath)
     app.wrap(Observability)
     if settings.http_status == "always-200":
         app.wrap(AlwaysOk)
