@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError
@@ -60,9 +60,6 @@ def _comma_separated(value: object) -> object:
 
 def _own_port(value: object) -> object:
     return DEFAULT_PORT if is_link_value(value) else value
-
-
-Authorities = Annotated[frozenset[int], NoDecode, BeforeValidator(_comma_separated)]
 
 
 def _check_network(value: str) -> str:
@@ -131,15 +128,13 @@ def _without_blank(value: dict[str, str]) -> dict[str, str]:
     return {name: text for name, text in value.items() if text}
 
 
-Hosts = Annotated[frozenset[Annotated[str, AfterValidator(_check_host)]], NoDecode, BeforeValidator(_comma_separated)]
-Origins = Annotated[
-    frozenset[Annotated[str, AfterValidator(_check_origin)]], NoDecode, BeforeValidator(_comma_separated)
-]
-Networks = Annotated[
-    frozenset[Annotated[str, AfterValidator(_check_network)]], NoDecode, BeforeValidator(_comma_separated)
-]
-Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-Algorithms = Annotated[frozenset[Algorithm], NoDecode, BeforeValidator(_comma_separated)]
+_Item = TypeVar("_Item")
+_Listed = Annotated[frozenset[_Item], NoDecode, BeforeValidator(_comma_separated)]
+Authorities = _Listed[int]
+Hosts = _Listed[Annotated[str, AfterValidator(_check_host)]]
+Origins = _Listed[Annotated[str, AfterValidator(_check_origin)]]
+Networks = _Listed[Annotated[str, AfterValidator(_check_network)]]
+Algorithms = _Listed[Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]]
 Text = str | None
 Name = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
