@@ -25,7 +25,6 @@ router = image_router()
 
 @router.post("/{imageId:imageId}/_verify", **openapi.VERIFY)
 async def verify(request: Request) -> Response:
-    """镜像校验"""
     runtime = runtime_of(request)
     image_id = image_id_of(request)
     _, body = await read_json(request, optional=True)
@@ -37,7 +36,6 @@ async def verify(request: Request) -> Response:
 
 @router.post("/_verify", **openapi.VERIFY_SET)
 async def verify_set(request: Request) -> Response:
-    """一组镜像的校验"""
     runtime = runtime_of(request)
     query = parse_query(request.scope["query_string"], "imageId")
     _, body = await read_json(request, optional=True)
@@ -51,14 +49,12 @@ async def verify_set(request: Request) -> Response:
 @router.head("/{imageId:imageId}/artifact", include_in_schema=False)
 @router.get("/{imageId:imageId}/artifact", **openapi.ARTIFACT)
 async def artifact(request: Request) -> Response:
-    """镜像的校验结果"""
     found = await runtime_of(request).artifacts.artifact(image_id_of(request))
     return EnvelopeResponse(success("查询成功", orjson.dumps(document_of(found))))
 
 
 @router.post("/_draft", **openapi.DRAFT)
 async def draft(request: Request) -> Response:
-    """镜像记录的草稿"""
     runtime = runtime_of(request)
     _, body = await read_json(request)
     async with while_connected(request):

@@ -51,7 +51,6 @@ router = image_router()
 @router.head("/{imageId:imageId}/dependencies", include_in_schema=False)
 @router.get("/{imageId:imageId}/dependencies", **openapi.DEPENDENCIES)
 async def dependencies(request: Request) -> Response:
-    """镜像的依赖"""
     runtime = runtime_of(request)
     image_id = image_id_of(request)
     query = parse_query(request.scope["query_string"])
@@ -75,7 +74,6 @@ async def dependencies(request: Request) -> Response:
 
 @router.post("/{imageId:imageId}/_impact", **openapi.IMPACT)
 async def impact(request: Request) -> Response:
-    """变更的影响"""
     runtime = runtime_of(request)
     image_id = image_id_of(request)
     _, body = await read_json(request)

@@ -18,7 +18,6 @@ router = image_router()
 
 @router.post("/_drift", **openapi.DRIFT)
 async def drift(request: Request) -> Response:
-    """集群与登记的差异"""
     runtime = runtime_of(request)
     query: dict[str, Any] = parse_query(request.scope["query_string"])
     _, options = check_query(request, query, runtime.site.options)

@@ -26,7 +26,6 @@ router = image_router()
 @router.head("/{imageId:imageId}/history", include_in_schema=False)
 @router.get("/{imageId:imageId}/history", **openapi.HISTORY)
 async def history(request: Request) -> Response:
-    """镜像历史"""
     runtime = runtime_of(request)
     image_id = image_id_of(request)
     page, page_size = check_paging(parse_query(request.scope["query_string"]))
@@ -47,7 +46,6 @@ async def _passed_on(found: AsyncIterator[Revision], total: int, write: Write) -
 
 @router.post("/{imageId:imageId}/_restore", **openapi.RESTORE)
 async def restore(request: Request) -> Response:
-    """镜像恢复"""
     runtime = runtime_of(request)
     image_id = image_id_of(request)
     content, data = await read_json(request, optional=True)

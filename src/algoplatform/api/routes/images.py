@@ -36,7 +36,6 @@ router = image_router()
 
 @router.post("/_register", **openapi.REGISTER)
 async def register(request: Request) -> Response:
-    """镜像注册"""
     runtime = runtime_of(request)
     content, data = await read_json(request)
 
@@ -50,7 +49,6 @@ async def register(request: Request) -> Response:
 
 @router.post("/_update", **openapi.UPDATE)
 async def update(request: Request) -> Response:
-    """镜像更新"""
     runtime = runtime_of(request)
     content, data = await read_json(request)
     versions = if_match(request)
@@ -66,7 +64,6 @@ def _updated(version: int) -> Answer:
 
 @router.post("/_delete", **openapi.DELETE)
 async def delete(request: Request) -> Response:
-    """镜像删除"""
     runtime = runtime_of(request)
     content, data = await read_json(request)
     versions = if_match(request)
@@ -80,7 +77,6 @@ def _deleted(_: None = None) -> Answer:
 
 @router.post("/_upload", **openapi.UPLOAD)
 async def upload(request: Request) -> Response:
-    """镜像配置信息上传"""
     runtime = runtime_of(request)
     runtime.transfer.admit(caller_of(request))
     options = check_upload_options(parse_query(request.scope["query_string"]))
@@ -108,7 +104,6 @@ async def _received(request: Request) -> AsyncIterator[tuple[BinaryIO, bytes]]:
 @router.get("/_search", **openapi.SEARCH)
 @router.post("/_search", **openapi.SEARCH_BY_BODY)
 async def search(request: Request) -> Response:
-    """镜像按条件查询"""
     runtime = runtime_of(request)
     conditions, asked = await _conditions(request, runtime)
     found = await runtime.searches.answer(conditions, asked, _found)
@@ -122,7 +117,6 @@ _found: Final = partial(success_of_many, "查询成功")
 
 @router.post("/_load", **openapi.LOAD)
 async def load(request: Request) -> Response:
-    """镜像配置信息下载"""
     runtime = runtime_of(request)
     conditions, _ = await _conditions(request, runtime)
 
@@ -135,7 +129,6 @@ async def load(request: Request) -> Response:
 @router.head("/{imageId:imageId}", include_in_schema=False)
 @router.get("/{imageId:imageId}", **openapi.GET)
 async def get(request: Request) -> Response:
-    """镜像查询"""
     runtime = runtime_of(request)
     image_id = image_id_of(request)
     stored = await runtime.images.get(image_id)

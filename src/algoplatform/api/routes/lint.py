@@ -33,7 +33,6 @@ router = image_router()
 @router.head("/_lint", include_in_schema=False)
 @router.get("/_lint", **openapi.LINT)
 async def lint(request: Request) -> Response:
-    """镜像检查"""
     runtime = runtime_of(request)
     query = parse_query(request.scope["query_string"], "imageId")
     form, (asked, policy) = check_query(request, query, partial(_asked, runtime.site), SARIF)
@@ -48,7 +47,6 @@ async def lint(request: Request) -> Response:
 
 @router.post("/_lint", **openapi.LINT_FILE)
 async def lint_file(request: Request) -> Response:
-    """镜像文件检查"""
     runtime = runtime_of(request)
     query = parse_query(request.scope["query_string"])
     form, (asked, policy) = check_query(request, query, partial(_asked, runtime.site, conditions=False), SARIF)

@@ -54,7 +54,6 @@ Checked = TypeVar("Checked")
 @router.head("/{imageId:imageId}/manifests", include_in_schema=False)
 @router.get("/{imageId:imageId}/manifests", **openapi.MANIFESTS)
 async def manifests(request: Request) -> Response:
-    """镜像的部署文件"""
     runtime = runtime_of(request)
     image_id = image_id_of(request)
     query = parse_query(request.scope["query_string"])
@@ -75,7 +74,6 @@ async def manifests(request: Request) -> Response:
 
 @router.post("/_render", **openapi.RENDER)
 async def render(request: Request) -> Response:
-    """一组镜像的部署文件"""
     runtime = runtime_of(request)
     query = parse_query(request.scope["query_string"])
     with ExitStack() as stack:

@@ -17,7 +17,6 @@ router = image_router()
 
 @router.post("/_plan", **openapi.PLAN)
 async def plan(request: Request) -> Response:
-    """容量规划"""
     runtime = runtime_of(request)
     check_query(request, parse_query(request.scope["query_string"]), dict)
     blocks = await read_large_json_text(request, runtime.settings.max_upload_bytes)
