@@ -1,7 +1,7 @@
 """Routes of rendering: manifests of an image, and of a set."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from itertools import islice
@@ -31,11 +31,8 @@ from algoplatform.catalogue.cluster.manifests import Prepared, yaml_of
 from algoplatform.catalogue.cluster.site import Site
 from algoplatform.catalogue.parsing import off_loop, parse, parse_large
 from algoplatform.catalogue.search import Stream, Write
-from algoplatform.domain.errors import Refused
-from algoplatform.domain.record.fields import is_blank
-from algoplatform.domain.record.wording import unknown_faults
 from algoplatform.domain.render_request import RenderRequest, check_render_request
-from algoplatform.domain.requests import together
+from algoplatform.domain.requests import check_fields, together
 from algoplatform.manifests.options import Options
 from algoplatform.manifests.rendering import Rendered
 from algoplatform.manifests.yaml import dump_yaml
@@ -76,13 +73,15 @@ async def manifests(request: Request) -> Response:
 async def render(request: Request) -> Response:
     runtime = runtime_of(request)
     query = parse_query(request.scope["query_string"])
+    # The options of a set are in its body.
+    no_more = partial(check_fields, checks={})
     with ExitStack() as stack:
         form, (asked, options) = await _body(
             request,
             runtime,
             stack,
             lambda data: together(
-                lambda: check_query(request, query, _no_options, YAML)[0], lambda: _asked(data, runtime.site)
+                lambda: check_query(request, query, no_more, YAML)[0], lambda: _asked(data, runtime.site)
             ),
         )
         # Until the response has been sent.
@@ -116,13 +115,6 @@ def _asked(data: object, site: Site) -> tuple[RenderRequest, Options]:
     given = data.get("options") if isinstance(data, dict) else None
     options = given if isinstance(given, dict) else {}
     return together(lambda: check_render_request(data), lambda: site.options(options))
-
-
-def _no_options(query: Mapping[str, Any]) -> None:
-    """Check that there are no further parameters; the options of a set are in its body."""
-    faults, more = unknown_faults({name: value for name, value in query.items() if not is_blank(value)}, ())
-    if faults:
-        raise Refused(faults, more=more)
 
 
 def _streamed(form: Format, stream: Stream, filename: str, headers: dict[str, str] | None = None) -> Response:
