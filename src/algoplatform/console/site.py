@@ -1,10 +1,12 @@
-"""The console as an application: its pages, their templates, and the files that they need."""
+"""The console as an application: its pages, their templates, and what is around them: home, language, static files."""
 
 import hashlib
+import mimetypes
 from importlib.resources import files
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
@@ -13,17 +15,17 @@ from starlette.types import Receive, Scope, Send
 from algoplatform.console.form import CHOICES, GROUPS, UNITS
 from algoplatform.console.pages import ROUTES
 from algoplatform.console.rows import SHAPES
-from algoplatform.console.visit import Visit
+from algoplatform.console.visit import Visit, page
+from algoplatform.console.wording import LANGUAGES
 from algoplatform.domain.errors import AlgoplatformError
 from algoplatform.domain.record.model import REQUIRED_FIELDS
 from algoplatform.planning.graph.svg import STYLE
 from algoplatform.settings import Settings
 
+_YEAR: Final = 365 * 24 * 3600
 _POLICY: Final = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'"
 # What templates know of a record.
-_GLOBALS: Final = {
-    **{"groups": GROUPS, "shapes": SHAPES, "units": UNITS, "choices": CHOICES, "required": REQUIRED_FIELDS}
-}
+_RECORD: Final = {"groups": GROUPS, "shapes": SHAPES, "units": UNITS, "choices": CHOICES, "required": REQUIRED_FIELDS}
 
 
 class Site:
@@ -38,7 +40,7 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.environment.globals |= _GLOBALS
+        self.environment.globals |= _RECORD
         self.static = {file.name: file.read_bytes() for file in (files("algoplatform.console") / "static").iterdir()}
         # Of the drawing, which may not have styles inside of a page.
         self.static["graph.css"] = STYLE.encode()
@@ -63,3 +65,32 @@ class Site:
     def error_page(self, error: AlgoplatformError, request: Request) -> Response:
         """Word an error as a page."""
         return Visit(self, request).error(error)
+
+
+@page("", public=True)
+@page("/", public=True)
+async def home(visit: Visit) -> Response:
+    """Lead to the list."""
+    return visit.redirect("/images")
+
+
+@page("/language", "POST", public=True)
+async def set_language(visit: Visit) -> Response:
+    """Set the cookie of the language, and return."""
+    form = dict(await visit.sent())
+    response = visit.back(form.get("to", ""))
+    if form.get("language") in LANGUAGES:
+        response.set_cookie("language", form["language"], max_age=_YEAR, path=visit.root or "/", samesite="lax")
+    return response
+
+
+@page("/static/{version}/{name}", public=True)
+async def static_file(visit: Visit) -> Response:
+    """Serve a stylesheet, a script or the icon; their version is part of the address."""
+    name = visit.path_params["name"]
+    if name not in visit.site.static:
+        raise HTTPException(404)
+    is_current = visit.path_params["version"] == visit.site.version
+    keep = f"public, max-age={_YEAR}, immutable" if is_current else "no-cache"
+    headers = {"cache-control": keep, "x-content-type-options": "nosniff"}
+    return Response(visit.site.static[name], media_type=mimetypes.guess_type(name)[0], headers=headers)

@@ -18,7 +18,7 @@ from algoplatform.api.http.request import parse_query, path_of, read_body
 from algoplatform.catalogue.parsing import off_loop
 from algoplatform.console import session
 from algoplatform.console.wording import Words, language_of
-from algoplatform.domain.access import Caller, Scope, covers
+from algoplatform.domain.access import Caller, Scope
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Forbidden, MediaTypeRefused, Unauthenticated
 from algoplatform.runtime import Runtime
 
@@ -46,18 +46,15 @@ class Visit(Request):
         super().__init__(request.scope, request.receive)
         self.site = site
         self.settings = site.settings
+        self.runtime: Runtime = request.scope["state"]["runtime"]
         self.caller: Caller | None = None
         self.words = Words(language_of(self.cookies.get("language"), self.headers.get("accept-language", "")))
         self.root: str = site.settings.root_path
         self.base = self.root + BASE
         # Fetched by the script, to be put into a page.
         self.is_part = "x-part" in self.headers
-
-    @property
-    def runtime(self) -> Runtime:
-        """The use cases."""
-        runtime: Runtime = self.scope["state"]["runtime"]
-        return runtime
+        # Whether images can be looked up in their registries.
+        self.has_registries = site.settings.registries is not None
 
     @property
     def writer(self) -> Caller:
@@ -78,15 +75,6 @@ class Visit(Request):
     def may_write(self) -> bool:
         """Whether there is any image that the caller may write."""
         return self.namespaces is None or bool(self.namespaces)
-
-    @property
-    def has_registries(self) -> bool:
-        """Whether images can be looked up in their registries."""
-        return self.settings.registries is not None
-
-    def may(self, namespace: str | None) -> bool:
-        """Return whether the caller may write images of this namespace."""
-        return covers(self.namespaces, namespace)
 
     def require_writer(self) -> None:
         """Raise Forbidden if the caller may write nowhere."""

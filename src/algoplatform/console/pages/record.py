@@ -11,6 +11,7 @@ from algoplatform.api.http.streams import while_connected
 from algoplatform.catalogue.cluster.artifacts import document_of
 from algoplatform.console.rows import SHAPES
 from algoplatform.console.visit import Visit, page
+from algoplatform.domain.access import covers
 from algoplatform.domain.errors import ImageInUse, ImageNotFound, NeverVerified
 from algoplatform.domain.record.model import reference_of
 from algoplatform.domain.record.partial import read
@@ -31,7 +32,7 @@ class Shown:
         self.at = at
         parsed = read(self.record).name
         self.namespace = parsed.namespace if parsed else None
-        self.may_change = visit.may(self.namespace)
+        self.may_change = covers(visit.namespaces, self.namespace)
 
 
 async def shown(visit: Visit) -> Shown:
