@@ -13,7 +13,7 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from algoplatform.console.form import CHOICES, GROUPS, UNITS
-from algoplatform.console.pages import ROUTES
+from algoplatform.console.pages import ROUTES, login
 from algoplatform.console.rows import SHAPES
 from algoplatform.console.visit import Visit, page
 from algoplatform.console.wording import LANGUAGES
@@ -55,7 +55,8 @@ class Site:
             "cache-control": "private, no-cache",
             "vary": "X-Part, Cookie, Accept-Language",
         }
-        self._router = Router(ROUTES, redirect_slashes=False)
+        # A gateway logs people in itself.
+        self._router = Router(ROUTES if settings.auth == "gateway" else ROUTES + login.ROUTES, redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond with a page."""

@@ -180,7 +180,9 @@ register_url_convertor("id", _ImageId())
 Page = Callable[[Visit], Awaitable[Response]]
 
 
-def page(path: str, *methods: str, public: bool = False, keeps_form: bool = False) -> Callable[[Page], Page]:
+def page(
+    path: str, *methods: str, public: bool = False, keeps_form: bool = False, routes: list[Route] = ROUTES
+) -> Callable[[Page], Page]:
     """Give a page its address below /console.
 
     All but `public` ones lead to the login where nobody is logged in; one that `keeps_form` shows a form that was sent again.
@@ -201,7 +203,7 @@ def page(path: str, *methods: str, public: bool = False, keeps_form: bool = Fals
         route = Route(BASE + path, endpoint, methods=[*methods] or ["GET"])
         # The label of logs and metrics.
         label = SimpleNamespace(path=route.path_format)
-        ROUTES.append(route)
+        routes.append(route)
         return show
 
     return declare

@@ -5,18 +5,19 @@ import base64
 import hashlib
 import hmac
 import secrets
+from functools import partial
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 import httpx
 import orjson
 import structlog
-from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 
 from algoplatform.auth.provider import HEADERS, read_bounded
 from algoplatform.console import session
-from algoplatform.console.visit import Page, Visit, page
+from algoplatform.console.visit import Visit, page
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Unauthenticated, Unavailable
 from algoplatform.proxies import open_client, proxy_for
 
@@ -27,16 +28,8 @@ _REFUSED: Final = "身份提供者拒绝了登录"
 
 log = structlog.get_logger()
 
-
-def _of_tokens(show: Page) -> Page:
-    """Hide a page behind a gateway, which logs people in itself."""
-
-    async def shown(visit: Visit) -> Response:
-        if visit.settings.auth == "gateway":
-            raise HTTPException(404)
-        return await show(visit)
-
-    return shown
+ROUTES: Final[list[Route]] = []
+_page = partial(page, public=True, routes=ROUTES)
 
 
 @page("/session", public=True)
@@ -49,8 +42,7 @@ async def has_session(visit: Visit) -> Response:
     return Response(status_code=204)
 
 
-@page("/login", public=True)
-@_of_tokens
+@_page("/login")
 async def login(visit: Visit) -> Response:
     """Lead to the identity provider, or show a page to paste a token."""
     to = visit.query_params.get("to", "")
@@ -74,8 +66,7 @@ async def login(visit: Visit) -> Response:
     return response
 
 
-@page("/login/token", "POST", public=True)
-@_of_tokens
+@_page("/login/token", "POST")
 async def paste(visit: Visit) -> Response:
     """Log in with a pasted token."""
     form = dict(await visit.sent())
@@ -89,8 +80,7 @@ async def paste(visit: Visit) -> Response:
     return _logged_in(visit, token, form.get("to", ""))
 
 
-@page("/callback", public=True)
-@_of_tokens
+@_page("/callback")
 async def callback(visit: Visit) -> Response:
     """Exchange the provider's code for a token, if this browser began the login here."""
     begun = dict(parse_qsl(visit.cookies.get(_BEGUN, "")))
@@ -109,12 +99,9 @@ async def callback(visit: Visit) -> Response:
     return response
 
 
-@page("/logout", "GET", "POST", public=True)
-@_of_tokens
+@_page("/logout", "POST")
 async def logout(visit: Visit) -> Response:
     """Forget the token, and show a page with a link to log in again."""
-    if visit.method != "POST":
-        raise HTTPException(405)
     response = visit.message(200, "logged_out", visit.words("logged_out_hint"), link=("/login", "log_in"))
     session.forget(response, visit.base)
     return response
