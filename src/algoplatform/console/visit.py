@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -108,11 +108,10 @@ class Visit(Request):
             return await asyncio.to_thread(fields_of, content)
         return await off_loop(lambda: fields_of(content)) if len(content) > 32 * 1024 else fields_of(content)
 
-    def to(self, path: str, query: Any = None) -> str:
-        """Return the address of a page; `query` is a mapping or pairs, of which blank ones fall away."""
-        pairs = query.items() if isinstance(query, dict) else query or ()
-        given = [(name, value) for name, value in pairs if value not in (None, "")]
-        return self.base + path + (f"?{urlencode(given)}" if given else "")
+    def to(self, path: str, query: Mapping[str, Any] | None = None) -> str:
+        """Return the address of a page; blank values of the query fall away."""
+        given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
+        return self.base + path + (f"?{urlencode(given, doseq=True)}" if given else "")
 
     def text(self, template: str, **context: Any) -> str:
         """Render a template."""
@@ -143,7 +142,7 @@ class Visit(Request):
             response.headers["retry-after"] = "1"
         return response
 
-    def redirect(self, path: str, query: Any = None, part: str = "") -> Response:
+    def redirect(self, path: str, query: Mapping[str, Any] | None = None, part: str = "") -> Response:
         """Lead on to another page after a form, or to a part of it."""
         return RedirectResponse(self.to(path, query) + (f"#{part}" if part else ""), 303)
 

@@ -1,15 +1,15 @@
 """The list of images: search, filters, pages by key, and what is done with selected rows."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from starlette.responses import Response
 
-from algoplatform.console.visit import Pairs, Visit, page
+from algoplatform.console.visit import Visit, page
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Refused
 from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.grammar.reference import ImageReference
 from algoplatform.domain.record.model import reference_of
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, MAX_IDS, Conditions, check_conditions
 
@@ -17,12 +17,6 @@ FILTERS: Final = ("namespace", "algoType", "factory", "eventType", "useableFlag"
 CONDITIONS: Final = ("searchCondition", *FILTERS, "incidentId", "imageId")
 
 Records = list[dict[str, Any]]
-
-
-def pairs_of(asked: Mapping[str, Any]) -> Pairs:
-    """Return conditions as parts of an address, without the place in the list."""
-    lists = {name: value if isinstance(value, list) else [value] for name, value in asked.items()}
-    return [(name, item) for name, items in lists.items() if name not in ("after", "before") for item in items]
 
 
 @page("/images")
@@ -35,60 +29,54 @@ async def show_list(visit: Visit) -> Response:
         since = "" if visit.is_part else (await visit.runtime.recent.now()).isoformat()
     except Refused as error:
         status, faults = 422, {fault.field: fault.message for fault in error.faults}
+    ids = [record["imageId"] for record in found.records]
+    # Without registries nothing is ever known of the images in them.
+    states = await visit.runtime.artifacts.states(ids) if visit.has_registries else None
     return visit.render(
         "list/rows.html" if visit.is_part else "list/list.html",
         status,
         asked=asked,
-        pairs=pairs_of(asked),
+        # Without the place in the list.
+        query={name: value for name, value in asked.items() if name not in ("after", "before")},
         is_filtered=any(asked.get(name) for name in CONDITIONS),
         found=found,
-        states=await _states(visit, found.records),
+        states=states,
         faults=faults,
         since=since,
         filters=FILTERS,
     )
 
 
-async def _states(visit: Visit, records: Records) -> dict[str, str] | None:
-    """Return what is known of the images in their registries; None without registries, as nothing is ever known then."""
-    if not visit.has_registries:
-        return None
-    return await visit.runtime.artifacts.states([record["imageId"] for record in records])
-
-
-class _Page:
+class _Page(NamedTuple):
     """Records, and the references that the pages before and after them begin at, None at the ends."""
 
-    def __init__(self, records: Records, *, has_previous: bool = False, has_next: bool = False) -> None:
-        self.records = records
-        self.previous = reference_of(records[0]) if records and has_previous else None
-        self.following = reference_of(records[-1]) if records and has_next else None
+    records: Records
+    previous: str | None = None
+    following: str | None = None
 
 
 async def _page(visit: Visit, conditions: Conditions) -> _Page:
-    size = conditions.page_size or DEFAULT_PAGE_SIZE
-    # One more than shown: it tells whether there is another page.
-    found = await visit.runtime.searches.find(conditions.model_copy(update={"page_size": size + 1}))
-    while found.left_out and size > 1:
-        # Very large records: fewer on a page.
+    # One more than shown: it tells whether there is another page. Of very large records fewer are on a page.
+    find, size = visit.runtime.searches.find, conditions.page_size or DEFAULT_PAGE_SIZE
+    while (found := await find(conditions.model_copy(update={"page_size": size + 1}))).left_out and size > 1:
         size = max(1, size // 4)
-        found = await visit.runtime.searches.find(conditions.model_copy(update={"page_size": size + 1}))
+    has_more, is_backward = len(found.records) > size, conditions.before is not None
     records = [orjson.loads(record) for record in found.records]
-    has_more = len(records) > size
-    if conditions.before is not None:
-        records = records[has_more:]
-        has_next = await _has_any(visit, conditions, "after", records[-1:])
-        return _Page(records, has_previous=has_more, has_next=has_next)
-    records = records[:size]
-    has_previous = conditions.after is not None and await _has_any(visit, conditions, "before", records[:1])
-    return _Page(records, has_previous=has_previous, has_next=has_more)
-
-
-async def _has_any(visit: Visit, conditions: Conditions, side: str, records: Records) -> bool:
+    records = records[-size:] if is_backward else records[:size]
     if not records:
-        return False
-    place = check_conditions({side: reference_of(records[0])})
-    at = {"page_size": 1, "after": place.after, "before": place.before}
+        return _Page([])
+    first, last = reference_of(records[0]), reference_of(records[-1])
+    if is_backward:
+        has_previous, has_next = has_more, await _has_any(visit, conditions, after=last)
+    else:
+        has_next = has_more
+        has_previous = conditions.after is not None and await _has_any(visit, conditions, before=first)
+    return _Page(records, first if has_previous else None, last if has_next else None)
+
+
+async def _has_any(visit: Visit, conditions: Conditions, **place: str) -> bool:
+    at: dict[str, Any] = {"page_size": 1, "after": None, "before": None}
+    at |= {side: ImageReference.parse(text) for side, text in place.items()}
     return bool((await visit.runtime.searches.find(conditions.model_copy(update=at))).records)
 
 
