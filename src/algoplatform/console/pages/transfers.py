@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, BinaryIO, Final
+from dataclasses import replace
+from functools import partial
+from typing import BinaryIO, Final
 
 import orjson
 from starlette.responses import Response, StreamingResponse
@@ -11,8 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from algoplatform.api.docs.schemas import check_upload_options
 from algoplatform.api.http.envelope import object_around, status_of
 from algoplatform.api.http.request import read_file
-from algoplatform.api.http.streams import StreamedRecords, while_connected
-from algoplatform.catalogue.search import Write
+from algoplatform.api.http.streams import StreamedRecords, while_connected, within
 from algoplatform.console.pages.images import CONDITIONS
 from algoplatform.console.visit import Visit, page
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Refused
@@ -32,19 +33,16 @@ async def export(visit: Visit) -> Response:
         raise BadRequest(visit.words("nothing_selected"), malformed=False)
     conditions = check_conditions(asked)
 
-    async def copy(write: Write) -> int | None:
-        with visit.app.state.exports.taken():
-            return await visit.runtime.searches.stream(conditions, write, keyed=True)
-
+    stream = partial(visit.runtime.searches.stream, conditions, keyed=True)
     headers = {"content-disposition": 'attachment; filename="image_list.json"', "x-content-type-options": "nosniff"}
-    return StreamedRecords(copy, object_around("镜像下载成功"), headers)
+    return StreamedRecords(within(stream, visit.app.state.exports.taken()), object_around("镜像下载成功"), headers)
 
 
 @page("/import")
 async def show_import(visit: Visit) -> Response:
     """Show the form of an import."""
     visit.require_writer()
-    return _page(visit, {}, None)
+    return _page(visit, {})
 
 
 @page("/import", "POST")
@@ -74,7 +72,7 @@ async def run_import(visit: Visit) -> Response:
 def _options(fields: dict[str, str]) -> UploadOptions:
     options = check_upload_options({name: fields[name] for name in ("onConflict", "dryRun") if fields.get(name)})
     # A preview names the changes; a write would not take the fast path if it did.
-    return UploadOptions(options.on_conflict, options.dry_run, changes=options.dry_run)
+    return replace(options, changes=options.dry_run)
 
 
 async def _outcome(visit: Visit, file: BinaryIO, options: UploadOptions, read: list[int]) -> Outcome:
@@ -86,20 +84,12 @@ async def _outcome(visit: Visit, file: BinaryIO, options: UploadOptions, read: l
         return error
 
 
-def _page(visit: Visit, fields: dict[str, str], outcome: Outcome) -> Response:
+def _page(visit: Visit, fields: dict[str, str], outcome: Outcome = None) -> Response:
     status = status_of(outcome) if isinstance(outcome, AlgoplatformError) else 200
-    context = _result(outcome, is_preview=fields.get("dryRun") == "true")
+    is_preview = fields.get("dryRun") == "true"
     # A faulty file is a form with faults.
-    return visit.render("import/form.html", 422 if status == 400 else status, fields=fields, **context)
-
-
-def _result(outcome: Outcome, *, is_preview: bool) -> dict[str, Any]:
-    is_error = isinstance(outcome, AlgoplatformError)
-    return {
-        "error": outcome if is_error else None,
-        "counts": None if is_error else outcome,
-        "is_preview": is_preview,
-    }
+    status = 422 if status == 400 else status
+    return visit.render("import/form.html", status, fields=fields, outcome=outcome, is_preview=is_preview)
 
 
 def _streamed(visit: Visit, file: BinaryIO, options: UploadOptions) -> Response:
@@ -120,7 +110,7 @@ def _streamed(visit: Visit, file: BinaryIO, options: UploadOptions) -> Response:
                 running.cancel()
                 with suppress(asyncio.CancelledError):
                     await running
-        result = visit.text("import/result.html", **_result(outcome, is_preview=options.dry_run))
+        result = visit.text("import/result.html", outcome=outcome, is_preview=options.dry_run)
         yield orjson.dumps({"html": result, "ok": isinstance(outcome, Counts)}) + b"\n"
 
     # Proxies must not collect the stream.
