@@ -196,9 +196,9 @@ def if_match(request: Request) -> list[int] | None:
     A weak tag counts as strong: proxies that compress responses weaken our tags, and a version is exact.
     """
     tags = _entity_tags(request, "if-match")
-    if tags is None or "*" in tags:
+    if tags is None or tags == ["*"]:
         return None
-    if not tags:
+    if not tags or "*" in tags:
         raise BadRequest('If-Match须为*或带双引号的ETag列表，如"1"')
     return [int(found[1]) for found in map(_VERSION.fullmatch, set(tags)) if found]
 
