@@ -82,7 +82,7 @@ async def test_a_place_need_not_be_an_image(filled: httpx.AsyncClient) -> None:
         ("imageId=x", "imageId须为32位小写十六进制字符串"),
         ("pageSize=0", "pageSize须为1至1000的整数"),
         (f"searchCondition={'x' * 256}", "searchCondition长度不能超过255个字符，实际为256个"),
-        ("factory=a&factory=b", "查询参数重复"),
+        ("imageId=a&factory=a&imageId=b&factory=b", "查询参数重复：factory"),
     ],
 )
 async def test_what_may_not_be_asked(client: httpx.AsyncClient, query: str, message: str) -> None:

@@ -125,7 +125,8 @@ async def test_pages_have_a_total(filled: httpx.AsyncClient) -> None:
         ("pageSize=1001", "202", "pageSize须为1至1000的整数"),
         ("algoType=9", "211", "algoType须为0、1、2之一"),
         ("colour=red", "202", "colour不是已知的查询条件"),
-        ("page=1&page=2", "-1", "查询参数重复"),
+        ("=red", "202", "“”不是已知的查询条件"),
+        ("page=1&page=2", "-1", "查询参数重复：page"),
     ],
 )
 async def test_broken_conditions(client: httpx.AsyncClient, query: str, status: str, message: str) -> None:

@@ -58,11 +58,11 @@ def test_all_faults_at_once() -> None:
         check_asked(
             {
                 **{"severity": "fatal,error", "rule": "nope,tag-latest", "page": "0", "pageSize": 1001},
-                **{"algoType": "7", "colour": "red", "after": "a:1"},
+                **{"algoType": "7", "colour": "red", "after": "a:1", "": "x"},
             }
         )
     fields = [fault.field for fault in caught.value.faults]
-    assert fields == ["severity", "rule", "page", "pageSize", "after", "algoType", "colour"]
+    assert fields == ["severity", "rule", "page", "pageSize", "after", "algoType", "colour", "“”"]
     assert "severity中没有“fatal”，须为error、warning、info" in caught.value.message
 
 

@@ -91,6 +91,10 @@ def test_unknown_fields() -> None:
         ("zz", "202", "zz不是已知字段"),
     ]
     assert faults(minimal() | {"\ud800": None, "a": None, "b": " "}) == []
+    assert faults(minimal() | {"": 1, " ": 2}) == [
+        ("“”", "202", "“”不是已知字段"),
+        ("“ ”", "202", "“ ”不是已知字段"),
+    ]
 
 
 def test_very_many_unknown_fields() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import Any, BinaryIO, Final, TypeAlias, cast
@@ -15,7 +15,7 @@ from algoplatform.api.http.accept import qualities
 from algoplatform.api.http.envelope import JSON, PROBLEM
 from algoplatform.api.http.forms import FileForm, PlainFile
 from algoplatform.api.http.intake import Intake, Reception
-from algoplatform.domain.errors import BadRequest, BodyTooLarge, MediaTypeRefused
+from algoplatform.domain.errors import BadRequest, BodyTooLarge, MediaTypeRefused, clip
 
 _Reader: TypeAlias = Callable[[Request, int, Intake, Reception], Awaitable[BinaryIO]]
 
@@ -54,7 +54,8 @@ def parse_query(query: bytes, repeatable: str = "") -> dict[str, Any]:
         return parameters
     several = [value for name, value in given if name == repeatable]
     if len(parameters) - 1 + len(several) != len(given):
-        raise BadRequest("查询参数重复", malformed=False)
+        times = Counter(name for name, _ in given if name != repeatable)
+        raise BadRequest(f"查询参数重复：{clip(next(name for name in times if times[name] > 1))}", malformed=False)
     return parameters | {repeatable: several}
 
 

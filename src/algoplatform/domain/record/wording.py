@@ -69,6 +69,11 @@ def field_order(fault: Fault) -> int:
     return _ORDER.get(fault.field, len(_ORDER))
 
 
+def visible(name: str) -> str:
+    """Return a client's own name of a field for a message: a blank one in quotation marks."""
+    return f"“{clip(name)}”" if is_blank(name) else clip(name)
+
+
 def unknown_faults(
     data: Mapping[str, Any], known: Collection[str], prefix: str = "", what: str = "不是已知字段"
 ) -> tuple[list[Fault], int]:
@@ -77,5 +82,5 @@ def unknown_faults(
     Ignores names with blank values, and counts at most MAX_COUNTED more.
     """
     names = (name for name, value in data.items() if name not in known and not is_blank(value))
-    shown = [prefix + clip(name) for name in islice(names, MAX_RECORD_FAULTS)]
+    shown = [prefix + visible(name) for name in islice(names, MAX_RECORD_FAULTS)]
     return [Fault(name, Code.FIELD, name + what) for name in shown], sum(1 for _ in islice(names, MAX_COUNTED))

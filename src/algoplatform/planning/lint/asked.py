@@ -8,6 +8,7 @@ from typing import Any, Final
 from algoplatform.domain.errors import Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.record.fields import MAX_INTEGER, is_blank
+from algoplatform.domain.record.wording import visible
 from algoplatform.domain.requests import Checks, read_fields
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Conditions, check_conditions, check_positive
 from algoplatform.planning.lint.rules import RULES, SEVERITIES
@@ -34,7 +35,7 @@ def check_asked(data: Mapping[str, Any], *, conditions: bool = True) -> Asked:
     found, faults, _ = read_fields({name: data[name] for name in _OWN if name in data}, _OWN)
     rest = {name: value for name, value in data.items() if name not in _OWN}
     unknown = [name for name, value in rest.items() if not is_blank(value) and (name in _KEYS or not conditions)]
-    faults += [Fault(clip(name), Code.FIELD, f"{clip(name)}不是已知的查询条件") for name in unknown[:_MOST_FAULTS]]
+    faults += [Fault(clip(name), Code.FIELD, f"{visible(name)}不是已知的查询条件") for name in unknown[:_MOST_FAULTS]]
     try:
         wanted = check_conditions({name: value for name, value in rest.items() if name not in unknown})
     except Refused as refused:
