@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from random import Random
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algoplatform.planning.capacity.model import Amounts, Card, Cluster, Demand, Node, Reserve
+from algoplatform.planning.capacity.packing import mixing
 from algoplatform.planning.capacity.placement import Placement, place
 from algoplatform.planning.capacity.recount import recount
 from algoplatform.planning.capacity.room import rooms
@@ -69,6 +71,22 @@ def test_the_largest_in_bounded_time() -> None:
     found = checked(made.demands, made.cluster, Reserve())
     assert time.thread_time() - began < (60 if FULL else 15)
     assert 0.05 < sum(found.unplaced.values()) / made.pods + 0.05 < 0.15
+
+
+def test_the_work_for_a_node_does_not_grow_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nodes that are tried for addNodes may be tens of thousands: one for each pod of a plan."""
+    seen: list[int] = []
+    rate = mixing._rate
+
+    def counting(need: int, nodes: Sequence[tuple[int, int]]) -> float:
+        seen.append(len(nodes))
+        return rate(need, nodes)
+
+    monkeypatch.setattr(mixing, "_rate", counting)
+    nodes = tuple(Node(f"n-{at}", "n", 1_000, 1_000, 110, (Card(T4, 10),)) for at in range(6_000))
+    assert not place([Demand("algo/x:1.0", 6_000, Amounts(0, 0, T4, 1))], rooms(Cluster(nodes), Reserve(0))).unplaced
+    assert len(seen) == 2 * 250
+    assert sum(seen) < 300 * len(nodes)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

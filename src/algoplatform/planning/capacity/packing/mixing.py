@@ -18,8 +18,10 @@ from algoplatform.planning.capacity.packing.board import Board
 _GOLDEN: Final = 0.618
 # Distinct sizes of cards for which the queue is split, so that large cards take what only they hold.
 _TIERS: Final = 8
-# Nodes after which the share of CPU and memory that a MiB of GPU memory may take is computed anew.
+# Nodes after which the share of CPU and memory that a MiB of GPU memory may take is computed anew from all that are
+# left, and how often that happens at most: the nodes tried for `addNodes` may be tens of thousands.
 _REFRESH: Final = 8
+_REFRESHES: Final = 250
 _FIRSTS: Final = 48
 _NEAR: Final = 4
 
@@ -82,8 +84,9 @@ class _Filling:
 
     def run(self) -> None:
         board = self.board
+        refresh = max(_REFRESH, -(-len(self.order) // _REFRESHES))
         for turn, node in enumerate(self.order):
-            if turn % _REFRESH == 0:
+            if turn % refresh == 0:
                 self._refresh(self.order[turn:])
             if not self.sizes:
                 return
