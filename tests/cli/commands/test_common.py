@@ -23,6 +23,13 @@ async def test_no_command(cli: Call) -> None:
     assert (unknown.exit_code, "No such command" in unknown.output) == (2, True)
 
 
+@pytest.mark.parametrize("command", ["render", "graph", "impact", "plan", "drift", "import"])
+async def test_no_arguments(cli: Call, command: str) -> None:
+    """A command without the arguments that it needs is wrong usage, and no traceback."""
+    result = await cli(command)
+    assert (result.exit_code, "Missing argument" in result.output) == (2, True)
+
+
 @pytest.mark.parametrize("command", [["settings"], ["openapi"], ["search"], ["check"], ["serve"], ["migrate"]])
 async def test_wrong_setting(cli: Call, command: list[str]) -> None:
     """A wrong setting gives one line that names it, for each command."""

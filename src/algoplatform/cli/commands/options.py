@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter
+from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 
 import typer
@@ -80,7 +81,7 @@ class WithFlags(TyperCommand):
 
 
 def _spelled(args: Sequence[str]) -> Iterator[str]:
-    for argument, following in zip(args, [*args[1:], ""], strict=True):
+    for argument, following in pairwise([*args, ""]):
         yield argument
         if argument in _FLAGS and following not in ("true", "false"):
             yield "true"
