@@ -103,3 +103,26 @@ async def test_other_timeouts_are_passed_on() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert work.is_idle()
+
+
+async def test_a_cancelled_one_does_not_start_again() -> None:
+    """Also if it has just been cancelled for its place, and is still on its way out."""
+    work, leaving = Work(slow=0), asyncio.Event()
+
+    async def lingering(_: None) -> None:
+        try:
+            await work.ended.wait()
+        finally:
+            leaving.set()
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(work.lanes.run(lingering))
+    await asyncio.sleep(0)
+    quick = asyncio.create_task(work.quickly())
+    async with asyncio.timeout(30):
+        await leaving.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await quick == "done"
+    assert work.quick.take()

@@ -48,7 +48,7 @@ class Deadline:
         seconds, self._seconds = self._seconds or self.limit, None
         if self.interrupted:
             seconds = TIDYING_SECONDS
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(self._loop)
         assert self._task is not None
         self._cancelling = self._task.cancelling()
         if seconds is not None:
