@@ -17,12 +17,10 @@ from algoplatform.api.http.request import path_of, wants_problem
 from algoplatform.domain.errors import AlgoplatformError
 from algoplatform.domain.faults import Code
 
-_NO_PAGES: Final[tuple[str, None]] = ("", None)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _MESSAGES = {
     404: ("路径不存在", Code.NO_SUCH_PATH),
     405: ("请求方式不允许", Code.METHOD_NOT_ALLOWED),
-    413: ("请求体过大", Code.BODY_TOO_LARGE),
 }
 
 INTERNAL: Final = AlgoplatformError("服务内部错误，请凭X-Request-Id联系管理员")
@@ -47,9 +45,8 @@ def response_to(error: AlgoplatformError, request: Request) -> Response:
     """Return an error's response: a page where pages are served, else in the format that the client asked for."""
     # The frames hold what was read of the body, and the error may live for seconds, until the client has read this.
     clear_frames(error.__traceback__)
-    pages: tuple[str, ErrorPage | None] = _NO_PAGES
-    if "app" in request.scope:
-        pages = getattr(request.app.state, "error_pages", _NO_PAGES)
+    state = request.app.state if "app" in request.scope else None
+    pages: tuple[str, ErrorPage | None] = getattr(state, "error_pages", ("", None))
     prefix, page = pages
     if page is not None and f"{path_of(request.scope)}/".startswith(f"{prefix}/"):
         return page(error, request)
