@@ -101,14 +101,12 @@ def prepare_multiprocess() -> Path:
 
 def render(gauges: Mapping[str, float]) -> bytes:
     """Return all metrics, and these gauges, in Prometheus's text format."""
-    own = CollectorRegistry()
-    own.register(_Gauges(gauges))
     registry = _family()[0]
     if _MULTIPROCESS in os.environ:
         _forget_the_dead(Path(os.environ[_MULTIPROCESS]))
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library is untyped here
-    return generate_latest(registry) + generate_latest(own)
+    return generate_latest(registry) + generate_latest(_Gauges(gauges))
 
 
 def _forget_the_dead(folder: Path) -> None:
