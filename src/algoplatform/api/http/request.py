@@ -17,7 +17,7 @@ from algoplatform.api.http.forms import FileForm, PlainFile
 from algoplatform.api.http.intake import Intake, Reception
 from algoplatform.domain.errors import BadRequest, BodyTooLarge, MediaTypeRefused, clip
 
-_Reader: TypeAlias = Callable[[Request, int, Intake, Reception], Awaitable[BinaryIO]]
+_Reader: TypeAlias = Callable[[Request, int, Reception], Awaitable[BinaryIO]]
 
 # Entity tags of RFC 9110, 8.8.3, or "*"; a list may have empty elements. Possessive, so nothing backtracks.
 _ENTITY_TAG: Final = re.compile(r'\*|(?:W/)?"[!#-~\x80-\xff]*+"')
@@ -136,7 +136,7 @@ async def _blocks(request: Request, limit: int, intake: Intake) -> list[bytes]:
 
 
 async def read_file(
-    request: Request, limit: int, intake: Intake, reception: Reception, fields: dict[str, str] | None = None
+    request: Request, limit: int, reception: Reception, fields: dict[str, str] | None = None
 ) -> BinaryIO:
     """Return the file of a multipart form, which the caller closes; a large file is kept on disk.
 
@@ -146,39 +146,33 @@ async def read_file(
     if not _is_form(content_type):
         raise MediaTypeRefused("请求体须为表单：Content-Type须为multipart/form-data，文件字段名为file")
     _check_body(request, limit)
-    return await _kept(request, limit, intake, reception, FileForm(content_type), fields)
+    return await _kept(request, limit, reception, FileForm(content_type), fields)
 
 
-async def read_json_file(request: Request, limit: int, intake: Intake, reception: Reception) -> BinaryIO:
+async def read_json_file(request: Request, limit: int, reception: Reception) -> BinaryIO:
     """Return a JSON body, or the file of a form, unparsed; the caller closes it. A large one is kept on disk."""
     content_type = request.headers.get("content-type", "")
     if _is_form(content_type):
-        return await read_file(request, limit, intake, reception)
+        return await read_file(request, limit, reception)
     if has_body(request.scope):
         _check_json(request)
     _check_body(request, limit)
-    return await _kept(request, limit, intake, reception, PlainFile())
+    return await _kept(request, limit, reception, PlainFile())
 
 
 async def received(request: Request, limit: int, read: _Reader) -> tuple[BinaryIO, ExitStack]:
     """Return a file to be read later, and what closes it and gives its bytes back to the budget."""
-    intake: Intake = request.app.state.files
     with ExitStack() as stack:
-        reception = stack.enter_context(intake.reception())
-        file = stack.enter_context(await read(request, limit, intake, reception))
+        reception = stack.enter_context(request.app.state.files.reception())
+        file = stack.enter_context(await read(request, limit, reception))
         return file, stack.pop_all()
 
 
 async def _kept(
-    request: Request,
-    limit: int,
-    intake: Intake,
-    reception: Reception,
-    form: PlainFile,
-    fields: dict[str, str] | None = None,
+    request: Request, limit: int, reception: Reception, form: PlainFile, fields: dict[str, str] | None = None
 ) -> BinaryIO:
     try:
-        async with intake.receiving(reception):
+        async with request.app.state.files.receiving(reception):
             more = has_body(request.scope)
             while more:
                 piece, more = await _next_piece(request, reception, limit)

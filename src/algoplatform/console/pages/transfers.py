@@ -50,10 +50,9 @@ async def run_import(visit: Visit) -> Response:
     """Preview or write a file; for the script, as a stream that tells how much has been checked."""
     visit.require_writer()
     fields: dict[str, str] = {}
-    intake = visit.app.state.files
-    with intake.reception() as reception:
+    with visit.app.state.files.reception() as reception:
         try:
-            file = await read_file(visit, visit.settings.max_upload_bytes, intake, reception, fields)
+            file = await read_file(visit, visit.settings.max_upload_bytes, reception, fields)
         except BadRequest as error:
             return _page(visit, fields, error)
         try:
