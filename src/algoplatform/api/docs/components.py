@@ -23,6 +23,12 @@ header: Final = partial(_reference, "headers")
 parameter: Final = partial(_reference, "parameters")
 
 
+def response(description: str, headers: dict[str, str], **more: Any) -> Schema:
+    """Describe a response by the components of its headers; all responses have the id of their request."""
+    named = {name: header(component) for name, component in {**headers, "X-Request-Id": "RequestId"}.items()}
+    return {"description": description, "headers": named, **more}
+
+
 def refusals(*names: str) -> dict[str, Schema]:
     """Return references to shared error responses, by HTTP status."""
     every = (*names, "HeadTooLarge", "InternalError", "Unavailable")
@@ -34,8 +40,7 @@ def refusal(description: str, *shown: errors.AlgoplatformError, retry: bool = Fa
     forms = {JSON: {"schema": schema("Failure"), "examples": _shown(shown, problem=False)}}
     if problem:
         forms[PROBLEM] = {"schema": schema("Problem"), "examples": _shown(shown, problem=True)}
-    headers = {"X-Request-Id": header("RequestId")} | ({"Retry-After": header("RetryAfter")} if retry else {})
-    return {"description": description, "headers": headers, "content": forms}
+    return response(description, {"Retry-After": "RetryAfter"} if retry else {}, content=forms)
 
 
 def _shown(shown: tuple[errors.AlgoplatformError, ...], *, problem: bool) -> Schema:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from algoplatform.api.docs.components import described_parameter, header, parameter, refusal
+from algoplatform.api.docs.components import described_parameter, header, parameter, refusal, response
 from algoplatform.api.docs.shapes import TEXT, Schema, answered, given
 from algoplatform.api.http.envelope import JSON
 from algoplatform.domain.errors import ImageInUse, Refused, RequestRunning
@@ -26,12 +26,7 @@ def success(res: Schema, message: str, *shown: Any, headers: dict[str, str] | No
     """Describe a success response: the schema and an example of `res`, and `msg`."""
     envelope = answered({"status": {"const": "0"}, "res": res, "msg": {"const": message}})
     body = {"schema": envelope, "example": {"status": "0", "res": shown[0] if shown else None, "msg": message}}
-    named = {name: header(component) for name, component in (headers or {}).items()}
-    return {
-        "description": "成功（0）",
-        "headers": {**named, "X-Request-Id": header("RequestId")},
-        "content": {JSON: body},
-    }
+    return response("成功（0）", headers or {}, content={JSON: body})
 
 
 def body(described: Schema, example: Any, *, required: bool = True) -> Schema:
@@ -80,7 +75,6 @@ def with_raw(
     return answer | {"content": answer["content"] | raw, "headers": named | answer["headers"]}
 
 
-def unchanged() -> Schema:
+def unchanged(what: str = "", headers: dict[str, str] | None = None) -> Schema:
     """Describe the answer to a client that has this representation already."""
-    headers = {"ETag": header("Tag"), "X-Request-Id": header("RequestId")}
-    return {"description": "没有变化，没有应答体", "headers": headers}
+    return response(f"{what}没有变化，没有应答体", headers or {"ETag": "Tag"})

@@ -3,8 +3,8 @@
 from typing import Final
 
 from algoplatform.api.docs import examples
-from algoplatform.api.docs.components import CONDITIONS, header, parameter, refusal, refusals, schema
-from algoplatform.api.docs.parts import FILE, READ, WRITE, body, choice, conflict, operation, success
+from algoplatform.api.docs.components import CONDITIONS, parameter, refusal, refusals, schema
+from algoplatform.api.docs.parts import FILE, READ, WRITE, body, choice, conflict, operation, success, unchanged
 from algoplatform.api.docs.shapes import COUNT, NULL, given, keyed, rows
 from algoplatform.domain.errors import FileRefused, ImageInUse, Refused
 from algoplatform.domain.faults import Code, Fault, RecordFault
@@ -128,22 +128,14 @@ UPLOAD: Final = operation(
     WRITE,
     body=FILE,
 )
+_VERSION: Final = {"ETag": "ETag", "Last-Modified": "LastModified"}
 GET: Final = operation(
     "get",
     "镜像详情 · Get an image",
     "按imageId查询一个镜像。",
     {
-        "200": success(
-            schema("Record"), "查询成功", examples.LOADED, headers={"ETag": "ETag", "Last-Modified": "LastModified"}
-        ),
-        "304": {
-            "description": "镜像没有变化，没有应答体",
-            "headers": {
-                "ETag": header("ETag"),
-                "Last-Modified": header("LastModified"),
-                "X-Request-Id": header("RequestId"),
-            },
-        },
+        "200": success(schema("Record"), "查询成功", examples.LOADED, headers=_VERSION),
+        "304": unchanged("镜像", _VERSION),
         **refusals("BadRequest", "NotFound"),
     },
     parameter("ImageId"),
