@@ -138,17 +138,15 @@ def _inputs(image: Schema) -> dict[str, Schema]:
     properties = image["properties"] | {
         "imageports": image["properties"]["imagePorts"] | {"description": "imagePorts的别名"}
     }
-    identifier = properties["imageId"] | {"anyOf": [NULL, {"const": ""}], "examples": [None]}
-    given = IMAGE_ID | {"examples": [examples.IMAGE_ID], "description": "镜像编号"}
-    new = {**properties, "imageId": identifier | {"description": "由服务端生成，注册时须为空"}}
-    known = {**properties, "imageId": given}
+    new = {"anyOf": [NULL, {"const": ""}], "examples": [None], "description": "由服务端生成，注册时须为空"}
+    known = IMAGE_ID | {"examples": [examples.IMAGE_ID], "description": "镜像编号"}
     return {
-        "Image": image | {"properties": new},
+        "Image": image | {"properties": properties | {"imageId": properties["imageId"] | new}},
         "ImageUpdate": image
         | {
             "title": "ImageUpdate",
             "description": "对镜像的修改：没有出现的字段不变，null或空字符串表示清空",
-            "properties": known,
+            "properties": properties | {"imageId": known},
             "required": ["imageId", *image["required"]],
         },
     }
