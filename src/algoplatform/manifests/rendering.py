@@ -31,6 +31,17 @@ class Rendered:
     warnings: list[Finding] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
 
+    def document(self) -> dict[str, Any]:
+        """Return the parts by the names of the answer."""
+        return {
+            "manifests": self.objects,
+            "order": self.order,
+            "addresses": self.addresses,
+            "needs": self.needs,
+            "warnings": self.warnings,
+            "assumptions": self.assumptions,
+        }
+
 
 def render(
     targets: Sequence[Target],

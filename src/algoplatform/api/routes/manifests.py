@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import orjson
 from starlette.requests import Request
@@ -65,7 +65,9 @@ async def manifests(request: Request) -> Response:
         return _streamed(form, stream, f"{prepared.name}.yaml", {"etag": tag})
     rendered = await prepared.rendered()
     if form is ENVELOPE:
-        return EnvelopeResponse(success(_DONE, await off_loop(lambda: orjson.dumps(_res(rendered))), {"etag": tag}))
+        return EnvelopeResponse(
+            success(_DONE, await off_loop(lambda: orjson.dumps(rendered.document())), {"etag": tag})
+        )
     return representation(await yaml_of(rendered), YAML, tag, prepared.name)
 
 
@@ -139,17 +141,6 @@ def _pieces(form: Format, rendered: Rendered) -> Iterator[bytes]:
     for item in rendered.objects:
         yield head + orjson.dumps(item)
         head = b","
-    rest = _res(rendered)
+    rest = rendered.document()
     del rest["manifests"]
     yield b"]," + orjson.dumps(rest)[1:]
-
-
-def _res(rendered: Rendered) -> dict[str, Any]:
-    return {
-        "manifests": rendered.objects,
-        "order": rendered.order,
-        "addresses": rendered.addresses,
-        "needs": rendered.needs,
-        "warnings": rendered.warnings,
-        "assumptions": rendered.assumptions,
-    }

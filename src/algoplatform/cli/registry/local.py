@@ -55,14 +55,7 @@ class Local:
     async def render(self, body: Mapping[str, Any]) -> dict[str, Any]:
         asked = check_render_request(body)
         found = await self._runtime.manifests.render(asked.images, body["options"], asked.config_files)
-        return {
-            "manifests": found.objects,
-            "order": found.order,
-            "addresses": found.addresses,
-            "needs": found.needs,
-            "warnings": [asdict(warning) for warning in found.warnings],
-            "assumptions": found.assumptions,
-        }
+        return found.document() | {"warnings": [asdict(warning) for warning in found.warnings]}
 
     async def graph(self, image: str, query: Mapping[str, str]) -> dict[str, Any]:
         return (await self._runtime.graphs.dependencies(image, query)).document()
