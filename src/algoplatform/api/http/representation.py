@@ -22,20 +22,19 @@ from algoplatform.domain.faults import Code, Fault
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A representation: its name in `format=`, its media types (the first is sent), the ending of its files."""
+    """A representation: its name in `format=`, which also ends its files, and its media types (the first is sent)."""
 
     name: str
     media_types: tuple[str, ...]
-    ending: str
 
 
-ENVELOPE: Final = Format("json", (JSON,), "json")
+ENVELOPE: Final = Format("json", (JSON,))
 # RFC 9512 names the others, which are older.
-YAML: Final = Format("yaml", ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"), "yaml")
-SVG: Final = Format("svg", ("image/svg+xml",), "svg")
-MERMAID: Final = Format("mermaid", ("text/vnd.mermaid",), "mmd")
-DOT: Final = Format("dot", ("text/vnd.graphviz",), "dot")
-SARIF: Final = Format("sarif", ("application/sarif+json",), "sarif")
+YAML: Final = Format("yaml", ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"))
+SVG: Final = Format("svg", ("image/svg+xml",))
+MERMAID: Final = Format("mermaid", ("text/vnd.mermaid",))
+DOT: Final = Format("dot", ("text/vnd.graphviz",))
+SARIF: Final = Format("sarif", ("application/sarif+json",))
 
 
 def choose_format(request: Request, asked: str | None, *raw: Format) -> Format:
@@ -70,13 +69,13 @@ def not_modified(request: Request, tag: str) -> Response | None:
 
 
 def representation(body: bytes, form: Format, tag: str, name: str | None = None) -> Response:
-    """Return a raw body with its ETag; with a `name`, as a file of this name and the format's ending.
+    """Return a raw body with its ETag; with a `name`, as a file of this name and the format's.
 
     Cache-Control and Vary are added to every response.
     """
     headers = {"etag": tag}
     if name is not None:
-        headers["content-disposition"] = attachment(f"{name}.{form.ending}")
+        headers["content-disposition"] = attachment(f"{name}.{form.name}")
     return Response(body, headers=headers | {"content-type": content_type(form)})
 
 
