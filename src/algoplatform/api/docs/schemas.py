@@ -103,11 +103,11 @@ def check_paging(query: dict[str, Any]) -> tuple[int, int]:
 
 def record_schema(inputs: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Describe a record in a response, with all 29 keys, by the descriptions of the input fields."""
-    properties = {name: _answered(name, inputs[name]) for name in RECORD_FIELDS}
+    properties = {name: _property(name, inputs[name]) for name in RECORD_FIELDS}
     return answered(properties, "镜像的记录：29个字段，总是全部出现，空为null") | {"title": "Record"}
 
 
-def _answered(name: str, described: dict[str, Any]) -> dict[str, Any]:
+def _property(name: str, described: dict[str, Any]) -> dict[str, Any]:
     kinds = {kind.get("type") for kind in described.get("anyOf", [])}
     kind = {"type": "integer" if "integer" in kinds else "string"}
     always = "null" not in kinds or name in ("imageId", "deleteFlag")
