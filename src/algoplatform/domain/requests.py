@@ -1,15 +1,18 @@
 """Bodies and options other than records and conditions: checked field by field, with every fault at once."""
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 from algoplatform.domain.access import Caller
-from algoplatform.domain.errors import BadRequest, Malformed, Refused
+from algoplatform.domain.errors import BadRequest, Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.grammar.items import EMPTY
 from algoplatform.domain.record import fields
 from algoplatform.domain.record.fields import is_blank
 from algoplatform.domain.record.wording import unknown_faults
+from algoplatform.domain.search import DEFAULT_PAGE_SIZE, check_positive
+from algoplatform.domain.uploads import OnConflict, UploadOptions
 
 One = TypeVar("One")
 Other = TypeVar("Other")
@@ -17,6 +20,9 @@ Other = TypeVar("Other")
 # How each known field is parsed; a function raises Malformed, or Refused for an object of its own.
 Checks: TypeAlias = Mapping[str, Callable[[Any], Any]]
 
+# A page of revisions is built in memory, each with the record before and after it.
+MAX_REVISIONS: Final = 100
+_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 _USER: Final[Checks] = {"authority": fields.check_integer, "namespace": fields.check_text}
 
 
@@ -42,6 +48,27 @@ def check_restoration(data: Any) -> int | None:
     """Return the version to restore; None if the image is only to be undeleted."""
     version: int | None = check_fields(check_body(data), {"version": fields.check_integer}).get("version")
     return version
+
+
+def check_paging(query: Mapping[str, Any]) -> tuple[int, int]:
+    """Return page and pageSize of a history; raise Refused with every fault."""
+    limits = {"page": fields.MAX_INTEGER, "pageSize": MAX_REVISIONS}
+    found = check_fields(query, {name: partial(check_positive, limit=limit) for name, limit in limits.items()})
+    return found.get("page", 1), found.get("pageSize", DEFAULT_PAGE_SIZE)
+
+
+def check_upload_options(query: Mapping[str, Any]) -> UploadOptions:
+    """Return the options of an upload; raise Refused with every fault."""
+    checks: Checks = {"onConflict": fields.choice(*OnConflict), "dryRun": _switch, "changes": _switch}
+    found = check_fields(query, checks)
+    conflict = OnConflict(found.get("onConflict", OnConflict.UPDATE))
+    return UploadOptions(conflict, dry_run=found.get("dryRun", False), changes=found.get("changes", False))
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in _TRUTHS:
+        raise Malformed(f"须为true或false，不能为“{clip(text)}”")
+    return _TRUTHS[text.lower()]
 
 
 def check_body(data: Any) -> dict[str, Any]:

@@ -1,25 +1,18 @@
-"""The schemas of the OpenAPI document, made of the models that check the input; checks of two query strings."""
+"""The schemas of the OpenAPI document, made of the models that check the input."""
 
-from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from algoplatform.api.docs import examples
 from algoplatform.api.docs.shapes import IMAGE_ID, NULL, Schema, answered
-from algoplatform.domain.errors import Malformed, clip
 from algoplatform.domain.faults import Code
 from algoplatform.domain.record import fields
-from algoplatform.domain.record.fields import choice
 from algoplatform.domain.record.model import RECORD_FIELDS, Image
-from algoplatform.domain.requests import check_fields
-from algoplatform.domain.search import DEFAULT_PAGE_SIZE, Conditions, check_positive
-from algoplatform.domain.uploads import Change, CountsAndChanges, OnConflict, UploadOptions
+from algoplatform.domain.search import Conditions
+from algoplatform.domain.uploads import Change, CountsAndChanges
 
 _REF: Final = "#/components/schemas/{model}"
-_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
-# A page of revisions is built in memory, each with the record before and after it.
-MAX_REVISIONS: Final = 100
 
 
 class _Closed(BaseModel):
@@ -79,26 +72,6 @@ class Problem(_Closed):
     detail: str = Field(description="错误描述，字段错误至多三处；errors未列全时说明还有多少处")
     code: str = Field(description="状态码，见状态码表")
     errors: list[ProblemError] = Field(description="每处字段错误")
-
-
-def check_upload_options(query: dict[str, Any]) -> UploadOptions:
-    """Return the options of an upload; raise Refused with every fault."""
-    found = check_fields(query, {"onConflict": choice(*OnConflict), "dryRun": _switch, "changes": _switch})
-    conflict = OnConflict(found.get("onConflict", OnConflict.UPDATE))
-    return UploadOptions(conflict, dry_run=found.get("dryRun", False), changes=found.get("changes", False))
-
-
-def _switch(text: str) -> bool:
-    if text.lower() not in _TRUTHS:
-        raise Malformed(f"须为true或false，不能为“{clip(text)}”")
-    return _TRUTHS[text.lower()]
-
-
-def check_paging(query: dict[str, Any]) -> tuple[int, int]:
-    """Return page and pageSize of a history; raise Refused with every fault."""
-    limits = {"page": fields.MAX_INTEGER, "pageSize": MAX_REVISIONS}
-    found = check_fields(query, {name: partial(check_positive, limit=limit) for name, limit in limits.items()})
-    return found.get("page", 1), found.get("pageSize", DEFAULT_PAGE_SIZE)
 
 
 def record_schema(inputs: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform.api.docs.operations import history as openapi
-from algoplatform.api.docs.schemas import check_paging
 from algoplatform.api.http.envelope import EnvelopeResponse, list_around, success, success_of_many
 from algoplatform.api.http.request import if_match, parse_query
 from algoplatform.api.http.streams import StreamedRecords
@@ -18,6 +17,7 @@ from algoplatform.api.routes.common import idempotency_of, image_id_of, read_jso
 from algoplatform.api.routes.operation import image_router
 from algoplatform.catalogue.search import Write
 from algoplatform.domain.answer import Answer
+from algoplatform.domain.requests import check_paging
 from algoplatform.domain.revision import Revision
 
 router = image_router()

@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algoplatform.api.docs.operations import images as openapi
-from algoplatform.api.docs.schemas import check_upload_options
 from algoplatform.api.http.envelope import EnvelopeResponse, list_around, object_around, success, success_of_many
 from algoplatform.api.http.request import has_body, if_match, is_known, parse_query, read_file, read_json_text, received
 from algoplatform.api.http.streams import StreamedRecords, while_connected, within
@@ -23,7 +22,7 @@ from algoplatform.api.routes.operation import PREFIX, image_router
 from algoplatform.catalogue.images import Registered
 from algoplatform.catalogue.parsing import parse
 from algoplatform.domain.answer import Answer
-from algoplatform.domain.requests import check_body
+from algoplatform.domain.requests import check_body, check_upload_options
 from algoplatform.domain.search import Conditions, check_conditions
 from algoplatform.domain.uploads import Counts
 from algoplatform.runtime import Runtime

@@ -6,7 +6,6 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from algoplatform.api.docs.schemas import check_paging
 from algoplatform.api.http.streams import while_connected
 from algoplatform.catalogue.cluster.artifacts import document_of
 from algoplatform.console.rows import SHAPES
@@ -15,6 +14,7 @@ from algoplatform.domain.access import covers
 from algoplatform.domain.errors import ImageInUse, ImageNotFound, NeverVerified
 from algoplatform.domain.record.model import reference_of
 from algoplatform.domain.record.partial import read
+from algoplatform.domain.requests import check_paging
 from algoplatform.domain.revision import Revision
 
 IMAGE = "/images/{image_id:id}"

@@ -10,13 +10,13 @@ from typing import BinaryIO, Final
 import orjson
 from starlette.responses import Response, StreamingResponse
 
-from algoplatform.api.docs.schemas import check_upload_options
 from algoplatform.api.http.envelope import object_around, status_of
 from algoplatform.api.http.request import read_file
 from algoplatform.api.http.streams import StreamedRecords, while_connected, within
 from algoplatform.console.pages.images import CONDITIONS
 from algoplatform.console.visit import Visit, page
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Refused
+from algoplatform.domain.requests import check_upload_options
 from algoplatform.domain.search import check_conditions
 from algoplatform.domain.uploads import Counts, UploadOptions
 

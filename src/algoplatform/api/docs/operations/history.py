@@ -5,10 +5,10 @@ from typing import Final
 from algoplatform.api.docs import examples
 from algoplatform.api.docs.components import parameter, refusals, schema
 from algoplatform.api.docs.parts import READ, WRITE, body, choice, conflict, operation, success
-from algoplatform.api.docs.schemas import MAX_REVISIONS
 from algoplatform.api.docs.shapes import NULL, TEXT, answered, integer, rows
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.record.wording import exists_fault
+from algoplatform.domain.requests import MAX_REVISIONS
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE
 
 _KNOWN_OR_NULL: Final = {"anyOf": [TEXT, NULL]}
