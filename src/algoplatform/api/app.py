@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoplatform import __version__
@@ -45,7 +46,7 @@ _ROUTERS = (
     plan.router,
     artifacts.router,
 )
-_OPERATIONS = [route for router in _ROUTERS for route in router.routes]
+_OPERATIONS = [route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 
 
 class Application(FastAPI):

@@ -7,7 +7,6 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute
 
 from algoplatform.api.docs.components import COMPONENTS, header, refusal, refusals
 from algoplatform.api.http.envelope import http_status
@@ -60,9 +59,9 @@ def introduction() -> str:
     return _INTRODUCTION + _STATUS_TABLE.format(rows="\n".join(rows))
 
 
-def publish(app: FastAPI, operations: Iterable[BaseRoute], *, tokens: bool) -> None:
+def publish(app: FastAPI, operations: Iterable[APIRoute], *, tokens: bool) -> None:
     """Give the application its document; with `tokens`, every operation requires one."""
-    described = [route for route in operations if isinstance(route, APIRoute) and route.include_in_schema]
+    described = [route for route in operations if route.include_in_schema]
 
     @cache
     def openapi() -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Final, cast
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoplatform.api.http.errors import refuse
@@ -22,12 +21,12 @@ _Handler = Callable[[Request], Awaitable[Response]]
 class Shortcut:
     """Pure ASGI middleware, the innermost."""
 
-    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, routes: Iterable[APIRoute]) -> None:
         self._app = app
         self._routes: Final = {
             (method, route.path): route
             for route in routes
-            if isinstance(route, APIRoute) and not route.param_convertors
+            if not route.param_convertors
             for method in route.methods or ()
         }
 
