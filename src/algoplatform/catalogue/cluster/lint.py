@@ -4,7 +4,7 @@ A thread parses and judges, a bounded batch at a time; findings are passed on as
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import islice
 from typing import Any, BinaryIO, Final, NamedTuple
 
@@ -45,19 +45,11 @@ class Lint:
 
     async def one(self, record: Record) -> list[Finding]:
         """Return what the rules find in a single record, without those that need its dependencies."""
-
         async with self._database.connection() as connection:
             facts = (await artifacts.facts(connection, [record["imageId"]])).get(record["imageId"])
-
-        def judged() -> list[Finding]:
-            linter = Linter(self.policy, Asked(check_conditions({})), datetime.now(UTC).date())
-            filled = {name: value for name, value in record.items() if value is not None}
-            found = linter.check([filled | {ARTIFACT: facts}])
-            for more in linter.across():
-                found += more
-            return [finding for finding in found if finding.flaw.rule not in OF_CLOSURES]
-
-        return await off_loop(judged)
+        filled = {name: value for name, value in record.items() if value is not None} | {ARTIFACT: facts}
+        found = await off_loop(lambda: judged(self.policy, [filled]))
+        return [finding for finding in found if finding.flaw.rule not in OF_CLOSURES]
 
     async def registry(
         self, asked: Asked, write: Write, policy: Policy | None = None, *, as_sarif: bool = False
@@ -88,6 +80,20 @@ class Lint:
         return await run.finish()
 
 
+def judged(policy: Policy, records: Sequence[Record], severities: frozenset[str] | None = None) -> list[Finding]:
+    """Return what the rules find in these records, of these severities if not of all."""
+    linter = Linter(policy, Asked(check_conditions({}), severities), today())
+    found = linter.check(records)
+    for more in linter.across():
+        found += more
+    return found
+
+
+def today() -> date:
+    """Return the day by which exemptions end."""
+    return datetime.now(UTC).date()
+
+
 class _Document(NamedTuple):
     """How findings are written; `form` renders some as members of a JSON array, without its brackets."""
 
@@ -109,7 +115,7 @@ class _Run:
     """One run: cuts what COPY sends into batches, and passes on what is found in each."""
 
     def __init__(self, policy: Policy, asked: Asked, write: Write, *, as_sarif: bool) -> None:
-        self.linter = Linter(policy, asked, datetime.now(UTC).date())
+        self.linter = Linter(policy, asked, today())
         self._document = _SARIF if as_sarif else _ANSWER
         self._members = Members(write, self._document.head(policy))
         self._parts: list[bytes] = []

@@ -8,25 +8,21 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
 from algoplatform import __version__
 from algoplatform.catalogue.cluster.graph import Closure, Graphs
-from algoplatform.catalogue.cluster.lint import OF_CLOSURES
+from algoplatform.catalogue.cluster.lint import OF_CLOSURES, judged, today
 from algoplatform.catalogue.cluster.site import Site
 from algoplatform.catalogue.parsing import off_loop
 from algoplatform.domain.render_request import MAX_IMAGES
-from algoplatform.domain.search import check_conditions
 from algoplatform.manifests.image import Finding, Target
 from algoplatform.manifests.names import RENDERER, object_name
 from algoplatform.manifests.options import Options
 from algoplatform.manifests.rendering import Rendered, render
 from algoplatform.manifests.yaml import dump_yaml
-from algoplatform.planning.lint.asked import Asked
 from algoplatform.planning.lint.findings import Flaw
-from algoplatform.planning.lint.linter import Linter
 from algoplatform.planning.lint.record import ARTIFACT
 from algoplatform.storage.images import artifacts
 from algoplatform.storage.postgres.pool import Database
@@ -71,7 +67,7 @@ class Prepared:
         profile = self.site.profiles[self.options.profile].model_dump()
         parts = [RENDERER, images, sorted(self.closure.named), asdict(self.options), profile]
         policy = self.site.policy
-        judging = [__version__, dict(policy.severities), repr(policy.exemptions), str(_today())]
+        judging = [__version__, dict(policy.severities), repr(policy.exemptions), str(today())]
         if self.options.pin:
             parts.append(sorted(self._digests().items()))
         return [*parts, *judging, sorted(self.facts.items())] if warnings else parts
@@ -109,7 +105,7 @@ class Prepared:
     def _judged(self, warnings: Sequence[Finding]) -> Iterator[Finding]:
         """Apply the site's severities and exemptions to what rendering itself warns of."""
         policy = self.site.policy
-        exempt = policy.active(_today())
+        exempt = policy.active(today())
         for found in warnings:
             severity = policy.severities.get(found.rule, found.severity)
             patterns: list[re.Pattern[str]] = exempt.get(found.rule, [])
@@ -119,18 +115,13 @@ class Prepared:
                 yield replace(found, severity=severity)
 
     def _linted(self) -> Iterator[Finding]:
-        asked = Asked(check_conditions({}), _SHOWN)
-        linter = Linter(self.site.policy_for(self.options), asked, _today())
         # Files that are not mounted collide with nothing.
         omitted = {"config": None} if self.options.config == "omit" else {}
         records = [
             {**each.image.values(), **omitted, ARTIFACT: self.facts.get(each.image.image_id or "")}
             for each in self.closure.members
         ]
-        found = linter.check(records)
-        for more in linter.across():
-            found += more
-        for flaw, severity, images in found:
+        for flaw, severity, images in judged(self.site.policy_for(self.options), records, _SHOWN):
             if (self.options.closure or flaw.rule not in OF_CLOSURES) and not _met(flaw, self.options):
                 yield Finding(flaw.rule, severity, images[0], flaw.message)
 
@@ -185,7 +176,3 @@ async def yaml_of(rendered: Rendered) -> bytes:
         return b"".join(dump_yaml(rendered.objects))
 
     return await (off_loop(written) if len(rendered.objects) <= _FEW_OBJECTS else asyncio.to_thread(written))
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
