@@ -55,10 +55,6 @@ FROM image LEFT JOIN image_artifact USING (image_id) WHERE image_id = $1 AND liv
 """
 # The tag names another image than when this version was first verified.
 _MOVED: Final = "digest <> first_digest AND image_artifact.version = image.version"
-_STATES: Final = f"""
-SELECT image_id, CASE WHEN state = 'present' AND {_MOVED} THEN 'moved' ELSE state END AS state
-FROM image_artifact JOIN image USING (image_id) WHERE image_id = ANY ($1)
-"""
 # For the rules of lint, beside `image`: a JSON object of one image, NULL if it was never verified.
 FACTS: Final = f"""
 '{{"state":"' || state || '","moved":' || CASE WHEN {_MOVED} THEN 'true' ELSE 'false' END
@@ -166,11 +162,7 @@ async def get(connection: Connection, image_id: str) -> tuple[bool, Artifact | N
 
 async def digests(connection: Connection, image_ids: Sequence[str]) -> dict[str, str]:
     """Return the digests that were last seen of these images, by id; never verified ones and missing ones have none."""
-    rows = await connection.fetch(
-        "SELECT image_id, digest FROM image_artifact WHERE image_id = ANY ($1) AND digest IS NOT NULL",
-        list(map(UUID, image_ids)),
-    )
-    return {row["image_id"].hex: row["digest"] for row in rows}
+    return {image_id: of["digest"] for image_id, of in (await facts(connection, image_ids)).items() if of["digest"]}
 
 
 async def states(connection: Connection, image_ids: Sequence[str]) -> dict[str, str]:
@@ -178,8 +170,10 @@ async def states(connection: Connection, image_ids: Sequence[str]) -> dict[str, 
 
     Images that were never verified have none.
     """
-    rows = await connection.fetch(_STATES, list(map(UUID, image_ids)))
-    return {row["image_id"].hex: row["state"] for row in rows}
+    return {
+        image_id: "moved" if of["moved"] and of["state"] == "present" else of["state"]
+        for image_id, of in (await facts(connection, image_ids)).items()
+    }
 
 
 async def facts(connection: Connection, image_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
