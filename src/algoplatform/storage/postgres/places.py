@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from contextlib import suppress
-from types import TracebackType
 
 from algoplatform.domain.errors import Busy
 
@@ -73,14 +72,9 @@ class Turns(Places):
     def __init__(self, number: int, patience: float) -> None:
         super().__init__(number, patience)
 
-    async def __aenter__(self) -> None:
-        """Take a place."""
-        await self.acquire()
+    __aenter__ = Places.acquire
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give the place back."""
+    async def __aexit__(self, *_: object) -> None:
         self.release()
 
 
