@@ -7,6 +7,7 @@ hold anything.
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from algoplatform.catalogue.cluster.artifacts import pulled_name
@@ -79,13 +80,12 @@ def drafted(reference: ImageReference, platform: Platform, rules: Rules) -> Draf
     own: dict[str, Any] = {"imageName": reference.name.text, "imageTag": reference.tag.text}
     left_out: list[str] = []
     for field, items, join in _fields(platform):
-        found = _Field(own | _FILLED, field, join, rules)
-        text = found.taken(items)
-        if text:
+        taken, refused = _divided(items, partial(_are_accepted, own | _FILLED, field, join, rules))
+        if text := join(taken):
             own[field] = text
-        if found.refused:
-            named = "、".join(_shown(field, item) for item in found.refused[:_NAMED])
-            more = f"等{len(found.refused)}项" if len(found.refused) > _NAMED else ""
+        if refused:
+            named = "、".join(_shown(field, item) for item in refused[:_NAMED])
+            more = f"等{len(refused)}项" if len(refused) > _NAMED else ""
             left_out.append(f"{field}的“{named}”{more}")
     return Draft({name: own.get(name) for name in RECORD_FIELDS}, left_out)
 
@@ -124,30 +124,22 @@ def _is_last(variable: str) -> bool:
     return variable.endswith("\\")
 
 
-class _Field:
-    """Takes as many items as the record accepts in one field."""
+def _divided(items: Iterable[str], are_accepted: Callable[[Sequence[str]], bool]) -> tuple[list[str], list[str]]:
+    """Return as many items as are accepted together, and the others."""
+    taken: list[str] = []
+    refused: list[str] = []
+    for number, item in enumerate(items):
+        if item in taken:
+            continue
+        # One by one: items may repeat a key, or be too long together.
+        is_taken = number < _MOST_ITEMS and are_accepted([*taken, item])
+        (taken if is_taken else refused).append(item)
+    return taken, refused
 
-    def __init__(self, base: dict[str, Any], field: str, join: Callable[[Sequence[str]], str], rules: Rules) -> None:
-        self._base = base
-        self._field = field
-        self._join = join
-        self._rules = rules
-        self.refused: list[str] = []
 
-    def taken(self, items: Iterable[str]) -> str:
-        """Return the text of the field, and collect in `refused` what it cannot hold."""
-        kept: list[str] = []
-        for number, item in enumerate(items):
-            if item in kept:
-                continue
-            # One by one: items may repeat a key, or be too long together.
-            if number < _MOST_ITEMS and self._is_accepted([*kept, item]):
-                kept.append(item)
-            else:
-                self.refused.append(item)
-        return self._join(kept)
-
-    def _is_accepted(self, items: Sequence[str]) -> bool:
-        if self._field == "env" and any(map(_is_last, items[:-1])):
-            return False
-        return not check(self._base | {self._field: self._join(items)}, self._rules).faults
+def _are_accepted(
+    base: dict[str, Any], field: str, join: Callable[[Sequence[str]], str], rules: Rules, items: Sequence[str]
+) -> bool:
+    if field == "env" and any(map(_is_last, items[:-1])):
+        return False
+    return not check(base | {field: join(items)}, rules).faults
