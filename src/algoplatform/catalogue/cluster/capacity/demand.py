@@ -6,6 +6,8 @@ one group share is counted once, and twice if they belong to two groups.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 from algoplatform.catalogue.cluster.graph import Closure
@@ -52,7 +54,9 @@ def needs(closure: Closure, request: PlanRequest) -> Needs:
     by_name = {name: str(image.reference) for name, image in closure.by_name.items()}
     overrides = _overrides(request, by_name)
     needed = _needed_by(closure)
-    groups = [(group, _mask(group, by_name, needed.bits)) for group in request.cameras]
+    groups = [
+        (group, reduce(or_, (needed.bits[by_name[image]] for image in group.images), 0)) for group in request.cameras
+    ]
     found = Needs([], [])
     faults: list[Fault] = []
     is_cut = False
@@ -101,13 +105,6 @@ def _needed_by(closure: Closure) -> _NeededBy:
             if dependency in ring:
                 masks[ring[dependency]] |= mask
     return _NeededBy(names, bits, ring, masks)
-
-
-def _mask(group: Cameras, by_name: Mapping[str, str], bits: Mapping[str, int]) -> int:
-    mask = 0
-    for image in group.images:
-        mask |= bits[by_name[image]]
-    return mask
 
 
 def _overrides(request: PlanRequest, by_name: Mapping[str, str]) -> dict[str, int]:
