@@ -1,11 +1,12 @@
 """The use case of planning: how many replicas the cameras need, on which cards, and what does not fit."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from algoplatform.catalogue.cluster.capacity.answer import document
-from algoplatform.catalogue.cluster.capacity.problem import Asked, assemble, read
+from algoplatform.catalogue.cluster.capacity.nodes import Layout
+from algoplatform.catalogue.cluster.capacity.problem import Asked, Problem, assemble, read
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
 from algoplatform.catalogue.cluster.graph import Closure, Graphs
 from algoplatform.catalogue.cluster.site import Site
@@ -68,11 +69,48 @@ def _planned(asked: Asked, closure: Closure, others: Mapping[str, Image]) -> dic
     problem = assemble(asked, closure, others)
     names = _names(asked.sharing.profile)
     reserve = asked.sharing.reserve(asked.request.reserve)
-    found = plan(problem.demands, problem.cluster, reserve, asked.request.simulate, names)
-    return document(problem, asked.reading.layout, found)
+    planned = plan(problem.demands, problem.cluster, reserve, asked.request.simulate, names).document()
+    return {
+        "fits": planned["fits"],
+        "demand": list(_demand(problem)),
+        "totals": planned["totals"],
+        "placements": _on_cards(planned["placements"], asked.reading.layout),
+        "unplaced": planned["unplaced"],
+        "addNodes": planned["addNodes"],
+        "scheduler": planned["scheduler"],
+        "assumptions": problem.assumptions,
+    }
 
 
 def _names(profile: Profile) -> Names:
     """Return the resources that the scheduler names when a card is too small or full."""
     count = profile.count or profile.whole_cards or next(iter(profile.slices), None) or profile.memory or "GPU"
     return Names(gpu_memory=profile.memory or count, shares=count)
+
+
+def _demand(problem: Problem) -> Iterator[dict[str, Any]]:
+    for need, demand in zip(problem.needs, problem.demands, strict=True):
+        each = demand.each
+        yield {
+            "image": need.reference,
+            "channels": need.channels,
+            "perReplica": need.per_replica,
+            "replicas": need.replicas,
+            "because": need.because,
+            "each": {"cpu": each.cpu, "memory": each.memory, "gpuMemory": each.gpu_memory},
+        }
+
+
+def _on_cards(placements: Sequence[dict[str, Any]], layout: Layout) -> list[dict[str, Any]]:
+    """Name the cards instead of their units."""
+    if not layout:
+        return list(placements)
+    found: Counter[tuple[str, int | None, str]] = Counter()
+    for each in placements:
+        card = each["card"]
+        card = layout[each["node"]][card] if card is not None and each["node"] in layout else card
+        found[each["node"], card, each["image"]] += each["replicas"]
+    return [
+        {"node": node, "card": card, "image": image, "replicas": replicas}
+        for (node, card, image), replicas in found.items()
+    ]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from algoplatform.catalogue.cluster.capacity.kubectl import pods as pods_module
 from algoplatform.catalogue.cluster.capacity.kubectl.pods import requests
-from algoplatform.catalogue.cluster.capacity.kubectl.reading import read_kubectl
 from algoplatform.catalogue.cluster.capacity.kubectl.values import MIB, MILLI, whole
 from algoplatform.catalogue.cluster.capacity.nodes import Reading
+from algoplatform.catalogue.cluster.capacity.problem import read_kubectl
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
 from algoplatform.domain.errors import Refused
 from algoplatform.manifests.gpu.profiles import SHIPPED

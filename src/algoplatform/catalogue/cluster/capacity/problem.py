@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from algoplatform.catalogue.cluster.capacity.demand import Need, needs
-from algoplatform.catalogue.cluster.capacity.kubectl.reading import read_kubectl
+from algoplatform.catalogue.cluster.capacity.kubectl.nodes import read_nodes
+from algoplatform.catalogue.cluster.capacity.kubectl.pods import read_pods
 from algoplatform.catalogue.cluster.capacity.nodes import Reading, listed, running
 from algoplatform.catalogue.cluster.capacity.sharing import Sharing
 from algoplatform.catalogue.cluster.graph import Closure
@@ -59,6 +61,17 @@ def assemble(asked: Asked, closure: Closure, others: Mapping[str, Image]) -> Pro
 def reading_of(request: PlanRequest, sharing: Sharing) -> Reading:
     """Read the nodes of a request from their rows or from kubectl's output; raises Refused."""
     return listed(request.nodes, sharing) if request.kubectl is None else read_kubectl(request.kubectl, sharing)
+
+
+def read_kubectl(given: Mapping[str, Any], sharing: Sharing) -> Reading:
+    """Read the outputs of kubectl; raises Refused with every fault."""
+    faults = Faults()
+    nodes = read_nodes(given["nodes"], sharing, faults)
+    held = read_pods(given["pods"], nodes, sharing, faults) if given.get("pods") is not None else ()
+    faults.end()
+    if given.get("pods") is None:
+        nodes.assumptions.append("没有给出kubectl.pods，按节点上没有容器组计算")
+    return Reading(Cluster(tuple(nodes.nodes), held, tuple(nodes.left_out)), nodes.layout, nodes.assumptions)
 
 
 def _demands(listed: Sequence[Need], sharing: Sharing) -> list[Demand]:
