@@ -177,7 +177,7 @@ async def _faults_of_new(connection: Connection, checked: Checked, data: Any) ->
         return checked.faults
     said = read(data)
     asked = [item for _, item in said.needs]
-    found = await _found(connection, [*asked, *([said.identity] if said.identity else [])])
+    found = await single.find_references(connection, [*asked, *([said.identity] if said.identity else [])])
     taken = [wording.exists_fault(str(said.identity))] if said.identity in found else []
     return wording.in_field_order([*checked.faults, *_missing(said.needs, found), *taken])
 
@@ -187,14 +187,10 @@ async def _faults_of_change(connection: Connection, checked: Checked, data: Any)
     if not isinstance(data, dict):
         return checked.faults
     needs, image_id = read(data).needs, id_of(data.get("imageId"))
-    missing = _missing(needs, await _found(connection, [item for _, item in needs]))
+    missing = _missing(needs, await single.find_references(connection, [item for _, item in needs]))
     stored = await single.compare(connection, image_id, absent_frames(data)) if image_id else None
     known = {fault.field for fault in checked.faults}
     return wording.in_field_order([*checked.faults, *missing, *(_stored_faults(data, stored, known) if stored else ())])
-
-
-async def _found(connection: Connection, references: Sequence[ImageReference]) -> set[ImageReference]:
-    return await single.find_references(connection, references) if references else set()
 
 
 def _missing(needs: Sequence[tuple[int, ImageReference]], found: set[ImageReference]) -> list[Fault]:

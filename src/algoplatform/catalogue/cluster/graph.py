@@ -153,7 +153,7 @@ class Graphs:
         own = ("imageId", "imageName", "imageTag")
         if any(name in given and name not in at_fault and given[name] != old[name] for name in own):
             faults.append(identity_fault())
-        if checked.image is not None and checked.image.dependencies:
+        if checked.image is not None:
             needs = checked.image.dependencies
             there = await single.find_references(connection, needs)
             faults += missing_faults(checked.image, [at for at, need in enumerate(needs, 1) if need not in there])
@@ -179,22 +179,19 @@ def drawing(graph: Graph, link: Callable[[str], str] | None = None) -> bytes:
 
 async def _identified(connection: Connection, images: Sequence[str]) -> list[str]:
     """Return the ids of images by id or reference; raises ImageNotFound with all unknown ones."""
-    given = dict.fromkeys(images)
-    ids = {image for image in given if id_of(image)}
     # A single id needs no look-up: the graph of an unknown image is empty.
-    if len(given) == 1 and ids:
-        return list(ids) * len(images)
+    if len(set(images)) == 1 and id_of(images[0]):
+        return list(images)
     return await _required(connection, images)
 
 
 async def _required(connection: Connection, images: Sequence[str]) -> list[str]:
     """Return the ids of images as `_identified` does, each looked up."""
     given = dict.fromkeys(images)
-    ids = {image for image in given if id_of(image)}
-    references = {image: parsed for image in given if image not in ids and (parsed := image_named(image))}
-    found = await stored.identify(connection, list(ids), list(references.values()))
-    unknown = [image for image in given if image not in found]
-    if unknown:
+    ids = [image for image in given if id_of(image)]
+    references = [parsed for image in given if not id_of(image) and (parsed := image_named(image))]
+    found = await stored.identify(connection, ids, references)
+    if unknown := [image for image in given if image not in found]:
         raise ImageNotFound(*unknown)
     return [found[image] for image in images]
 

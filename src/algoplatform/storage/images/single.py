@@ -221,6 +221,8 @@ async def neighbours(connection: Connection, image_id: str) -> Neighbours:
 
 
 async def find_references(connection: Connection, references: Sequence[ImageReference]) -> set[ImageReference]:
+    if not references:
+        return set()
     rows = await connection.fetch(_LOOKUP, *edges.names_and_tags(references))
     return {references[row["position"] - 1] for row in rows}
 
