@@ -204,10 +204,13 @@ def _honoured(given: dict[str, str], hosts: list[str]) -> dict[str, Any]:
     for name in _SATISFIED:
         given.pop(name, None)
     taken = {name: value for name in _HONOURED if (value := given.pop(name, ""))}
+    options: dict[str, Any] = {}
     if hosts and all(host.startswith("/") for host in hosts):
-        return _over_sockets(taken)
+        # PostgreSQL has no TLS over Unix sockets.
+        taken = {name: value for name, value in taken.items() if not name.startswith("ssl")}
+        options = {"ssl": False, "direct_tls": False, "gsslib": taken.pop("gsslib", "gssapi")}
     _require_files(taken)
-    return {"dsn": f"postgresql://?{urlencode(taken, quote_via=quote)}"} if taken else {}
+    return options | ({"dsn": f"postgresql://?{urlencode(taken, quote_via=quote)}"} if taken else {})
 
 
 def _spell_out_ssl(given: dict[str, str]) -> None:
@@ -217,13 +220,6 @@ def _spell_out_ssl(given: dict[str, str]) -> None:
         if mode not in ("true", *_MODES):
             raise _wrong(f"ssl must be one of true, {', '.join(_MODES)}")
         given.setdefault("sslmode", "require" if mode == "true" else mode)
-
-
-def _over_sockets(taken: dict[str, str]) -> dict[str, Any]:
-    """Drop all TLS parameters: PostgreSQL has no TLS over Unix sockets."""
-    rest = {name: value for name, value in taken.items() if not name.startswith("ssl")}
-    options: dict[str, Any] = {"ssl": False, "direct_tls": False, "gsslib": rest.pop("gsslib", "gssapi")}
-    return options | ({"dsn": f"postgresql://?{urlencode(rest, quote_via=quote)}"} if rest else {})
 
 
 def _require_files(taken: Mapping[str, str]) -> None:
