@@ -9,17 +9,8 @@ from typing import Any, Final, Self
 import orjson
 
 from algoplatform.domain.errors import BadRequest
-from algoplatform.manifests.drift.live import (
-    OTHERS,
-    WORKLOADS,
-    Origin,
-    Pods,
-    is_ours,
-    origin_of,
-    place_of,
-    plain,
-    pruned,
-)
+from algoplatform.manifests.drift import live
+from algoplatform.manifests.drift.live import Origin, Pods
 from algoplatform.manifests.drift.states import Role
 
 # Each takes up to about 1 KiB of the index.
@@ -96,17 +87,17 @@ class Inventory:
 
     def add(self, item: dict[str, Any]) -> None:
         """Take an object, if it is one to look at; raises BadRequest if there are too many."""
-        kind, place = item["kind"], place_of(item)
-        if kind in OTHERS:
+        kind, place = item["kind"], live.place_of(item)
+        if kind in live.OTHERS:
             self.kinds.add(kind)
         if kind == "Pod" and all(place):
             self._count(is_new=place not in self.instances)
             self.instances[place].pods.add(item)
-        elif is_ours(item):
+        elif live.is_ours(item):
             self._count(is_new=True)
             kept = self._keep(item)
-            if kind in WORKLOADS:
-                self.workloads.append(Workload(kept, origin_of(item), *place))
+            if kind in live.WORKLOADS:
+                self.workloads.append(Workload(kept, live.origin_of(item), *place))
                 return
             name = (place[0], kind, item["metadata"]["name"])
             if name not in self._named:
@@ -120,9 +111,9 @@ class Inventory:
 
     def _keep(self, item: dict[str, Any]) -> Kept:
         try:
-            data = orjson.dumps(pruned(item))
+            data = orjson.dumps(live.pruned(item))
         except TypeError:
-            data = orjson.dumps(plain(pruned(item)))
+            data = orjson.dumps(live.plain(live.pruned(item)))
         offset = self._file.seek(0, 2)
         self._file.write(data)
         return Kept(offset, len(data))
