@@ -97,7 +97,7 @@ async def test_ten_thousand_objects(runtime: Runtime) -> None:
         size = file.tell()
         file.seek(0)
         with peak() as measured:
-            await Drift(runtime.database, Site()).compare(file, Options(), write)
+            await runtime.drift.compare(file, Options(), write)
     # Each is a copy under another name.
     assert states == {b"modified": 500}
     assert measured[0] < 6 * MIB < size, (measured, size)

@@ -41,14 +41,10 @@ MOST_DIFFERENCES: Final = 10_000
 MOST_OF_ONE: Final = 100
 
 
-async def _unknown(_: Sequence[str]) -> Mapping[str, str]:
-    return {}
-
-
 class Drift:
     """Compares a cluster with the registry."""
 
-    def __init__(self, database: Database, site: Site, digests: Digests = _unknown) -> None:
+    def __init__(self, database: Database, site: Site, digests: Digests) -> None:
         self._database = database
         self._site = site
         self._digests = digests
@@ -64,8 +60,8 @@ class Drift:
             entries = Members(write, b'{"images":[')
             for start in range(0, len(inventory.workloads), _BATCH):
                 batch = inventory.workloads[start : start + _BATCH]
-                found = run.entries(batch, await self._read(batch), await self._known(batch))
-                await entries.add(found, orjson.dumps)
+                known = await self._digests([each.origin.reference for each in batch if each.origin])
+                await entries.add(run.entries(batch, await self._read(batch), known), orjson.dumps)
             await entries.add(run.leftovers(), orjson.dumps)
             await entries.end(b"]," + orjson.dumps(run.summary())[1:])
 
@@ -73,9 +69,6 @@ class Drift:
         asked = list({(each.origin.image_id, each.origin.version): None for each in batch if each.origin})
         async with self._database.connection() as connection:
             return dict(zip(asked, await since(connection, asked), strict=True))
-
-    async def _known(self, batch: Sequence[Workload]) -> Mapping[str, str]:
-        return await self._digests([each.origin.reference for each in batch if each.origin])
 
 
 class _Run:
