@@ -163,13 +163,14 @@ async def faults(connection: Connection, on_conflict: OnConflict, limit: int) ->
     """Return the faults between records and with the registry: `limit` of each kind, and the total."""
     found: list[RecordFault] = []
     total = 0
-    for rows, faults_of in (
-        (await connection.fetch(_REPEATED_NAME, limit), _repeated),
-        (await connection.fetch(_REPEATED_ID, limit), _repeated_id),
-        (await connection.fetch(_MISSING, limit), _missing),
-        (await connection.fetch(_EXISTING, limit) if on_conflict is OnConflict.FAIL else [], _existing),
-    ):
-        found += [RecordFault(row["position"], _label(row), faults_of(row)) for row in rows]
+    checks = [(_REPEATED_NAME, _repeated), (_REPEATED_ID, _repeated_id), (_MISSING, _missing)]
+    if on_conflict is OnConflict.FAIL:
+        checks.append((_EXISTING, lambda row: exists_fault(row["reference"])))
+    for query, fault_of in checks:
+        rows = await connection.fetch(query, limit)
+        for row in rows:
+            label = label_of(row["position"], row["image_name"], row["image_tag"])
+            found.append(RecordFault(row["position"], label, fault_of(row)))
         total += rows[0]["total"] if rows else 0
     return found, total
 
@@ -201,22 +202,14 @@ async def link(connection: Connection) -> None:
     await edges.insert_all(connection, _NEEDED)
 
 
-def _label(found: Any) -> str:
-    return label_of(found["position"], found["image_name"], found["image_tag"])
+def _repeated(row: Any) -> Fault:
+    return Fault("imageName", Code.IMAGE_EXISTS, f"文件中重复：与第{row['first']}条记录的镜像名和标签相同")
 
 
-def _repeated(found: Any) -> Fault:
-    return Fault("imageName", Code.IMAGE_EXISTS, f"文件中重复：与第{found['first']}条记录的镜像名和标签相同")
+def _repeated_id(row: Any) -> Fault:
+    return Fault("imageId", Code.FIELD, f"imageId在文件中重复：与第{row['first']}条记录相同")
 
 
-def _repeated_id(found: Any) -> Fault:
-    return Fault("imageId", Code.FIELD, f"imageId在文件中重复：与第{found['first']}条记录相同")
-
-
-def _missing(found: Any) -> Fault:
-    own = ImageReference.parse(f"{found['image_name']}:{found['image_tag']}") if found["image_name"] else None
-    return missing_fault(*Dependencies.parse(found["listed"]).others(own)[found["ordinality"] - 1])
-
-
-def _existing(found: Any) -> Fault:
-    return exists_fault(found["reference"])
+def _missing(row: Any) -> Fault:
+    own = ImageReference.parse(f"{row['image_name']}:{row['image_tag']}") if row["image_name"] else None
+    return missing_fault(*Dependencies.parse(row["listed"]).others(own)[row["ordinality"] - 1])
