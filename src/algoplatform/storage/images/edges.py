@@ -18,9 +18,6 @@ Problem: TypeAlias = Literal["unregistered", "missing", "surplus"]
 
 _BATCH: Final = 500
 
-# Takes rows of (dependent_id, dependency_id) of new images: no other transaction writes their edges.
-INSERT: Final = "INSERT INTO image_dependency (dependent_id, dependency_id)"
-
 # The live images that depend on image $1.
 DEPENDENTS: Final = """
     SELECT image.image_name || ':' || image.image_tag AS reference
@@ -32,12 +29,12 @@ DEPENDENTS: Final = """
 # A dependency that is not live any more is NULL, which the table rejects. A scalar subquery is always an index
 # lookup. So are the checks of foreign keys without sequential scans; they are planned once instead of for each
 # edge, and their plans outlast the upload.
-_INSERT_ALL: Final = f"""
+_INSERT_ALL: Final = """
 SET LOCAL enable_seqscan = off;
 SET LOCAL plan_cache_mode = force_generic_plan;
-{INSERT}
+INSERT INTO image_dependency (dependent_id, dependency_id)
 SELECT dependent_id, (SELECT image_id FROM image WHERE image_name = name AND image_tag = tag AND live)
-FROM ({{needed}}) AS needed (dependent_id, name, tag)
+FROM ({needed}) AS needed (dependent_id, name, tag)
 """
 
 # In batches: one array of a million ids would have to fit into memory.

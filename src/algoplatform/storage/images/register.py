@@ -56,7 +56,7 @@ WITH given AS (
     ON CONFLICT (image_name, image_tag) WHERE live DO NOTHING
     RETURNING image_id, version
 ), edges AS (
-    {edges.INSERT}
+    INSERT INTO image_dependency (dependent_id, dependency_id)
     SELECT dependent_id, dependency_id FROM wanted JOIN written ON written.image_id = wanted.dependent_id
 )
 SELECT given.image_id, written.version, missing.positions AS missing,
