@@ -69,7 +69,8 @@ def needs(closure: Closure, request: PlanRequest) -> Needs:
         need = _need(member.image, own, per, needed.names)
         unknown = list(_unknown(need))
         if unknown and request.unknown_channels == "refuse":
-            faults += [_refusal(reference, field) for field in unknown]
+            named = clip_reference(reference)
+            faults += [Fault(field, Code.IMPOSSIBLE, f"{named}没有{field}，不能计算副本数") for field in unknown]
         found.assumptions += [f"{reference}没有{field}，按1个副本计算" for field in unknown]
         found.listed.append(need)
     if faults:
@@ -149,7 +150,3 @@ def _unknown(need: Need) -> Iterator[str]:
         yield "tvChannel"
     if need.pictures and not need.image.pics:
         yield "pics"
-
-
-def _refusal(reference: str, field: str) -> Fault:
-    return Fault(field, Code.IMPOSSIBLE, f"{clip_reference(reference)}没有{field}，不能计算副本数")

@@ -30,9 +30,8 @@ class KubePods:
     """What pods hold; `spread` names the nodes of pods whose cards are not known."""
 
     sharing: Sharing
-    cards: dict[str, Emptiest]
-    uuids: Mapping[str, Mapping[str, int]]
-    slices: Mapping[str, Mapping[str, int]]
+    nodes: KubeNodes
+    cards: Mapping[str, Emptiest]
     held: Counter[tuple[str, int | None, Amounts]] = field(default_factory=Counter)
     taken: int = 0
     spread: dict[str, None] = field(default_factory=dict)
@@ -40,12 +39,7 @@ class KubePods:
 
 def read_pods(listed: Mapping[str, Any], nodes: KubeNodes, sharing: Sharing, faults: Faults) -> tuple[Held, ...]:
     """Read the output of `kubectl get pods -A`."""
-    found = KubePods(
-        sharing,
-        {node.name: Emptiest(node.cards) for node in nodes.nodes},
-        nodes.uuids,
-        nodes.slices,
-    )
+    found = KubePods(sharing, nodes, {node.name: Emptiest(node.cards) for node in nodes.nodes})
     placed = [pod for pod in items(listed, "items") if _is_placed(pod, found)]
     if len(placed) > MAX_PODS:
         faults.tell("kubectl.pods", f"至多{MAX_PODS}个运行中的容器组，实际为{len(placed)}个")
@@ -108,12 +102,12 @@ def _amounts(given: Mapping[str, Any]) -> Requests:
 def _cards_of(found: KubePods, pod: Mapping[str, Any], node: str, asked: Requests) -> Iterator[tuple[int, int, int]]:
     """Yield card, MiB and shares of each card that a pod holds."""
     noted = allocated(pod, found.sharing)
-    uuids = found.uuids.get(node, {})
+    uuids = found.nodes.uuids.get(node, {})
     cards = found.cards[node].cards
     for uuid, mib in noted:
         if uuid in uuids:
             yield _taken(found, node, uuids[uuid], mib, 1)
-    for size, shares in _requested(found.sharing, asked, found.slices[node]) if cards and not noted else ():
+    for size, shares in _requested(found.sharing, asked, found.nodes.slices[node]) if cards and not noted else ():
         card = _card(found, pod, node, size)
         yield _taken(found, node, card, cards[card].memory if size is None else size, shares)
 
