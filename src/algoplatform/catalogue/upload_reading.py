@@ -35,7 +35,7 @@ class Reading:
         self._rules = rules
         self._scope = scope
         self._records = read_records(chunks)
-        self._ahead: asyncio.Task[list[StagedRow | None]] | None = None
+        self._ahead: asyncio.Task[list[StagedRow] | None] | None = None
         self._ended = False
         self.records = 0
         self.faults: list[RecordFault] = []
@@ -54,36 +54,33 @@ class Reading:
 
     async def rows(self) -> AsyncIterator[StagedRow]:
         """Yield a row for each record that can be staged."""
-        while batch := await self._next():
+        while (batch := await self.next_rows()) is not None:
             for row in batch:
-                if row is not None:
-                    yield row
+                yield row
 
-    async def next_rows(self) -> list[StagedRow]:
-        """Return the rows of the next batch of records."""
-        return [row for row in await self._next() if row is not None]
-
-    async def _next(self) -> list[StagedRow | None]:
+    async def next_rows(self) -> list[StagedRow] | None:
+        """Return the rows of the next batch of records; None after the last."""
         # Shielded, as a thread cannot be cancelled; __aexit__ waits for it.
         batch = await asyncio.shield(self._ahead or self._read_on())
         # Stop reading: each further fault costs time, and each invalid record a staging row.
         if self.total > MAX_COUNTED:
             raise FileRefused(self.faults, self.total, forbidden=self.forbidden, at_least=True)
-        self._ahead = self._read_on() if batch else None
+        self._ahead = None if batch is None else self._read_on()
         return batch
 
-    def _read_on(self) -> asyncio.Task[list[StagedRow | None]]:
+    def _read_on(self) -> asyncio.Task[list[StagedRow] | None]:
         self._ahead = asyncio.create_task(off_loop(self._batch))
         return self._ahead
 
-    def _batch(self) -> list[StagedRow | None]:
-        rows: list[StagedRow | None] = []
-        until = time.monotonic() + _TURN_SECONDS
+    def _batch(self) -> list[StagedRow] | None:
+        rows: list[StagedRow] = []
+        before, until = self.records, time.monotonic() + _TURN_SECONDS
         for key, data in islice(self._records, _BATCH):
-            rows.append(self._row(key, data))
+            if row := self._row(key, data):
+                rows.append(row)
             if self._ended or self.total > MAX_COUNTED or time.monotonic() > until:
                 break
-        return rows
+        return rows if self.records > before else None
 
     def _row(self, key: str | None, data: Any) -> StagedRow | None:
         self.records += 1

@@ -94,7 +94,7 @@ class Transfer:
 
 
 async def _load_new(connection: Connection, caller: Caller, reading: Reading) -> Counts:
-    first = await reading.next_rows()
+    first = await reading.next_rows() or []
     if reading.total:
         raise bulk.NotOnlyNew
     await bulk.begin(connection)
