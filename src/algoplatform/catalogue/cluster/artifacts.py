@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -86,12 +87,7 @@ class Artifacts:
             if not is_page and scope is not None:
                 require_covered(scope, *await stored.namespaces(connection, conditions))
 
-        async def following(last: Target) -> list[Target]:
-            if is_page:
-                return []
-            async with self._database.connection() as connection:
-                return await stored.page(connection, conditions, last)
-
+        following = None if is_page else partial(stored.page, conditions=conditions)
         states: Counter[str] = Counter()
         async for written in self._pages(found, following):
             states.update(each.state for each in written)
@@ -133,12 +129,10 @@ class Artifacts:
         async with self._database.aside() as session, stored.sole(session) as is_sole:
             if not is_sole:
                 return 0
-
-            async def following(last: Target | None) -> list[Target]:
-                async with self._database.connection() as connection:
-                    return await stored.due(connection, seconds, last)
-
-            async for written in self._pages(await following(None), following):
+            following = partial(stored.due, seconds=seconds)
+            async with self._database.connection() as connection:
+                found = await following(connection, after=None)
+            async for written in self._pages(found, following):
                 count += len(written)
         return count
 
@@ -146,15 +140,18 @@ class Artifacts:
         return self._access.scope(caller) if claim is None else self._access.claimed_scope(caller, claim)
 
     async def _pages(
-        self, targets: list[Target], following: Callable[[Target], Awaitable[list[Target]]]
+        self, targets: list[Target], following: Callable[..., Awaitable[list[Target]]] | None
     ) -> AsyncIterator[list[Artifact]]:
-        """Look up page by page, and yield what was written of each."""
+        """Look up page by page, and yield what was written of each; `following` reads the page after an image."""
         while targets:
             outcomes = await self._looked_up(targets)
             async with self._database.connection(write=True) as connection:
                 written = await stored.write(connection, outcomes)
             yield written
-            targets = await following(targets[-1])
+            if following is None:
+                return
+            async with self._database.connection() as connection:
+                targets = await following(connection, after=targets[-1])
 
     async def _looked_up(self, targets: Sequence[Target]) -> list[Outcome]:
         places = asyncio.Semaphore(_AT_ONCE)
