@@ -5,7 +5,6 @@ does the work, in a thread.
 """
 
 import asyncio
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
@@ -108,10 +107,8 @@ class Prepared:
         exempt = policy.active(today())
         for found in warnings:
             severity = policy.severities.get(found.rule, found.severity)
-            patterns: list[re.Pattern[str]] = exempt.get(found.rule, [])
-            if found.rule == _BOTH_FIND or severity not in _SHOWN:
-                continue
-            if not any(pattern.fullmatch(found.image) for pattern in patterns):
+            is_exempt = any(pattern.fullmatch(found.image) for pattern in exempt.get(found.rule, ()))
+            if found.rule != _BOTH_FIND and severity in _SHOWN and not is_exempt:
                 yield replace(found, severity=severity)
 
     def _linted(self) -> Iterator[Finding]:
