@@ -49,7 +49,8 @@ class Rerendering:
         data = json.loads(record)
         image = image_of(data)
         reference = str(image.reference)
-        texts = _texts(config_map) if config_map else dict.fromkeys(config_keys_of(live), "")
+        # The registry knows paths, no contents.
+        texts = mapping(config_map, "data") if config_map else dict.fromkeys(config_keys_of(live), "")
         rendered = render(
             [Target(image, data["imageId"], version)],
             self._options(image, live, is_pinned=digest is not None),
@@ -77,11 +78,6 @@ class Rerendering:
         return replace(given, naming=naming, closure=False, pin=given.pin and is_pinned)
 
 
-def _texts(config_map: dict[str, Any]) -> dict[str, Any]:
-    # The registry knows paths, no contents.
-    return {key: text for key, text in mapping(config_map, "data").items() if isinstance(text, str)}
-
-
 def _name_contents(objects: list[dict[str, Any]], name: str) -> None:
     """Rename the ConfigMap of contents that are not known: its name is made of them."""
     for item in objects:
@@ -94,4 +90,4 @@ def _name_contents(objects: list[dict[str, Any]], name: str) -> None:
 
 def _files(image: Image, texts: Mapping[str, Any]) -> dict[str, str]:
     paths = list(map(canonical, image.config.items)) if image.config else []
-    return {path: texts[key] for path, key in config_keys(paths).items() if key in texts}
+    return {path: texts[key] for path, key in config_keys(paths).items() if isinstance(texts.get(key), str)}
