@@ -82,7 +82,6 @@ class Images:
             return await graph.identify(connection, [], wanted)
 
     async def neighbours(self, image_id: str) -> Neighbours:
-        """Return the images that an image depends on and those that depend on it, by name."""
         async with self._database.connection() as connection:
             return await single.neighbours(connection, image_id)
 

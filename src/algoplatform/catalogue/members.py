@@ -26,5 +26,4 @@ class Members:
             await self._write(data)
 
     async def end(self, tail: bytes) -> None:
-        """Write what follows the last member."""
         await self._write(self._before.removesuffix(b",") + tail)

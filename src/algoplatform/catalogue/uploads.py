@@ -145,7 +145,6 @@ async def _faultless(first: list[StagedRow], reading: Reading) -> AsyncIterator[
 
 
 async def _refuse(connection: Connection, reading: Reading, on_conflict: OnConflict) -> None:
-    """Raise FileRefused if the file has any fault."""
     faults, total = await staging.faults(connection, on_conflict, MAX_FAULTS)
     total += reading.total
     if total:

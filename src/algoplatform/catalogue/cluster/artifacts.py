@@ -43,7 +43,6 @@ class Summary:
     states: dict[str, int]
 
     def document(self) -> dict[str, Any]:
-        """Return what the interface answers."""
         return {"total": self.total, "states": self.states}
 
 
@@ -96,7 +95,6 @@ class Artifacts:
         return Summary(states.total(), dict(sorted(states.items())))
 
     async def count(self, conditions: Conditions) -> int:
-        """Return how many images meet the conditions."""
         async with self._database.connection() as connection:
             return await stored.count(connection, conditions)
 

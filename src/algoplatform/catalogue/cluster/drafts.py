@@ -40,7 +40,6 @@ class Draft:
 
     @property
     def message(self) -> str:
-        """The message of the answer."""
         if not self.left_out:
             return "起草成功"
         return f"起草成功；以下内容不符合记录的规则，没有采用：{'，'.join(self.left_out)}"

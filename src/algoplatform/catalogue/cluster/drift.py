@@ -84,7 +84,6 @@ class _Run:
         self._other_renderer = self._no_version = self._no_digest = 0
 
     def entries(self, batch: Sequence[Workload], records: _Records, digests: Mapping[str, str]) -> Iterator[_Entry]:
-        """Yield the entry of each workload."""
         for workload in batch:
             live = self._inventory.load(workload.kept)
             origin = workload.origin

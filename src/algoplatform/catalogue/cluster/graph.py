@@ -55,7 +55,6 @@ class Closure:
 
     @property
     def order(self) -> list[list[str]]:
-        """The references by level."""
         levels: list[list[str]] = [[] for _ in range(1 + max((each.level for each in self.members), default=-1))]
         for each in self.members:
             levels[each.level].append(str(each.image.reference))

@@ -63,7 +63,6 @@ class Inventory:
         self._file.close()
 
     def load(self, kept: Kept) -> dict[str, Any]:
-        """Return a kept object."""
         self._file.seek(kept.offset)
         found: dict[str, Any] = orjson.loads(self._file.read(kept.size))
         return found

@@ -162,7 +162,6 @@ class Manifests:
         options: Mapping[str, object] | Options,
         config_files: Mapping[str, Mapping[str, str]] = _NO_FILES,
     ) -> Rendered:
-        """Prepare and render in one step."""
         return await (await self.prepare(images, options, config_files)).rendered()
 
 

@@ -47,7 +47,6 @@ class Plans:
         return read(request, sharing)
 
     def _checked(self, body: object) -> tuple[PlanRequest, Options]:
-        """Check a body, and find its GPU profile."""
         profile = body.get("profile") if isinstance(body, dict) else None
         given = {"profile": profile} if type(profile) is str else {}
         return together(lambda: check_plan_request(body), lambda: self._site.options(given))

@@ -104,7 +104,6 @@ async def target(connection: Connection, image_id: str) -> Target | None:
 
 
 async def namespaces(connection: Connection, conditions: Conditions) -> list[str | None]:
-    """Return the namespaces of all images that meet the conditions."""
     met = Filter(conditions)
     return [
         row[0]
@@ -113,7 +112,6 @@ async def namespaces(connection: Connection, conditions: Conditions) -> list[str
 
 
 async def count(connection: Connection, conditions: Conditions) -> int:
-    """Count the images that meet the conditions."""
     met = Filter(conditions)
     return int(await connection.fetchval(f"SELECT {met.total}", *met.arguments))
 

@@ -131,7 +131,6 @@ StagedRow = tuple[Any, ...]
 
 
 def row(position: int, image: Image, image_id: str) -> StagedRow:
-    """Return the staging row of a valid record."""
     return position, *stored(image, UUID(image_id)), *edges.names_and_tags(image.dependencies)
 
 

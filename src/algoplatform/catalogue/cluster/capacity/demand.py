@@ -33,7 +33,6 @@ class Need:
 
     @property
     def reference(self) -> str:
-        """Name and tag."""
         return str(self.image.reference)
 
 
