@@ -34,17 +34,16 @@ def listed(rows: Sequence[NodeRow], sharing: Sharing) -> Reading:
     left_out: list[LeftOut] = []
     layout: Layout = {}
     for row in rows:
-        cards = tuple(
-            card for each in row.cards for card in sharing.units(each.memory, each.shares, row.pods) * each.count
-        )
-        units = tuple(_layout(row, sharing)) if sharing.has_units else ()
+        divided = [sharing.units(each.memory, each.shares, row.pods) for each in row.cards for _ in range(each.count)]
+        cards = tuple(unit for units in divided for unit in units)
+        positions = tuple(position for position, units in enumerate(divided) for _ in units)
         for name in row.names:
             if row.labels and not selected(row.labels, sharing):
                 left_out.append(LeftOut(name, NOT_SELECTED))
                 continue
             nodes.append(Node(name, row.name, row.cpu, row.memory, row.pods, cards))
-            if units:
-                layout[name] = units
+            if cards and sharing.has_units:
+                layout[name] = positions
     return Reading(Cluster(tuple(nodes), left_out=tuple(left_out)), layout, list(told_left_out(left_out)))
 
 
@@ -87,14 +86,6 @@ def _held(row: RunningRow, units: Sequence[int], each: Amounts) -> Iterator[Held
     for number, unit in enumerate(units[: row.replicas]):
         pods = row.replicas // len(units) + (number < row.replicas % len(units))
         yield Held(row.node, unit, each, pods)
-
-
-def _layout(row: NodeRow, sharing: Sharing) -> Iterator[int]:
-    position = 0
-    for each in row.cards:
-        for _ in range(each.count):
-            yield from [position] * sharing.parts(each.shares)
-            position += 1
 
 
 def _check_units(rows: Sequence[NodeRow], sharing: Sharing) -> None:
