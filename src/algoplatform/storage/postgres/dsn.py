@@ -169,17 +169,15 @@ def _ports(given: str, hosts: list[tuple[str, int | None]]) -> list[int] | None:
     listed = given.split(",") if given else []
     if not all(port.isdecimal() and 1 <= int(port) <= _LAST_PORT for port in listed):
         raise _wrong("port must be a number from 1 to 65535")
+    own = [port for _, port in hosts] or [None]
     numbers: list[int | None] = [int(port) for port in listed]
     if len(numbers) == 1:
-        numbers *= max(len(hosts), 1)
-    if numbers and len(numbers) != max(len(hosts), 1):
+        numbers *= len(own)
+    if numbers and len(numbers) != len(own):
         raise _wrong("port must be one, or one for each host")
-    own = [port for _, port in hosts]
     if not numbers and not any(own):
         return None
-    if not hosts:
-        return [port for port in numbers if port]
-    return [port or number or 5432 for port, number in zip(own, numbers or [None] * len(own), strict=True)]
+    return [port or number or 5432 for port, number in zip(own, numbers or own, strict=True)]
 
 
 def _integer(given: dict[str, str], name: str) -> int | None:
