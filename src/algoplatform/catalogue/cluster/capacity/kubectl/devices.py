@@ -65,13 +65,11 @@ def devices(node: Mapping[str, Any], allocatable: Mapping[str, Any], sharing: Sh
     if len(register) > _MOST_NOTED:
         raise Unreadable(_NOT_READ)
     if register:
-        found = _registered(register)
-    elif profile.slices:
+        return _registered(register)
+    if profile.slices:
         parts = ((size, count(allocatable.get(resource))) for resource, size in slice_sizes(node, sharing).items())
-        found = [Device("", size, 1) for size, number in parts for _ in range(min(number, MAX_CARDS + 1))]
-    else:
-        found = _counted(mapping(node, "metadata", "labels"), allocatable, sharing)
-    return found
+        return [Device("", size, 1) for size, number in parts for _ in range(min(number, MAX_CARDS + 1))]
+    return _counted(mapping(node, "metadata", "labels"), allocatable, sharing)
 
 
 def slice_sizes(node: Mapping[str, Any], sharing: Sharing) -> dict[str, int]:
