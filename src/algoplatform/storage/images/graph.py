@@ -31,7 +31,8 @@ _STEPS: Final = {
 }
 
 
-def _walk(direction: str) -> str:
+def walk(direction: str) -> str:
+    """Return the query of a recursive WITH for the ids that those of $1 reach, themselves included."""
     return f"""{direction}(id) AS (
         SELECT unnest($1::uuid[])
         UNION
@@ -48,9 +49,9 @@ _BOTH: Final = """
     ) AS reached GROUP BY id ORDER BY min(place), id LIMIT $3
 """
 _REACHED: Final = {
-    "down": f"WITH RECURSIVE {_walk('down')}, counted AS MATERIALIZED (SELECT id FROM down LIMIT $3)",
-    "up": f"WITH RECURSIVE {_walk('up')}, counted AS MATERIALIZED (SELECT id FROM up LIMIT $3)",
-    "both": f"WITH RECURSIVE {_walk('down')}, {_walk('up')}, counted AS MATERIALIZED ({_BOTH})",
+    "down": f"WITH RECURSIVE {walk('down')}, counted AS MATERIALIZED (SELECT id FROM down LIMIT $3)",
+    "up": f"WITH RECURSIVE {walk('up')}, counted AS MATERIALIZED (SELECT id FROM up LIMIT $3)",
+    "both": f"WITH RECURSIVE {walk('down')}, {walk('up')}, counted AS MATERIALIZED ({_BOTH})",
 }
 _LISTED: Final = "WITH counted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id LIMIT $3)"
 

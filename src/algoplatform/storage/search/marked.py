@@ -6,6 +6,7 @@ from uuid import UUID
 
 from algoplatform.domain.search import Conditions
 from algoplatform.storage.images.artifacts import FACTS
+from algoplatform.storage.images.graph import walk
 from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.postgres.transactions import abandonable
 from algoplatform.storage.search.where_clause import Filter
@@ -23,14 +24,7 @@ _NAMED: Final = """
 SELECT array_agg(image_id) FROM image JOIN unnest($1::text[], $2::text[]) AS named (name, tag)
     ON image_name = name AND image_tag = tag WHERE live
 """
-_CLOSURE: Final = """
-WITH RECURSIVE closure (id) AS (
-    SELECT unnest($1::uuid[])
-    UNION
-    SELECT dependency_id FROM image_dependency JOIN closure ON dependent_id = id
-)
-SELECT '-' || record FROM closure JOIN image ON image_id = id WHERE live
-"""
+_CLOSURE: Final = f"WITH RECURSIVE {walk('down')} SELECT '-' || record FROM down JOIN image ON image_id = id WHERE live"
 
 Write = Callable[[bytes], Awaitable[None]]
 
