@@ -13,9 +13,9 @@ from uuid import UUID
 
 import asyncpg
 
-from algoplatform.domain.search import DEFAULT_PAGE_SIZE, Conditions
+from algoplatform.domain.search import Conditions
 from algoplatform.storage.postgres.pool import Connection
-from algoplatform.storage.search.where_clause import Filter
+from algoplatform.storage.search.where_clause import Filter, part_of
 
 # The key of the advisory lock of the periodic check; PostgreSQL keeps keys of two numbers apart from those of one.
 _LOCK: Final = (4_715_962, 1)
@@ -119,13 +119,10 @@ async def count(connection: Connection, conditions: Conditions) -> int:
 async def page(connection: Connection, conditions: Conditions, after: Target | None) -> list[Target]:
     """Return the images of one page, or without one the next 500 after an image, in the order of name and tag."""
     met = Filter(conditions)
-    size, offset = _PAGE, 0
-    if conditions.page or conditions.page_size:
-        size = conditions.page_size or DEFAULT_PAGE_SIZE
-        offset = ((conditions.page or 1) - 1) * size
-    else:
+    size, offset = part_of(conditions)
+    if size is None:
         met.go_on_after(*((after.name, after.tag) if after else ("", "")))
-    rows = met.rows("image_id, image_name, image_tag", size, offset)
+    rows = met.rows("image_id, image_name, image_tag", size or _PAGE, offset)
     found = await connection.fetch(
         f"SELECT {_COLUMNS} FROM ({rows}) AS page LEFT JOIN image_artifact USING (image_id) ORDER BY image_name, image_tag",
         *met.arguments,

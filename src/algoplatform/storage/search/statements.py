@@ -14,7 +14,7 @@ from algoplatform.storage.postgres.snapshot import STAMP
 from algoplatform.storage.postgres.transactions import abandonable
 from algoplatform.storage.search.filter_indexes import has_filters, leads_of
 from algoplatform.storage.search.selectivity import TextSample
-from algoplatform.storage.search.where_clause import DENSE, Filter
+from algoplatform.storage.search.where_clause import DENSE, Filter, part_of
 
 # Size in bytes of the cache of totals: about 800 entries.
 _TOTALS: Final = 1024 * 1024
@@ -108,7 +108,7 @@ class ImageSearch:
                     way.go_on_after(*_name_and_tag(begun.records[-1]))
             elif total is not None:
                 total = await connection.fetchval(f"SELECT {way.total}", *way.arguments)
-            items = way.rows(_item(keyed=keyed), *_part(conditions))
+            items = way.rows(_item(keyed=keyed), *part_of(conditions))
             await connection.copy_from_query(items, *way.arguments, output=separated)
         return total
 
@@ -158,12 +158,6 @@ async def _read(
 
 def _item(*, keyed: bool) -> str:
     return "',\"' || replace(image_id::text, '-', '') || '\":' || record" if keyed else "',' || record"
-
-
-def _part(conditions: Conditions) -> tuple[int | None, int]:
-    """Return the page size, if any, and the number of images before the page."""
-    size = conditions.page_size or (DEFAULT_PAGE_SIZE if conditions.page else None)
-    return size, (conditions.page - 1) * size if conditions.page and size else 0
 
 
 def _name_and_tag(record: bytes) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from algoplatform.domain.search import GRAM, Conditions, fold
+from algoplatform.domain.search import DEFAULT_PAGE_SIZE, GRAM, Conditions, fold
 from algoplatform.storage.search.filter_indexes import LONG_COLUMNS, WIDTH, Lead, cut, has_filters, values_of
 
 _QUOTED: Final = str.maketrans({"\\": r"\\", "'": "''"})
@@ -138,6 +138,12 @@ class Filter:
         if _IMAGE_ID.fullmatch(folded):
             piece = f"({piece} OR image_id = {self._add(folded)}::uuid)"
         self._pieces.append(piece)
+
+
+def part_of(conditions: Conditions) -> tuple[int | None, int]:
+    """Return the page size, if any, and the number of images before the page."""
+    size = conditions.page_size or (DEFAULT_PAGE_SIZE if conditions.page else None)
+    return size, (conditions.page - 1) * size if conditions.page and size else 0
 
 
 def tsquery(grams: Sequence[str]) -> str:
