@@ -5,8 +5,9 @@ from typing import Any
 
 import typer
 
-from algoplatform.cli.commands.common import AsJson, Url, use_registry
+from algoplatform.cli.commands.common import AsJson, Registry, Url, use_registry
 from algoplatform.cli.output import FAULT_HEADERS, console, print_json, reported, table
+from algoplatform.cli.registry.local import Local
 from algoplatform.domain.errors import BadRequest
 from algoplatform.domain.faults import Code
 from algoplatform.domain.record.check import Rules
@@ -38,9 +39,9 @@ def check(url: Url = None, as_json: AsJson = False) -> None:
     def note_drift(found: Drift) -> None:
         note(found.image, "dependencyServiceId", Code.DEPENDENCY, _DRIFT[found.problem].format(found.reference))
 
-    async def look(registry: Any) -> None:
+    async def look(registry: Registry) -> None:
         await registry.export(file)
-        if url is None:
+        if isinstance(registry, Local):
             await registry.drift(note_drift)
 
     with reported(), tempfile.TemporaryFile() as file:

@@ -1,28 +1,31 @@
 """What the commands share: options, settings, and access to the registry."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
 
 from algoplatform.cli.output import say
-from algoplatform.cli.registry.base import Registry
 from algoplatform.cli.registry.local import Local
 from algoplatform.runtime import Runtime
 from algoplatform.settings import Settings, SettingsError, ignored, load
 
-Url = Annotated[str | None, typer.Option("--url", help="服务地址，如http://127.0.0.1:8000；不填则直接使用数据库")]
+if TYPE_CHECKING:
+    from algoplatform.cli.registry.remote import Remote
 
+T = TypeVar("T")
+Registry: TypeAlias = "Local | Remote"
+Url = Annotated[str | None, typer.Option("--url", help="服务地址，如http://127.0.0.1:8000；不填则直接使用数据库")]
 AsJson = Annotated[bool, typer.Option("--json", help="输出JSON，供程序读取")]
 
 
-def use_registry(url: str | None, use: Any) -> Any:
+def use_registry(url: str | None, use: Callable[[Registry], Awaitable[T]]) -> T:
     """Run a coroutine function on the registry at the URL, or on the configured database."""
     configured = load_settings()
 
-    async def work() -> Any:
+    async def work() -> T:
         async with open_registry(configured, url) as registry:
             return await use(registry)
 

@@ -17,10 +17,9 @@ import httpx
 
 from algoplatform.cli.registry.answers import FINDINGS, SARIF, receive, require_plain, result, stranger, unwrap
 from algoplatform.cli.registry.base import LIMIT, Advance, Unreachable, writer
-from algoplatform.domain.errors import ImageNotFound, Malformed
-from algoplatform.domain.grammar.reference import ImageReference
+from algoplatform.domain.errors import ImageNotFound
 from algoplatform.domain.record.model import reference_of
-from algoplatform.domain.record.partial import id_of
+from algoplatform.domain.record.partial import id_of, image_named
 from algoplatform.domain.search import MAX_PATTERN, check_conditions
 from algoplatform.proxies import open_client, proxy_for
 
@@ -41,7 +40,7 @@ _COUNTS: Final = ("created", "updated", "unchanged", "skipped")
 
 
 class Remote:
-    """A registry accessed by HTTP."""
+    """A registry accessed by HTTP: does what Local does."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -174,18 +173,18 @@ class Remote:
         """Return the id of an image, given by id or reference; raises ImageNotFound."""
         if id_of(image):
             return image
-        try:
-            reference = str(ImageReference.parse(image))
-        except Malformed:
-            raise ImageNotFound(image) from None
+        named = image_named(image)
+        if named is None:
+            raise ImageNotFound(image)
+        reference = str(named)
         params: dict[str, str | int] = {"searchCondition": reference[-MAX_PATTERN:], "pageSize": LIMIT}
         while found := await self._search(params):
-            named = {reference_of(record): record for record in found}
-            if reference in named:
-                return str(named[reference].get("imageId"))
+            known = {reference_of(record): record for record in found}
+            if reference in known:
+                return str(known[reference].get("imageId"))
             if len(found) < LIMIT:
                 break
-            params["after"] = list(named)[-1]
+            params["after"] = list(known)[-1]
         raise ImageNotFound(image)
 
 

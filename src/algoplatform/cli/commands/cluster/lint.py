@@ -12,10 +12,10 @@ import typer
 from pydantic.alias_generators import to_camel
 
 from algoplatform.cli import listing
-from algoplatform.cli.commands.common import AsJson, Url, use_registry
+from algoplatform.cli.commands.common import AsJson, Registry, Url, use_registry
 from algoplatform.cli.commands.options import FailOn, Offered, check_options, chosen, fails, offering, usage
 from algoplatform.cli.output import print_file, print_line, reported, say
-from algoplatform.cli.registry.base import LIMIT, LINT_OPTIONS, Registry
+from algoplatform.cli.registry.base import LIMIT, LINT_OPTIONS
 from algoplatform.domain.search import Conditions
 from algoplatform.manifests.options import BY_NAME
 from algoplatform.planning.lint.asked import Asked, check_asked

@@ -1,6 +1,7 @@
 """`verify`: whether images are in their registries."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, Final
 
 import typer
@@ -11,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from algoplatform.cli.commands.common import AsJson, Url, use_registry
 from algoplatform.cli.commands.options import FailOn, Offered, fails, offering, usage
 from algoplatform.cli.output import console, errors, fail, print_json, print_line, reported, table
-from algoplatform.cli.registry.base import Registry
 from algoplatform.domain.search import Conditions, check_conditions
 
 # All images are verified, whatever page they are on.
@@ -56,7 +56,7 @@ def verify(
     with usage():
         check_conditions(dict(given))
     with reported():
-        found = _one(image, url) if image is not None else _set(given, url)
+        found = _set(given, url) if image is None else use_registry(url, lambda registry: registry.verify(image))
     if as_json:
         print_json(found)
     elif image is not None:
@@ -70,23 +70,15 @@ def verify(
         raise typer.Exit(1)
 
 
-def _one(image: str, url: str | None) -> dict[str, Any]:
-    found: dict[str, Any] = use_registry(url, lambda registry: registry.verify(image))
-    return found
-
-
 def _set(given: Mapping[str, str], url: str | None) -> dict[str, Any]:
     columns = (TextColumn("校验"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as shown:
         task = shown.add_task("", total=None)
 
-        async def work(registry: Registry) -> dict[str, Any]:
-            return await registry.verify_set(
-                given, lambda total: shown.update(task, total=total), lambda size: shown.advance(task, size)
-            )
+        def begin(total: int) -> None:
+            shown.update(task, total=total)
 
-        found: dict[str, Any] = use_registry(url, work)
-    return found
+        return use_registry(url, lambda registry: registry.verify_set(given, begin, partial(shown.advance, task)))
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
