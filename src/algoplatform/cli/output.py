@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO, Final, NoReturn
+from typing import Final, NoReturn
 
 import asyncpg
 import typer
@@ -53,18 +53,6 @@ def print_json(value: object) -> None:
     """Print a result for programs, escaped if the encoding of stdout is not UTF-8."""
     is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     typer.echo(json.dumps(value, ensure_ascii=not is_utf8, indent=2))
-
-
-def print_text(text: str) -> None:
-    """Print a text for programs in UTF-8, whatever the encoding of stdout."""
-    typer.echo(text.encode(), nl=False)
-
-
-def print_file(file: BinaryIO) -> None:
-    """Print a file for programs, from its beginning, in UTF-8 whatever the encoding of stdout."""
-    file.seek(0)
-    while data := file.read(65536):
-        typer.echo(data, nl=False)
 
 
 @contextmanager

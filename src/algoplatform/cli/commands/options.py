@@ -1,7 +1,6 @@
 """Options of commands that the interface names already: their names, values and descriptions come from there."""
 
 import inspect
-import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +10,12 @@ from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 
 import typer
+from pydantic.alias_generators import to_camel, to_snake
 from typer.core import TyperCommand
 
 from algoplatform.cli.output import fail
 from algoplatform.domain.errors import BadRequest, Refused
+from algoplatform.domain.search import Conditions
 from algoplatform.manifests.options import OPTIONS, Option, parse_options
 
 FailOn = Annotated[
@@ -46,12 +47,21 @@ class Offered:
     @property
     def attribute(self) -> str:
         """The name of the Python parameter."""
-        return re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", self.name)
+        return to_snake(self.name)
 
     def parameter(self) -> Parameter:
         """Return the parameter that Typer reads."""
-        shown = typer.Option(f"--{self.attribute.replace('_', '-')}", metavar=self.form, help=self.description)
+        shown = typer.Option(metavar=self.form, help=self.description)
         return Parameter(self.attribute, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, shown])
+
+
+def conditions(purpose: str) -> list[Offered]:
+    """Offer the conditions on images, without those that choose a page of them."""
+    return [
+        Offered(to_camel(name), "文本", f"{purpose}：{field.description}")
+        for name, field in Conditions.model_fields.items()
+        if name not in ("page", "page_size", "after", "before")
+    ]
 
 
 def offering(*offered: Offered) -> Callable[[Callable[..., None]], Callable[..., None]]:

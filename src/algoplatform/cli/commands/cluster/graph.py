@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from algoplatform.catalogue.cluster.graph import drawing
 from algoplatform.cli.commands.common import AsJson, Url, use_registry
 from algoplatform.cli.commands.options import Offered, chosen, offering, usage
-from algoplatform.cli.output import print_json, print_line, print_text, reported, say
+from algoplatform.cli.output import print_json, print_line, reported, say
 from algoplatform.domain.graph_options import MAX_IMAGES, check_graph_options
 from algoplatform.planning.graph.model import Graph
 from algoplatform.planning.graph.text import dot, mermaid
@@ -43,7 +43,8 @@ def graph(
     if form == "json":
         print_json(document)
     elif text is not None:
-        print_text(text)
+        # In UTF-8, whatever the encoding of stdout.
+        typer.echo(text, nl=False)
     else:
         for line, style in _lines(drawn):
             print_line(line, style)
@@ -60,10 +61,10 @@ def _graph(document: Mapping[str, Any], image: str) -> Graph:
     return Graph(root, list(at), references, edges, document["truncated"], document["total"])
 
 
-def _drawn(drawn: Graph, form: str | None) -> str | None:
+def _drawn(drawn: Graph, form: str | None) -> bytes | None:
     if form == "svg":
-        return f"{drawing(drawn).decode()}\n"
-    return {"mermaid": mermaid, "dot": dot}[form](drawn) if form in ("mermaid", "dot") else None
+        return drawing(drawn) + b"\n"
+    return {"mermaid": mermaid, "dot": dot}[form](drawn).encode() if form in ("mermaid", "dot") else None
 
 
 def _lines(drawn: Graph) -> Iterator[tuple[str, str | None]]:

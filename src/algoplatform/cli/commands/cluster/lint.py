@@ -6,31 +6,24 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from shutil import copyfileobj
 from typing import Annotated, Any, BinaryIO, Final, Literal
 
 import typer
-from pydantic.alias_generators import to_camel
 
 from algoplatform.cli import listing
 from algoplatform.cli.commands.common import AsJson, Registry, Url, use_registry
-from algoplatform.cli.commands.options import FailOn, Offered, check_options, chosen, fails, offering, usage
-from algoplatform.cli.output import print_file, print_line, reported, say
+from algoplatform.cli.commands.options import FailOn, Offered, check_options, chosen, conditions, fails, offering, usage
+from algoplatform.cli.output import print_line, reported, say
 from algoplatform.cli.registry.base import LIMIT, LINT_OPTIONS
-from algoplatform.domain.search import Conditions
 from algoplatform.manifests.options import BY_NAME
 from algoplatform.planning.lint.asked import Asked, check_asked
 from algoplatform.planning.lint.rules import SEVERITIES
 
-# A page of findings is no page of images.
-_NO_CONDITIONS: Final = ("page", "page_size", "after", "before")
 _OPTIONS: Final = (
     Offered("severity", "error,warning,info", "只列出这些级别，逗号分隔"),
     Offered("rule", "规则,…", "只列出这些规则，逗号分隔"),
-    *(
-        Offered(to_camel(name), "文本", f"只检查符合条件的镜像：{field.description}")
-        for name, field in Conditions.model_fields.items()
-        if name not in _NO_CONDITIONS
-    ),
+    *conditions("只检查符合条件的镜像"),
     *(Offered.of(BY_NAME[name]) for name in LINT_OPTIONS),
 )
 _SAID: Final = {"error": ("错误", "red"), "warning": ("警告", "yellow"), "info": ("提示", None)}
@@ -85,11 +78,11 @@ async def _any(registry: Registry, file: Path | None, given: Mapping[str, str], 
 
 
 def _show(found: BinaryIO, form: str | None) -> None:
+    found.seek(0)
     if form:
-        print_file(found)
+        copyfileobj(found, typer.get_binary_stream("stdout"))
         typer.echo()
         return
-    found.seek(0)
     answer = json.load(found)
     findings, total = answer["findings"], answer["total"]
     for line, style in _lines(findings, listing.terminal_width()):

@@ -5,22 +5,14 @@ from functools import partial
 from typing import Annotated, Any, Final
 
 import typer
-from pydantic.alias_generators import to_camel
 from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from algoplatform.cli.commands.common import AsJson, Url, use_registry
-from algoplatform.cli.commands.options import FailOn, Offered, fails, offering, usage
+from algoplatform.cli.commands.options import FailOn, conditions, fails, offering, usage
 from algoplatform.cli.output import console, errors, fail, print_json, print_line, reported, table
-from algoplatform.domain.search import Conditions, check_conditions
+from algoplatform.domain.search import check_conditions
 
-# All images are verified, whatever page they are on.
-_NO_CONDITIONS: Final = ("page", "page_size", "after", "before")
-_OPTIONS: Final = tuple(
-    Offered(to_camel(name), "文本", f"只校验符合条件的镜像：{field.description}")
-    for name, field in Conditions.model_fields.items()
-    if name not in _NO_CONDITIONS
-)
 _SAID: Final = {
     "present": "存在",
     "missing": "不存在",
@@ -39,7 +31,7 @@ _SEVERITIES: Final = {
 }
 
 
-@offering(*_OPTIONS)
+@offering(*conditions("只校验符合条件的镜像"))
 def verify(
     image: Annotated[
         str | None, typer.Argument(metavar="[REF]", help="镜像名:标签名或imageId；不填则校验符合条件的全部镜像")
