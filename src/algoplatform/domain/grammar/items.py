@@ -118,6 +118,16 @@ class Items(Generic[T]):
         return ",".join(map(str, self.items))
 
 
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A valid text, as it was sent."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 def before_colon(item: str) -> str:
     return item.partition(":")[0]
 

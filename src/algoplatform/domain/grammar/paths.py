@@ -28,11 +28,10 @@ _ITEM: Final = r"(?:/(?!\.\.(?:[/,:]|\Z))[^/,:]*+)+(?<!\s)"
 _PATH: Final = re.compile(r"(?:/(?!\.\.(?:/|\Z))[^/]*+)+(?<!\s)")
 
 
-@dataclass(frozen=True, slots=True)
-class AbsolutePath:
+class AbsolutePath(items.Text):
     """One absolute path: `/home`."""
 
-    text: str
+    __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -41,9 +40,6 @@ class AbsolutePath:
         if _PATH.fullmatch(text) and not mistyped:
             return cls(text)
         raise items.malformed(text, mistyped or _path_faults(text))
-
-    def __str__(self) -> str:
-        return self.text
 
 
 @dataclass(frozen=True, slots=True)

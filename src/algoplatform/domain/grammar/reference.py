@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from algoplatform.domain.errors import clip, too_long
-from algoplatform.domain.grammar.items import EMPTY, malformed
+from algoplatform.domain.grammar.items import EMPTY, Text, malformed
 
 MAX_NAME: Final = 255
 MAX_TAG: Final = 128
@@ -48,11 +48,10 @@ _NOT_IN_COMPONENT = re.compile(r"[^a-z0-9._-]")
 _NOT_IN_TAG = re.compile(r"[^A-Za-z0-9._-]")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageName:
+class ImageName(Text):
     """The name of an image: `algo/posterize`, `harbor.local:5000/algo/posterize`."""
 
-    text: str
+    __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -78,15 +77,11 @@ class ImageName:
         first, slash, _ = self.path.partition("/")
         return first if slash else None
 
-    def __str__(self) -> str:
-        return self.text
 
-
-@dataclass(frozen=True, slots=True)
-class ImageTag:
+class ImageTag(Text):
     """The tag of an image: `latest`, `1.0`."""
 
-    text: str
+    __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -94,9 +89,6 @@ class ImageTag:
         if _TAG_RE.fullmatch(text):
             return cls(text)
         raise malformed(text, _tag_faults(text))
-
-    def __str__(self) -> str:
-        return self.text
 
 
 @dataclass(frozen=True, slots=True)

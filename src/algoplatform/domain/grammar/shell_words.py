@@ -13,11 +13,10 @@ Source: Python's `shlex.split`, which treats comments, variables and operators a
 
 import re
 import shlex
-from dataclasses import dataclass
 from typing import Final, Self
 
 from algoplatform.domain.errors import Malformed
-from algoplatform.domain.grammar.items import EMPTY, malformed
+from algoplatform.domain.grammar.items import EMPTY, Text, malformed
 
 # Validating with a regular expression is about 20 times faster than calling shlex.
 _WORDS_RE = re.compile(r"""(?:[^'"\\]++|\\[\s\S]|'[^']*+'|"(?:[^"\\]++|\\[\s\S])*")*""")
@@ -25,11 +24,10 @@ _BLANKS: Final = " \t\r\n"
 _FAULTS: Final = {"'": "的单引号没有闭合", '"': "的双引号没有闭合", "\\": "的反斜杠之后没有字符"}
 
 
-@dataclass(frozen=True, slots=True)
-class ShellWords:
-    """A command line as it was sent: `python main.py --name 'two words'`."""
+class ShellWords(Text):
+    """A command line: `python main.py --name 'two words'`."""
 
-    text: str
+    __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -45,6 +43,3 @@ class ShellWords:
     @property
     def words(self) -> tuple[str, ...]:
         return tuple(shlex.split(self.text))
-
-    def __str__(self) -> str:
-        return self.text

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from algoplatform.domain.errors import Malformed
 from algoplatform.domain.grammar.dependencies import Dependencies
 from algoplatform.domain.grammar.reference import MAX_NAME, MAX_TAG, ImageName, ImageReference, ImageTag
 from algoplatform.domain.record import fields
@@ -31,27 +30,21 @@ def read(data: Mapping[str, Any]) -> Readable:
     name = _parsed(ImageName.parse, data.get("imageName"), MAX_NAME)
     tag = _parsed(ImageTag.parse, data.get("imageTag"), MAX_TAG)
     identity = ImageReference(name, tag) if name and tag else None
-    listed = _parsed(Dependencies.parse, data.get("dependencyServiceId"), fields.MAX_TEXT)
+    listed = _parsed(Dependencies.parse, data.get("dependencyServiceId"))
     return Readable(name, identity, listed)
 
 
 def id_of(value: object) -> str | None:
     """Return the value if it is a valid image id, else None."""
-    try:
-        return fields.check_id(value)
-    except ValueError:
-        return None
+    return _parsed(fields.check_id, value)
 
 
 def image_named(text: str) -> ImageReference | None:
     """Return the image that a text names, None if it is no reference."""
-    try:
-        return ImageReference.parse(text)
-    except Malformed:
-        return None
+    return _parsed(ImageReference.parse, text)
 
 
-def _parsed(parse: Callable[[str], T], value: object, limit: int) -> T | None:
+def _parsed(parse: Callable[[str], T], value: object, limit: int = fields.MAX_TEXT) -> T | None:
     try:
         return parse(fields.check_text(value, limit=limit))
     except ValueError:
