@@ -37,6 +37,7 @@ _OWN: Final[Checks] = {
     "simulate": integer(0, MAX_SIMULATIONS),
 }
 _RESERVE: Final[Checks] = {"gpuMemoryPercent": integer(0, _NOT_ALL), "nodes": integer(0, MAX_NODES)}
+_OVERRIDE: Final[Checks] = {"channelsPerReplica": integer()}
 _NODE: Final[Checks] = {
     "name": check_name,
     "count": integer(1, MAX_NODES),
@@ -66,18 +67,11 @@ def check_plan_request(given: object) -> PlanRequest:
         kubectl=_kubectl(body, faults),
         reserve=_reserve(body.get("reserve"), faults),
         overrides=_overrides(body.get("overrides"), faults),
-        **_own(body, faults),
+        **faults.fields({name: value for name, value in body.items() if name not in _PARTS}, _OWN),
     )
     request = replace(request, running=_running(body.get("running"), request.nodes, faults))
     faults.end()
     return request
-
-
-def _own(body: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
-    named = {name: value for name, value in body.items() if name not in _PARTS}
-    found = faults.fields(named, _OWN)
-    renamed = {"unknownChannels": "unknown_channels"}
-    return {renamed.get(name, name): value for name, value in found.items()}
 
 
 def _cameras(given: object, faults: Faults) -> tuple[Cameras, ...]:
@@ -174,9 +168,7 @@ def _kubectl(body: Mapping[str, Any], faults: Faults) -> dict[str, Any] | None:
 
 
 def _reserve(given: object, faults: Faults) -> Margin:
-    values = faults.fields(faults.object(given, "reserve"), _RESERVE, "reserve")
-    renamed = {"gpuMemoryPercent": "gpu_memory_percent"}
-    return Margin(**{renamed.get(name, name): value for name, value in values.items()})
+    return Margin(**faults.fields(faults.object(given, "reserve"), _RESERVE, "reserve"))
 
 
 def _overrides(given: object, faults: Faults) -> dict[str, int]:
@@ -187,10 +179,8 @@ def _overrides(given: object, faults: Faults) -> dict[str, int]:
         return found
     for image, value in images.items():
         path = f"overrides.{clip_reference(image)}"
-        values = faults.fields(
-            faults.object(value, path), {"channelsPerReplica": integer()}, path, ("channelsPerReplica",)
-        )
-        found[image] = values.get("channelsPerReplica", 1)
+        values = faults.fields(faults.object(value, path), _OVERRIDE, path, _OVERRIDE)
+        found[image] = values.get("channels_per_replica", 1)
     return found
 
 
@@ -200,7 +190,7 @@ def _running(given: object, nodes: tuple[NodeRow, ...], faults: Faults) -> tuple
 
     def read(row: Mapping[str, Any], path: str) -> RunningRow:
         values = faults.fields(row, _RUNNING, path, ("node",))
-        found = RunningRow(values.pop("node", ""), gpu_memory=values.pop("gpuMemory", 0), **values)
+        found = RunningRow(values.pop("node", ""), **values)
         if cards and found.node:
             _check_place(found, cards, path, faults)
         _check_amounts(row, found, path, faults)

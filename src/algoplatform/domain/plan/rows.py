@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, TypeVar
+
+from pydantic.alias_generators import to_snake
 
 from algoplatform.domain.errors import MAX_COUNTED, MAX_RECORD_FAULTS, Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
@@ -26,6 +28,8 @@ def integer(first: int = 1, last: int = MAX_INTEGER) -> Callable[[object], int]:
     return check
 
 
+# There are up to 50,000 rows of few names.
+_known_as: Final = cache(to_snake)
 check_name: Final = partial(check_text, limit=_MAX_NAME)
 check_image: Final = partial(check_text, limit=_MAX_REFERENCE)
 
@@ -59,10 +63,10 @@ class Faults:
     def fields(
         self, data: Mapping[str, Any], checks: Checks, path: str = "", required: Collection[str] = ()
     ) -> dict[str, Any]:
-        """Return the parsed fields of an object that are not blank."""
+        """Return the parsed fields of an object that are not blank, by their names in Python."""
         values, faults, more = read_fields(data, checks, prefix=f"{path}." if path else "", required=required)
         self.add(faults, more)
-        return values
+        return {_known_as(name): value for name, value in values.items()}
 
     def rows(
         self, value: object, path: str, most: int, read: Callable[[Mapping[str, Any], str], T]
