@@ -1,9 +1,10 @@
 """Amounts, paths and texts in the form in which Kubernetes takes them."""
 
 import re
-from posixpath import basename, normpath, splitext
+from posixpath import basename, splitext
 from typing import Any, Final
 
+from algoplatform.domain.grammar.paths import canonical
 from algoplatform.domain.record.model import Image
 from algoplatform.manifests.options import Options
 
@@ -15,12 +16,6 @@ _EXPANDED = re.compile(r"\$(?:[$(]|[^\x00-\x7f])")
 def literal(text: str) -> str:
     """Escape a text so that Kubernetes passes it to the container unchanged."""
     return text.replace("$", "$$") if "$" in text and _EXPANDED.search(text) else text
-
-
-def canonical(path: str) -> str:
-    """Return a path without "." segments and redundant slashes."""
-    # In POSIX exactly two leading slashes are special, three are not.
-    return normpath("//" + path)
 
 
 def requests(image: Image, options: Options) -> dict[str, str]:

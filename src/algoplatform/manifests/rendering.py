@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from algoplatform.domain.errors import MAX_RECORD_FAULTS, Refused, clip, clip_reference, first_of
 from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.grammar.paths import canonical
 from algoplatform.domain.record.model import Image
 from algoplatform.manifests.gpu.amounts import core_fault
 from algoplatform.manifests.gpu.profiles import SHIPPED, Profile
 from algoplatform.manifests.image import Finding, Part, Target, render_image
 from algoplatform.manifests.options import Options
-from algoplatform.manifests.quantities import canonical
 
 _SHOWN: Final = 10
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from algoplatform.domain.errors import clip
+from algoplatform.domain.grammar.paths import canonical
 from algoplatform.domain.record.model import Image
 from algoplatform.manifests.names import GIVEN, config_keys, short_hash
 from algoplatform.manifests.options import Options
-from algoplatform.manifests.quantities import canonical, file_type, host_type
+from algoplatform.manifests.quantities import file_type, host_type
 
 _LOCALTIME: Final = "/etc/localtime"
 _DATA: Final = "data"

@@ -7,13 +7,13 @@ from typing import Any
 
 from algoplatform.catalogue.cluster.graph import image_of
 from algoplatform.catalogue.cluster.site import Site
+from algoplatform.domain.grammar.paths import canonical
 from algoplatform.domain.record.model import Image
 from algoplatform.manifests.drift.live import config_keys_of, config_map_of
 from algoplatform.manifests.image import Target
 from algoplatform.manifests.names import GIVEN, config_keys, is_label_value, object_name
 from algoplatform.manifests.options import Options
 from algoplatform.manifests.parts import mapping
-from algoplatform.manifests.quantities import canonical
 from algoplatform.manifests.rendering import render
 
 

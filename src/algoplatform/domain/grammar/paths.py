@@ -81,10 +81,11 @@ def _pair_faults(text: str) -> Iterator[str]:
 
 
 def _target(pair: str) -> str:
-    return _canonical(pair.partition(":")[2])
+    return canonical(pair.partition(":")[2])
 
 
-def _canonical(path: str) -> str:
+def canonical(path: str) -> str:
+    """Return a path without "." segments and redundant slashes."""
     # In POSIX exactly two leading slashes are special, three are not: so `//data` equals `/data`.
     return normpath("//" + path) if path else ""
 
@@ -93,7 +94,7 @@ class PathList(Items[str]):
     """Absolute paths: `/vse/logs,/data/videos`."""
 
     __slots__ = ()
-    grammar = ListGrammar(_ITEM, str, _single_faults, Key("", _canonical), full_width=FULL_WIDTH_BETWEEN_PATHS)
+    grammar = ListGrammar(_ITEM, str, _single_faults, Key("", canonical), full_width=FULL_WIDTH_BETWEEN_PATHS)
 
 
 class PathPairs(Items[PathPair]):

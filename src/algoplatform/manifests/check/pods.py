@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from posixpath import normpath
 from typing import Any, Final
 
+from algoplatform.domain.grammar.paths import canonical
 from algoplatform.manifests.check.verdicts import DNS_LABEL, Verdict, amount
 
 _PORT_NAME = re.compile(r"(?=.{1,15}\Z)(?=.*[a-z])(?!.*--)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
@@ -100,7 +100,7 @@ def _mounts(mounts: Iterable[dict[str, Any]], volumes: set[str], path: str) -> I
     exact = _repeated(targets)
     for target in sorted(exact):
         yield Verdict(True, path, f"挂载点{target}重复")
-    for target in sorted(_repeated(normpath("//" + target) for target in dict.fromkeys(targets))):
+    for target in sorted(_repeated(canonical(target) for target in dict.fromkeys(targets))):
         yield Verdict(False, path, f"挂载点{target}以不同写法重复")
     for position, mount in enumerate(mounts):
         place = f"{path}[{position}]"
@@ -113,7 +113,7 @@ def _mounts(mounts: Iterable[dict[str, Any]], volumes: set[str], path: str) -> I
 def _target(target: str, path: str) -> Iterator[Verdict]:
     if not target.startswith("/"):
         yield Verdict(False, f"{path}.mountPath", f"挂载点“{target}”须为绝对路径")
-    elif normpath("//" + target) == "/":
+    elif canonical(target) == "/":
         yield Verdict(False, f"{path}.mountPath", "不能挂载到“/”")
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from posixpath import normpath
 from typing import Any
 
+from algoplatform.domain.grammar.paths import canonical
 from algoplatform.domain.grammar.ports import ImagePort
 from algoplatform.domain.record.model import Image
 
@@ -75,7 +75,7 @@ def _paths_gone(field: str, old: Any, new: Any) -> Iterator[Change]:
 
 def _plain(item: Any) -> tuple[str, ...]:
     """Return a path, or those of a pair, so that equal ones compare equal: `/data` and `/data/`."""
-    return tuple(normpath("//" + path) for path in str(item).split(":"))
+    return tuple(map(canonical, str(item).split(":")))
 
 
 def _channels_down(old: int | None, new: int | None, channels: int | None) -> Iterator[Change]:

@@ -8,9 +8,9 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from functools import lru_cache, wraps
-from posixpath import normpath
 from typing import Any, Final, TypeAlias, TypeVar
 
+from algoplatform.domain.grammar.paths import canonical
 from algoplatform.domain.record.model import reference_of
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ def normal(path: str) -> str:
     """Return a path without redundant slashes and "." segments."""
     if "//" not in path and "/." not in path and path[-1] != "/":
         return path
-    return normpath("//" + path)
+    return canonical(path)
 
 
 @lru_cache(_RECENT)
