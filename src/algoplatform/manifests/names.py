@@ -39,19 +39,10 @@ _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 
 # Annotations: what describes the algorithm, and does not concern the cluster.
-_DESCRIBED: Final = {
-    "factory": "factory",
-    "algo_name": "algo-name",
-    "algo_type": "algo-type",
-    "algo_desc": "algo-desc",
-    "tv_channel": "tv-channel",
-    "pics": "pics",
-    "event_type": "event-type",
-    "frame_interval": "frame-interval",
-    "frame_number": "frame-number",
-    "incident_id": "incident-id",
-    "useable_flag": "useable-flag",
-}
+_DESCRIBED: Final = (
+    *("factory", "algo_name", "algo_type", "algo_desc", "tv_channel", "pics"),
+    *("event_type", "frame_interval", "frame_number", "incident_id", "useable_flag"),
+)
 
 
 def short_hash(text: str, digits: int = 6) -> str:
@@ -108,7 +99,7 @@ def annotations(image: Image, image_id: str, version: int) -> dict[str, str]:
         "record-version": version,
         "reference": image.reference,
         "renderer": RENDERER,
-        **{key: getattr(image, field) for field, key in _DESCRIBED.items()},
+        **{name.replace("_", "-"): getattr(image, name) for name in _DESCRIBED},
     }
     return {f"{MANAGER}/{key}": str(value) for key, value in found.items() if value is not None}
 

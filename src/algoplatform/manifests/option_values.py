@@ -7,8 +7,8 @@ from typing import Final
 
 from algoplatform.domain.errors import Malformed, clip
 from algoplatform.domain.grammar.reference import ImageName
+from algoplatform.domain.record.fields import MAX_INTEGER, choice
 
-MAX_INTEGER: Final = 2**31 - 1
 _MAX_CARDS: Final = 1000
 _DIGITS = re.compile(r"[0-9]{1,10}")
 _SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
@@ -46,17 +46,6 @@ def read_name(text: str) -> str:
     if len(text) > 253:
         raise Malformed("长度不能超过253个字符")
     return text
-
-
-def choice(*allowed: str) -> Callable[[str], str]:
-    """Return a reader of one of the allowed values."""
-
-    def read(text: str) -> str:
-        if text not in allowed:
-            raise Malformed(f"须为{'、'.join(allowed)}之一，不能为“{clip(text)}”")
-        return text
-
-    return read
 
 
 def read_boolean(text: str) -> bool:

@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
+from pydantic.alias_generators import to_snake
+
 from algoplatform.domain.errors import Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
+from algoplatform.domain.record.fields import MAX_INTEGER, choice
 from algoplatform.domain.record.wording import unknown_faults
 from algoplatform.manifests.gpu.amounts import core_fault
 from algoplatform.manifests.gpu.profiles import Profile
 from algoplatform.manifests.option_values import (
     EMPTY_DIR,
-    MAX_INTEGER,
     MountStore,
     Toleration,
-    choice,
     integer,
     read_boolean,
     read_cards,
@@ -69,11 +70,6 @@ class Options:
     closure: bool = False
     namespace: str | None = None
 
-    @property
-    def largest_card(self) -> int | None:
-        """The memory of the largest card in MiB; None if no cards are known."""
-        return max(self.cards, default=None)
-
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -91,7 +87,7 @@ class Option:
     @property
     def attribute(self) -> str:
         """The field of `Options`: `default_cpu`."""
-        return re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", self.name)
+        return to_snake(self.name)
 
     @property
     def kebab(self) -> str:
