@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -91,24 +92,15 @@ def is_http_url(value: str) -> bool:
     return value.lower().startswith(("http://", "https://")) and not any(map(str.isspace, value))
 
 
-def _check_database_url(value: SecretStr) -> SecretStr:
-    if not _DATABASE_URL.fullmatch(value.get_secret_value()):
-        raise ValueError(
-            "must be postgresql://user:password@host:port/database, with special characters in the password percent-encoded"
-        )
-    return value
+def _secret(is_valid: Callable[[str], object], rule: str) -> AfterValidator:
+    """Return a validator of a secret, which its error does not quote."""
 
+    def check(value: SecretStr) -> SecretStr:
+        if not is_valid(value.get_secret_value()):
+            raise ValueError(rule)
+        return value
 
-def _check_http_url(value: SecretStr) -> SecretStr:
-    if not is_http_url(value.get_secret_value()):
-        raise ValueError("must be https://host/path, with special characters in a password percent-encoded")
-    return value
-
-
-def _check_token(value: SecretStr) -> SecretStr:
-    if not _TOKEN.fullmatch(value.get_secret_value()):
-        raise ValueError("must be the token alone: ASCII without spaces, and without the prefix `Bearer`")
-    return value
+    return AfterValidator(check)
 
 
 def _no_content(value: object) -> object:
@@ -139,9 +131,14 @@ Text = str | None
 Name = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Texts = Annotated[dict[str, Annotated[str, AfterValidator(clean)]], NoDecode, AfterValidator(_without_blank)]
-DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database_url)] | None
-HttpUrl = Annotated[SecretStr, AfterValidator(_check_http_url)] | None
-BearerToken = Annotated[SecretStr, AfterValidator(_check_token)] | None
+_DATABASE_FORM: Final = (
+    "must be postgresql://user:password@host:port/database, with special characters in the password percent-encoded"
+)
+_URL_FORM: Final = "must be https://host/path, with special characters in a password percent-encoded"
+_BEARER_FORM: Final = "must be the token alone: ASCII without spaces, and without the prefix `Bearer`"
+DatabaseUrl = Annotated[SecretStr, _secret(_DATABASE_URL.fullmatch, _DATABASE_FORM)] | None
+HttpUrl = Annotated[SecretStr, _secret(is_http_url, _URL_FORM)] | None
+BearerToken = Annotated[SecretStr, _secret(_TOKEN.fullmatch, _BEARER_FORM)] | None
 Secret = SecretStr | None
 FrameAncestors = Annotated[str, Field(pattern=r"^[^;,\s]+( [^;,\s]+)*$")]
 File = Annotated[Path, BeforeValidator(_no_content)] | None
