@@ -26,7 +26,7 @@ TINY = 200 if FULL else 20
 def checked(wanted: list[Demand], cluster: Cluster, reserve: Reserve) -> Placement:
     """Return a placement that was recounted."""
     found = place(wanted, rooms(cluster, reserve))
-    recount(wanted, cluster, reserve, [placed.key() for placed in found.placed], found.unplaced)
+    recount(wanted, cluster, reserve, found.placed, found.unplaced)
     return found
 
 

@@ -189,7 +189,7 @@ class _Search:
             for at in range(extension.nodes + extension.spare)
         )
         cluster = Cluster((*self.cluster.nodes, *more), self.cluster.held)
-        recount(self.demands, cluster, self.reserve, [entry.key() for entry in placed], {})
+        recount(self.demands, cluster, self.reserve, placed, {})
 
 
 def _most(demand: Demand, room: Room) -> int:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from algoplatform.planning.capacity.model import Amounts, Demand
 from algoplatform.planning.capacity.packing.balancing import fill_balanced
@@ -24,18 +24,13 @@ _LOADS: Final = (1.0, 0.98, 0.95)
 _LOADS_WITHIN: Final = (*[1.0] * 7, 0.95)
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """So many replicas of an image on one card, None without a GPU, of one node."""
 
     node: str
     card: int | None
     reference: str
     replicas: int
-
-    def key(self) -> tuple[str, int | None, str, int]:
-        """Return its parts."""
-        return (self.node, self.card, self.reference, self.replicas)
 
     def document(self) -> dict[str, Any]:
         """Return it with the keys of the API."""

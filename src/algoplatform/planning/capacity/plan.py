@@ -81,7 +81,7 @@ def plan(
     """
     free = rooms(cluster, reserve)
     placement = place(demands, free)
-    recount(demands, cluster, reserve, [placed.key() for placed in placement.placed], placement.unplaced)
+    recount(demands, cluster, reserve, placement.placed, placement.unplaced)
     return Plan(
         _totals(demands, cluster, free),
         placement.placed,
