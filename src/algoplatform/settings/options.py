@@ -6,11 +6,10 @@ The options are named in `manifests`, which settings do not import: the composit
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import Field
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from algoplatform.environment import Texts, is_service_link
 
@@ -20,34 +19,6 @@ RENDER: Final = f"{PREFIX}RENDER_"
 
 class SettingsError(Exception):
     """A setting is wrong or missing; the message is one line that names it."""
-
-
-class RenderOptions(PydanticBaseSettingsSource):
-    """Reads the options, in lower case without the prefix, from the environment and the directory of secrets."""
-
-    def __init__(self, settings_cls: type[BaseSettings], files: PydanticBaseSettingsSource) -> None:
-        super().__init__(settings_cls)
-        self._folder: Path | None = getattr(files, "secrets_dir", None)
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - overridden
-        """Return nothing: the options are one field, which `__call__` reads."""
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """Return the options; the environment wins over files."""
-        found = {name.upper(): text for name, text in (*self._files(), *os.environ.items())}
-        options = {
-            name.removeprefix(RENDER).lower(): text
-            for name, text in found.items()
-            if name.startswith(RENDER) and not is_service_link(name, text)
-        }
-        return {"render": options} if options else {}
-
-    def _files(self) -> Iterator[tuple[str, str]]:
-        if self._folder is not None:
-            for path in Path(self._folder).iterdir():
-                if path.name.upper().startswith(RENDER) and path.is_file():
-                    yield path.name, path.read_text("utf-8").strip()
 
 
 class WithRenderOptions(BaseSettings):
@@ -64,4 +35,22 @@ class WithRenderOptions(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the interface's
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, file_secret_settings, RenderOptions(settings_cls, file_secret_settings)
+        options = _options(getattr(file_secret_settings, "secrets_dir", None))
+        found = InitSettingsSource(settings_cls, {"render": options} if options else {})
+        return init_settings, env_settings, file_secret_settings, found
+
+
+def _options(folder: Path | None) -> dict[str, str]:
+    """Read the options, by their names in lower case; the environment wins over the directory of secrets."""
+    found = {name.upper(): text for name, text in (*_files(folder), *os.environ.items())}
+    return {
+        name.removeprefix(RENDER).lower(): text
+        for name, text in found.items()
+        if name.startswith(RENDER) and not is_service_link(name, text)
+    }
+
+
+def _files(folder: Path | None) -> Iterator[tuple[str, str]]:
+    for path in Path(folder).iterdir() if folder is not None else ():
+        if path.name.upper().startswith(RENDER) and path.is_file():
+            yield path.name, path.read_text("utf-8").strip()
