@@ -2,8 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from algoplatform.planning.capacity.model import Amounts, Cluster, Demand, Node, Reserve
+
+# Node, card, reference and replicas; on one node: card, amounts of each and number.
+_Entry: TypeAlias = tuple[str, int | None, str, int]
+_Pods: TypeAlias = tuple[int | None, Amounts, int]
 
 
 class Violated(Exception):
@@ -11,11 +16,7 @@ class Violated(Exception):
 
 
 def recount(
-    demands: Sequence[Demand],
-    cluster: Cluster,
-    reserve: Reserve,
-    placed: Iterable[tuple[str, int | None, str, int]],
-    unplaced: dict[str, int],
+    demands: Sequence[Demand], cluster: Cluster, reserve: Reserve, placed: Iterable[_Entry], unplaced: dict[str, int]
 ) -> None:
     """Raise Violated unless (node, card, reference, replicas) are within all limits and account for each replica."""
     entries = list(placed)
@@ -23,10 +24,10 @@ def recount(
     each = {demand.reference: demand.each for demand in demands}
     _check_reserve(cluster.nodes, reserve, {name for name, *_ in entries})
     nodes = {node.name: node for node in cluster.nodes}
-    loads: dict[str, list[tuple[int | None, Amounts, int]]] = {name: [] for name, *_ in entries}
+    loads: dict[str, list[_Pods]] = {name: [] for name, *_ in entries}
     for name, card, reference, replicas in entries:
         loads[name].append((card, each[reference], replicas))
-    held: dict[str, list[tuple[int | None, Amounts, int]]] = {name: [] for name in loads}
+    held: dict[str, list[_Pods]] = {name: [] for name in loads}
     for pods in cluster.held:
         if pods.node in held:
             held[pods.node].append((pods.card, pods.each, pods.pods))
@@ -34,9 +35,7 @@ def recount(
         _check_node(nodes[name], reserve, load, held[name])
 
 
-def _count_replicas(
-    demands: Sequence[Demand], entries: Sequence[tuple[str, int | None, str, int]], unplaced: dict[str, int]
-) -> None:
+def _count_replicas(demands: Sequence[Demand], entries: Sequence[_Entry], unplaced: dict[str, int]) -> None:
     found = Counter(unplaced)
     for _, _, reference, replicas in entries:
         if replicas < 1:
@@ -56,12 +55,7 @@ def _check_reserve(nodes: Sequence[Node], reserve: Reserve, used: set[str]) -> N
         raise Violated("a node in reserve is used")
 
 
-def _check_node(
-    node: Node,
-    reserve: Reserve,
-    load: Sequence[tuple[int | None, Amounts, int]],
-    held: Sequence[tuple[int | None, Amounts, int]],
-) -> None:
+def _check_node(node: Node, reserve: Reserve, load: Sequence[_Pods], held: Sequence[_Pods]) -> None:
     both = [*load, *held]
     _check(node.name, "pods", node.pods, load, both, [1] * len(both))
     _check(node.name, "cpu", node.cpu, load, both, [each.cpu for _, each, _ in both])
@@ -82,12 +76,7 @@ def _check_node(
 
 
 def _check(
-    where: str,
-    what: str,
-    limit: int,
-    new: Sequence[tuple[int | None, Amounts, int]],
-    both: Sequence[tuple[int | None, Amounts, int]],
-    amounts: Sequence[int],
+    where: str, what: str, limit: int, new: Sequence[_Pods], both: Sequence[_Pods], amounts: Sequence[int]
 ) -> None:
     """Compare the sum with its limit where new pods take any: what runs already may exceed the reserve."""
     if not any(amounts[: len(new)]):
