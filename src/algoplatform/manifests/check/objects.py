@@ -35,11 +35,8 @@ def _verdicts(item: Object) -> Iterator[Verdict]:
     if not form.fullmatch(name):
         yield Verdict(True, ".metadata.name", f"名称“{name}”不合法")
     yield from _labels(item["metadata"].get("labels", {}), ".metadata.labels")
-    yield from _RULES.get(item["kind"], _nothing)(item)
-
-
-def _nothing(item: Object) -> Iterator[Verdict]:
-    yield from ()
+    if rule := _RULES.get(item["kind"]):
+        yield from rule(item)
 
 
 def _labels(labels: dict[str, str], path: str) -> Iterator[Verdict]:

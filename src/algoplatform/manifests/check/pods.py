@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from typing import Any, Final
 
 from algoplatform.domain.grammar.paths import canonical
@@ -61,19 +60,16 @@ def _resources(resources: dict[str, Any], path: str) -> Iterator[Verdict]:
     requests, limits = resources.get("requests", {}), resources.get("limits", {})
     for name in {**requests, **limits}:
         asked, limit = requests.get(name), limits.get(name)
-        values = [amount(quantity) for quantity in (asked, limit) if quantity is not None]
-        if None in values:
+        given = [quantity for quantity in (asked, limit) if quantity is not None]
+        values = [value for value in map(amount, given) if value is not None]
+        if len(values) < len(given):
             yield Verdict(True, f"{path}.{name}", f"{name}的数量写法有误")
         elif "/" in name:
             yield from _extended(name, asked, limit, f"{path}.{name}")
-        elif len(values) == 2 and _less(values[1], values[0]):
+        elif len(values) == 2 and values[1] < values[0]:
             yield Verdict(True, f"{path}.limits.{name}", f"{name}的上限小于请求")
         if name == "memory":
             yield from _memory([asked, limit], f"{path}.{name}")
-
-
-def _less(one: Decimal | None, other: Decimal | None) -> bool:
-    return one is not None and other is not None and one < other
 
 
 def _extended(name: str, asked: object, limit: object, path: str) -> Iterator[Verdict]:

@@ -16,17 +16,13 @@ Target = tuple[str, str]
 def flaws(image_mount: str | None, config: str | None, sub_path: str | None, host_path: str | None) -> list[Flaw]:
     """Return the flaws of the four fields that mount."""
     fields = {"imageMount": image_mount, "config": config, "subPath": sub_path, "hostPath": host_path}
-    targets = _targets(image_mount, config, sub_path, host_path)
-    return [*_collisions(targets), *_roots(targets), *_nested(targets), *_architecture(fields)]
-
-
-def _targets(image_mount: str | None, config: str | None, sub_path: str | None, host_path: str | None) -> list[Target]:
-    return [
+    targets = [
         *(("imageMount", path) for path in paths(image_mount)),
         *(("config", path) for path in paths(config)),
         *(("subPath", target) for _, target in pairs(sub_path)),
         *(("hostPath", target) for _, target in pairs(host_path)),
     ]
+    return [*_collisions(targets), *_roots(targets), *_nested(targets), *_architecture(fields)]
 
 
 def _collisions(targets: list[Target]) -> Iterator[Flaw]:
