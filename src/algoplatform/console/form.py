@@ -1,9 +1,11 @@
 """The form of a record: from a record to inputs, and from what a browser sends back to a record."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any, Final, Self
+
+from starlette.datastructures import ImmutableMultiDict
 
 from algoplatform.console.rows import SHAPES, Row
 from algoplatform.domain.faults import Fault
@@ -32,44 +34,36 @@ _MOST_ROWS: Final = 2048
 
 @dataclass
 class Form:
-    """What the inputs hold: `rows` of lists shown as rows, `values` of everything else."""
+    """What the inputs hold: `rows` of lists shown as rows, `values` of everything else, `pressed` buttons of lists."""
 
     values: dict[str, str] = field(default_factory=dict)
     rows: dict[str, list[Row]] = field(default_factory=dict)
     version: str = ""
+    pressed: Sequence[str] = ()
 
     @classmethod
     def of(cls, record: Mapping[str, Any], version: int | None = None) -> Self:
         """Show a record."""
-        form = cls(version=str(version or ""))
-        for name in FIELDS:
-            form.put(name, record.get(name))
-        return form
+        return cls(version=str(version or "")).over(record)
 
     @classmethod
-    def sent(cls, pairs: Sequence[tuple[str, str]]) -> Self:
+    def sent(cls, pairs: Iterable[tuple[str, str]]) -> Self:
         """Read what a browser sent; fields that were not sent are in neither `values` nor `rows`."""
-        form, columns = cls(), dict[tuple[str, int], list[str]]()
-        for name, value in pairs:
-            field_name, _, column = name.partition(".")
-            if name in FIELDS:
-                form.values[name] = value
-            elif field_name in SHAPES and column.isdecimal() and len(column) == 1:
-                columns.setdefault((field_name, int(column)), []).append(value)
-            elif name == "version":
-                form.version = value
+        given = ImmutableMultiDict(pairs)
+        form = cls({name: given[name] for name in FIELDS if name in given})
+        form.version, form.pressed = given.get("version", ""), given.getlist("do")
         for name, shape in SHAPES.items():
-            given = [columns.get((name, at), []) for at in range(len(shape.columns))]
-            if any(given) and name not in form.values:
-                form.rows[name] = [list(row) for row in zip_longest(*given, fillvalue="")][:_MOST_ROWS]
+            columns = [given.getlist(f"{name}.{at}") for at in range(len(shape.columns))]
+            if any(columns) and name not in form.values:
+                form.rows[name] = [list(row) for row in zip_longest(*columns, fillvalue="")][:_MOST_ROWS]
         # `<textarea>` sends every line break as CR LF.
         if "algoDesc" in form.values:
             form.values["algoDesc"] = form.values["algoDesc"].replace("\r\n", "\n")
         return form
 
-    def over(self, record: Mapping[str, Any]) -> "Form":
+    def over(self, record: Mapping[str, Any]) -> Self:
         """Return this form with the values of a record for what was not sent."""
-        form = Form({**self.values}, {**self.rows}, self.version)
+        form = replace(self, values={**self.values}, rows={**self.rows})
         for name in FIELDS:
             if self.text(name) is None:
                 form.put(name, record.get(name))
@@ -106,29 +100,24 @@ class Form:
         """Return what the inputs can hold but no record can."""
         return [fault for name, rows in self.rows.items() for fault in SHAPES[name].faults(name, rows)]
 
-    def press(self, pairs: Sequence[tuple[str, str]]) -> bool:
+    def press(self) -> bool:
         """Do what a button beside a list says, for browsers without script; return whether one was pressed."""
-        return any(self._press(*f"{value}::".split(":")[:3]) for name, value in pairs if name == "do")
+        return any(self._press(*f"{value}::".split(":")[:3]) for value in self.pressed)
 
     def _press(self, action: str, name: str, at: str) -> bool:
         rows = self.rows.get(name)
         if name not in SHAPES or action not in ("add", "remove", "text", "rows"):
             return False
-        if action in ("text", "rows"):
-            text = self.text(name) or ""
+        if action == "rows":
+            self.put(name, self.text(name))
+        elif action == "text":
+            self.values[name] = self.text(name) or ""
             self.rows.pop(name, None)
-            self.values[name] = text
-            if action == "rows":
-                self.put(name, text)
         elif rows is not None and action == "add":
             rows.append([""] * len(SHAPES[name].columns))
         elif rows is not None and at.isdecimal() and int(at) < len(rows):
             del rows[int(at)]
         return True
-
-    def shown_rows(self, name: str) -> list[Row]:
-        """Return the rows to show: at least one."""
-        return self.rows[name] or [[""] * len(SHAPES[name].columns)]
 
     def place_of(self, fault: Fault) -> str:
         """Return the id of the input that a fault is about."""

@@ -1,12 +1,13 @@
 """The form of a plan: groups of cameras and nodes as rows, and the body of `_plan` that they make."""
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final, Self
 from urllib.parse import urlencode
+
+from starlette.datastructures import ImmutableMultiDict
 
 from algoplatform.console.visit import Pairs
 from algoplatform.domain.errors import Refused
@@ -33,30 +34,28 @@ class PlanForm:
     rows: dict[str, Rows]
     values: dict[str, str]
     kubectl: str
+    pressed: Sequence[str] = ()
 
     @classmethod
     def read(cls, pairs: Pairs) -> Self:
         """Read a form or a query."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for name, value in pairs:
-            found[name].append(value)
+        given = ImmutableMultiDict(pairs)
         rows = {}
         for part, names in COLUMNS.items():
-            columns = (found[f"{part}.{name}"][:_MOST_ROWS] for name in names)
+            columns = (given.getlist(f"{part}.{name}")[:_MOST_ROWS] for name in names)
             rows[part] = [dict(zip(names, row, strict=True)) for row in zip_longest(*columns, fillvalue="")]
-        values = {name: found[name][-1].strip() for name in VALUES if found[name]}
-        return cls(rows, values, "".join(found["kubectl"][-1:]).strip())
+        values = {name: given[name].strip() for name in VALUES if name in given}
+        return cls(rows, values, given.get("kubectl", "").strip(), given.getlist("do"))
 
-    def press(self, pairs: Pairs) -> bool:
+    def press(self) -> bool:
         """Do what a button beside a row says, for browsers without script; return whether one was pressed."""
-        pressed = [f"{value}::".split(":") for name, value in pairs if name == "do"]
-        for action, part, at, *_ in pressed:
+        for action, part, at, *_ in (f"{value}::".split(":") for value in self.pressed):
             rows = self.rows.get(part, [])
             if action == "add":
                 rows.append({})
             elif at.isdecimal() and int(at[:9]) < len(rows):
                 del rows[int(at[:9])]
-        return bool(pressed)
+        return bool(self.pressed)
 
     def drop_blank(self) -> bool:
         """Drop the rows without text; return whether anything is left."""

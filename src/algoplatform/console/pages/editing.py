@@ -1,6 +1,6 @@
 """The form of a new image and of a change, with a three-way merge where others have changed it meanwhile."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import orjson
@@ -10,44 +10,36 @@ from algoplatform.api.http.envelope import status_of
 from algoplatform.api.http.streams import while_connected
 from algoplatform.console.form import FIELDS, Form, by_place, comparable
 from algoplatform.console.pages.record import IMAGE, Shown, shown
-from algoplatform.console.visit import Pairs, Visit, page
+from algoplatform.console.visit import Visit, page
 from algoplatform.domain.errors import AlgoplatformError, Forbidden, ImageNotFound, Refused, VersionConflict
-from algoplatform.domain.record.fields import check_id
 from algoplatform.domain.record.model import REQUIRED_FIELDS, reference_of
+from algoplatform.domain.record.partial import id_of
 
 _ATTEMPTS: Final = 3
+# What the template shows where it is given.
+_GIVEN: Final = ("image", "copied", "source", "left_out", "notice", "theirs")
 
 
 def _show(
-    visit: Visit,
-    form: Form,
-    status: int = 200,
-    *,
-    image: Shown | None = None,
-    copied: str = "",
-    source: str = "",
-    left_out: Sequence[str] = (),
-    notice: str = "",
-    error: AlgoplatformError | None = None,
-    theirs: dict[str, str] | None = None,
+    visit: Visit, form: Form, status: int = 200, *, error: AlgoplatformError | None = None, **shown: Any
 ) -> Response:
     """Show the form: `notice` is what happened to it, `theirs` what others have changed.
 
     `source` is the image of a registry that it was drafted from, `left_out` what a record cannot hold of that.
     """
     places = by_place(error.faults if error else (), form.place_of)
-    context = {"form": form, "image": image, "copied": copied, "notice": notice, "error": error}
-    drafted = {"source": source, "left_out": left_out}
-    return visit.render("image/form.html", status, **context, **drafted, places=places, theirs=theirs or {})
+    return visit.render(
+        "image/form.html", status, form=form, error=error, places=places, **(dict.fromkeys(_GIVEN) | shown)
+    )
 
 
 async def _posted(
-    visit: Visit, form: Form, pairs: Pairs, write: Callable[[], Awaitable[str]], image: Shown | None = None
+    visit: Visit, form: Form, write: Callable[[], Awaitable[str]], image: Shown | None = None
 ) -> Response:
     """Write a form and lead to the record; show it again if a button of a list was pressed, or it cannot be written."""
     if visit.caller is None:
         return _show(visit, form, 401, image=image, notice="expired")
-    if form.press(pairs):
+    if form.press():
         return _show(visit, form, image=image)
     try:
         if faults := form.faults():
@@ -57,32 +49,29 @@ async def _posted(
         return _show(visit, form, status_of(error), image=image, error=error)
 
 
-@page("/images/new", "GET", "POST", keeps_form=True)
+@page("/images/new")
+async def show_new(visit: Visit) -> Response:
+    """Show the form of a new image, from nothing, like another, or drafted."""
+    visit.require_writer()
+    like = visit.query_params.get("like")
+    if like is None:
+        return await _drafted(visit, visit.query_params.get("from", "").strip())
+    if not id_of(like):
+        raise ImageNotFound(like)
+    record = orjson.loads((await visit.runtime.images.get(like)).record)
+    return _show(visit, Form.of(record), copied=reference_of(record))
+
+
+@page("/images/new", "POST", keeps_form=True)
 async def new(visit: Visit) -> Response:
-    """Register an image, from nothing or like another."""
-    if visit.method == "GET":
-        visit.require_writer()
-        return await _blank(visit)
-    pairs = await visit.sent()
-    form = Form.sent(pairs)
+    """Register an image."""
+    form = Form.sent(await visit.sent())
 
     async def write() -> str:
         visit.require_writer()
         return (await visit.runtime.images.register(visit.writer, form.record())).image_id
 
-    return await _posted(visit, form, pairs, write)
-
-
-async def _blank(visit: Visit) -> Response:
-    like = visit.query_params.get("like")
-    if like is None:
-        return await _drafted(visit, visit.query_params.get("from", "").strip())
-    try:
-        check_id(like)
-    except ValueError:
-        raise ImageNotFound(like) from None
-    record = orjson.loads((await visit.runtime.images.get(like)).record)
-    return _show(visit, Form.of(record), copied=reference_of(record))
+    return await _posted(visit, form, write)
 
 
 async def _drafted(visit: Visit, source: str) -> Response:
@@ -98,18 +87,21 @@ async def _drafted(visit: Visit, source: str) -> Response:
     return _show(visit, Form.of(draft.record), source=source, left_out=draft.left_out, notice="drafted")
 
 
-@page(f"{IMAGE}/edit", "GET", "POST", keeps_form=True)
+@page(f"{IMAGE}/edit")
+async def show_edit(visit: Visit) -> Response:
+    """Show the form of an image."""
+    image = await shown(visit)
+    visit.runtime.access.require(visit.writer, image.namespace)
+    return _show(visit, Form.of(image.record, image.version), image=image)
+
+
+@page(f"{IMAGE}/edit", "POST", keeps_form=True)
 async def edit(visit: Visit) -> Response:
     """Change an image."""
-    if visit.method == "GET":
-        image = await shown(visit)
-        visit.runtime.access.require(visit.writer, image.namespace)
-        return _show(visit, Form.of(image.record, image.version), image=image)
-    pairs = await visit.sent()
-    sent = Form.sent(pairs)
+    sent = Form.sent(await visit.sent())
     for _ in range(_ATTEMPTS):
         try:
-            return await _edited(visit, await shown(visit), sent, pairs)
+            return await _edited(visit, await shown(visit), sent)
         except ImageNotFound:
             return _show(visit, sent.over({}), 404, notice="gone")
         except VersionConflict:
@@ -118,7 +110,7 @@ async def edit(visit: Visit) -> Response:
     raise VersionConflict
 
 
-async def _edited(visit: Visit, image: Shown, sent: Form, pairs: Pairs) -> Response:
+async def _edited(visit: Visit, image: Shown, sent: Form) -> Response:
     is_late = sent.version not in ("", str(image.version))
 
     async def write() -> str:
@@ -132,7 +124,7 @@ async def _edited(visit: Visit, image: Shown, sent: Form, pairs: Pairs) -> Respo
 
     form = sent.over(image.record)
     try:
-        return await _posted(visit, form, pairs, write, image)
+        return await _posted(visit, form, write, image)
     except VersionConflict:
         if not is_late:
             raise

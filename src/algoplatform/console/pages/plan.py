@@ -31,11 +31,10 @@ Card = tuple[str, int | None, CardUse | None, int, list[dict[str, Any]]]
 async def plan(visit: Visit) -> Response:
     """Plan by a form. A form is sent by POST; it leads to the address that holds it, if one can."""
     is_sent = visit.method == "POST"
-    pairs = await visit.sent(large=True) if is_sent else fields_of(visit.scope["query_string"])
-    form = PlanForm.read(pairs)
+    form = PlanForm.read(await visit.sent(large=True) if is_sent else fields_of(visit.scope["query_string"]))
     if visit.caller is None:
         return _show(visit, form, 401, notice="expired")
-    if form.press(pairs) or (not form.drop_blank() and not is_sent):
+    if form.press() or (not form.drop_blank() and not is_sent):
         return _show(visit, form)
     try:
         with visit.app.state.plans.taken():
