@@ -12,8 +12,8 @@ from algoplatform.console.rows import SHAPES
 from algoplatform.console.visit import Visit, page
 from algoplatform.domain.access import covers
 from algoplatform.domain.errors import ImageInUse, ImageNotFound, NeverVerified
+from algoplatform.domain.grammar.reference import ImageName
 from algoplatform.domain.record.model import reference_of
-from algoplatform.domain.record.partial import read
 from algoplatform.domain.requests import check_paging
 from algoplatform.domain.revision import Revision
 
@@ -30,8 +30,7 @@ class Shown:
         self.name = reference_of(self.record)
         self.version = version
         self.at = at
-        parsed = read(self.record).name
-        self.namespace = parsed.namespace if parsed else None
+        self.namespace = ImageName(self.record["imageName"]).namespace
         self.may_change = covers(visit.namespaces, self.namespace)
 
 
@@ -46,8 +45,11 @@ async def show_record(visit: Visit) -> Response:
     """Show a record; a deleted one is not found, but its history is."""
     try:
         image = await shown(visit)
-    except ImageNotFound as error:
-        return await _gone(visit, error)
+    except ImageNotFound:
+        # Raises it again if there never was one.
+        await visit.runtime.revisions.history(visit.path_params["image_id"], 1, 1)
+        link = (f"/images/{visit.path_params['image_id']}/history", "see_history")
+        return visit.message(404, "not_found_title", visit.words("deleted_note"), link=link)
     return visit.render(
         "image/record.html",
         image=image,
@@ -78,16 +80,6 @@ async def verify(visit: Visit) -> Response:
     return visit.redirect(f"/images/{image_id}", part="artifact")
 
 
-async def _gone(visit: Visit, error: ImageNotFound) -> Response:
-    image_id = visit.path_params["image_id"]
-    try:
-        await visit.runtime.revisions.history(image_id, 1, 1)
-    except ImageNotFound:
-        raise error from None
-    link = (f"/images/{image_id}/history", "see_history")
-    return visit.message(404, "not_found_title", visit.words("deleted_note"), link=link)
-
-
 @page(f"{IMAGE}/history")
 async def show_history(visit: Visit) -> Response:
     """Show the versions of an image, each with the fields that it changed."""
@@ -109,14 +101,10 @@ async def show_history(visit: Visit) -> Response:
 
 def differences(revision: Revision) -> list[tuple[str, Any, Any]]:
     """Return the fields that a revision changed, each with its value before and after."""
-    before = orjson.loads(revision.before or "{}")
-    after = orjson.loads(revision.after or "{}")
+    before, after = orjson.loads(revision.before or "{}"), orjson.loads(revision.after or "{}")
     hidden = ("imageId",) if before else ("imageId", "deleteFlag")
-    return [
-        (name, before.get(name), value)
-        for name, value in after.items()
-        if before.get(name) != value and name not in hidden
-    ]
+    changes = ((name, before.get(name), value) for name, value in after.items() if name not in hidden)
+    return [(name, old, new) for name, old, new in changes if old != new]
 
 
 @page(f"{IMAGE}/restore", "POST")
