@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from markupsafe import Markup
@@ -19,9 +19,10 @@ from algoplatform.console.visit import Visit, page
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.graph_options import check_graph_options
 from algoplatform.manifests.options import OPTIONS
+from algoplatform.planning.graph.components import adjacency
 from algoplatform.planning.graph.model import Graph
 from algoplatform.planning.graph.svg import MOST_NODES
-from algoplatform.planning.lint.asked import Asked, check_asked
+from algoplatform.planning.lint.asked import check_asked
 from algoplatform.planning.lint.rules import RULES, SEVERITIES
 
 _MOST: Final = 200
@@ -51,16 +52,9 @@ async def graph(visit: Visit) -> Response:
         faults=(),
         drawing=Markup(_STYLE.sub(b"", svg).replace(b'role="img"', b'role="group"', 1).decode()),  # noqa: S704 - made and escaped by our own drawing
         needs=_steps(found, found.needs),
-        users=_steps(found, _reversed(found)),
+        users=_steps(found, adjacency(len(found.references), [(target, source) for source, target in found.edges])),
         itself=(found.root, found.root) in found.edges,
     )
-
-
-def _reversed(graph: Graph) -> list[list[int]]:
-    users: list[list[int]] = [[] for _ in graph.references]
-    for source, target in graph.edges:
-        users[target].append(source)
-    return users
 
 
 def _steps(graph: Graph, ways: list[list[int]]) -> list[tuple[int, str, str]]:
@@ -117,13 +111,6 @@ async def lint(visit: Visit) -> Response:
         wanted = check_asked({"pageSize": str(_PAGE)} | asked)
     except Refused as error:
         return visit.render("lint.html", 422, **context, faults=error.faults, found=None)
-    found = await _linted(visit, wanted)
-    ids = await visit.runtime.images.identify([finding["image"] for finding in found["findings"]])
-    size, number = int(asked.get("pageSize") or _PAGE), int(asked.get("page") or 1)
-    return visit.render("lint.html", **context, faults=(), found=found, ids=ids, size=size, page=number)
-
-
-async def _linted(visit: Visit, wanted: Asked) -> dict[str, Any]:
     body = bytearray()
 
     async def write(data: bytes) -> None:
@@ -131,5 +118,7 @@ async def _linted(visit: Visit, wanted: Asked) -> dict[str, Any]:
 
     with visit.app.state.lints.taken():
         await visit.runtime.lint.registry(wanted, write)
-    found: dict[str, Any] = await off_loop(lambda: orjson.loads(body))
-    return found
+    found = await off_loop(lambda: orjson.loads(body))
+    ids = await visit.runtime.images.identify([finding["image"] for finding in found["findings"]])
+    size, number = int(asked.get("pageSize") or _PAGE), int(asked.get("page") or 1)
+    return visit.render("lint.html", **context, faults=(), found=found, ids=ids, size=size, page=number)
