@@ -62,7 +62,7 @@ async def login(visit: Visit) -> Response:
     provider = httpx.URL(visit.settings.oidc_authorize_url.get_secret_value())
     response = RedirectResponse(str(provider.copy_merge_params(asked)), 303)
     kept = urlencode({"state": state, "verifier": verifier, "to": to if len(to) < session.PIECE // 3 else ""})
-    session.set_cookie(visit, response, _BEGUN, kept, visit.base, _LOGIN_SECONDS)
+    session.set_cookie(visit, response, _BEGUN, kept, _LOGIN_SECONDS)
     return response
 
 
@@ -77,7 +77,7 @@ async def paste(visit: Visit) -> Response:
         await session.verified(visit, token)
     except AlgoplatformError as error:
         return visit.render("login.html", 401, to=form.get("to", ""), error=error)
-    return _logged_in(visit, token, form.get("to", ""))
+    return session.keep(visit, visit.back(form.get("to", "")), token)
 
 
 @_page("/callback")
@@ -94,7 +94,7 @@ async def callback(visit: Visit) -> Response:
         await session.verified(visit, token)
     except Unauthenticated as error:
         raise BadRequest(f"身份提供者的令牌不能使用：{error.message}", malformed=False) from None
-    response = _logged_in(visit, token, begun.get("to", ""))
+    response = session.keep(visit, visit.back(begun.get("to", "")), token)
     response.delete_cookie(_BEGUN, path=visit.base)
     return response
 
@@ -103,18 +103,13 @@ async def callback(visit: Visit) -> Response:
 async def logout(visit: Visit) -> Response:
     """Forget the token, and show a page with a link to log in again."""
     response = visit.message(200, "logged_out", visit.words("logged_out_hint"), link=("/login", "log_in"))
-    session.forget(response, visit.base)
+    for name in session.NAMES:
+        response.delete_cookie(name, path=visit.base)
     return response
 
 
 def _callback_address(visit: Visit) -> str:
     return f"{visit.url.scheme}://{visit.headers.get('host', '')}{visit.base}/callback"
-
-
-def _logged_in(visit: Visit, token: str, to: str) -> Response:
-    response = visit.back(to)
-    session.keep(visit, response, token, visit.base)
-    return response
 
 
 async def _exchanged(visit: Visit, code: str, verifier: str) -> str:
