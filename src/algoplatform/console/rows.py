@@ -4,7 +4,7 @@ A text becomes rows only if joining them gives the same text again; otherwise it
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,29 +13,32 @@ from algoplatform.domain.record.wording import code_of
 
 Row = list[str]
 
-_COMMA: Final = re.compile(",")
 _BARE_COMMA: Final = re.compile(r"(?<!\\),")
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How the items of a list become rows: `columns` names the inputs, the last `optional` of which may be empty."""
+    """How the items of a list become rows.
+
+    `columns` names the inputs, the last `optional` of which may be empty; commas of the last may be `escaped`.
+    """
 
     columns: tuple[str, ...]
     optional: int = 0
-    separator: re.Pattern[str] = _COMMA
-    read: Callable[[str], str] = str
-    write: Callable[[str], str] = str
+    escaped: bool = False
 
     def split(self, text: str) -> list[Row] | None:
         """Return the rows of a text, None if they would not join to it again."""
-        rows = [self._row(item) for item in self.separator.split(text)] if text else []
+        rows = [self._row(item) for item in self._items(text)] if text else []
         return rows if self.join(rows) == text else None
 
+    def _items(self, text: str) -> list[str]:
+        return _BARE_COMMA.split(text) if self.escaped else text.split(",")
+
     def _row(self, item: str) -> Row:
-        *parts, last = item.split(":", len(self.columns) - 1)
-        row = [*parts, self.read(last) if parts or len(self.columns) == 1 else last]
-        return row + [""] * (len(self.columns) - len(row))
+        row = item.split(":", len(self.columns) - 1)
+        row += [""] * (len(self.columns) - len(row))
+        return [*row[:-1], row[-1].replace("\\,", ",")] if self.escaped else row
 
     def join(self, rows: Sequence[Row]) -> str:
         """Return the text of the rows, without those that are empty."""
@@ -43,12 +46,10 @@ class Shape:
 
     def item(self, row: Row) -> str:
         """Return the text of one row."""
-        parts = list(row)
+        parts = [*row[:-1], row[-1].replace(",", "\\,") if self.escaped else row[-1]]
         for _ in range(self.optional):
             if not parts[-1]:
                 parts.pop()
-        if len(parts) == len(self.columns) and len(parts) > 1:
-            parts[-1] = self.write(parts[-1])
         return ":".join(parts)
 
     def row_of(self, rows: Sequence[Row], position: int) -> int | None:
@@ -56,16 +57,16 @@ class Shape:
         seen = 0
         for at, row in enumerate(rows):
             if is_filled(row):
-                seen += len(self.separator.split(self.item(row)))
+                seen += len(self._items(self.item(row)))
                 if position <= seen:
                     return at
         return None
 
     def faults(self, name: str, rows: Sequence[Row]) -> list[Fault]:
         """Return what rows can hold but their text cannot: a value in the middle that ends in a backslash."""
-        filled = [row for row in rows if is_filled(row)]
-        if self.separator is _COMMA:
+        if not self.escaped:
             return []
+        filled = [row for row in rows if is_filled(row)]
         message = f"{name}第{{}}项的值不能以“\\”结尾，除非是最后一项"
         ends = [at for at, row in enumerate(filled[:-1], 1) if self.item(row).endswith("\\")]
         return [Fault(name, code_of(name), message.format(at), at) for at in ends]
@@ -83,11 +84,6 @@ SHAPES: Final = {
     "config": Shape(("path",)),
     "hostPath": _PAIR,
     "subPath": _PAIR,
-    "env": Shape(
-        ("key", "value"),
-        separator=_BARE_COMMA,
-        read=lambda text: text.replace("\\,", ","),
-        write=lambda text: text.replace(",", "\\,"),
-    ),
+    "env": Shape(("key", "value"), escaped=True),
     "dependencyServiceId": Shape(("image",)),
 }
