@@ -2,17 +2,6 @@
 export const $ = (selector, from = document) => from.querySelector(selector);
 export const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 const { base, copied } = document.body.dataset;
-const language = document.documentElement.lang;
-
-function say(text) {
-  $("#said").textContent = text;
-  setTimeout(() => ($("#said").textContent = ""), 4000);
-}
-
-function localize(root = document) {
-  const format = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
-  for (const time of $$("time[datetime]", root)) time.textContent = format.format(new Date(time.dateTime));
-}
 
 // A redirect is that of a proxy's login, whose page a fetch cannot read.
 export async function ask(url, options = {}) {
@@ -20,17 +9,14 @@ export async function ask(url, options = {}) {
   return { answer, expired: answer.status === 401 || answer.type === "opaqueredirect" };
 }
 
-export function tellExpired() {
-  const place = $("#expiry");
-  if (!place) return say($("#filters")?.dataset.expired ?? "");
-  const link = Object.assign(document.createElement("a"), { href: place.dataset.url, target: "_blank", textContent: place.dataset.link });
-  place.replaceChildren(place.dataset.word + " ", link);
+export function tellExpired(expired) {
+  $("#expiry").replaceChildren(...(expired ? [$("#expired").content.cloneNode(true)] : []));
 }
 
 // A form is not sent while nobody is logged in: what was typed stays.
 export async function isLoggedIn() {
   const { expired } = await ask(base + "/session").catch(() => ({ expired: false }));
-  expired ? tellExpired() : $("#expiry").replaceChildren();
+  tellExpired(expired);
   return !expired;
 }
 
@@ -54,7 +40,8 @@ addEventListener("click", async (event) => {
   if (!button) return;
   await copy($("#" + button.dataset.copy).textContent);
   button.focus();
-  say(copied);
+  $("#said").textContent = copied;
+  setTimeout(() => ($("#said").textContent = ""), 4000);
 });
 
 addEventListener("keydown", (event) => {
@@ -65,5 +52,6 @@ addEventListener("keydown", (event) => {
   }
 });
 
-localize();
+const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
+for (const time of $$("time[datetime]")) time.textContent = format.format(new Date(time.dateTime));
 $("[role=alert][tabindex]")?.focus();

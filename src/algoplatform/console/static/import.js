@@ -9,10 +9,10 @@ const show = (text, value) => (($("#step").textContent = text), ($("#bar").value
 const buttons = () => $$("[name=dryRun]", importing);
 write.disabled = true;
 importing.addEventListener("change", () => (write.disabled = true));
-function finished(text) {
+function finished(...result) {
   stop.hidden = $("#progress").hidden = true;
   for (const button of buttons()) button.disabled = button === write;
-  if (text) $("#result").textContent = text;
+  $("#result").replaceChildren(...result);
 }
 importing.addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -39,9 +39,7 @@ importing.addEventListener("submit", async (event) => {
   request.onload = () => {
     if (request.status !== 200) {
       const page = new DOMParser().parseFromString(request.responseText, "text/html");
-      finished();
-      $("#result").replaceChildren(...($("#result, main", page)?.childNodes ?? [failed]));
-      return;
+      return finished(...($("#result, main", page)?.childNodes ?? [failed]));
     }
     if (!last().startsWith('{"html"')) return finished(failed);
     const { html, ok } = JSON.parse(last());

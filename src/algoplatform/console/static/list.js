@@ -22,7 +22,8 @@ async function search(push) {
   running = new AbortController();
   try {
     const { answer, expired } = await ask(url, { signal: running.signal });
-    if (expired) return (asked = ""), tellExpired();
+    tellExpired(expired);
+    if (expired) return (asked = "");
     const text = await answer.text();
     if (asked !== url) return;
     $("#rows").innerHTML = text;
