@@ -115,9 +115,9 @@ class Visit(Request):
 
     def text(self, template: str, **context: Any) -> str:
         """Render a template."""
-        static = f"{self.base}/static/{self.site.version}"
-        found = self.site.environment.get_template(template)
-        return found.render(t=self.words, visit=self, url=self.to, static=static, **context)
+        load, static = self.site.environment.get_template, f"{self.base}/static/{self.site.version}"
+        shared = {"t": self.words, "visit": self, "url": self.to, "static": static}
+        return load(template).render(shared, m=load("macros.html").make_module(shared), **context)
 
     def render(self, template: str, status: int = 200, /, **context: Any) -> Response:
         """Respond with a page."""
