@@ -43,7 +43,6 @@ class Form:
 
     @classmethod
     def of(cls, record: Mapping[str, Any], version: int | None = None) -> Self:
-        """Show a record."""
         return cls(version=str(version or "")).over(record)
 
     @classmethod
@@ -87,7 +86,6 @@ class Form:
         return self.values.get(name)
 
     def record(self) -> dict[str, str | None]:
-        """Return the fields that were sent."""
         texts = {name: self.text(name) for name in FIELDS}
         return {name: text or None for name, text in texts.items() if text is not None}
 

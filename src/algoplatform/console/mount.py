@@ -49,12 +49,10 @@ class Console:
         self._load = cache(lambda: _site(settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on to its page."""
         site = await asyncio.to_thread(self._load)
         await site(scope, receive, send)
 
     def error_page(self, error: AlgoplatformError, request: Request) -> Response:
-        """Word an error as a page."""
         return self._load().error_page(error, request)
 
 

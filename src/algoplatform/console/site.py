@@ -59,12 +59,10 @@ class Site:
         self._router = Router(ROUTES if settings.auth == "gateway" else ROUTES + login.ROUTES, redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Respond with a page."""
         scope["console"] = self
         await self._router(scope, receive, send)
 
     def error_page(self, error: AlgoplatformError, request: Request) -> Response:
-        """Word an error as a page."""
         return Visit(self, request).error(error)
 
 

@@ -114,13 +114,11 @@ class Visit(Request):
         return self.base + path + (f"?{urlencode(given, doseq=True)}" if given else "")
 
     def text(self, template: str, **context: Any) -> str:
-        """Render a template."""
         load, static = self.site.environment.get_template, f"{self.base}/static/{self.site.version}"
         shared = {"t": self.words, "visit": self, "url": self.to, "static": static}
         return load(template).render(shared, m=load("macros.html").make_module(shared), **context)
 
     def render(self, template: str, status: int = 200, /, **context: Any) -> Response:
-        """Respond with a page."""
         return self.page(self.text(template, **context), status)
 
     def page(self, text: str, status: int = 200) -> Response:

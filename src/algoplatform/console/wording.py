@@ -33,7 +33,6 @@ class Words:
         self._at = LANGUAGES.index(language)
 
     def __call__(self, key: str, **values: Any) -> str:
-        """Return a wording."""
         text = WORDINGS[key][self._at]
         return text.format(**values) if values else text
 

@@ -64,7 +64,6 @@ async def show_new(visit: Visit) -> Response:
 
 @page("/images/new", "POST", keeps_form=True)
 async def new(visit: Visit) -> Response:
-    """Register an image."""
     form = Form.sent(await visit.sent())
 
     async def write() -> str:
@@ -89,7 +88,6 @@ async def _drafted(visit: Visit, source: str) -> Response:
 
 @page(f"{IMAGE}/edit")
 async def show_edit(visit: Visit) -> Response:
-    """Show the form of an image."""
     image = await shown(visit)
     visit.runtime.access.require(visit.writer, image.namespace)
     return _show(visit, Form.of(image.record, image.version), image=image)
@@ -97,7 +95,6 @@ async def show_edit(visit: Visit) -> Response:
 
 @page(f"{IMAGE}/edit", "POST", keeps_form=True)
 async def edit(visit: Visit) -> Response:
-    """Change an image."""
     sent = Form.sent(await visit.sent())
     for _ in range(_ATTEMPTS):
         try:

@@ -40,7 +40,6 @@ async def export(visit: Visit) -> Response:
 
 @page("/import")
 async def show_import(visit: Visit) -> Response:
-    """Show the form of an import."""
     visit.require_writer()
     return _page(visit, {})
 
