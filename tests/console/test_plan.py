@@ -11,8 +11,8 @@ import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
+from algoplatform.api.http.urlencoded import fields_of
 from algoplatform.console.plan_form import COLUMNS, VALUES, PlanForm
-from algoplatform.console.visit import fields_of
 from algoplatform.domain.errors import BadRequest
 from tests.console.test_hostile import TEXTS
 from tests.support.console import inputs, post, text_of

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import ImmutableMultiDict
 
-from algoplatform.console.visit import Pairs
+from algoplatform.api.http.urlencoded import Pairs
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.faults import Code, Fault
 

@@ -1,12 +1,10 @@
 """One request for a page, and the decorator that gives a page its address."""
 
-import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, unquote_to_bytes, urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
@@ -14,12 +12,12 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from algoplatform.api.http.envelope import status_of
-from algoplatform.api.http.request import parse_query, path_of, read_body
-from algoplatform.catalogue.parsing import off_loop
+from algoplatform.api.http.request import parse_query, path_of
+from algoplatform.api.http.urlencoded import Pairs, read_form
 from algoplatform.console import session
 from algoplatform.console.wording import Words, language_of
 from algoplatform.domain.access import Caller, Scope
-from algoplatform.domain.errors import AlgoplatformError, BadRequest, Forbidden, MediaTypeRefused, Unauthenticated
+from algoplatform.domain.errors import AlgoplatformError, Forbidden, Unauthenticated
 from algoplatform.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -30,13 +28,8 @@ BASE: Final = "/console"
 ROUTES: Final[list[Route]] = []
 # Percent-encoding triples a text.
 _GROWTH: Final = 3
-_MOST_INPUTS: Final = 20_000
 # Bytes of a form with the output of a command in it.
 MOST_PASTED: Final = 64 * 1024 * 1024
-# No piece ends within a percent-encoded byte.
-_PIECES: Final = re.compile(rb".{1,65536}(?:(?<!%)(?<!%.)|\Z)", re.DOTALL)
-
-Pairs = list[tuple[str, str]]
 
 
 class Visit(Request):
@@ -92,21 +85,11 @@ class Visit(Request):
         return {name: value for name, value in given.items() if name in names}
 
     async def sent(self, *, large: bool = False) -> Pairs:
-        """Return the fields of a form in their order; raises BadRequest if it is malformed.
-
-        A large one may hold the output of a command.
-        """
-        content_type = self.headers.get("content-type", "").lower()
+        """Return the fields of a form in their order; a large one may hold the output of a command."""
         if large:
             limit = min(MOST_PASTED, self.settings.max_upload_bytes)
-            content = await read_body(self, limit, self.app.state.large_bodies)
-        else:
-            content = await read_body(self, _GROWTH * self.settings.max_body_bytes, self.app.state.bodies)
-        if content and not content_type.startswith("application/x-www-form-urlencoded"):
-            raise MediaTypeRefused("请求体须为表单：Content-Type须为application/x-www-form-urlencoded")
-        if large:
-            return await asyncio.to_thread(fields_of, content)
-        return await off_loop(lambda: fields_of(content)) if len(content) > 32 * 1024 else fields_of(content)
+            return await read_form(self, limit, self.app.state.large_bodies, large=True)
+        return await read_form(self, _GROWTH * self.settings.max_body_bytes, self.app.state.bodies)
 
     def to(self, path: str, query: Mapping[str, Any] | None = None) -> str:
         """Return the address of a page; blank values of the query fall away."""
@@ -150,22 +133,6 @@ class Visit(Request):
             address.startswith((f"{self.base}/", f"{self.base}?")) and "\\" not in address and address.isprintable()
         )
         return RedirectResponse(address if is_own else self.to("/images"), 303)
-
-
-def fields_of(content: bytes) -> Pairs:
-    """Return the fields of a form or query; raises BadRequest if it is malformed."""
-    if not content.isascii() or content.count(b"&") >= _MOST_INPUTS:
-        raise BadRequest("表单格式错误")
-    try:
-        parts = [part.partition(b"=") for part in content.split(b"&") if part]
-        return [(_decoded(name), _decoded(value)) for name, _, value in parts]
-    except UnicodeDecodeError:
-        raise BadRequest("表单格式错误") from None
-
-
-def _decoded(text: bytes) -> str:
-    """Decode in short steps: at once, a large text would take ten times its size and hold the GIL for seconds."""
-    return b"".join(unquote_to_bytes(piece[0].replace(b"+", b" ")) for piece in _PIECES.finditer(text)).decode()
 
 
 class _ImageId(StringConvertor):

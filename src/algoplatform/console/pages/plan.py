@@ -8,12 +8,13 @@ from typing import Any, Final
 from starlette.responses import RedirectResponse, Response
 
 from algoplatform.api.http.envelope import status_of
+from algoplatform.api.http.urlencoded import fields_of
 from algoplatform.catalogue.cluster.capacity.cards import CardUse, cards_in, placed_by_card
 from algoplatform.catalogue.cluster.capacity.problem import Asked
 from algoplatform.catalogue.parsing import parse_large
 from algoplatform.console.form import by_place
 from algoplatform.console.plan_form import COLUMNS, PlanForm
-from algoplatform.console.visit import Visit, fields_of, page
+from algoplatform.console.visit import Visit, page
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Refused
 from algoplatform.domain.faults import Code, Fault
 
