@@ -5,14 +5,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from algoplatform.api import app as api
 from algoplatform.api.http.errors import install_error_pages
-from algoplatform.domain.errors import AlgoplatformError
 from algoplatform.logs import configure_logging
 from algoplatform.settings import Settings, load
 
@@ -31,7 +28,7 @@ def create_app(settings: Settings) -> FastAPI:
     console = Console(settings)
     # Unlike a mount, routes leave `root_path` as it is, on which redirects and error pages depend.
     app.router.routes += [Route(PREFIX, console), Route(f"{PREFIX}/{{rest:path}}", console)]
-    install_error_pages(app, PREFIX, console.error_page)
+    install_error_pages(app, PREFIX, lambda error, request: console.site().error_page(error, request))
     return app
 
 
@@ -46,14 +43,11 @@ class Console:
     """The console as an application, imported at its first visit, as templates take 250 ms to load."""
 
     def __init__(self, settings: Settings) -> None:
-        self._load = cache(lambda: _site(settings))
+        self.site = cache(lambda: _site(settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        site = await asyncio.to_thread(self._load)
+        site = await asyncio.to_thread(self.site)
         await site(scope, receive, send)
-
-    def error_page(self, error: AlgoplatformError, request: Request) -> Response:
-        return self._load().error_page(error, request)
 
 
 def _site(settings: Settings) -> "Site":
