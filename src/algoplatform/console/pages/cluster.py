@@ -53,7 +53,6 @@ async def graph(visit: Visit) -> Response:
         drawing=Markup(_STYLE.sub(b"", svg).replace(b'role="img"', b'role="group"', 1).decode()),  # noqa: S704 - made and escaped by our own drawing
         needs=_steps(found, found.needs),
         users=_steps(found, adjacency(len(found.references), [(target, source) for source, target in found.edges])),
-        itself=(found.root, found.root) in found.edges,
     )
 
 

@@ -1,7 +1,7 @@
 """The list of images: search, filters, pages by key, and what is done with selected rows."""
 
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
@@ -15,21 +15,20 @@ from algoplatform.domain.search import DEFAULT_PAGE_SIZE, MAX_IDS, Conditions, c
 
 FILTERS: Final = ("namespace", "algoType", "factory", "eventType", "useableFlag")
 CONDITIONS: Final = ("searchCondition", *FILTERS, "incidentId", "imageId")
-
-Records = list[dict[str, Any]]
+_NOTHING: Final[dict[str, Any]] = {"records": []}
 
 
 @page("/images")
 async def show_list(visit: Visit) -> Response:
     """Show a page of the list."""
     asked = visit.asked(*CONDITIONS, "pageSize", "after", "before")
-    status, faults, found, since = 200, {}, _Page([]), ""
+    status, faults, found, since = 200, {}, _NOTHING, ""
     try:
         found = await _page(visit, check_conditions(asked))
         since = "" if visit.is_part else (await visit.runtime.recent.now()).isoformat()
     except Refused as error:
         status, faults = 422, {fault.field: fault.message for fault in error.faults}
-    ids = [record["imageId"] for record in found.records]
+    ids = [record["imageId"] for record in found["records"]]
     # Without registries nothing is ever known of the images in them.
     states = await visit.runtime.artifacts.states(ids) if visit.has_registries else None
     return visit.render(
@@ -47,15 +46,8 @@ async def show_list(visit: Visit) -> Response:
     )
 
 
-class _Page(NamedTuple):
-    """Records, and the references that the pages before and after them begin at, None at the ends."""
-
-    records: Records
-    previous: str | None = None
-    following: str | None = None
-
-
-async def _page(visit: Visit, conditions: Conditions) -> _Page:
+async def _page(visit: Visit, conditions: Conditions) -> dict[str, Any]:
+    """Return records, and the references that the pages before and after them begin at, False at the ends."""
     # One more than shown: it tells whether there is another page. Of very large records fewer are on a page.
     find, size = visit.runtime.searches.find, conditions.page_size or DEFAULT_PAGE_SIZE
     while (found := await find(conditions.model_copy(update={"page_size": size + 1}))).left_out and size > 1:
@@ -64,14 +56,12 @@ async def _page(visit: Visit, conditions: Conditions) -> _Page:
     records = [orjson.loads(record) for record in found.records]
     records = records[-size:] if is_backward else records[:size]
     if not records:
-        return _Page([])
+        return _NOTHING
     first, last = reference_of(records[0]), reference_of(records[-1])
-    if is_backward:
-        has_previous, has_next = has_more, await _has_any(visit, conditions, after=last)
-    else:
-        has_next = has_more
-        has_previous = conditions.after is not None and await _has_any(visit, conditions, before=first)
-    return _Page(records, first if has_previous else None, last if has_next else None)
+    is_first = conditions.after is None
+    has_previous = has_more if is_backward else not is_first and await _has_any(visit, conditions, before=first)
+    has_next = await _has_any(visit, conditions, after=last) if is_backward else has_more
+    return {"records": records, "previous": has_previous and first, "following": has_next and last}
 
 
 async def _has_any(visit: Visit, conditions: Conditions, **place: str) -> bool:
