@@ -57,9 +57,13 @@ def _header(description: str, example: str) -> Schema:
     return {"description": description, "schema": TEXT, "example": example}
 
 
-def described_parameter(name: str, place: str, description: str, described: Schema, **more: Any) -> Schema:
+def optional(name: str, description: str, described: Schema, place: str = "query", **more: Any) -> Schema:
     """Describe an optional parameter; `more` overrides."""
     return {"name": name, "in": place, "required": False, "description": description, "schema": described, **more}
+
+
+def _request_header(name: str, description: str, described: Schema = TEXT) -> Schema:
+    return optional(name, description, described, "header")
 
 
 def _query(conditions: Schema) -> dict[str, Schema]:
@@ -67,7 +71,7 @@ def _query(conditions: Schema) -> dict[str, Schema]:
     found = {}
     for name, property_ in conditions["properties"].items():
         kinds = [kind for kind in property_.get("anyOf", [property_]) if kind.get("type") != "null"]
-        found[name] = described_parameter(name, "query", property_["description"], kinds[0])
+        found[name] = optional(name, property_["description"], kinds[0])
     return found
 
 
@@ -123,32 +127,17 @@ COMPONENTS: Final[dict[str, Any]] = {
     },
     "parameters": _query(SCHEMAS["Conditions"])
     | {
-        "IdempotencyKey": described_parameter(
+        "IdempotencyKey": _request_header(
             "Idempotency-Key",
-            "header",
             "幂等键：24小时内用同一键重复同一请求，得到第一次的应答，只执行一次；同一键用于不同的请求则-1（422）",
             {"type": "string", "pattern": "^[!-~]{1,255}$"},
         ),
-        "ImageId": described_parameter(
-            "imageId",
-            "path",
-            "镜像编号：32位小写十六进制",
-            IMAGE_ID,
-            required=True,
-            example=examples.IMAGE_ID,
+        "ImageId": optional(
+            "imageId", "镜像编号：32位小写十六进制", IMAGE_ID, "path", required=True, example=examples.IMAGE_ID
         ),
-        "IfMatch": described_parameter(
-            "If-Match", "header", "镜像的ETag，可以有多个；与当前版本不符则-412，不写入", TEXT
-        ),
-        "IfNoneMatch": described_parameter(
-            "If-None-Match", "header", "镜像的ETag，可以有多个；镜像没有变化则应答304，没有应答体", TEXT
-        ),
-        "RequestId": described_parameter(
-            "X-Request-Id",
-            "header",
-            "请求编号，1至64个字母、数字、点、下划线或连字符；应答原样返回",
-            TEXT,
-        ),
+        "IfMatch": _request_header("If-Match", "镜像的ETag，可以有多个；与当前版本不符则-412，不写入"),
+        "IfNoneMatch": _request_header("If-None-Match", "镜像的ETag，可以有多个；镜像没有变化则应答304，没有应答体"),
+        "RequestId": _request_header("X-Request-Id", "请求编号，1至64个字母、数字、点、下划线或连字符；应答原样返回"),
     },
     "responses": {
         name: refusal(description, error, retry=status in ("429", "503"), problem=name != "HeadTooLarge")

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from algoplatform.api.docs.components import described_parameter, header, parameter, refusal, response
+from algoplatform.api.docs.components import header, optional, parameter, refusal, response
 from algoplatform.api.docs.shapes import TEXT, Schema, answered, given
 from algoplatform.api.http.envelope import JSON
 from algoplatform.domain.errors import ImageInUse, Refused, RequestRunning
@@ -48,10 +48,6 @@ def operation(
     return {"operation_id": operation_id, "summary": summary, "description": description, "openapi_extra": extra}
 
 
-def choice(name: str, description: str, described: Schema) -> Schema:
-    return described_parameter(name, "query", description, described)
-
-
 def conflict(description: str, *errors: Refused | ImageInUse) -> dict[str, Schema]:
     """Describe the conflicts of a write (409)."""
     described = f"{description}，或{_RUNNING}" if errors else _RUNNING
@@ -60,7 +56,7 @@ def conflict(description: str, *errors: Refused | ImageInUse) -> dict[str, Schem
 
 def form(*names: str) -> Schema:
     """Describe the query parameter that chooses a representation."""
-    return choice("format", "应答的形式，优先于请求头Accept", {"type": "string", "enum": [*names]})
+    return optional("format", "应答的形式，优先于请求头Accept", {"type": "string", "enum": [*names]})
 
 
 def with_raw(

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from algoplatform.api.docs.components import parameter, refusal, refusals
+from algoplatform.api.docs.components import optional, parameter, refusal, refusals
 from algoplatform.api.docs.examples_cluster import DEPTH, DIRECTION, EXAMPLES
-from algoplatform.api.docs.parts import READ, body, choice, form, operation, success, unchanged, with_raw
+from algoplatform.api.docs.parts import READ, body, form, operation, success, unchanged, with_raw
 from algoplatform.api.docs.shapes import COUNT, IMAGE_ID, TEXT, answered, given, integer, rows
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.graph_options import MAX_IMAGES
@@ -63,9 +63,9 @@ DEPENDENCIES: Final = operation(
     },
     parameter("ImageId"),
     form("json", "svg", "mermaid", "dot"),
-    choice("direction", "方向", {"type": "string", "enum": ["down", "up", "both"], "default": "down"}),
-    choice("depth", "最多经过几条依赖；不填则到最远", integer(first=0)),
-    choice("limit", "最多几个镜像，保留最近的", integer(last=MAX_IMAGES) | {"default": MAX_IMAGES}),
+    optional("direction", "方向", {"type": "string", "enum": ["down", "up", "both"], "default": "down"}),
+    optional("depth", "最多经过几条依赖；不填则到最远", integer(first=0)),
+    optional("limit", "最多几个镜像，保留最近的", integer(last=MAX_IMAGES) | {"default": MAX_IMAGES}),
     parameter("IfNoneMatch"),
 )
 IMPACT: Final = operation(

@@ -3,8 +3,8 @@
 from typing import Final
 
 from algoplatform.api.docs import examples
-from algoplatform.api.docs.components import parameter, refusals, schema
-from algoplatform.api.docs.parts import READ, WRITE, body, choice, conflict, operation, success
+from algoplatform.api.docs.components import optional, parameter, refusals, schema
+from algoplatform.api.docs.parts import READ, WRITE, body, conflict, operation, success
 from algoplatform.api.docs.shapes import NULL, TEXT, answered, integer, rows
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.record.wording import exists_fault
@@ -55,8 +55,8 @@ HISTORY: Final = operation(
     "一个镜像的每次登记、更新、上传、删除和恢复，从最近的开始：谁、何时、哪个请求，之前和之后的记录。已删除的镜像也有历史。",
     {"200": success(_HISTORY, "查询成功", _EXAMPLE), **refusals("BadRequest", "NotFound", "Refused")},
     parameter("ImageId"),
-    choice("page", "页码，从1开始", integer() | {"default": 1}),
-    choice(
+    optional("page", "页码，从1开始", integer() | {"default": 1}),
+    optional(
         "pageSize",
         f"每页条数，1至{MAX_REVISIONS}",
         integer(last=MAX_REVISIONS) | {"default": DEFAULT_PAGE_SIZE},

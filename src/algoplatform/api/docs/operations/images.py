@@ -3,8 +3,8 @@
 from typing import Final
 
 from algoplatform.api.docs import examples
-from algoplatform.api.docs.components import CONDITIONS, parameter, refusal, refusals, schema
-from algoplatform.api.docs.parts import FILE, READ, WRITE, body, choice, conflict, operation, success, unchanged
+from algoplatform.api.docs.components import CONDITIONS, optional, parameter, refusal, refusals, schema
+from algoplatform.api.docs.parts import FILE, READ, WRITE, body, conflict, operation, success, unchanged
 from algoplatform.api.docs.shapes import COUNT, NULL, given, keyed, rows
 from algoplatform.domain.errors import FileRefused, ImageInUse, Refused
 from algoplatform.domain.faults import Code, Fault, RecordFault
@@ -114,13 +114,13 @@ UPLOAD: Final = operation(
             FileRefused(_FILE_FAULTS, len(_FILE_FAULTS)),
         ),
     },
-    choice(
+    optional(
         "onConflict",
         "镜像已存在时：update更新，skip跳过，fail报错",
         {"type": "string", "enum": ["update", "skip", "fail"], "default": "update"},
     ),
-    choice("dryRun", "true：只检查，不写入", {"type": "boolean", "default": False}),
-    choice(
+    optional("dryRun", "true：只检查，不写入", {"type": "boolean", "default": False}),
+    optional(
         "changes",
         "true：res另有changes，列出将有变化的镜像（更新的在前，至多1000个）：image、action（create、update、skip）、fields",
         {"type": "boolean", "default": False},

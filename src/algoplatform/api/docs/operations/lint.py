@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from algoplatform.api.docs.components import CONDITIONS, parameter, refusals
+from algoplatform.api.docs.components import CONDITIONS, optional, parameter, refusals
 from algoplatform.api.docs.examples_cluster import EXAMPLES
 from algoplatform.api.docs.operations.manifests import option_parameters
-from algoplatform.api.docs.parts import FILE, READ, choice, form, operation, success, with_raw
+from algoplatform.api.docs.parts import FILE, READ, form, operation, success, with_raw
 from algoplatform.api.docs.shapes import COUNT, TEXT, answered, integer, keyed, rows
 from algoplatform.planning.lint.rules import RULES, SEVERITIES
 
@@ -31,10 +31,10 @@ _FINDINGS: Final = answered(
 )
 _ASKED: Final = (
     form("json", "sarif"),
-    choice("severity", f"只要这些级别，逗号分隔：{'、'.join(SEVERITIES)}", TEXT),
-    choice("rule", "只要这些规则，逗号分隔", TEXT),
-    choice("page", "问题的页码，从1开始；不填page和pageSize则返回全部", integer()),
-    choice("pageSize", "每页条数，1至1000；有page时默认50", integer(last=1000)),
+    optional("severity", f"只要这些级别，逗号分隔：{'、'.join(SEVERITIES)}", TEXT),
+    optional("rule", "只要这些规则，逗号分隔", TEXT),
+    optional("page", "问题的页码，从1开始；不填page和pageSize则返回全部", integer()),
+    optional("pageSize", "每页条数，1至1000；有page时默认50", integer(last=1000)),
     *option_parameters("profile", "cards"),
 )
 _FOUND: Final = with_raw(

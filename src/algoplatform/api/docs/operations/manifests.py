@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from algoplatform.api.docs.components import parameter, refusal, refusals
+from algoplatform.api.docs.components import optional, parameter, refusal, refusals
 from algoplatform.api.docs.examples_cluster import CARD, EXAMPLES, NAMING
-from algoplatform.api.docs.parts import READ, body, choice, form, operation, success, unchanged, with_raw
+from algoplatform.api.docs.parts import READ, body, form, operation, success, unchanged, with_raw
 from algoplatform.api.docs.shapes import IMAGE, TEXT, Schema, answered, given, integer, keyed, rows
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.render_request import MAX_IMAGES
@@ -25,7 +25,7 @@ def _schema(option: Option) -> dict[str, Any]:
 def option_parameters(*names: str) -> list[dict[str, Any]]:
     """Describe options as query parameters, all of them unless named."""
     chosen = [option for option in OPTIONS if not names or option.name in names]
-    return [choice(option.name, _described(option), _schema(option)) for option in chosen]
+    return [optional(option.name, _described(option), _schema(option)) for option in chosen]
 
 
 def _described(option: Option) -> str:
