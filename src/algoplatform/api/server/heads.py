@@ -6,8 +6,9 @@ from typing import Final
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _RAW: Final = re.compile(rb"[\x80-\xff]")
 _ASCII: Final = bytes(range(0x80))
-_USUAL: Final = re.compile(rb"[!-~ ]+ HTTP/1\.[01]\r\n")
+# The parser also accepts HTTP/0.9, RTSP and ICE.
 _VERSIONS: Final = (b" HTTP/1.1", b" HTTP/1.0")
+_USUAL_ENDS: Final = (b" HTTP/1.1\r\n", b" HTTP/1.0\r\n")
 
 
 def without_upgrade(piece: bytes) -> bytes:
@@ -38,7 +39,8 @@ class RequestLine:
 
         The piece begins at the start of a request line or within one.
         """
-        if not self._seen and _USUAL.match(piece):
+        until = piece.find(b"\n") + 1
+        if not self._seen and piece.endswith(_USUAL_ENDS, 0, until) and piece[:until].isascii():
             return piece
         # Empty lines may precede a request.
         start = 0 if self._seen or piece[0] > 13 else len(piece) - len(piece.lstrip(b"\r\n"))
@@ -46,7 +48,6 @@ class RequestLine:
         part = piece[start:] if end < 0 else piece[start:end]
         line = self._seen + part
         self._seen = line if end < 0 else b""
-        # The parser also accepts HTTP/0.9, RTSP and ICE.
         if end >= 0 and not line.rstrip(b"\r").endswith(_VERSIONS):
             return None
         # The parser itself rejects a line that would be too long.

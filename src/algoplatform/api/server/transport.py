@@ -113,24 +113,21 @@ class HoldingFlow(FlowControl):
     def __init__(self, transport: asyncio.Transport, go_on: Callable[[], None]) -> None:
         super().__init__(transport)
         self._go_on = go_on
-        self._held = b""
-
-    @property
-    def is_holding(self) -> bool:
-        return bool(self._held)
+        # Bytes for later.
+        self.held = b""
 
     def hold(self, data: bytes) -> None:
         """Buffer bytes for later, and pause reading."""
-        self._held += data
+        self.held += data
         self.pause_reading()
 
     def take(self) -> bytes:
-        held, self._held = self._held, b""
+        held, self.held = self.held, b""
         return held
 
     def resume_reading(self) -> None:
         """Schedule the held bytes on the event loop or, if there are none, resume reading."""
-        if self._held:
+        if self.held:
             asyncio.get_running_loop().call_soon(self._go_on)
         elif self.read_paused:
             super().resume_reading()
