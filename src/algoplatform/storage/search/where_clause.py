@@ -7,7 +7,6 @@ from typing import Any, Final
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, GRAM, Conditions, fold
 from algoplatform.storage.search.filter_indexes import LONG_COLUMNS, WIDTH, Lead, cut, has_filters, values_of
 
-_QUOTED: Final = str.maketrans({"\\": r"\\", "'": "''"})
 _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 # One index holds the texts that fit into an entry, another finds the longer ones. The latter's condition is
@@ -148,4 +147,9 @@ def part_of(conditions: Conditions) -> tuple[int | None, int]:
 
 def tsquery(grams: Sequence[str]) -> str:
     """Build a query for all of these grams; one shorter than a gram matches by prefix."""
-    return " & ".join(f"'{gram.translate(_QUOTED)}'{':*' if len(gram) < GRAM else ''}" for gram in grams)
+    return " & ".join(f"'{_quoted(gram)}'{':*' if len(gram) < GRAM else ''}" for gram in grams)
+
+
+def _quoted(gram: str) -> str:
+    # Not translate, which takes ten times as long for so few characters.
+    return gram.replace("\\", r"\\").replace("'", "''")
