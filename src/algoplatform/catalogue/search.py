@@ -13,7 +13,7 @@ from algoplatform.domain.search import MAX_PAGE_SIZE, Conditions
 from algoplatform.storage.postgres.batching import Gathering
 from algoplatform.storage.postgres.lanes import Lanes
 from algoplatform.storage.postgres.places import Turns
-from algoplatform.storage.postgres.pool import Database
+from algoplatform.storage.postgres.pool import Connection, Database
 from algoplatform.storage.postgres.snapshot import Stamps
 from algoplatform.storage.search.statements import Found, ImageSearch
 
@@ -76,13 +76,13 @@ class Searches:
         """Return the records that meet the conditions, read anew: up to MAX_PAGE_SIZE + 1, or a page."""
         if conditions.page:
             return self._shared(conditions)
-        return self._records(conditions)
-
-    async def _records(self, conditions: Conditions) -> Found:
         # The one beyond the limit shows that there are more.
         read = partial(self._search.records, conditions=conditions, most=MAX_PAGE_SIZE + 1)
         if conditions.search_condition is not None:
-            return await self._texts.run(read)
+            return self._texts.run(read)
+        return self._lent(read)
+
+    async def _lent(self, read: Callable[[Connection], Awaitable[Found]]) -> Found:
         async with self._database.connection() as connection:
             return await read(connection)
 

