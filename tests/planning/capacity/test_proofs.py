@@ -1,5 +1,7 @@
 """Proofs of what does not fit: right wherever they are given, and given where it is plain."""
 
+import tracemalloc
+
 from hypothesis import given, settings
 
 from algoplatform.planning.capacity.model import Amounts, Card, Cluster, Demand, Node, Reserve
@@ -54,6 +56,17 @@ def test_by_filling() -> None:
     wanted = [Demand("a", 16, Amounts(100, 100, 5_000, 1)), Demand("b", 16, Amounts(100, 100, 8_400, 1))]
     assert not proofs_of(*wanted)
     assert set(proofs_of(*wanted, Demand("c", 1, Amounts(100, 100, 200, 1))).values()) == {"pigeonhole"}
+
+
+def test_a_card_that_does_not_exist() -> None:
+    """The sums of pods take a bit a MiB of the largest card: of the largest that may be named, 256 MiB and seconds."""
+    huge = Cluster((Node("huge", "huge", 31_000, 126_976, 110, (Card(2**31 - 1, 10),)),))
+    tracemalloc.start()
+    try:
+        assert proofs_of(Demand("a", 11, Amounts(100, 100, 5_000, 1)), cluster=huge) == {"a": "sum"}
+        assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @settings(max_examples=100, deadline=None)

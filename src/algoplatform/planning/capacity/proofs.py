@@ -24,6 +24,8 @@ _CPU, _MEMORY, _GPU, _SHARES = range(4)
 _Vector = tuple[int, int, int, int]
 # Comparisons of a size with a card or node that one kind of proof may make: a second.
 _STEPS: Final = 1_000_000
+# MiB of a card up to which the sums of pods are kept, one bit each: 1 TiB, more than any card has.
+_MOST_SUMS: Final = 2**20
 
 
 def prove(demands: Sequence[Demand], rooms: Sequence[Room], unplaced: Iterable[str]) -> dict[str, Proof]:
@@ -163,11 +165,16 @@ def _hold(each: _Vector, sites: Sequence[_Site]) -> int:
 
 
 def _fillings(pods: Counter[_Vector], sites: Sequence[_Site]) -> Iterator[_Witness]:
-    """Compare the GPU memory of pods, the largest first, with the fullest that they can fill each card."""
+    """Compare the GPU memory of pods, the largest first, with the fullest that they can fill each card.
+
+    Yields nothing if a card is larger than any that exists.
+    """
     cards: Counter[int] = Counter()
     for site in sites:
         for memory, _ in site.cards:
             cards[memory] += site.nodes
+    if max(cards, default=0) > _MOST_SUMS:
+        return
     sizes: Counter[int] = Counter()
     for each, number in pods.items():
         sizes[each[_GPU]] += number
