@@ -103,7 +103,7 @@ class _Document(NamedTuple):
 
 
 def _counted(linter: Linter) -> bytes:
-    counts = {rule: linter.counts[rule] for rule in sorted(linter.counts)}
+    counts = dict(sorted(linter.counts.items()))
     return b'],"counts":%b,"total":%d}' % (orjson.dumps(counts), linter.total)
 
 
