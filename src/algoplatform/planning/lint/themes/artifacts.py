@@ -1,5 +1,6 @@
 """Rules on what a registry said of an image; an image that was never verified has no facts, and so no flaws."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ _STALE_DAYS: Final = 30
 _ROOT: Final = frozenset({"", "0", "root"})
 # An image may declare a thousand.
 _MOST_PORTS: Final = 20
+# An image may declare anything, such as a range.
+_NUMBER: Final = re.compile("[0-9]{1,5}")
 
 
 def flaws(facts: Mapping[str, Any], record: Record, platform: str) -> Iterator[Flaw]:
@@ -46,6 +49,5 @@ def _ports(text: str, exposed: Sequence[str]) -> Iterator[Flaw]:
     for port in unexposed[:_MOST_PORTS]:
         yield Flaw("artifact-ports", "imagePorts", int(port), f"imagePorts中的端口{port}没有在镜像中声明（EXPOSE）")
     for port in [port for port in declared if port not in listed][:_MOST_PORTS]:
-        yield Flaw(
-            "artifact-ports", "imagePorts", clip(port), f"镜像声明了端口{clip(port)}（EXPOSE），imagePorts中没有"
-        )
+        value = int(port) if _NUMBER.fullmatch(port) else clip(port)
+        yield Flaw("artifact-ports", "imagePorts", value, f"镜像声明了端口{clip(port)}（EXPOSE），imagePorts中没有")
