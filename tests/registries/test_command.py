@@ -45,6 +45,8 @@ def verify(
         local = await cli("verify", *arguments, DATABASE_URL=database_url, REGISTRIES=setting(served))
         remote = await cli("verify", *arguments, "--url", str(client.base_url))
         assert (remote.exit_code, remote.stderr) == (local.exit_code, local.stderr)
+        if "--json" in arguments:
+            assert list(json.loads(remote.stdout)) == list(json.loads(local.stdout))
         return local
 
     return call

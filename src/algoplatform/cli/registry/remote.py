@@ -32,6 +32,8 @@ _IMPORT_TIMEOUT: Final = httpx.Timeout(30, read=3600, write=120)
 _LAST_PORT: Final = 65535
 # Images that are verified by one request.
 _VERIFIED: Final = 50
+# What the command prints of an answer, for a service that does not say it.
+_NO_FACTS: Final[dict[str, Any]] = {"state": "", "digest": None, "message": None}
 _RENDERED: Final = ("manifests", "order", "needs", "warnings", "assumptions")
 _IMPACT: Final = ("direct", "transitive", "order", "changes")
 _PLANNED: Final = ("demand", "placements", "unplaced", "addNodes", "assumptions")
@@ -119,7 +121,7 @@ class Remote:
 
     async def verify(self, image: str) -> dict[str, Any]:
         found = await self._answered("POST", f"{await self._id(image)}/_verify", ("platforms",))
-        return {"state": "", "message": None, "digest": None} | found
+        return found | {name: empty for name, empty in _NO_FACTS.items() if name not in found}
 
     async def verify_set(self, conditions: Mapping[str, str], begin: Advance, advance: Advance) -> dict[str, Any]:
         first = await self._answered("GET", "_search", ("data",), params={**conditions, "page": 1, "pageSize": 1})
