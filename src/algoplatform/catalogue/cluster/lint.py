@@ -71,7 +71,7 @@ class Lint:
         await checked.check(write)
         run = _Run(policy or self.policy, asked, write, as_sarif=as_sarif)
         await run.judge(run.linter.check([record]) for record in checked.records())
-        missing, ids = run.linter.missing(), []
+        missing, ids = run.linter.survey.missing(), []
         async with self._database.connection(stream=True) as connection:
             # A file can name millions of images, nearly all of them unknown.
             while references := await off_loop(lambda: list(islice(missing, _NAMED))):
@@ -151,7 +151,7 @@ class _Run:
         for line, record in zip(lines, _parsed([line[1:] for line in lines]), strict=True):
             # A record of a file takes the place of the registered one.
             given = line[:1] == marked.MEETS
-            if given or not self.linter.is_known(reference_of(record)):
+            if given or not self.linter.survey.is_known(reference_of(record)):
                 self.linter.add(record, found, given=given)
         yield found
 

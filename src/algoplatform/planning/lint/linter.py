@@ -25,7 +25,7 @@ class Linter:
         self._kept = reserved(policy.node_ports)
         self._exempt: dict[str, list[re.Pattern[str]]] = policy.active(today)
         self._severities = self._wanted()
-        self._survey = Survey(policy.node_ports, self._is_exempt if self._exempt else None)
+        self.survey = Survey(policy.node_ports, self._is_exempt if self._exempt else None)
         # Adding to a Counter takes twice as long, and there are ten findings for many records.
         self._counts = dict.fromkeys(RULES, 0)
         self.total = 0
@@ -53,7 +53,7 @@ class Linter:
     def add(self, record: Record, found: list[Finding], *, given: bool) -> None:
         """Add a record, and append its findings to `found` if they are to be given."""
         reference = reference_of(record)
-        self._survey.add(record, reference, given=given)
+        self.survey.add(record, reference, given=given)
         if not given:
             return
         single = flaws(record, self._policy, self._kept)
@@ -84,20 +84,12 @@ class Linter:
         elif fresh:
             found += fresh[max(self._asked.first - before, 0) : max(self._asked.end - before, 0)]
 
-    def missing(self) -> Iterator[str]:
-        """Yield the dependencies of the records so far that are none of them; none may be added meanwhile."""
-        return self._survey.missing()
-
-    def is_known(self, reference: str) -> bool:
-        """Return whether this image was added."""
-        return self._survey.is_known(reference)
-
     def across(self) -> Iterator[list[Finding]]:
         """Yield the findings across all records, after the last; often none, so that others can work."""
-        references = self._survey.references()
-        for candidate in self._survey.candidates():
+        references = self.survey.references()
+        for candidate in self.survey.candidates():
             found: list[Finding] = []
-            if candidate and any(map(self._survey.is_given, candidate.numbers)):
+            if candidate and any(map(self.survey.is_given, candidate.numbers)):
                 self._judge(candidate, [references[number] for number in candidate.numbers], found)
             yield found
 
