@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter
 from itertools import pairwise
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
 import typer
 from pydantic.alias_generators import to_camel, to_snake
@@ -33,26 +33,16 @@ def fails(fail_on: str | None, asked: Container[str] | None = None) -> list[str]
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """An option: its name in the interface, the form of its value, what it is for."""
+    """An option like those of rendering: its name in the interface, the form of its value, what it is for."""
 
     name: str
     form: str
     description: str
 
-    @classmethod
-    def of(cls, option: Option) -> Self:
-        """Offer an option of rendering."""
-        return cls(option.name, option.form, option.description)
-
     @property
     def attribute(self) -> str:
         """The name of the Python parameter."""
         return to_snake(self.name)
-
-    def parameter(self) -> Parameter:
-        """Return the parameter that Typer reads."""
-        shown = typer.Option(metavar=self.form, help=self.description)
-        return Parameter(self.attribute, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, shown])
 
 
 def conditions(purpose: str) -> list[Offered]:
@@ -64,7 +54,7 @@ def conditions(purpose: str) -> list[Offered]:
     ]
 
 
-def offering(*offered: Offered) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def offering(*offered: Offered | Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command these options; it receives those that are given as `given`, by their names in the interface."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -75,11 +65,16 @@ def offering(*offered: Offered) -> Callable[[Callable[..., None]], Callable[...,
 
         signature = inspect.signature(command, eval_str=True)
         own = [each for name, each in signature.parameters.items() if name != "given"]
-        more = [option.parameter() for option in offered]
+        more = [_parameter(option) for option in offered]
         called.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]  # as PEP 362 says
         return called
 
     return decorate
+
+
+def _parameter(option: Offered | Option) -> Parameter:
+    shown = typer.Option(metavar=option.form, help=option.description)
+    return Parameter(option.attribute, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, shown])
 
 
 class WithFlags(TyperCommand):

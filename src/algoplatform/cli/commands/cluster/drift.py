@@ -10,7 +10,7 @@ from typing import Annotated, Any, BinaryIO, Final
 import typer
 
 from algoplatform.cli.commands.common import AsJson, Url, use_registry
-from algoplatform.cli.commands.options import FailOn, Offered, check_options, fails, offering, usage
+from algoplatform.cli.commands.options import FailOn, check_options, fails, offering, usage
 from algoplatform.cli.output import console, print_json, reported, say, table
 from algoplatform.domain.errors import clip
 from algoplatform.manifests.drift.states import ERRORS, STATES, WARNINGS
@@ -31,7 +31,7 @@ _MOST: Final = 1000
 _LONG: Final = 200
 
 
-@offering(*map(Offered.of, OPTIONS))
+@offering(*OPTIONS)
 def drift(
     file: Annotated[
         typer.FileBinaryRead,

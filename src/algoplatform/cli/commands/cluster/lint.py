@@ -16,15 +16,15 @@ from algoplatform.cli.commands.common import AsJson, Registry, Url, use_registry
 from algoplatform.cli.commands.options import FailOn, Offered, check_options, chosen, conditions, fails, offering, usage
 from algoplatform.cli.output import print_line, reported, say
 from algoplatform.cli.registry.base import LIMIT, LINT_OPTIONS
-from algoplatform.manifests.options import BY_NAME
+from algoplatform.manifests.options import BY_NAME, Option
 from algoplatform.planning.lint.asked import Asked, check_asked
 from algoplatform.planning.lint.rules import SEVERITIES
 
-_OPTIONS: Final = (
+_OPTIONS: Final[tuple[Offered | Option, ...]] = (
     Offered("severity", "error,warning,info", "只列出这些级别，逗号分隔"),
     Offered("rule", "规则,…", "只列出这些规则，逗号分隔"),
     *conditions("只检查符合条件的镜像"),
-    *(Offered.of(BY_NAME[name]) for name in LINT_OPTIONS),
+    *(BY_NAME[name] for name in LINT_OPTIONS),
 )
 _SAID: Final = {"error": ("错误", "red"), "warning": ("警告", "yellow"), "info": ("提示", None)}
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from algoplatform.cli.commands.common import AsJson, Url, use_registry
-from algoplatform.cli.commands.options import FailOn, Offered, check_options, fails, offering, usage
+from algoplatform.cli.commands.options import FailOn, check_options, fails, offering, usage
 from algoplatform.cli.output import fail, print_json, reported, say
 from algoplatform.domain.record.json import parse_json
 from algoplatform.manifests.options import OPTIONS
@@ -16,7 +16,7 @@ from algoplatform.manifests.yaml import dump_yaml
 _SAID = {"error": ("错误", "red"), "warning": ("警告", "yellow")}
 
 
-@offering(*map(Offered.of, OPTIONS))
+@offering(*OPTIONS)
 def render(
     images: Annotated[list[str], typer.Argument(metavar="REF", help="镜像名:标签名或imageId，可以有多个")],
     *,
