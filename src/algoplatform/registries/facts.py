@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
+from pydantic.alias_generators import to_camel
+
 State: TypeAlias = Literal["present", "missing", "denied", "unreachable", "not-configured", "unsupported"]
+_ANSWERED: Final = ("os", "architecture", "size", "entrypoint", "cmd", "exposed_ports", "user", "created")
 STATES: Final[tuple[State, ...]] = get_args(State)
 
 
@@ -35,16 +38,7 @@ class Platform:
 
     def document(self) -> dict[str, Any]:
         """Return what the interface answers."""
-        return {
-            "os": self.os,
-            "architecture": self.architecture,
-            "size": self.size,
-            "entrypoint": self.entrypoint,
-            "cmd": self.cmd,
-            "exposedPorts": self.exposed_ports,
-            "user": self.user,
-            "created": self.created,
-        }
+        return {to_camel(name): getattr(self, name) for name in _ANSWERED}
 
 
 @dataclass(frozen=True, slots=True)

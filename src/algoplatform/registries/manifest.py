@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -31,6 +31,9 @@ _MOST_TEXT: Final = 64 * 1024
 _MOST_OF_DRAFT: Final = 256 * 1024
 _MOST_BYTES: Final = 2**62
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/-]{0,63}")
+
+
+T = TypeVar("T", str, dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +123,12 @@ def read_config(document: Mapping[str, Any], size: int) -> Platform:
         size,
         _texts(own, "Entrypoint"),
         _texts(own, "Cmd"),
-        sorted(_keys(own, "ExposedPorts"), key=_port_order),
-        _text(own, "User"),
+        sorted(_part(own, "ExposedPorts", dict), key=_port_order),
+        _part(own, "User", str),
         created if isinstance(created, str) and len(created) <= 64 else None,
         _texts(own, "Env") or (),
-        _text(own, "WorkingDir"),
-        sorted(_keys(own, "Volumes")),
+        _part(own, "WorkingDir", str),
+        sorted(_part(own, "Volumes", dict)),
     )
     told = (*(found.entrypoint or ()), *(found.cmd or ()), *found.exposed_ports, found.user)
     drafted = (*found.env, found.working_dir, *found.volumes)
@@ -149,9 +152,10 @@ def _name(document: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _text(own: Mapping[str, Any], name: str) -> str:
-    value = own.get(name) or ""
-    if not isinstance(value, str):
+def _part(own: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    """Return a text or an object, an empty one if there is none."""
+    value = own.get(name) or kind()
+    if not isinstance(value, kind) or (isinstance(value, dict) and len(value) > _MOST_ITEMS):
         raise unsupported(f"镜像配置中{name}的格式有误")
     return value
 
@@ -163,13 +167,6 @@ def _texts(own: Mapping[str, Any], name: str) -> Sequence[str] | None:
     if not isinstance(value, list) or len(value) > _MOST_ITEMS or not all(isinstance(each, str) for each in value):
         raise unsupported(f"镜像配置中{name}的格式有误")
     return value
-
-
-def _keys(own: Mapping[str, Any], name: str) -> list[str]:
-    value = own.get(name) or {}
-    if not isinstance(value, dict) or len(value) > _MOST_ITEMS:
-        raise unsupported(f"镜像配置中{name}的格式有误")
-    return list(value)
 
 
 def _port_order(port: str) -> tuple[int, str]:
