@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -30,10 +31,7 @@ def import_(
     shown = Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
     with reported(), shown as progress:
         task = progress.add_task("导入", total=file.stat().st_size)
-
-        def advance(size: int) -> None:
-            progress.advance(task, size)
-
+        advance = partial(progress.advance, task)
         counts = use_registry(url, lambda registry: registry.load(file, dry_run=dry_run, advance=advance))
     row = [counts[name] for name in ("created", "updated", "unchanged", "skipped")]
     title = "检查通过（未写入）" if dry_run else "导入成功"
