@@ -35,7 +35,6 @@ class Target:
 
     @property
     def reference(self) -> str:
-        """The image's name and tag."""
         return str(self.image.reference)
 
 
@@ -68,11 +67,9 @@ class Part:
         self.faults.append(Fault(name, Code.IMPOSSIBLE, f"{clip_reference(self.reference)}：{message}"))
 
     def warn(self, rule: str, message: str) -> None:
-        """Add a warning."""
         self.warnings.append(Finding(rule, "warning", self.reference, message))
 
     def assume(self, message: str) -> None:
-        """Add an assumption."""
         self.assumptions.append(f"{self.reference}：{message}")
 
 

@@ -49,12 +49,10 @@ def read_name(text: str) -> str:
 
 
 def read_boolean(text: str) -> bool:
-    """Read true or false."""
     return choice("true", "false")(text) == "true"
 
 
 def integer(low: int) -> Callable[[str], int]:
-    """Return a reader of integers from `low`."""
 
     def read(text: str) -> int:
         if not _DIGITS.fullmatch(text) or not low <= int(text) <= MAX_INTEGER:

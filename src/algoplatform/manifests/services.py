@@ -15,7 +15,6 @@ _PORT_NAME = re.compile(r"(?=.{1,15}\Z)(?=.*[a-z])(?!.*--)[a-z0-9-]+")
 
 
 def ports_of(image: Image) -> tuple[ImagePort, ...]:
-    """Return the ports of an image."""
     return image.image_ports.items if image.image_ports else ()
 
 

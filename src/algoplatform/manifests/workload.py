@@ -26,7 +26,6 @@ def image_reference(image: Image, options: Options, digest: str | None) -> str:
 
 
 def container(image: Image, pulled: str, options: Options, gpu: GpuAmounts, storage: Storage) -> dict[str, Any]:
-    """Return the one container of the pod."""
     ports = container_ports(image)
     env = image.env.items if image.env else ()
     found: dict[str, Any] = {

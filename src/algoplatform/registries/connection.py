@@ -40,7 +40,6 @@ class Connections:
         self._stack = AsyncExitStack()
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._stack.aclose()
 
     async def send(self, method: str, url: httpx.URL, headers: Mapping[str, str], limit: int) -> Answer:

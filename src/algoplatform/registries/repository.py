@@ -46,7 +46,6 @@ class Host:
         self._timeouts = 0
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._connections.close()
 
     def timed_out(self) -> None:

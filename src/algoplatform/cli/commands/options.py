@@ -81,7 +81,6 @@ class WithFlags(TyperCommand):
     """A command with options of rendering: `--closure` alone means `--closure true`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments."""
         return super().parse_args(ctx, list(_spelled(args)))
 
 

@@ -35,7 +35,6 @@ check_image: Final = partial(check_text, limit=_MAX_REFERENCE)
 
 
 def check_labels(value: object) -> dict[str, str]:
-    """Check the labels of a node."""
     if not isinstance(value, dict) or len(value) > _MAX_LABELS:
         raise Malformed(f"须为标签的对象，至多{_MAX_LABELS}个")
     if not all(type(text) is str for text in value.values()):

@@ -53,7 +53,6 @@ class Pods:
 
     @property
     def digests(self) -> list[str]:
-        """The digests of the images that the pods run."""
         return [each.decode() for each in self._digests]
 
     def add(self, pod: dict[str, Any]) -> None:
@@ -123,7 +122,6 @@ def main_image(workload: dict[str, Any]) -> str:
 
 
 def digest_in(image: str) -> str | None:
-    """Return the digest that ends an image's name."""
     found = _DIGEST.search(image)
     return found[1] if found else None
 

@@ -31,7 +31,6 @@ class Compared:
 
 
 def role_of(item: Mapping[str, Any]) -> Role:
-    """Return the role of an object."""
     return WORKLOAD if item["kind"] in WORKLOADS else (item["kind"], item["metadata"]["name"])
 
 

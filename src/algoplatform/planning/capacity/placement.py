@@ -33,7 +33,6 @@ class Placed(NamedTuple):
     replicas: int
 
     def document(self) -> dict[str, Any]:
-        """Return it with the keys of the API."""
         return {"node": self.node, "card": self.card, "image": self.reference, "replicas": self.replicas}
 
 

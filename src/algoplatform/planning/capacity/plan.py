@@ -36,7 +36,6 @@ class Unplaced:
     proof: Proof
 
     def document(self) -> dict[str, Any]:
-        """Return it with the keys of the API."""
         reasons = [reason.document() for reason in self.reasons]
         return {"image": self.reference, "replicas": self.replicas, "reasons": reasons, "proof": self.proof}
 
@@ -53,11 +52,9 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Return whether every replica has a place."""
         return not self.unplaced
 
     def document(self) -> dict[str, Any]:
-        """Return it with the keys of the API."""
         return {
             "fits": self.fits,
             "totals": {name: asdict(total) for name, total in self.totals.items()},

@@ -28,7 +28,6 @@ class Reason:
     largest_free: int | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return it with the keys of the API."""
         found = asdict(self)
         return {("largestFree" if key == "largest_free" else key): value for key, value in found.items()}
 

@@ -20,7 +20,6 @@ class Change:
     replicas: tuple[int, int | None] | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return the change as the interface answers it."""
         shown: dict[str, Any] = {"field": self.field, "from": self.before, "to": self.after}
         if self.replicas is not None:
             shown["replicas"] = dict(zip(("from", "to"), self.replicas, strict=True))

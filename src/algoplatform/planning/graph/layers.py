@@ -54,7 +54,6 @@ class Layers:
 
     @classmethod
     def of(cls, graph: Graph) -> "Layers":
-        """Lay out a graph."""
         builder = _Builder(graph)
         layers = builder.built()
         for link in layers.links:

@@ -25,7 +25,6 @@ class Exemption:
     until: date | None = None
 
     def matcher(self) -> re.Pattern[str]:
-        """Return the pattern as a regular expression."""
         pieces = {"*": ".*", "?": "."}
         return re.compile("".join(pieces.get(character) or re.escape(character) for character in self.image))
 

@@ -102,5 +102,4 @@ class Board:
         return range(len(self.slot_node) - len(self.bare)) if self.on_card[kind] else self.bare
 
     def unplaced(self) -> int:
-        """Return the number of pods without a slot."""
         return sum(self.left)

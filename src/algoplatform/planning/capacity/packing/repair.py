@@ -12,7 +12,6 @@ class Work:
         self._steps = steps
 
     def spend(self, steps: int) -> None:
-        """Take off steps that were made."""
         self._steps -= steps
 
     def __bool__(self) -> bool:

@@ -27,7 +27,6 @@ _WIDE: Final = re.compile("[，：]")
 
 
 def flaws(text: str) -> list[Flaw]:
-    """Return the flaws of a list of variables."""
     return list(_flaws(text)) if _may_be_flawed(text) else []
 
 

@@ -19,7 +19,6 @@ _DRIVER: Final = re.compile(r"/lib(?:cuda|nv)[^/]*")
 
 
 def flaws(host_path: str | None, sub_path: str | None) -> list[Flaw]:
-    """Return the flaws of the fields that mount from the node."""
     fields = {"hostPath": pairs(host_path), "subPath": pairs(sub_path)}
     return [*_privileged(fields), *_dangerous(fields), *_drivers(fields["subPath"])]
 

@@ -12,7 +12,6 @@ _LATEST: Final = Flaw("tag-latest", "imageTag", "latest", "标签latest不固定
 
 
 def flaws(record: Record) -> list[Flaw]:
-    """Return the flaws of name, tag and dependencies."""
     found = [_LATEST] if record["imageTag"] == "latest" else []
     name: str = record["imageName"]
     if not has_host(name):

@@ -14,7 +14,6 @@ Target = tuple[str, str]
 
 
 def flaws(image_mount: str | None, config: str | None, sub_path: str | None, host_path: str | None) -> list[Flaw]:
-    """Return the flaws of the four fields that mount."""
     fields = {"imageMount": image_mount, "config": config, "subPath": sub_path, "hostPath": host_path}
     targets = [
         *(("imageMount", path) for path in paths(image_mount)),
