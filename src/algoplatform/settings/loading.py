@@ -69,13 +69,8 @@ def describe(settings: Settings) -> list[tuple[str, str, str, str]]:
         for name, field in Settings.model_fields.items()
         if name != "render"
     ]
-    secrets = (
-        SECRETS_DIR,
-        _secrets_dir() or "",
-        "",
-        "directory with files named like these variables, for secrets",
-    )
-    return [*rows, secrets]
+    purpose = "directory with files named like these variables, for secrets"
+    return [*rows, (SECRETS_DIR, _secrets_dir() or "", "", purpose)]
 
 
 def _shown(value: object, *, is_url: bool = False) -> str:
