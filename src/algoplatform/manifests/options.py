@@ -15,23 +15,9 @@ from algoplatform.domain.errors import Malformed, Refused, clip
 from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.record.fields import MAX_INTEGER, choice
 from algoplatform.domain.record.wording import unknown_faults
+from algoplatform.manifests import option_values as values
 from algoplatform.manifests.gpu.amounts import core_fault
 from algoplatform.manifests.gpu.profiles import Profile
-from algoplatform.manifests.option_values import (
-    EMPTY_DIR,
-    MountStore,
-    Toleration,
-    integer,
-    read_boolean,
-    read_cards,
-    read_mount_store,
-    read_name,
-    read_object,
-    read_objects,
-    read_registry,
-    read_selector,
-    read_tolerations,
-)
 
 _MAX_TEXT: Final = 4096
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -54,7 +40,7 @@ class Options:
     storage_class: str | None = None
     access_mode: str = "ReadWriteOnce"
     claims: str = "one"
-    mount_store: MountStore = EMPTY_DIR
+    mount_store: values.MountStore = values.EMPTY_DIR
     config: str = "mount"
     host_path_writable: bool = False
     pull_secrets: tuple[str, ...] = ()
@@ -62,7 +48,7 @@ class Options:
     runtime_class: str | None = None
     scheduler_name: str | None = None
     node_selector: tuple[tuple[str, str], ...] = ()
-    tolerations: tuple[Toleration, ...] = ()
+    tolerations: tuple[values.Toleration, ...] = ()
     readiness: str = "none"
     localtime: str = "none"
     replicas: int | None = None
@@ -166,38 +152,43 @@ def _chosen(name: str, description: str, *allowed: str) -> Option:
 
 
 def _flag(name: str, description: str) -> Option:
-    return Option(name, description, read_boolean, "true|false", ("true", "false"))
+    return Option(name, description, values.read_boolean, "true|false", ("true", "false"))
 
 
 OPTIONS: Final = (
-    Option("profile", "GPU共享方案的名称", read_name, "名称"),
-    Option("cards", "集群中各种GPU卡的显存，单位MiB，逗号分隔；以驱动报告的为准", read_cards, "15109,24576"),
-    Option("cores", "每个副本的GPU算力：百分比，tencent还可为整百", integer(1), "整数"),
+    Option("profile", "GPU共享方案的名称", values.read_name, "名称"),
+    Option("cards", "集群中各种GPU卡的显存，单位MiB，逗号分隔；以驱动报告的为准", values.read_cards, "15109,24576"),
+    Option("cores", "每个副本的GPU算力：百分比，tencent还可为整百", values.integer(1), "整数"),
     _chosen("naming", "对象名称含镜像版本（tag），或只用镜像名（image）", "tag", "image"),
-    Option("registry", "镜像名不带仓库地址时使用的仓库", read_registry, "harbor.local:5000"),
+    Option("registry", "镜像名不带仓库地址时使用的仓库", values.read_registry, "harbor.local:5000"),
     _flag("pin", "用摘要代替标签引用镜像；须先校验过镜像"),
     _chosen("argsStyle", "args按shell规则拆分，或按逗号拆分（command不拆）", "shell", "comma"),
-    Option("defaultCpu", "cpuRequests为空或0时的CPU请求，单位m；0为不写", integer(0), "整数"),
-    Option("defaultMemory", "memRequests为空或0时的内存请求，单位Mi；0为不写", integer(0), "整数"),
+    Option("defaultCpu", "cpuRequests为空或0时的CPU请求，单位m；0为不写", values.integer(0), "整数"),
+    Option("defaultMemory", "memRequests为空或0时的内存请求，单位Mi；0为不写", values.integer(0), "整数"),
     _chosen("limits", "是否把内存请求同时写作上限", "none", "memory"),
-    Option("storageClass", "存储卷申请的存储类", read_object, "名称"),
+    Option("storageClass", "存储卷申请的存储类", values.read_object, "名称"),
     _chosen("accessMode", "存储卷的访问模式", "ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"),
     _chosen("claims", "所有挂载目录共用一个存储卷，或每个目录一个", "one", "per-mount"),
-    Option("mountStore", "pvcSize为空时挂载目录的存放处", read_mount_store, "emptyDir|hostPath:/路径|nfs:服务器:/路径"),
+    Option(
+        "mountStore",
+        "pvcSize为空时挂载目录的存放处",
+        values.read_mount_store,
+        "emptyDir|hostPath:/路径|nfs:服务器:/路径",
+    ),
     _chosen("config", "挂载config列出的配置文件，或不挂载", "mount", "omit"),
     _flag("hostPathWritable", "hostPath以可写方式挂载"),
-    Option("pullSecrets", "拉取镜像用的Secret，逗号分隔", read_objects, "名称,…"),
-    Option("serviceAccount", "容器组的服务账号", read_object, "名称"),
-    Option("runtimeClass", "容器组的运行时类；优先于GPU方案的", read_object, "名称"),
-    Option("schedulerName", "容器组的调度器；优先于GPU方案的", read_object, "名称"),
-    Option("nodeSelector", "节点标签，逗号分隔", read_selector, "键=值,…"),
-    Option("tolerations", "容忍的污点，逗号分隔", read_tolerations, "键=值:效果,…"),
+    Option("pullSecrets", "拉取镜像用的Secret，逗号分隔", values.read_objects, "名称,…"),
+    Option("serviceAccount", "容器组的服务账号", values.read_object, "名称"),
+    Option("runtimeClass", "容器组的运行时类；优先于GPU方案的", values.read_object, "名称"),
+    Option("schedulerName", "容器组的调度器；优先于GPU方案的", values.read_object, "名称"),
+    Option("nodeSelector", "节点标签，逗号分隔", values.read_selector, "键=值,…"),
+    Option("tolerations", "容忍的污点，逗号分隔", values.read_tolerations, "键=值:效果,…"),
     _chosen("readiness", "是否用第一个端口做TCP就绪检查", "none", "tcp"),
     _chosen("localtime", "是否挂载节点的/etc/localtime", "none", "host"),
-    Option("replicas", "副本数；不能与channels同时给出", integer(0), "整数"),
-    Option("channels", "要分析的视频路数，副本数为路数除以tvChannel向上取整", integer(1), "整数"),
+    Option("replicas", "副本数；不能与channels同时给出", values.integer(0), "整数"),
+    Option("channels", "要分析的视频路数，副本数为路数除以tvChannel向上取整", values.integer(1), "整数"),
     _flag("closure", "同时生成它依赖的所有镜像，依赖在前"),
-    Option("namespace", "所有对象的命名空间；默认为镜像自己的", read_name, "名称"),
+    Option("namespace", "所有对象的命名空间；默认为镜像自己的", values.read_name, "名称"),
 )
 BY_NAME: Final = {option.name: option for option in OPTIONS}
 assert [option.attribute for option in OPTIONS] == [field.name for field in fields(Options)]

@@ -6,36 +6,24 @@ from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
 
-from yaml import (
-    CSafeDumper,
-    DocumentEndEvent,
-    DocumentStartEvent,
-    Event,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-    StreamEndEvent,
-    StreamStartEvent,
-)
+import yaml
 
 # Long texts stay on one line.
 _WIDTH: Final = 2**31 - 1
-_BEGIN: Final = (StreamStartEvent(encoding="utf-8"), DocumentStartEvent(explicit=True))
-_END: Final = (DocumentEndEvent(explicit=False), StreamEndEvent())
-_MAPPING: Final = MappingStartEvent(None, None, True, flow_style=False)
-_MAPPING_END: Final = MappingEndEvent()
-_EMPTY_MAPPING: Final = MappingStartEvent(None, None, True, flow_style=True)
-_SEQUENCE: Final = SequenceStartEvent(None, None, True, flow_style=False)
-_SEQUENCE_END: Final = SequenceEndEvent()
+_BEGIN: Final = (yaml.StreamStartEvent(encoding="utf-8"), yaml.DocumentStartEvent(explicit=True))
+_END: Final = (yaml.DocumentEndEvent(explicit=False), yaml.StreamEndEvent())
+_MAPPING: Final = yaml.MappingStartEvent(None, None, True, flow_style=False)
+_MAPPING_END: Final = yaml.MappingEndEvent()
+_EMPTY_MAPPING: Final = yaml.MappingStartEvent(None, None, True, flow_style=True)
+_SEQUENCE: Final = yaml.SequenceStartEvent(None, None, True, flow_style=False)
+_SEQUENCE_END: Final = yaml.SequenceEndEvent()
 
 
 def dump_yaml(objects: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     """Yield each object as one document of a YAML stream, in UTF-8."""
     for item in objects:
         stream = BytesIO()
-        dumper = CSafeDumper(stream, encoding="utf-8", allow_unicode=True, width=_WIDTH)
+        dumper = yaml.CSafeDumper(stream, encoding="utf-8", allow_unicode=True, width=_WIDTH)
         # The usual way, by a tree of nodes, takes three times as long.
         for event in (*_BEGIN, *_events(item), *_END):
             dumper.emit(event)
@@ -43,7 +31,7 @@ def dump_yaml(objects: Iterable[dict[str, Any]]) -> Iterator[bytes]:
         yield stream.getvalue()
 
 
-def _events(value: object) -> Iterator[Event]:
+def _events(value: object) -> Iterator[yaml.Event]:
     if isinstance(value, str):
         yield _text(value)
     elif isinstance(value, dict):
@@ -62,18 +50,18 @@ def _events(value: object) -> Iterator[Event]:
 
 
 @lru_cache(1024)
-def _plain(text: str) -> ScalarEvent:
-    return ScalarEvent(None, None, (True, False), text)
+def _plain(text: str) -> yaml.ScalarEvent:
+    return yaml.ScalarEvent(None, None, (True, False), text)
 
 
-def _text(text: str) -> ScalarEvent:
+def _text(text: str) -> yaml.ScalarEvent:
     return _known_text(text) if len(text) <= 64 else _quoted(text)
 
 
-def _quoted(text: str) -> ScalarEvent:
+def _quoted(text: str) -> yaml.ScalarEvent:
     # Unquoted `on`, `1.0` and `012` would become other types, also as keys. In quotes, libyaml escapes what
     # is not printable, and the line breaks U+0085, U+2028 and U+2029, which readers would normalise.
-    return ScalarEvent(None, None, (False, True), text, style='"')
+    return yaml.ScalarEvent(None, None, (False, True), text, style='"')
 
 
 _known_text = lru_cache(4096)(_quoted)
