@@ -8,7 +8,7 @@ needs more joints than images times layers.
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from algoplatform.planning.graph.model import Graph
@@ -48,17 +48,13 @@ class Layers:
     blocks: list[Block]
     links: list[Link]
     rows: list[list[int]]
-    first: dict[tuple[int, int], Link] = field(default_factory=dict)
-    above: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
-    below: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    first: dict[tuple[int, int], Link]
+    above: dict[int, list[int]]
+    below: dict[int, list[int]]
 
     @classmethod
     def of(cls, graph: Graph) -> "Layers":
-        builder = _Builder(graph)
-        layers = builder.built()
-        for link in layers.links:
-            layers.above[link.target].append(link.source)
-            layers.below[link.source].append(link.target)
+        layers = _Builder(graph).built()
         _reduce_crossings(layers)
         return layers
 
@@ -73,6 +69,8 @@ class _Builder:
         self._links: list[Link] = []
         self._first: dict[tuple[int, int], Link] = {}
         self._joints: dict[tuple[int, int], int] = {}
+        self._above: dict[int, list[int]] = defaultdict(list)
+        self._below: dict[int, list[int]] = defaultdict(list)
 
     def built(self) -> Layers:
         of = self._graph.ring_of
@@ -84,25 +82,24 @@ class _Builder:
         rows: list[list[int]] = [[] for _ in range(1 + max(self._graph.levels))]
         for at in self._by_visit():
             rows[self._blocks[at].layer].append(at)
-        return Layers(self._blocks, self._links, rows, self._first)
+        return Layers(self._blocks, self._links, rows, self._first, self._above, self._below)
 
     def _connect(self, source: int, slot: int, target: int) -> None:
         """Link a block to an image, over joints where it is further away."""
         layer, last = self._blocks[source].layer - 1, self._graph.levels[target]
         while layer > last:
-            known = (target, layer) in self._joints
-            joint = self._joint(target, layer)
-            self._links.append(Link(source, slot, joint, 0))
-            if known:
+            joint = self._joints.setdefault((target, layer), len(self._blocks))
+            self._link(Link(source, slot, joint, 0))
+            if joint < len(self._blocks):
                 return
-            source, slot, layer = joint, 0, layer - 1
-        self._links.append(Link(source, slot, self._graph.ring_of[target], self._slot[target]))
-
-    def _joint(self, target: int, layer: int) -> int:
-        if (target, layer) not in self._joints:
-            self._joints[target, layer] = len(self._blocks)
             self._blocks.append(Block(layer, [], target))
-        return self._joints[target, layer]
+            source, slot, layer = joint, 0, layer - 1
+        self._link(Link(source, slot, self._graph.ring_of[target], self._slot[target]))
+
+    def _link(self, link: Link) -> None:
+        self._links.append(link)
+        self._above[link.target].append(link.source)
+        self._below[link.source].append(link.target)
 
     def _name(self, at: int) -> str:
         block = self._blocks[at]
@@ -110,9 +107,6 @@ class _Builder:
 
     def _by_visit(self) -> list[int]:
         """Return all blocks in the order of a depth-first visit, which is already free of many crossings."""
-        below: dict[int, list[int]] = defaultdict(list)
-        for link in self._links:
-            below[link.source].append(link.target)
         seen: dict[int, None] = {}
         tops = sorted(range(len(self._blocks)), key=lambda at: (-self._blocks[at].layer, self._name(at)))
         path = tops[::-1]
@@ -120,7 +114,7 @@ class _Builder:
             at = path.pop()
             if at not in seen:
                 seen[at] = None
-                path.extend(reversed(below[at]))
+                path.extend(reversed(self._below[at]))
         return list(seen)
 
 
