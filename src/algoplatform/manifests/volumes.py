@@ -118,7 +118,8 @@ def _config(found: Storage, paths: list[str], name: str, files: Mapping[str, str
     data = {key: files[path] for path, key in keys.items() if path in files}
     missing = {key: path for path, key in keys.items() if path not in files}
     if data:
-        config_map = f"{name}-config-{short_hash(_text(data), 8)}"
+        content = json.dumps(data, sort_keys=True, ensure_ascii=False)
+        config_map = f"{name}-config-{short_hash(content, 8)}"
         found.config_maps.append((config_map, data))
         found.volumes.append({"name": GIVEN, "configMap": {"name": config_map}})
     if missing:
@@ -127,10 +128,6 @@ def _config(found: Storage, paths: list[str], name: str, files: Mapping[str, str
     for path, key in keys.items():
         volume = "config" if key in missing else GIVEN
         found.mount(volume, "config", path, subPath=key, readOnly=True)
-
-
-def _text(data: dict[str, str]) -> str:
-    return json.dumps(data, sort_keys=True, ensure_ascii=False)
 
 
 def mount_faults(targets: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:

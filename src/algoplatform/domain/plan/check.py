@@ -65,7 +65,7 @@ def check_plan_request(given: object) -> PlanRequest:
         cameras=_cameras(body.get("cameras"), faults),
         nodes=_nodes(body, faults),
         kubectl=_kubectl(body, faults),
-        reserve=_reserve(body.get("reserve"), faults),
+        reserve=Margin(**faults.fields(faults.object(body.get("reserve"), "reserve"), _RESERVE, "reserve")),
         overrides=_overrides(body.get("overrides"), faults),
         **faults.fields({name: value for name, value in body.items() if name not in _PARTS}, _OWN),
     )
@@ -165,10 +165,6 @@ def _kubectl(body: Mapping[str, Any], faults: Faults) -> dict[str, Any] | None:
         if not isinstance(listed, dict) or not isinstance(listed.get("items"), list):
             faults.tell(f"kubectl.{name}", f"须为kubectl get {name} -o json的输出")
     return found
-
-
-def _reserve(given: object, faults: Faults) -> Margin:
-    return Margin(**faults.fields(faults.object(given, "reserve"), _RESERVE, "reserve"))
 
 
 def _overrides(given: object, faults: Faults) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from algoplatform.planning.capacity.model import Amounts, Demand
@@ -52,13 +53,9 @@ def place(demands: Sequence[Demand], rooms: Sequence[Room], steps: int = STEPS) 
     for demand in sorted(demands, key=lambda demand: demand.reference):
         if not demand.oversized:
             classes[demand.each].append(demand)
-    kinds = sorted(classes, key=_amounts)
+    kinds = sorted(classes, key=attrgetter("gpu_memory", "cpu", "memory", "shares"))
     board = _best(ordered, kinds, [sum(demand.replicas for demand in classes[each]) for each in kinds], Work(steps))
     return _result(board, ordered, rooms, demands, [classes[each] for each in kinds])
-
-
-def _amounts(each: Amounts) -> tuple[int, int, int, int]:
-    return (each.gpu_memory, each.cpu, each.memory, each.shares)
 
 
 def _best(rooms: Sequence[Room], kinds: Sequence[Amounts], counts: Sequence[int], work: Work) -> Board:
