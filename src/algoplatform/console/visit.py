@@ -1,6 +1,7 @@
 """One request for a page, and the decorator that gives a page its address."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +15,7 @@ from starlette.routing import Route
 from algoplatform.api.http.envelope import status_of
 from algoplatform.api.http.request import parse_query, path_of
 from algoplatform.api.http.urlencoded import Pairs, read_form
-from algoplatform.console import session
+from algoplatform.api.middleware.authentication import caller_of
 from algoplatform.console.wording import Words, language_of
 from algoplatform.domain.access import Caller, Scope
 from algoplatform.domain.errors import AlgoplatformError, Forbidden, Unauthenticated
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 BASE: Final = "/console"
 # The addresses of all pages, in which {image_id:id} is the id of an image.
 ROUTES: Final[list[Route]] = []
+# With auth=token the browser keeps the token in pieces, which scripts cannot read.
+TOKEN_COOKIES: Final = ("token0", "token1", "token2", "token3")
 # Percent-encoding triples a text.
 _GROWTH: Final = 3
 # Bytes of a form with the output of a command in it.
@@ -48,6 +51,22 @@ class Visit(Request):
         self.is_part = "x-part" in self.headers
         # Whether images can be looked up in their registries.
         self.has_registries = site.settings.registries is not None
+
+    async def identified(self) -> Caller:
+        """Return the caller: as the gateway says, or by the token in the cookies; raises Unauthenticated."""
+        if self.settings.auth == "gateway":
+            return caller_of(self)
+        token = "".join(self.cookies.get(name, "") for name in TOKEN_COOKIES)
+        if not token:
+            raise Unauthenticated("尚未登录", token_given=False)
+        return await self.verified(token)
+
+    async def verified(self, token: str) -> Caller:
+        """Return the caller that a token names; raises Unauthenticated."""
+        state = self.scope["state"]
+        caller: Caller = await state["verifier"].caller([b"Bearer " + token.encode("utf-8", "replace")])
+        state["caller"] = replace(caller, request_id=state.get("request_id"))
+        return caller_of(self)
 
     @property
     def writer(self) -> Caller:
@@ -158,7 +177,7 @@ def page(
             visit = Visit(request.scope["console"], request)
             if not public or visit.settings.auth == "gateway":
                 try:
-                    visit.caller = await session.caller_of(request, visit.settings)
+                    visit.caller = await visit.identified()
                 except Unauthenticated as error:
                     if not keeps_form or request.method != "POST":
                         return _ask_to_log_in(visit, error)

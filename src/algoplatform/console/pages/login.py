@@ -1,20 +1,24 @@
 """Logging in: at an identity provider (authorization code with PKCE), or with a pasted token."""
 
+import base64
 import hmac
+import time
 from functools import partial
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
+import orjson
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from algoplatform.auth import code_flow
-from algoplatform.console import session
-from algoplatform.console.visit import Visit, page
+from algoplatform.console.visit import TOKEN_COOKIES, Visit, page
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Unauthenticated
 
 _BEGUN: Final = "login"
 _LOGIN_SECONDS: Final = 600
+# A cookie holds 4,096 bytes with its name and attributes.
+_PIECE: Final = 3500
 
 ROUTES: Final[list[Route]] = []
 _page = partial(page, public=True, routes=ROUTES)
@@ -24,7 +28,7 @@ _page = partial(page, public=True, routes=ROUTES)
 async def has_session(visit: Visit) -> Response:
     """Answer whether the caller is logged in: 204 or 401."""
     try:
-        await session.caller_of(visit, visit.settings)
+        await visit.identified()
     except AlgoplatformError:
         return Response(status_code=401)
     return Response(status_code=204)
@@ -38,8 +42,8 @@ async def login(visit: Visit) -> Response:
         return visit.render("login.html", to=to, error=None)
     begun = code_flow.begin(visit.settings, _callback_address(visit))
     response = RedirectResponse(begun.address, 303)
-    kept = {"state": begun.state, "verifier": begun.verifier, "to": to if len(to) < session.PIECE // 3 else ""}
-    session.set_cookie(visit, response, _BEGUN, urlencode(kept), _LOGIN_SECONDS)
+    kept = {"state": begun.state, "verifier": begun.verifier, "to": to if len(to) < _PIECE // 3 else ""}
+    _set_cookie(visit, response, _BEGUN, urlencode(kept), _LOGIN_SECONDS)
     return response
 
 
@@ -51,10 +55,10 @@ async def paste(visit: Visit) -> Response:
     if visit.settings.has_login:
         raise BadRequest("请通过身份提供者登录", malformed=False)
     try:
-        await session.verified(visit, token)
+        await visit.verified(token)
     except AlgoplatformError as error:
         return visit.render("login.html", 401, to=form.get("to", ""), error=error)
-    return session.keep(visit, visit.back(form.get("to", "")), token)
+    return _kept(visit, visit.back(form.get("to", "")), token)
 
 
 @_page("/callback")
@@ -67,12 +71,14 @@ async def callback(visit: Visit) -> Response:
     if "code" not in visit.query_params:
         raise BadRequest(code_flow.REFUSED)
     code, verifier = visit.query_params["code"], begun.get("verifier", "")
-    token = await code_flow.exchange(visit.settings, _callback_address(visit), code, verifier, session.MAX_TOKEN)
+    token = await code_flow.exchange(
+        visit.settings, _callback_address(visit), code, verifier, _PIECE * len(TOKEN_COOKIES)
+    )
     try:
-        await session.verified(visit, token)
+        await visit.verified(token)
     except Unauthenticated as error:
         raise BadRequest(f"身份提供者的令牌不能使用：{error.message}", malformed=False) from None
-    response = session.keep(visit, visit.back(begun.get("to", "")), token)
+    response = _kept(visit, visit.back(begun.get("to", "")), token)
     response.delete_cookie(_BEGUN, path=visit.base)
     return response
 
@@ -81,9 +87,27 @@ async def callback(visit: Visit) -> Response:
 async def logout(visit: Visit) -> Response:
     """Forget the token, and show a page with a link to log in again."""
     response = visit.message(200, "logged_out", visit.words("logged_out_hint"), link=("/login", "log_in"))
-    for name in session.NAMES:
+    for name in TOKEN_COOKIES:
         response.delete_cookie(name, path=visit.base)
     return response
+
+
+def _kept(visit: Visit, response: Response, token: str) -> Response:
+    """Set the cookies of a verified token, until it expires."""
+    claims = orjson.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    seconds = max(1, int(claims["exp"] - time.time()))
+    for at, name in enumerate(TOKEN_COOKIES):
+        if piece := token[at * _PIECE : (at + 1) * _PIECE]:
+            _set_cookie(visit, response, name, piece, seconds)
+        else:
+            response.delete_cookie(name, path=visit.base)
+    return response
+
+
+def _set_cookie(visit: Visit, response: Response, name: str, value: str, seconds: int) -> None:
+    """Set a cookie that scripts cannot read, for HTTPS only if the request came by it."""
+    is_secure = visit.url.scheme == "https"
+    response.set_cookie(name, value, max_age=seconds, path=visit.base, secure=is_secure, httponly=True, samesite="lax")
 
 
 def _callback_address(visit: Visit) -> str:
