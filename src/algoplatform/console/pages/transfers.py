@@ -15,10 +15,10 @@ from algoplatform.api.http.request import read_file
 from algoplatform.api.http.streams import StreamedRecords, while_connected, within
 from algoplatform.console.pages.images import CONDITIONS
 from algoplatform.console.visit import Visit, page
-from algoplatform.domain.errors import AlgoplatformError, BadRequest, Refused
+from algoplatform.domain.errors import AlgoplatformError, BadRequest
 from algoplatform.domain.requests import check_upload_options
 from algoplatform.domain.search import check_conditions
-from algoplatform.domain.uploads import Counts, UploadOptions
+from algoplatform.domain.uploads import Counts
 
 _EVERY: Final = 0.2
 
@@ -54,28 +54,20 @@ async def run_import(visit: Visit) -> Response:
             file = await read_file(visit, visit.settings.max_upload_bytes, reception, fields)
         except BadRequest as error:
             return _page(visit, fields, error)
-        try:
-            options = _options(fields)
-        except Refused as error:
-            file.close()
-            return _page(visit, fields, error)
         if visit.headers.get("x-part") == "progress":
-            return _streamed(visit, file, options)
+            return _streamed(visit, file, fields)
         with file:
             async with while_connected(visit):
-                outcome = await _outcome(visit, file, options, [])
+                outcome = await _outcome(visit, file, fields, [])
     return _page(visit, fields, outcome)
 
 
-def _options(fields: dict[str, str]) -> UploadOptions:
-    options = check_upload_options({name: fields[name] for name in ("onConflict", "dryRun") if fields.get(name)})
-    # A preview names the changes; a write would not take the fast path if it did.
-    return replace(options, changes=options.dry_run)
-
-
-async def _outcome(visit: Visit, file: BinaryIO, options: UploadOptions, read: list[int]) -> Outcome:
+async def _outcome(visit: Visit, file: BinaryIO, fields: dict[str, str], read: list[int]) -> Outcome:
     """Run an import; `read` collects the numbers of bytes that were checked."""
     try:
+        options = check_upload_options({name: fields[name] for name in ("onConflict", "dryRun") if fields.get(name)})
+        # A preview names the changes; a write would not take the fast path if it did.
+        options = replace(options, changes=options.dry_run)
         with visit.app.state.uploads.taken():
             return await visit.runtime.transfer.load(visit.writer, file, options, progress=read.append)
     except AlgoplatformError as error:
@@ -84,13 +76,12 @@ async def _outcome(visit: Visit, file: BinaryIO, options: UploadOptions, read: l
 
 def _page(visit: Visit, fields: dict[str, str], outcome: Outcome = None) -> Response:
     status = status_of(outcome) if isinstance(outcome, AlgoplatformError) else 200
-    is_preview = fields.get("dryRun") == "true"
     # A faulty file is a form with faults.
     status = 422 if status == 400 else status
-    return visit.render("import/form.html", status, fields=fields, outcome=outcome, is_preview=is_preview)
+    return visit.render("import/form.html", status, fields=fields, outcome=outcome)
 
 
-def _streamed(visit: Visit, file: BinaryIO, options: UploadOptions) -> Response:
+def _streamed(visit: Visit, file: BinaryIO, fields: dict[str, str]) -> Response:
     """Send a line of JSON for each step: bytes checked, at last the result as HTML."""
 
     async def lines() -> AsyncIterator[bytes]:
@@ -98,7 +89,7 @@ def _streamed(visit: Visit, file: BinaryIO, options: UploadOptions) -> Response:
         size = file.seek(0, 2)
         file.seek(0)
         with file:
-            running = asyncio.create_task(_outcome(visit, file, options, read))
+            running = asyncio.create_task(_outcome(visit, file, fields, read))
             try:
                 while not running.done():
                     yield orjson.dumps({"checked": sum(read), "size": size}) + b"\n"
@@ -108,7 +99,7 @@ def _streamed(visit: Visit, file: BinaryIO, options: UploadOptions) -> Response:
                 running.cancel()
                 with suppress(asyncio.CancelledError):
                     await running
-        result = visit.text("import/result.html", outcome=outcome, is_preview=options.dry_run)
+        result = visit.text("import/result.html", fields=fields, outcome=outcome)
         yield orjson.dumps({"html": result, "ok": isinstance(outcome, Counts)}) + b"\n"
 
     # Proxies must not collect the stream.
