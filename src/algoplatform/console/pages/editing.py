@@ -15,7 +15,6 @@ from algoplatform.domain.errors import AlgoplatformError, Forbidden, ImageNotFou
 from algoplatform.domain.record.model import REQUIRED_FIELDS, reference_of
 from algoplatform.domain.record.partial import id_of
 
-_ATTEMPTS: Final = 3
 # What the template shows where it is given.
 _GIVEN: Final = ("image", "copied", "source", "left_out", "notice", "theirs")
 
@@ -96,44 +95,33 @@ async def show_edit(visit: Visit) -> Response:
 @page(f"{IMAGE}/edit", "POST", keeps_form=True)
 async def edit(visit: Visit) -> Response:
     sent = Form.sent(await visit.sent())
-    for _ in range(_ATTEMPTS):
+    try:
         try:
             return await _edited(visit, await shown(visit), sent)
-        except ImageNotFound:
-            return _show(visit, sent.over({}), 404, notice="gone")
         except VersionConflict:
-            # Changed in this moment.
-            continue
-    raise VersionConflict
+            return await _merged(visit, await shown(visit), sent)
+    except ImageNotFound:
+        return _show(visit, sent.over({}), 404, notice="gone")
 
 
 async def _edited(visit: Visit, image: Shown, sent: Form) -> Response:
-    is_late = sent.version not in ("", str(image.version))
-
     async def write() -> str:
         visit.runtime.access.require(visit.writer, image.namespace)
-        if is_late:
+        if sent.version not in ("", str(image.version)):
             raise VersionConflict
         if changed := sent.changed(image.record):
             required = {name: image.record[name] for name in ("imageId", *REQUIRED_FIELDS)}
             await visit.runtime.images.update(visit.writer, required | changed, [image.version])
         return image.id
 
-    form = sent.over(image.record)
-    try:
-        return await _posted(visit, form, write, image)
-    except VersionConflict:
-        if not is_late:
-            raise
-    theirs = await _merge(visit, form, sent, image)
-    return _show(visit, form, 412, image=image, notice="conflict", theirs=theirs)
+    return await _posted(visit, sent.over(image.record), write, image)
 
 
-async def _merge(visit: Visit, form: Form, sent: Form, image: Shown) -> dict[str, str]:
-    """Return what others changed since the form was opened; own changes stay, other fields of the form follow theirs."""
+async def _merged(visit: Visit, image: Shown, sent: Form) -> Response:
+    """Show what others changed since the form was opened; own changes stay, other fields of the form follow theirs."""
+    form, theirs = sent.over(image.record), {}
     number = int(sent.version) if sent.version.isdecimal() and len(sent.version) < 18 else 0
     base: dict[str, Any] = await visit.runtime.revisions.at_version(image.id, number) or {}
-    theirs = {}
     for name in FIELDS:
         old, now = comparable(name, base.get(name)), comparable(name, image.record.get(name))
         if old == now and base:
@@ -144,4 +132,4 @@ async def _merge(visit: Visit, form: Form, sent: Form, image: Shown) -> dict[str
         if base or comparable(name, mine) != now:
             theirs[name] = now or visit.words("blank")
     form.version = str(image.version)
-    return theirs
+    return _show(visit, form, 412, image=image, notice="conflict", theirs=theirs)
