@@ -1,5 +1,6 @@
 """Pages of one image: the record, its history, and deleting it."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -122,14 +123,11 @@ async def delete(visit: Visit) -> Response:
     visit.require_writer()
     image = await shown(visit)
     visit.runtime.access.require(visit.writer, image.namespace)
-    status = 200
     if visit.method == "POST":
         await visit.sent()
-        try:
+        with suppress(ImageInUse):
             await visit.runtime.images.remove(visit.writer, image.id)
-        except ImageInUse:
-            status = 409
-        else:
             return visit.redirect(f"{image.path}/history")
+    status = 409 if visit.method == "POST" else 200
     neighbours = await visit.runtime.images.neighbours(image.id)
     return visit.render("image/delete.html", status, image=image, neighbours=neighbours)
