@@ -1,34 +1,33 @@
 """The list of images: search, filters, pages by key, and what is done with selected rows."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from starlette.responses import Response
 
+from algoplatform.catalogue.listing import Listed, listed
 from algoplatform.console.visit import Visit, page
 from algoplatform.domain.errors import AlgoplatformError, BadRequest, Refused
 from algoplatform.domain.faults import Code, Fault
-from algoplatform.domain.grammar.reference import ImageReference
 from algoplatform.domain.record.model import reference_of
-from algoplatform.domain.search import DEFAULT_PAGE_SIZE, MAX_IDS, Conditions, check_conditions
+from algoplatform.domain.search import MAX_IDS, check_conditions
 
 FILTERS: Final = ("namespace", "algoType", "factory", "eventType", "useableFlag")
 CONDITIONS: Final = ("searchCondition", *FILTERS, "incidentId", "imageId")
-_NOTHING: Final[dict[str, Any]] = {"records": []}
 
 
 @page("/images")
 async def show_list(visit: Visit) -> Response:
     """Show a page of the list."""
     asked = visit.asked(*CONDITIONS, "pageSize", "after", "before")
-    status, faults, found, since = 200, {}, _NOTHING, ""
+    status, faults, found, since = 200, {}, Listed([]), ""
     try:
-        found = await _page(visit, check_conditions(asked))
+        found = await listed(visit.runtime.searches, check_conditions(asked))
         since = "" if visit.is_part else (await visit.runtime.recent.now()).isoformat()
     except Refused as error:
         status, faults = 422, {fault.field: fault.message for fault in error.faults}
-    ids = [record["imageId"] for record in found["records"]]
+    ids = [record["imageId"] for record in found.records]
     # Without registries nothing is ever known of the images in them.
     states = await visit.runtime.artifacts.states(ids) if visit.has_registries else None
     return visit.render(
@@ -44,30 +43,6 @@ async def show_list(visit: Visit) -> Response:
         since=since,
         filters=FILTERS,
     )
-
-
-async def _page(visit: Visit, conditions: Conditions) -> dict[str, Any]:
-    """Return records, and the references that the pages before and after them begin at, False at the ends."""
-    # One more than shown: it tells whether there is another page. Of very large records fewer are on a page.
-    find, size = visit.runtime.searches.find, conditions.page_size or DEFAULT_PAGE_SIZE
-    while (found := await find(conditions.model_copy(update={"page_size": size + 1}))).left_out and size > 1:
-        size = max(1, size // 4)
-    has_more, is_backward = len(found.records) > size, conditions.before is not None
-    records = [orjson.loads(record) for record in found.records]
-    records = records[-size:] if is_backward else records[:size]
-    if not records:
-        return _NOTHING
-    first, last = reference_of(records[0]), reference_of(records[-1])
-    is_first = conditions.after is None
-    has_previous = has_more if is_backward else not is_first and await _has_any(visit, conditions, before=first)
-    has_next = await _has_any(visit, conditions, after=last) if is_backward else has_more
-    return {"records": records, "previous": has_previous and first, "following": has_next and last}
-
-
-async def _has_any(visit: Visit, conditions: Conditions, **place: str) -> bool:
-    at: dict[str, Any] = {"page_size": 1, "after": None, "before": None}
-    at |= {side: ImageReference.parse(text) for side, text in place.items()}
-    return bool((await visit.runtime.searches.find(conditions.model_copy(update=at))).records)
 
 
 @page("/images/count")
