@@ -1,7 +1,6 @@
 """Pages of the cluster: the graph of an image, its manifests, and what lint finds in the registry."""
 
 import re
-from collections import deque
 from typing import Final
 
 import orjson
@@ -19,7 +18,7 @@ from algoplatform.console.visit import Visit, page
 from algoplatform.domain.errors import Refused
 from algoplatform.domain.graph_options import check_graph_options
 from algoplatform.manifests.options import OPTIONS
-from algoplatform.planning.graph.components import adjacency
+from algoplatform.planning.graph.components import adjacency, distances
 from algoplatform.planning.graph.model import Graph
 from algoplatform.planning.graph.svg import MOST_NODES
 from algoplatform.planning.lint.asked import check_asked
@@ -58,16 +57,7 @@ async def graph(visit: Visit) -> Response:
 
 def _steps(graph: Graph, ways: list[list[int]]) -> list[tuple[int, str, str]]:
     """Return the images that are reached, each with its shortest number of steps, id and reference."""
-    steps = {graph.root: 0}
-    waiting = deque(steps)
-    while waiting:
-        at = waiting.popleft()
-        for other in ways[at]:
-            if other not in steps:
-                steps[other] = steps[at] + 1
-                waiting.append(other)
-    del steps[graph.root]
-    return sorted((step, graph.references[at], graph.image_ids[at]) for at, step in steps.items())
+    return sorted((step, graph.references[at], graph.image_ids[at]) for at, step in distances(ways, graph.root).items())
 
 
 @page(f"{IMAGE}/manifests")

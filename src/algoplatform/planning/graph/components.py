@@ -1,6 +1,7 @@
 """Strongly connected components and levels; iterative, as a chain may be longer than Python's stack."""
 
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -87,3 +88,16 @@ def walk(targets: Sequence[Sequence[int]], members: Sequence[int]) -> list[int]:
         seen.update(fresh)
         path.extend(reversed(fresh))
     return walked
+
+
+def distances(targets: Sequence[Sequence[int]], root: int) -> dict[int, int]:
+    """Return the shortest number of steps to each node that a root reaches, without the root."""
+    steps, waiting = {root: 0}, deque([root])
+    while waiting:
+        node = waiting.popleft()
+        for target in targets[node]:
+            if target not in steps:
+                steps[target] = steps[node] + 1
+                waiting.append(target)
+    del steps[root]
+    return steps
