@@ -142,15 +142,14 @@ class Visit(Request):
             response.headers["retry-after"] = "1"
         return response
 
-    def redirect(self, path: str, query: Mapping[str, Any] | None = None, part: str = "") -> Response:
-        """Lead on to another page after a form, or to a part of it."""
-        return RedirectResponse(self.to(path, query) + (f"#{part}" if part else ""), 303)
+    def redirect(self, path: str, query: Mapping[str, Any] | None = None) -> Response:
+        """Lead on to another page after a form."""
+        return RedirectResponse(self.to(path, query), 303)
 
     def back(self, address: str) -> Response:
         """Return to a page of this console, as login and language do; other addresses lead to the list."""
-        is_own = (
-            address.startswith((f"{self.base}/", f"{self.base}?")) and "\\" not in address and address.isprintable()
-        )
+        own = (f"{self.base}/", f"{self.base}?")
+        is_own = address.startswith(own) and "\\" not in address and address.isprintable()
         return RedirectResponse(address if is_own else self.to("/images"), 303)
 
 

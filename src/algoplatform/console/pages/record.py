@@ -78,7 +78,7 @@ async def verify(visit: Visit) -> Response:
     await visit.sent()
     async with while_connected(visit):
         await visit.runtime.artifacts.verify(visit.writer, image_id)
-    return visit.redirect(f"/images/{image_id}", part="artifact")
+    return visit.redirect(f"/images/{image_id}#artifact")
 
 
 @page(f"{IMAGE}/history")

@@ -31,7 +31,6 @@ function split(name, text) {
 }
 
 function columns(name, item, number) {
-  if (number === 1) return [item];
   if (isTable(name)) return item.split("\t");
   const parts = name === "env" ? (/^([^:=]*)[:=](.*)$/s.exec(item) ?? ["", item, ""]).slice(1) : item.split(":");
   const row = [...parts.slice(0, number - 1), parts.slice(number - 1).join(":")];

@@ -7,7 +7,6 @@ const conditions = () => new URLSearchParams([...new FormData(filters)].filter((
 const address = (path, query) => path + (query.size ? "?" + query : "");
 
 async function count(query) {
-  for (const name of ["after", "before", "pageSize"]) query.delete(name);
   const { answer } = await ask(address($("#count").dataset.url, query));
   if (answer.ok) $("#count").textContent = await answer.text();
 }
