@@ -25,15 +25,13 @@ importing.addEventListener("submit", async (event) => {
   stop.hidden = $("#progress").hidden = false;
   show(sending, 0);
   const request = new XMLHttpRequest();
-  const last = () => request.responseText.trimEnd().split("\n").at(-1);
+  const last = () => request.responseText.split("\n").at(-2) ?? "";
   request.open("POST", importing.action);
   request.setRequestHeader("X-Part", "progress");
   request.upload.onprogress = ({ loaded, total }) => show(sending, (50 * loaded) / total);
   request.onprogress = () => {
-    const lines = request.responseText.split("\n");
-    const line = lines.at(-2);
-    if (request.status !== 200 || !line?.startsWith('{"checked"')) return;
-    const { checked, size } = JSON.parse(line);
+    if (request.status !== 200 || !last().startsWith('{"checked"')) return;
+    const { checked, size } = JSON.parse(last());
     show(checking, 50 + (50 * checked) / (size || 1));
   };
   request.onload = () => {
