@@ -20,11 +20,6 @@ export async function isLoggedIn() {
   return !expired;
 }
 
-// Enter that ends a composition chooses a word.
-export function keepComposing(event) {
-  if (event.key === "Enter" && (event.isComposing || event.keyCode === 229)) event.preventDefault();
-}
-
 // Copying works on plain HTTP too, where there is no navigator.clipboard.
 async function copy(text) {
   if (navigator.clipboard && isSecureContext) return navigator.clipboard.writeText(text);
@@ -45,6 +40,8 @@ addEventListener("click", async (event) => {
 });
 
 addEventListener("keydown", (event) => {
+  // Enter that ends a composition chooses a word.
+  if (event.key === "Enter" && (event.isComposing || event.keyCode === 229)) event.preventDefault();
   const search = $("#searchCondition");
   if (event.key === "/" && search && !event.target.closest("input, select, textarea")) {
     event.preventDefault();

@@ -1,5 +1,5 @@
 // The forms of a record and of a plan. Lists are rows.
-import { $, $$, isLoggedIn, keepComposing } from "./console.js";
+import { $, $$, isLoggedIn } from "./console.js";
 
 function renumber(list) {
   $$(".row", list).forEach((row, at) => {
@@ -77,7 +77,6 @@ form.addEventListener("click", (event) => {
   }
   dirty = true;
 });
-form.addEventListener("keydown", keepComposing);
 form.addEventListener("submit", async (event) => {
   if (checked) return;
   event.preventDefault();

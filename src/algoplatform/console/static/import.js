@@ -16,9 +16,7 @@ function finished(...result) {
 }
 importing.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const data = new FormData(importing);
-  const { value } = event.submitter ?? buttons()[0];
-  data.set("dryRun", value);
+  const data = new FormData(importing, event.submitter);
   if (!(await isLoggedIn())) return;
   $("#result").replaceChildren();
   for (const button of buttons()) button.disabled = true;
@@ -43,7 +41,7 @@ importing.addEventListener("submit", async (event) => {
     const { html, ok } = JSON.parse(last());
     finished();
     $("#result").innerHTML = html;
-    write.disabled = !(ok && value === "true");
+    write.disabled = !(ok && data.get("dryRun") === "true");
   };
   request.onerror = () => finished(failed);
   request.onabort = () => finished(aborted);

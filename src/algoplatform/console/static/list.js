@@ -1,9 +1,8 @@
 // The list: search while typing, the number of images, selected rows.
-import { $, $$, ask, keepComposing, tellExpired } from "./console.js";
+import { $, $$, ask, tellExpired } from "./console.js";
 
 const filters = $("#filters");
 let timer, running, asked;
-const conditions = () => new URLSearchParams([...new FormData(filters)].filter(([, value]) => value));
 const address = (path, query) => path + (query.size ? "?" + query : "");
 
 async function count(query) {
@@ -13,7 +12,7 @@ async function count(query) {
 
 async function search(push) {
   clearTimeout(timer);
-  const query = conditions();
+  const query = new URLSearchParams([...new FormData(filters)].filter(([, value]) => value));
   const url = address(filters.action, query);
   if (url === asked) return;
   asked = url;
@@ -48,9 +47,8 @@ const soon = (event) => {
   if (!event.isComposing) timer = setTimeout(search, 300);
 };
 filters.addEventListener("input", soon);
-filters.addEventListener("compositionend", (event) => soon({ isComposing: false }));
+filters.addEventListener("compositionend", soon);
 filters.addEventListener("submit", (event) => (event.preventDefault(), search(true)));
-filters.addEventListener("keydown", keepComposing);
 addEventListener("popstate", () => location.reload());
 $("#rows").addEventListener("change", choose);
 choose();
