@@ -122,6 +122,7 @@ async def test_labels_are_bounded(client: httpx.AsyncClient, log: Log) -> None:
         (None, "", "zh"),
         (None, "en-US,en;q=0.9", "en"),
         (None, "zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        (None, "zh; q=0.8, en; q=0.9", "en"),
         (None, "fr, de;q=0.5", "zh"),
         (None, "en;q=x, zh", "zh"),
         ("en", "zh", "en"),

@@ -16,7 +16,7 @@ def language_of(cookie: str | None, accepted: str) -> str:
         return cookie
     best, chosen = 0.0, "zh"
     for part in accepted[:1000].split(","):
-        name, _, quality = part.strip().lower().partition(";q=")
+        name, _, quality = part.replace(" ", "").lower().partition(";q=")
         try:
             weight = float(quality or 1)
         except ValueError:

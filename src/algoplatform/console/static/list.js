@@ -5,8 +5,8 @@ const filters = $("#filters");
 let timer, running, asked;
 const address = (path, query) => path + (query.size ? "?" + query : "");
 
-async function count(query) {
-  const { answer } = await ask(address($("#count").dataset.url, query));
+async function count(query, signal) {
+  const { answer } = await ask(address($("#count").dataset.url, query), { signal });
   if (answer.ok) $("#count").textContent = await answer.text();
 }
 
@@ -28,7 +28,7 @@ async function search(push) {
     history[push ? "pushState" : "replaceState"](null, "", url);
     $(".clear").hidden = !query.size;
     choose();
-    if (answer.ok) await count(query);
+    if (answer.ok) await count(query, running.signal);
   } catch (error) {
     if (error.name !== "AbortError") asked = "";
   }
