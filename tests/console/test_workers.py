@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,15 @@ def _form(page: str, **new: str) -> dict[str, Any]:
 @contextmanager
 def _turns(service: Service) -> Iterator[httpx.Client]:
     """Yield a client each of whose requests the next worker answers: the other one stands still meanwhile."""
-    workers = _workers(service)
+    answering = 0
 
     def turn(request: httpx.Request) -> None:
-        workers.append(workers.pop(0))
-        os.kill(workers[0], signal.SIGSTOP)
-        os.kill(workers[1], signal.SIGCONT)
+        nonlocal answering
+        # The supervisor replaces a worker that has stood still for 5 s, as during an import on a busy machine.
+        workers = _workers(service)
+        answering = next(worker for worker in workers if worker != answering)
+        for worker in workers:
+            _signal(worker, signal.SIGCONT if worker == answering else signal.SIGSTOP)
 
     limits = httpx.Limits(max_keepalive_connections=0)
     hooks = {"request": [turn]}
@@ -69,16 +72,28 @@ def _turns(service: Service) -> Iterator[httpx.Client]:
         ) as client:
             yield client
     finally:
-        for worker in workers:
-            os.kill(worker, signal.SIGCONT)
+        for worker in _workers(service):
+            _signal(worker, signal.SIGCONT)
+
+
+def _signal(worker: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(worker, number)
 
 
 def _workers(service: Service) -> list[int]:
     deadline = time.monotonic() + 60
     while True:
         children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
-        workers = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        workers = [int(pid) for pid in children if _is_worker(pid)]
         if len(workers) == 2:
             return workers
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def _is_worker(pid: str) -> bool:
+    try:
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
