@@ -76,8 +76,11 @@ class Searches:
         """Return the records that meet the conditions, read anew: up to MAX_PAGE_SIZE + 1, or a page."""
         if conditions.page:
             return self._shared(conditions)
-        # The one beyond the limit shows that there are more.
-        read = partial(self._search.records, conditions=conditions, most=MAX_PAGE_SIZE + 1)
+
+        def read(connection: Connection) -> Awaitable[Found]:
+            # The one beyond the limit shows that there are more.
+            return self._search.records(connection, conditions, MAX_PAGE_SIZE + 1)
+
         if conditions.search_condition is not None:
             return self._texts.run(read)
         return self._lent(read)
