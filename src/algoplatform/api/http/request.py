@@ -67,7 +67,8 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
         # As parse_qsl does, at a third of its cost: it has many options.
         for pair in query.decode().replace("+", " ").split("&"):
             name, _, value = pair.partition("=")
-            name, value = unquote(name, errors="strict"), unquote(value, errors="strict")
+            if "%" in pair:
+                name, value = unquote(name, errors="strict"), unquote(value, errors="strict")
             # Clients add such parameters to bypass caches: `_=1732500000`.
             if pair and not name.startswith("_"):
                 given.append((name, value))
