@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algoplatform.planning.capacity.model import Amounts, Card, Cluster, Demand, Node, Reserve
-from algoplatform.planning.capacity.packing import mixing
+from algoplatform.planning.capacity.packing import balancing, mixing
+from algoplatform.planning.capacity.packing.board import Board
 from algoplatform.planning.capacity.placement import Placement, place
 from algoplatform.planning.capacity.recount import recount
 from algoplatform.planning.capacity.room import rooms
@@ -71,6 +72,25 @@ def test_the_largest_in_bounded_time() -> None:
     found = checked(made.demands, made.cluster, Reserve())
     assert time.thread_time() - began < (60 if FULL else 15)
     assert 0.05 < sum(found.unplaced.values()) / made.pods + 0.05 < 0.15
+
+
+def test_looks_at_classes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many nodes and many classes of pods without a GPU, each node looks at some classes, and all have a place."""
+    wanted = [Demand(f"algo/{at}:1.0", 3, Amounts(901 + at, 100)) for at in range(99)]
+    free = rooms(Cluster(tuple(Node(f"n-{at}", "n", 1_000, 1_000, 110) for at in range(297))), Reserve(0))
+    looks: list[int] = []
+    most = Board.most
+
+    def counting(board: Board, kind: int, slot: int) -> int:
+        looks[-1] += 1
+        return most(board, kind, slot)
+
+    monkeypatch.setattr(Board, "most", counting)
+    for bound in (balancing._LOOKS, 1):
+        monkeypatch.setattr(balancing, "_LOOKS", bound)
+        looks.append(0)
+        assert not place(wanted, free).unplaced
+    assert looks[1] < looks[0] / 2
 
 
 def test_the_work_for_a_node_does_not_grow_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:

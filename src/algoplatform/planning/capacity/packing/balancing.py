@@ -1,8 +1,15 @@
 """Fill slot by slot with the class that leaves what remains most balanced."""
 
 from collections.abc import Sequence
+from itertools import islice
+from typing import Final
 
 from algoplatform.planning.capacity.packing.board import Board
+
+# Looks at classes for all slots together: some seconds. There may be a slot for each pod among the nodes that are tried
+# for `addNodes`; each then looks at the largest classes alone that it holds, at least at so many.
+_LOOKS: Final = 2_000_000
+_FEWEST: Final = 16
 
 
 def fill_balanced(board: Board, slots: Sequence[int], kinds: Sequence[int]) -> None:
@@ -25,6 +32,7 @@ def fill_balanced(board: Board, slots: Sequence[int], kinds: Sequence[int]) -> N
     coming: dict[int, int] = {}
     for slot in slots:
         coming[board.slot_node[slot]] = coming.get(board.slot_node[slot], 0) + 1
+    window = max(_FEWEST, _LOOKS // max(1, len(slots)))
     for done, slot in enumerate(slots):
         if not kinds:
             return
@@ -34,10 +42,14 @@ def fill_balanced(board: Board, slots: Sequence[int], kinds: Sequence[int]) -> N
         rest = [board.node_cpu[node] * part, board.node_memory[node] * part]
         rest += [board.slot_memory[slot], board.slot_shares[slot]]
         weights = [_weight(*of, len(slots) - done) for of in zip(need, free, strict=True)]
-        for kind in _fill(board, slot, kinds, weights, part):
+        chosen = kinds
+        if len(kinds) > window:
+            chosen = list(islice((kind for kind in reversed(kinds) if board.most(kind, slot)), window))
+        for kind in _fill(board, slot, chosen, weights, part):
             need = [value - of[kind] for value, of in zip(need, amounts, strict=True)]
         free = [value - gone for value, gone in zip(free, rest, strict=True)]
-        kinds = [kind for kind in kinds if board.left[kind]]
+        if not all(map(board.left.__getitem__, chosen)):
+            kinds = [kind for kind in kinds if board.left[kind]]
 
 
 def _weight(need: float, free: float, slots: int) -> float:
