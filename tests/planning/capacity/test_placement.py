@@ -74,6 +74,25 @@ def test_the_largest_in_bounded_time() -> None:
     assert 0.05 < sum(found.unplaced.values()) / made.pods + 0.05 < 0.15
 
 
+def test_full_nodes_are_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node whose CPU is used up is not tried with each class, although its card has room."""
+    wanted = [Demand(f"algo/{at}:1.0", 2, Amounts(901 + at, 100, 300 + at, 1)) for at in range(99)]
+    free = rooms(
+        Cluster(tuple(Node(f"n-{at}", "n", 1_000, 1_000, 110, (Card(80_000, 10),)) for at in range(198))), Reserve(0)
+    )
+    looks = 0
+    most = Board.most
+
+    def counting(board: Board, kind: int, slot: int) -> int:
+        nonlocal looks
+        looks += 1
+        return most(board, kind, slot)
+
+    monkeypatch.setattr(Board, "most", counting)
+    assert not place(wanted, free).unplaced
+    assert looks < 198 * 10
+
+
 def test_looks_at_classes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """With many nodes and many classes of pods without a GPU, each node looks at some classes, and all have a place."""
     wanted = [Demand(f"algo/{at}:1.0", 3, Amounts(901 + at, 100)) for at in range(99)]

@@ -64,6 +64,12 @@ class _Filling:
         self.by_size = [kind for _, kind in sizes]
         self.bounds, self.tiers = self._queues()
         self.cpu_balance = self.memory_balance = _NO_BALANCE
+        self._find_least()
+
+    def _find_least(self) -> None:
+        """Find the least CPU and memory that any class with pods left takes."""
+        self.least_cpu = min((self.board.cpu[kind] for kind in self.by_size), default=0)
+        self.least_memory = min((self.board.memory[kind] for kind in self.by_size), default=0)
 
     def _queues(self) -> tuple[list[int], list[list[tuple[float, int]]]]:
         """Return queues of (key, class) with the next at the end, by the smallest card that holds the class."""
@@ -114,6 +120,7 @@ class _Filling:
         if not board.left[kind]:
             at = self.by_size.index(kind)
             del self.by_size[at], self.sizes[at]
+            self._find_least()
 
     def _draw(self, slot: int, later: int) -> None:
         """Take pods from the queue until what is left of a card is worth a pair; `later` MiB are on the next cards."""
@@ -175,7 +182,8 @@ class _Filling:
         sizes, kinds, left = self.sizes, self.by_size, board.left
         cpus, memories, shares = board.cpu, board.memory, board.shares
         end = bisect_right(sizes, free)
-        if room < 1 or not end:
+        # Otherwise each class would be looked at for each node whose CPU or memory is used up.
+        if room < 1 or not end or cpu_free < self.least_cpu or memory_free < self.least_memory:
             return False
         cpu, memory = self.cpu_balance, self.memory_balance
         cpu_goal, memory_goal = cpu.surplus + cpu.rate * later, memory.surplus + memory.rate * later
