@@ -114,10 +114,15 @@ def _exchange(board: Board, kind: int, work: Work) -> tuple[int, int, int] | Non
     for node, slots in enumerate(board.cards):
         cpu_lacks, memory_lacks = cpu - board.node_cpu[node], memory - board.node_memory[node]
         everywhere = [*slots, board.bare[node]]
+        is_roomy = False
         for slot in slots if board.on_card[kind] else everywhere[-1:]:
             gpu_lacks, shares_lack = gpu - board.slot_memory[slot], shares - board.slot_shares[slot]
-            # With room on the card, any pod of the node may leave for its CPU or memory.
-            sources = everywhere if gpu_lacks <= 0 and shares_lack <= 0 else (slot,)
+            sources: Sequence[int] = (slot,)
+            if gpu_lacks <= 0 and shares_lack <= 0:
+                # With room on the card, any pod of the node may leave for its CPU or memory: once for all such cards.
+                sources = () if is_roomy else everywhere
+                is_roomy = True
+            work.spend(1 + len(sources))
             for source in sources:
                 work.spend(len(board.inside[source]))
                 for other in board.inside[source]:
