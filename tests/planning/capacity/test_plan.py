@@ -115,6 +115,14 @@ def test_nodes_to_add() -> None:
     assert plan([Demand("a", 1, Amounts(), oversized=True)], SITE).add_nodes == ()
 
 
+def test_nodes_to_add_are_bounded() -> None:
+    """500 nodes of 2,000 cards are not proposed: looking at a million cards takes minutes and gigabytes."""
+    cluster = Cluster((Node("n", "n", 1_000, 1_000, 110, (Card(15_109, 10),) * 2_000),))
+    few, many = (plan([Demand("a:1", replicas, Amounts(1_000, 0, 100, 1))], cluster) for replicas in (3, 500))
+    assert [(each.like, each.count) for each in few.add_nodes] == [("n", 2)]
+    assert many.add_nodes == ()
+
+
 def test_nodes_to_add_of_two_rows() -> None:
     """Where one row holds the GPU pods and another the CPU pods, some of both are asked for."""
     nodes = (Node("g-1", "g", 2_000, 9_000, 9, (Card(T4, 10),)), Node("c-1", "c", 64_000, 90_000, 110))

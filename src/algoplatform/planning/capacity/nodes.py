@@ -15,6 +15,8 @@ _SHAPES: Final = 8
 # Steps of one trial, and pods that all trials together may place on so many nodes: some seconds.
 _STEPS: Final = 100_000
 _PODS: Final = 20_000
+# New nodes and their cards that a trial may look at. More are not proposed: they would take gigabytes and minutes.
+_SLOTS: Final = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,11 @@ class _Search:
     def _alone(self, node: Node, demands: Sequence[Demand], free: Sequence[Room], turn: int) -> _Extension | None:
         """Put demands on what is free and on as few new nodes as possible."""
 
+        spare = self._spare(node)
+
         def trial(count: int) -> Placement | None:
+            if (count + spare) * (1 + len(node.cards)) > _SLOTS:
+                return None
             self.budget -= _pods(demands) + len(free) + count
             found = place(demands, [*free, *self._rooms(node, count, turn)], _STEPS)
             return None if found.unplaced else found
@@ -126,7 +132,7 @@ class _Search:
         best = None
         for count in sorted({least, min(enough, least + 1 + least // 8), min(enough, least + 1 + least // 2), enough}):
             if found := trial(count):
-                best = _Extension(node, count, self._spare(node), found)
+                best = _Extension(node, count, spare, found)
                 break
             least = count + 1
         while best and least < best.nodes and self.budget > 0:
