@@ -27,13 +27,15 @@ Shape: TypeAlias = Callable[[list[bytes], int | None], Answer]
 _COUNTS: Final = 2
 # Concurrent searches for text that take longer than 0.15 s, with and without a page.
 _SLOW: Final = 2
+# Connections that searches for text without a page leave to other requests.
+_OTHERS: Final = 2
 
 
 class Searches:
     """Finds images; concurrent requests for the same page share one query.
 
     Texts can be registered that take seconds to search. Searches for text that turn out slow therefore leave
-    their places to others; without a page, all of them hold at most half of the pool.
+    their places to others; without a page, all of them leave two connections of the pool to other requests.
     """
 
     def __init__(self, database: Database, size: int, patience: float) -> None:
@@ -44,7 +46,7 @@ class Searches:
         self._counts = Turns(_COUNTS, patience)
         few = max(1, min(_SLOW, size // 4))
         slow = Turns(few, patience)
-        self._texts = Lanes(database.connection, Turns(max(1, size // 2 - few), patience), slow)
+        self._texts = Lanes(database.connection, Turns(max(1, size - few - _OTHERS), patience), slow)
         self._text_pages = Lanes(database.connection, Turns(_COUNTS, patience), slow)
         self._asked: dict[str, Gathering[Conditions, Found]] = {}
 
