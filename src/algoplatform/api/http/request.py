@@ -198,9 +198,9 @@ def if_match(request: Request) -> list[int] | None:
     A weak tag counts as strong: proxies that compress responses weaken our tags, and a version is exact.
     """
     tags = _entity_tags(request, "if-match")
-    if tags is None or tags == ["*"]:
+    if tags is None or "*" in tags:
         return None
-    if not tags or "*" in tags:
+    if not tags:
         raise BadRequest('If-Match须为*或带双引号的ETag列表，如"1"')
     return [int(found[1]) for found in map(_VERSION.fullmatch, set(tags)) if found]
 
