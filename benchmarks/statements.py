@@ -65,7 +65,8 @@ class _Recorder:
         self.fetchval = connection.fetchval
         self._before: list[str] = []
 
-    def transaction(self) -> "_Transaction":
+    def transaction(self, *, isolation: str) -> "_Transaction":
+        self._before.append(f"SET TRANSACTION ISOLATION LEVEL {isolation.replace('_', ' ')}")
         return _Transaction()
 
     def abandon(self) -> None: ...
