@@ -130,8 +130,10 @@ class Form:
 
 def by_place(faults: Sequence[Fault], place_of: Callable[[Fault], str]) -> dict[str, list[Fault]]:
     """Return faults by the id of the input that each is about."""
-    placed = [(place_of(fault), fault) for fault in faults]
-    return {place: [fault for at, fault in placed if at == place] for place, _ in placed}
+    places: dict[str, list[Fault]] = {}
+    for fault in faults:
+        places.setdefault(place_of(fault), []).append(fault)
+    return places
 
 
 def comparable(name: str, value: Any) -> str:
