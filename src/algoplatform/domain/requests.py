@@ -79,7 +79,7 @@ def check_body(data: Any) -> dict[str, Any]:
 
 
 def require_object(body: object) -> dict[str, Any]:
-    """Return a body that is an object; raise Refused for any other, so that faults of the query are told with it."""
+    """Return a body that is an object; raise Refused otherwise, whose fault is listed with those of the query."""
     if not isinstance(body, dict):
         raise Refused([Fault("", Code.BAD_REQUEST, "请求体须为JSON对象")])
     return body
