@@ -13,8 +13,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from algoplatform.api.http.envelope import status_of
-from algoplatform.api.http.request import parse_query, path_of
-from algoplatform.api.http.urlencoded import Pairs, read_form
+from algoplatform.api.http.request import parse_query, path_of, read_form
+from algoplatform.api.http.urlencoded import Pairs
 from algoplatform.api.middleware.authentication import caller_of
 from algoplatform.console.wording import Words, language_of
 from algoplatform.domain.access import Caller, Scope
