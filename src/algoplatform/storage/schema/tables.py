@@ -2,7 +2,17 @@
 
 import sqlalchemy as sa
 
-from algoplatform.storage.search.filter_indexes import COLUMNS, FILTERS, KIND, LONG_COLUMNS, WIDTH, condition_of, cut
+from algoplatform.storage.search.filter_indexes import (
+    COLUMNS,
+    FILTERS,
+    IN_NAMESPACE,
+    KIND,
+    LONG_COLUMNS,
+    NAMESPACE_KIND,
+    WIDTH,
+    condition_of,
+    cut,
+)
 from algoplatform.storage.search.where_clause import LONG_TEXT, SHORT_TEXT
 
 metadata = sa.MetaData()
@@ -25,7 +35,7 @@ def _filter_index(column: str, *, short: bool = True) -> sa.Index:
         sa.text(cut(column)),
         "image_name",
         "image_tag",
-        *(others if short else []),
+        *(others if short and column != COLUMNS[-1] else []),
         # For counting by an index-only scan.
         postgresql_include=[column] if short else None,
         postgresql_where=sa.text(f"live AND {condition_of(column, short=short)}"),
@@ -89,6 +99,14 @@ image = sa.Table(
         "image_tag",
         postgresql_include=["algo_type", "useable_flag"],
         postgresql_where=sa.text("live"),
+    ),
+    sa.Index(
+        "image_namespace_kind_idx",
+        sa.text(NAMESPACE_KIND),
+        "image_name",
+        "image_tag",
+        postgresql_include=["namespace", "algo_type", "useable_flag"],
+        postgresql_where=sa.text(f"live AND {IN_NAMESPACE}"),
     ),
     *map(_filter_index, COLUMNS),
     _filter_index("factory", short=False),

@@ -6,7 +6,8 @@ images that do not match those are skipped within the index. The leading column 
 in no other condition, so PostgreSQL cannot pick another index by mistake, even without statistics.
 
 algoType and useableFlag have few values: any two of them may be common each and never occur together. So they
-share an index, whose keys are the nine pairs of values.
+share an index, whose keys are the nine pairs of values. Namespaces are few and large, too: one more index has
+the pairs within each namespace.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,8 @@ _CUT: Final = 128
 # A B-tree entry is limited to about 2,700 bytes: longer values, which are rare, have their own index.
 _SHORT_BYTES: Final = 256
 
-# The filters that are by nature most selective come first.
+# The filters that are by nature most selective come first. The last one leads others only if it has so few images
+# that all of them can be read: its index needs no values of other filters.
 COLUMNS: Final = ("event_type", "incident_id", "factory", "namespace")
 FILTERS: Final = (*COLUMNS, "algo_type", "useable_flag")
 # Columns that may be long: the indexes of other filters hold only this many characters of them.
@@ -44,18 +46,24 @@ def condition_of(column: str, *, short: bool = True) -> str:
     return f"{column} IS NOT NULL"
 
 
+# The leading column of the index of the pairs within each namespace, and the condition on the images in it.
+NAMESPACE_KIND: Final = f"({KIND} || {cut('namespace')})"
+IN_NAMESPACE: Final = condition_of("namespace")
+
+
 @dataclass(frozen=True, slots=True)
 class Lead:
     """An index and its search keys: the prefix of a value, or pairs of algoType and useableFlag."""
 
     column: str | None
+    expression: str
     value: str | Sequence[str]
     where: str
     has_others: bool = False
 
     def where_is(self, argument: str) -> str:
         """Return the condition for the value in an argument, or for the pair `key`."""
-        return f"{self.where} AND {cut(self.column)} = {argument}" if self.column else f"live AND {KIND} = key"
+        return f"{self.where} AND {self.expression} = {argument if self.column else 'key'}"
 
     def few(self, argument: str, most: int) -> str:
         """Return SQL that counts the matching images, up to `most`."""
@@ -83,15 +91,23 @@ def values_of(conditions: Conditions) -> dict[str, Any]:
 def leads_of(conditions: Conditions) -> list[Lead]:
     """Return the usable indexes, the most selective first."""
     values = values_of(conditions)
-    leads = [_lead(column, str(values[column])) for column in COLUMNS if column in values]
-    if not leads and values:
-        types = [conditions.algo_type] if conditions.algo_type else _ALGO_TYPES
-        flags = [conditions.useable_flag] if conditions.useable_flag else _FLAGS
-        leads = [Lead(None, list(map("".join, product(types, flags))), "live")]
-    return leads
+    columns = [column for column in COLUMNS if column in values]
+    if len(columns) < len(values) and (not columns or (columns == ["namespace"] and not conditions.search_condition)):
+        return [_kinds(conditions)]
+    return [_lead(column, str(values[column])) for column in columns]
+
+
+def _kinds(conditions: Conditions) -> Lead:
+    types = [conditions.algo_type] if conditions.algo_type else _ALGO_TYPES
+    flags = [conditions.useable_flag] if conditions.useable_flag else _FLAGS
+    keys = list(map("".join, product(types, flags)))
+    if conditions.namespace is None:
+        return Lead(None, KIND, keys, "live")
+    in_namespace = [key + conditions.namespace[:_CUT] for key in keys]
+    return Lead(None, NAMESPACE_KIND, in_namespace, f"live AND {IN_NAMESPACE}")
 
 
 def _lead(column: str, value: str) -> Lead:
     short = column not in LONG_COLUMNS or len(value.encode()) <= _SHORT_BYTES
     where = f"live AND {condition_of(column, short=short)}"
-    return Lead(column, value[:_CUT], where, short)
+    return Lead(column, cut(column), value[:_CUT], where, short and column != COLUMNS[-1])
