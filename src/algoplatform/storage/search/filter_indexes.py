@@ -92,7 +92,7 @@ def leads_of(conditions: Conditions) -> list[Lead]:
     """Return the usable indexes, the most selective first."""
     values = values_of(conditions)
     columns = [column for column in COLUMNS if column in values]
-    if len(columns) < len(values) and (not columns or (columns == ["namespace"] and not conditions.search_condition)):
+    if len(columns) < len(values) and columns in ([], ["namespace"]):
         return [_kinds(conditions)]
     return [_lead(column, str(values[column])) for column in columns]
 

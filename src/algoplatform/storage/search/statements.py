@@ -12,7 +12,7 @@ from algoplatform.storage.bounded_cache import BoundedCache
 from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.postgres.snapshot import STAMP
 from algoplatform.storage.postgres.transactions import abandonable
-from algoplatform.storage.search.filter_indexes import has_filters, leads_of
+from algoplatform.storage.search.filter_indexes import KIND, has_filters, leads_of
 from algoplatform.storage.search.selectivity import TextSample
 from algoplatform.storage.search.where_clause import DENSE, Filter, part_of
 
@@ -123,7 +123,7 @@ class ImageSearch:
             return Filter(conditions, grams)
         # Text that is common among the images of these algoType and useableFlag is found by scanning in
         # result order, other text in the text index.
-        walk = Filter(conditions) if text and not grams and not leads[0].column else None
+        walk = Filter(conditions) if text and not grams and leads[0].expression == KIND else None
         if not walk and not grams and len(leads) == 1 and few == _FEW:
             return Filter(conditions, (), leads[0])
         given = walk.arguments if walk else []
