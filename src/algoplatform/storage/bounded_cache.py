@@ -11,7 +11,7 @@ _FRAME: Final = 1024
 
 
 class BoundedCache(Generic[Value]):
-    """A cache of up to `most` bytes that evicts the values used longest ago; it skips those above a quarter of that."""
+    """A least-recently-used cache of up to `most` bytes; values larger than a quarter of that are not cached."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -25,8 +25,8 @@ WHERE kept.created_at <= now() - make_interval(hours => $1)
 RETURNING true
 """
 
-# Deletes a batch of the excess rows. SKIP LOCKED leaves rows that another transaction has locked to it,
-# so cleanups never wait for each other.
+# Deletes a batch of the excess rows. SKIP LOCKED skips rows that another transaction has locked, so cleanups never
+# wait for each other.
 _DROP: Final = """
 DELETE FROM idempotency_key WHERE key = ANY (ARRAY(
     SELECT key FROM idempotency_key WHERE {} LIMIT 100 FOR UPDATE SKIP LOCKED

@@ -1,6 +1,6 @@
-"""What registries said of images: read and written for many images at once.
+"""The last answers of registries about images, read and written for many images at once.
 
-A row is written for live images alone, and under a lock that a delete waits for: its trigger then finds the row.
+A write locks the images and skips deleted ones: a concurrent delete waits, and its trigger then removes the row.
 """
 
 import json
@@ -17,7 +17,7 @@ from algoplatform.domain.search import Conditions
 from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.search.where_clause import Filter, part_of
 
-# The key of the advisory lock of the periodic check; PostgreSQL keeps keys of two numbers apart from those of one.
+# Key of the advisory lock of the periodic check; keys of two numbers never collide with keys of one number.
 _LOCK: Final = (4_715_962, 1)
 _PAGE: Final = 500
 
@@ -29,7 +29,7 @@ WHERE live AND (image_name, image_tag) > ($1, $2)
   AND (checked_at IS NULL OR checked_at < now() - $3 * interval '1 second')
 ORDER BY image_name, image_tag LIMIT {_PAGE}
 """
-# Without platforms, what was known of the image stays; a digest alone is that of the platforms known already.
+# An outcome without platforms keeps what is stored, but drops stored platforms of a digest other than its own.
 _WRITE: Final = """
 INSERT INTO image_artifact AS old (
     image_id, version, state, digest, first_digest, media_type, message, platforms, checked_at
@@ -53,9 +53,9 @@ _GET: Final = """
 SELECT state, digest, media_type, message, platforms, checked_at
 FROM image LEFT JOIN image_artifact USING (image_id) WHERE image_id = $1 AND live
 """
-# The tag names another image than when this version was first verified.
+# Whether the tag names another image than when this version of the record was first verified.
 _MOVED: Final = "digest <> first_digest AND image_artifact.version = image.version"
-# For the rules of lint, beside `image`: a JSON object of one image, NULL if it was never verified.
+# SQL for a query that includes `image`: the facts for the rules of lint as a JSON object, NULL if never verified.
 FACTS: Final = f"""
 '{{"state":"' || state || '","moved":' || CASE WHEN {_MOVED} THEN 'true' ELSE 'false' END
 || ',"days":' || date_part('day', now() - checked_at)
@@ -65,7 +65,7 @@ FACTS: Final = f"""
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An image to look up, and the digest whose platforms are known already."""
+    """An image to look up in its registry, and the digest whose platforms are stored, if any."""
 
     image_id: str
     name: str
@@ -75,7 +75,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a registry said: `platforms` is JSON, None if what was known before holds."""
+    """A registry's answer about an image; `platforms` is JSON, or None to keep what is stored."""
 
     image_id: str
     state: str
@@ -87,7 +87,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What is stored of an image; `digest` and `platforms` are those last seen."""
+    """The stored answer about an image; `digest` and `platforms` are the last ones seen."""
 
     state: str
     digest: str | None
@@ -117,7 +117,7 @@ async def count(connection: Connection, conditions: Conditions) -> int:
 
 
 async def page(connection: Connection, conditions: Conditions, after: Target | None) -> list[Target]:
-    """Return the images of one page, or without one the next 500 after an image, in the order of name and tag."""
+    """Return the requested page of images or, if none is requested, the next 500 after `after`, by name and tag."""
     met = Filter(conditions)
     size, offset = part_of(conditions)
     if size is None:
@@ -131,13 +131,13 @@ async def page(connection: Connection, conditions: Conditions, after: Target | N
 
 
 async def due(connection: Connection, seconds: float, after: Target | None) -> list[Target]:
-    """Return the next 500 images after one, of those whose last check is older than `seconds`."""
+    """Return the next 500 images after `after` that were not checked within the last `seconds`."""
     start = (after.name, after.tag) if after else ("", "")
     return list(map(_target, await connection.fetch(_DUE, *start, seconds)))
 
 
 async def write(connection: Connection, outcomes: Sequence[Outcome]) -> list[Artifact]:
-    """Store what was said of images, and return what is known of those that are still there."""
+    """Store the outcomes, and return what is now stored about the images that are still live."""
     rows = await connection.fetch(
         _WRITE,
         [UUID(each.image_id) for each in outcomes],
@@ -150,20 +150,20 @@ async def write(connection: Connection, outcomes: Sequence[Outcome]) -> list[Art
 
 
 async def get(connection: Connection, image_id: str) -> tuple[bool, Artifact | None]:
-    """Return whether there is such an image, and what is known of it."""
+    """Return whether there is such a live image, and the stored answer about it, None if it was never verified."""
     row = await connection.fetchrow(_GET, UUID(image_id))
     return row is not None, Artifact(**row) if row and row["state"] else None
 
 
 async def digests(connection: Connection, image_ids: Sequence[str]) -> dict[str, str]:
-    """Return the digests that were last seen of these images, by id; never verified ones and missing ones have none."""
+    """Return the last digest seen of each of these images, by id; images missing or never verified have none."""
     return {image_id: of["digest"] for image_id, of in (await facts(connection, image_ids)).items() if of["digest"]}
 
 
 async def states(connection: Connection, image_ids: Sequence[str]) -> dict[str, str]:
-    """Return the states of these images by id, `moved` where the tag no longer names the first image.
+    """Return the states of these images by id, without images that were never verified.
 
-    Images that were never verified have none.
+    `moved` replaces `present` if the tag no longer names the image that was first seen for this version of the record.
     """
     return {
         image_id: "moved" if of["moved"] and of["state"] == "present" else of["state"]
@@ -172,7 +172,7 @@ async def states(connection: Connection, image_ids: Sequence[str]) -> dict[str, 
 
 
 async def facts(connection: Connection, image_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the facts that the rules of lint need of these images, by id, and the digest."""
+    """Return the facts for the rules of lint and the digest of each of these images, by id."""
     rows = await connection.fetch(
         f"SELECT image_id, digest, {FACTS} AS facts FROM image_artifact JOIN image USING (image_id)"
         " WHERE image_id = ANY ($1)",
@@ -183,9 +183,9 @@ async def facts(connection: Connection, image_ids: Sequence[str]) -> dict[str, d
 
 @asynccontextmanager
 async def sole(connection: Connection) -> AsyncIterator[bool]:
-    """Yield, within a transaction, whether this is the only periodic check of all processes.
+    """Yield, within a transaction, whether no other process runs the periodic check.
 
-    The lock is the transaction's, so that it also holds behind a transaction pooler, and ends with the connection.
+    The advisory lock belongs to the transaction: it works behind a transaction pooler, and ends with the connection.
     """
     async with connection.transaction():
         await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")

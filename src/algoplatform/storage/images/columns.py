@@ -27,10 +27,10 @@ _VALUES: Final[dict[str, Callable[[Image], Any]]] = {
 _NAME: Final = frozenset(["imageName", "imageTag"])
 
 _DERIVED: Final = tuple(column for column in table.columns if "fields" in column.info)
-# An image keeps its name and tag, and so the columns computed from these alone.
+# Name and tag of an image never change, nor do the columns computed only from them.
 FIXED: Final = tuple(column for column in _DERIVED if _NAME.issuperset(column.info["fields"]))
 CHANGING: Final = tuple(column for column in _DERIVED if column not in FIXED)
-# What an image is written with: its id, the columns computed from its record, and the record.
+# The columns that a new image is written with: its id, those computed from its record, and the record.
 STORED: Final = (table.c.image_id, *FIXED, *CHANGING, table.c.record)
 CALLER: Final = (table.c.actor, table.c.request_id)
 
@@ -51,7 +51,7 @@ def stored(image: Image, image_id: UUID) -> tuple[Any, ...]:
 
 
 def changed(operation: str, caller: int) -> str:
-    """Return what every change of an image assigns; the arguments from `caller` on are its caller's."""
+    """Return the assignments that every change of an image makes; `caller` is the first of the caller's arguments."""
     # Time of the write rather than of BEGIN, as the transaction may have waited; never before the last change.
     return (
         "version = image.version + 1, updated_at = greatest(clock_timestamp(), image.updated_at),"

@@ -26,9 +26,9 @@ DEPENDENTS: Final = """
     WHERE dependency_id = $1 ORDER BY image.image_name, image.image_tag
 """
 
-# A dependency that is not live any more is NULL, which the table rejects. A scalar subquery is always an index
-# lookup. So are the checks of foreign keys without sequential scans; they are planned once instead of for each
-# edge, and their plans outlast the upload.
+# A dependency that is no longer live yields NULL, which the table rejects. A scalar subquery is always an index
+# lookup. The settings make the foreign key checks index lookups too, which are planned once instead of for each
+# edge; these plans outlast the upload.
 _INSERT_ALL: Final = """
 SET LOCAL enable_seqscan = off;
 SET LOCAL plan_cache_mode = force_generic_plan;
@@ -84,7 +84,7 @@ class Drift:
 
 
 def lookup(names: int, tags: int) -> str:
-    """Return SQL for the positions, counted from 1, and ids of those references that are live images.
+    """Return SQL for the positions, counted from 1, and the ids of the references that are live images.
 
     `names` and `tags` are the numbers of the arguments that hold the arrays.
     """
@@ -105,7 +105,7 @@ def link(image_id: str) -> str:
 
 
 async def insert_all(connection: Connection, needed: str) -> None:
-    """Link the new images of a query for (dependent id, name, tag), faster than `link_all`.
+    """Link new images, given as a query for (dependent id, name, tag); faster than `link_all`.
 
     Raises ForeignKeyViolationError if a dependency is not registered.
     """

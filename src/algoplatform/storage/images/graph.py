@@ -1,7 +1,7 @@
-"""Reads the graph of dependencies: the images that one reaches, with their edges, from one snapshot.
+"""Reads the dependency graph: the images reachable from given ones, with their edges, from one snapshot.
 
-The recursion walks ids alone, and UNION drops those that it has met: a cycle ends, and a ladder visits each
-image once. Rows of a recursion come breadth first, so that LIMIT keeps the nearest images.
+The recursion walks only ids, and UNION drops ids that it has visited: cycles end, and an image that many paths
+reach is visited once. PostgreSQL returns the rows of a recursion breadth first, so LIMIT keeps the nearest images.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from algoplatform.storage.postgres.pool import Connection
 
 Direction: TypeAlias = Literal["down", "up", "both"]
 
-# Images beyond the limit of an answer are counted up to here.
+# Images beyond the limit of an answer are counted up to this number.
 COUNTED: Final = 1_000
 _ID: Final = Struct("16s")
 _EDGE: Final = Struct("16s16s")
 
-# OFFSET keeps PostgreSQL from making a join of this: each image is looked up by the index, whatever the
-# planner thinks of the size of the tables.
+# OFFSET keeps PostgreSQL from turning this into a join: each image is looked up by the index, however large the
+# planner estimates the tables to be.
 _STEPS: Final = {
     "down": "SELECT dependency_id AS id FROM image_dependency WHERE dependent_id = {id} OFFSET 0",
     "up": "SELECT dependent_id AS id FROM image_dependency WHERE dependency_id = {id} OFFSET 0",
@@ -32,7 +32,7 @@ _STEPS: Final = {
 
 
 def walk(direction: str) -> str:
-    """Return the query of a recursive WITH for the ids that those of $1 reach, themselves included."""
+    """Return a query for WITH RECURSIVE: the ids reachable from those in $1, these included."""
     return f"""{direction}(id) AS (
         SELECT unnest($1::uuid[])
         UNION
@@ -40,7 +40,7 @@ def walk(direction: str) -> str:
     )"""
 
 
-# Those of both directions are taken in turn, the nearest first.
+# Takes the images of both directions in turn, the nearest first.
 _BOTH: Final = """
     SELECT id FROM (
         (SELECT id, row_number() OVER () AS place FROM down LIMIT $3)
@@ -55,9 +55,10 @@ _REACHED: Final = {
 }
 _LISTED: Final = "WITH counted AS MATERIALIZED (SELECT unnest($1::uuid[]) AS id LIMIT $3)"
 
-# Looked up in the order of their ids, neighbours share pages of the indexes. An image that names itself has no
-# edge in the table; `strpos` spares the others the parsing, and the lateral query builds each reference once.
-# All is one row, and ids are bytes: a thousand rows with arrays take several times as long to decode.
+# Images are looked up in the order of their ids, so that consecutive lookups share index pages. An image that
+# names itself has no edge in the table, so its record is parsed; `strpos` skips the parsing of others. The lateral
+# query builds each reference once. The result is one row, with ids as bytes: a thousand rows with arrays take
+# several times as long to decode.
 _NODES: Final = f"""
 , picked AS MATERIALIZED (SELECT id FROM (SELECT id FROM counted LIMIT $2) AS nearest ORDER BY id)
 SELECT string_agg(uuid_send(picked.id), '') AS ids,
@@ -103,8 +104,8 @@ CROSS JOIN LATERAL (SELECT FROM image WHERE image_id = given.id AND live LIMIT 1
 class Reached:
     """Live images with all edges among them, as positions (dependent, dependency).
 
-    `total` counts all images within reach, None if there are more than COUNTED; `cut` is set if some of them
-    are left out here. `records` (JSON in UTF-8) and `versions` are empty unless they were asked for.
+    `total` counts all reachable images, None if there are more than COUNTED; `cut` is set if some of them are left
+    out here. `records` (JSON in UTF-8) and `versions` are empty unless they were asked for.
     """
 
     image_ids: list[str]
@@ -117,7 +118,7 @@ class Reached:
 
 
 async def identify(connection: Connection, ids: Sequence[str], references: Sequence[ImageReference]) -> dict[str, str]:
-    """Return the ids of those images that are live, by the id or the reference given."""
+    """Return the ids of the live images among these, by the given id or reference."""
     found: dict[str, str] = {}
     if ids:
         found = {row["id"].hex: row["id"].hex for row in await connection.fetch(_LIVE, list(map(UUID, ids)))}
@@ -128,7 +129,7 @@ async def identify(connection: Connection, ids: Sequence[str], references: Seque
 
 
 async def reach(connection: Connection, ids: Sequence[str], direction: Direction, limit: int | None) -> Reached:
-    """Return what these images reach, at most `limit` images; each of them is live, or left out."""
+    """Return the images reachable from these, at most `limit` of them, without images that are not live."""
     counted = None if limit is None else max(limit, COUNTED) + 1
     return _reached(await connection.fetchrow(_WALKS[direction], list(map(UUID, ids)), limit, counted), limit)
 
@@ -136,7 +137,7 @@ async def reach(connection: Connection, ids: Sequence[str], direction: Direction
 async def reach_records(
     connection: Connection, ids: Sequence[str], limit: int, *, dependencies: bool = True
 ) -> Reached:
-    """Return these images with their records, and with all that they depend on unless told otherwise."""
+    """Return these images and, with `dependencies`, all that they depend on, with their records."""
     query = _RECORDS[dependencies]
     return _reached(await connection.fetchrow(query, list(map(UUID, ids)), limit, limit + 1), limit)
 
@@ -148,7 +149,7 @@ async def size_of(connection: Connection, ids: Sequence[str]) -> int:
 
 
 async def reach_within(connection: Connection, image_id: str, direction: Direction, depth: int, limit: int) -> Reached:
-    """Return what an image reaches over at most `depth` edges, one statement for each level."""
+    """Return the images reachable from one over at most `depth` edges; runs one statement per level."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         near, more = await _near(connection, UUID(image_id), direction, depth, limit)
         found = _reached(await connection.fetchrow(_OF_IDS, near, limit, limit + 1), limit)
@@ -168,12 +169,12 @@ async def _near(
     near = {root: None}
     for distance in range(depth + 1):
         for way in ways:
-            # So many that, beside those seen already, more than the limit are new if there are more.
+            # Enough rows to find more than `limit` new images even if all images seen so far are among them.
             most = limit + 1 + len(seen[way])
             rows = await connection.fetch(_NEXT[way], last[way], most) if last[way] else []
             last[way] = [row["id"] for row in rows if row["id"] not in seen[way]]
             seen[way].update(last[way])
-        # Each once: within a cycle, an image can be as near in both directions.
+        # Without duplicates: in a cycle, an image can be equally near in both directions.
         fresh = list(dict.fromkeys(each for way in ways for each in last[way] if each not in near))
         if fresh and (distance == depth or len(near) + len(fresh) > limit):
             near.update(dict.fromkeys(fresh[: limit - len(near)] if distance < depth else ()))

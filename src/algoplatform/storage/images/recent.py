@@ -1,6 +1,6 @@
-"""Figures of the whole table, which take long to read: callers share a read, and its result for 10 seconds.
+"""Figures over the whole table, which are slow to read: callers share a read, and its result for 10 seconds.
 
-An index on the time of a change would slow down every write: no update could stay on its page any more (HOT).
+An index on updated_at would speed them up, but slow down every update, which could not be heap-only (HOT) any more.
 """
 
 from bisect import bisect_right
@@ -18,7 +18,7 @@ _RECENT: Final = f"SELECT updated_at FROM image ORDER BY updated_at DESC LIMIT {
 
 
 class LiveCount:
-    """The number of live images, at most 10 seconds old."""
+    """The number of live images, at most 10 seconds old or, if that is longer, 20 times the duration of a count."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -34,7 +34,10 @@ class LiveCount:
 
 
 class RecentChanges:
-    """Counts the images changed since a time, up to `most`; an answer may lag by 10 seconds, or by 20 times what a read takes."""
+    """Counts the images changed since a time, up to `most`.
+
+    A count may lag by 10 seconds or, if that is longer, by 20 times the duration of a read.
+    """
 
     most: Final = MAX_CHANGES
 

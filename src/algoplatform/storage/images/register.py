@@ -32,9 +32,9 @@ _LOCK_TIMEOUT: Final = "50ms"
 _COLUMNS: Final = (*STORED, *CALLER)
 
 # Inserted in the bytewise order of names, as uploads do, so that concurrent writers wait for each other in one
-# direction only and cannot deadlock. No other transaction writes edges of a new image, so `image_link` is not needed. Each
-# lookup is a scalar subquery, which is planned as an index scan, whereas joins and EXISTS could become
-# sequential scans; enable_seqscan does the same for the foreign key checks.
+# direction only and cannot deadlock. No other transaction writes edges of a new image, so `image_link` is not
+# needed. Each lookup is a scalar subquery, which is planned as an index scan, whereas joins and EXISTS could become
+# sequential scans; turning off enable_seqscan does the same for the foreign key checks.
 _INSERT: Final = f"""
 WITH given AS (
     SELECT * FROM unnest({sql.arrays(_COLUMNS, 6)}) AS given ({sql.listed(_COLUMNS)})
@@ -101,7 +101,7 @@ async def insert(
 
 
 class Registrar:
-    """Registers concurrent images in batches: one transaction for many costs little more than for one."""
+    """Batches concurrent registrations: a transaction for many images costs little more than one for a single image."""
 
     def __init__(self, database: Database, patience: float) -> None:
         self._database = database
@@ -125,7 +125,7 @@ class Registrar:
             ):
                 [written] = await insert(connection, [registration], _LOCK_TIMEOUT)
                 return written
-        # Images whose locks are held for longer wait here, so that they do not hold all connections for writes.
+        # Images whose locks are held for longer wait here, so that only one of them occupies a connection.
         async with self._locked, self._database.connection(write=True) as connection:
             return await insert_alone(connection, registration)
 
@@ -136,7 +136,7 @@ class Registrar:
             except asyncpg.PostgresError as error:
                 if is_outage(error):
                     raise
-                # One image may fail or wait for a lock on its name: each has its own statement then.
+                # A single image may have failed, or waited for a lock on its name: each is retried by itself.
                 return [None] * len(registrations)
 
 

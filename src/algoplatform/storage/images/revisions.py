@@ -41,7 +41,7 @@ FROM image LEFT JOIN ({_REVISIONS}) AS found ON found.version = coalesce($2, ima
 WHERE image_id = $1
 """
 
-# OFFSET keeps each a look-up by the primary key, whatever the planner thinks of the size of the list.
+# OFFSET makes each subquery a lookup by the primary key, however long the planner estimates the list to be.
 _SINCE: Final = """
 SELECT now.version, now.record, CASE WHEN now.version = asked.version THEN now.record ELSE past.record END AS before
 FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS asked (image_id, version, place)
@@ -83,7 +83,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """A live image now, and its record at an earlier version, None if there is no such version."""
+    """The current version and record of a live image, and its record at an earlier version, None if there is none."""
 
     version: int
     record: str
@@ -91,16 +91,16 @@ class Since:
 
 
 async def since(connection: Connection, asked: Sequence[tuple[str, int | None]]) -> list[Since | None]:
-    """Return each image as it is now and was at a version, in the order asked; None if it is not live."""
+    """Return for each image its current record and that at the given version, in the order given; None if not live."""
     ids, versions = [UUID(image_id) for image_id, _ in asked], [version for _, version in asked]
     rows = await connection.fetch(_SINCE, ids, versions)
     return [Since(row["version"], row["record"], row["before"]) if row["record"] else None for row in rows]
 
 
 async def history(connection: Connection, image_id: str, limit: int, offset: int) -> tuple[list[Revision], int]:
-    """Return a page of an image's revisions, latest first, and their number; also for deleted images.
+    """Return a page of an image's revisions, latest first, and their total number; also for deleted images.
 
-    Beyond 4 MiB the records are left out.
+    If the records of the page exceed 4 MiB, all of them are left out.
     """
     # One row more than the page: the record before a revision is that of the previous one.
     rows = await connection.fetch(_HISTORY, UUID(image_id), limit + 1, offset)
@@ -121,7 +121,7 @@ async def state(connection: Connection, image_id: str, version: int | None) -> S
 
 
 async def restore(connection: Connection, caller: Caller, image: Image, image_id: str, version: int) -> Written:
-    """Restore this state of an image, if it still has the version and its dependencies are live.
+    """Restore this state of an image, if its latest version is still `version` and its dependencies are live.
 
     Another image may have taken the name and tag meanwhile: then nothing is written and `existed` is set.
     """

@@ -16,7 +16,7 @@ from algoplatform.storage.images.columns import CHANGING, changed, changing
 from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.schema import sql
 
-# The folded algoDesc of the image, where an update does not send it.
+# The stored folded algoDesc; empty if the update sends a new one.
 _OLD_DESCRIPTION: Final = "CASE WHEN 'algoDesc' = ANY ($5::text[]) THEN '' ELSE split_part(search, E'\\n', 4) END"
 
 
@@ -73,7 +73,7 @@ FROM image WHERE image_id = $1 AND live
 _LOOKUP: Final = edges.lookup(1, 2)
 
 
-# An image may have thousands of dependents: a page shows the first.
+# An image may have thousands of dependents: at most this many are listed.
 MAX_NEIGHBOURS: Final = 50
 _NEIGHBOURS: Final = f"""
 SELECT needed, image_name || ':' || image_tag AS reference, replace(image_id::text, '-', '') AS image_id,
@@ -88,7 +88,7 @@ FROM (
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """The ids by reference of what an image depends on, and of up to MAX_NEIGHBOURS of its `total` dependents."""
+    """The ids, by reference, of an image's dependencies, and of up to MAX_NEIGHBOURS of its `total` dependents."""
 
     needs: dict[str, str]
     dependents: dict[str, str]

@@ -12,7 +12,7 @@ from algoplatform.domain.errors import Busy
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
 
-# After a read, none starts for so many times its duration.
+# A value stays valid for at least this many times the duration of its read.
 _REST: Final = 20
 
 _Waiter: TypeAlias = "tuple[Asked, asyncio.Future[Given], asyncio.TimerHandle | None]"
@@ -85,9 +85,9 @@ class Gathering(Generic[Asked, Given]):
 
 
 class Remembered(Generic[Given]):
-    """A value that takes long to read: concurrent calls share a read, and later ones its result for `seconds`.
+    """A cached value that is slow to read: concurrent calls share one read, whose result stays valid for `seconds`.
 
-    After a slow read they share it for longer, so that reads take at most a twentieth of the time.
+    After a slow read it stays valid for 20 times the duration of the read, so reading takes at most 5 % of the time.
     """
 
     def __init__(self, read: Callable[[], Awaitable[Given]], seconds: float) -> None:

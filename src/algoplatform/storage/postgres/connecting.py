@@ -25,13 +25,13 @@ def _settings(statement_timeout: float) -> dict[str, str]:
         # JIT compilation or starting parallel workers for an index scan takes longer than a search.
         "jit": "off",
         "min_parallel_index_scan_size": "1TB",
-        # A plan cached while a table was small could be a sequential scan, and stay one as it grows.
+        # A plan cached while a table was small could be a sequential scan, and stay one as the table grows.
         "enable_seqscan": "off",
-        # Each statement is written for one plan; planning again for the values takes as long as running it.
+        # Each statement is written for one plan; planning it again for each call would take as long as running it.
         "plan_cache_mode": "force_generic_plan",
         # Reading a few index entries in order costs less than sorting all matching rows.
         "random_page_cost": "1",
-        # Searches read the pending list of the grams from end to end: 0.4 ms for each megabyte.
+        # Each text search scans the whole pending list of the GIN index: 0.4 ms per megabyte.
         "gin_pending_list_limit": "1MB",
     }
 

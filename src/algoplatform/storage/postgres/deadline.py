@@ -59,7 +59,7 @@ class Deadline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the operation; raise TimeoutError if it was out of time."""
+        """End the operation; raise TimeoutError if it exceeded its limit."""
         task, self._task = self._task, None
         self._until, self._streaming = inf, False
         if self._expired:

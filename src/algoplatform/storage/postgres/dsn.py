@@ -1,4 +1,4 @@
-"""Parses the database URL as libpq does, into arguments for asyncpg; unsupported parameters raise by name.
+"""Parses the database URL as libpq does, into arguments for asyncpg; unsupported parameters raise SettingsError.
 
     address   = scheme "://" [ user [ ":" password ] "@" ] [ host *( "," host ) ] [ "/" database ]
                 [ "?" parameters ]
@@ -98,7 +98,7 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Parse a database URL; raise SettingsError, which quotes no value, if asyncpg lacks what it asks for."""
+    """Parse a database URL; raise SettingsError, which quotes no value, if it is invalid or not supported."""
     found = _ADDRESS.fullmatch(url)
     if found is None or "\0" in unquote(url):
         raise _wrong("must be postgresql://user:password@host:port/database")

@@ -11,16 +11,16 @@ from algoplatform.storage.postgres.places import Turns
 Connection = TypeVar("Connection")
 Result = TypeVar("Result")
 
-# Seconds after which an operation counts as slow, and between two looks at whether its place is needed.
+# Seconds after which an operation counts as slow, and seconds between checks whether it can or must leave its place.
 QUICK_SECONDS: Final = 0.15
 _LOOK_SECONDS: Final = 0.05
 
 
 class Lanes(Generic[Connection]):
-    """Runs operations whose duration nobody knows beforehand, each with a connection of its own.
+    """Runs operations of unknown duration, each with a connection of its own.
 
-    Each starts in a quick place. One that is slow moves on to a slow place. If none is free, and another
-    operation waits for the quick place, it is cancelled, and starts again when it gets a slow place.
+    Each starts in a quick place, and moves to a slow place once it counts as slow. While no slow place is free, a
+    slow operation is cancelled if another one waits for a quick place; it starts again when it gets a slow place.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Lanes(Generic[Connection]):
         await self._quick.acquire()
         place = _Place(self._quick, self._slow, self._loop)
         try:
-            # The wait for a connection says nothing about the operation.
+            # Waiting for a connection does not make an operation slow.
             async with self._connect() as connection:
                 with place:
                     return await work(connection)
@@ -64,7 +64,7 @@ class _Place:
         self._is_preempted = False
 
     def __enter__(self) -> None:
-        # As asyncio.timeout does, at a third of its cost.
+        # Does what asyncio.timeout does, at a third of its cost.
         task = asyncio.current_task(self._loop)
         assert task is not None
         self._task, self._cancelling = task, task.cancelling()
@@ -73,7 +73,7 @@ class _Place:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the operation; raise _PreemptedError if it was cancelled for its place."""
+        """End the operation; raise _PreemptedError if it was cancelled to free its place."""
         self._timer.cancel()
         if not self._is_preempted:
             return

@@ -8,7 +8,7 @@ from algoplatform.domain.errors import Busy
 
 
 class Places:
-    """A semaphore whose free places are taken without awaiting: asyncio's takes three calls for one.
+    """A semaphore whose free places are taken without awaiting, by one call where asyncio's makes three.
 
     A call that gets no place within `patience` seconds, if given, raises Busy.
     """
@@ -35,7 +35,7 @@ class Places:
         return True
 
     async def acquire(self) -> None:
-        """Take a place, in the order of the calls, which the caller has to release."""
+        """Take a place, waiting in the order of the calls; the caller has to release it."""
         if self.take():
             return
         loop = asyncio.get_running_loop()
@@ -46,7 +46,7 @@ class Places:
         try:
             await waiter
         except BaseException:
-            # Cancelled, but the place had been given already.
+            # Cancelled after the place had been handed over.
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self.release()
             with suppress(ValueError):
@@ -57,7 +57,7 @@ class Places:
                 expiry.cancel()
 
     def release(self) -> None:
-        """Pass a place on to the next waiting call, so that no later one can overtake it."""
+        """Hand the place to the call that has waited longest, so that no later call can overtake it."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
@@ -67,7 +67,7 @@ class Places:
 
 
 class Turns(Places):
-    """Places for blocks of code; raises Busy if none gets free within `patience` seconds."""
+    """Places for blocks of code; raises Busy if none becomes free within `patience` seconds."""
 
     def __init__(self, number: int, patience: float) -> None:
         super().__init__(number, patience)

@@ -32,8 +32,8 @@ class Database:
     """A pool of sessions, reused as they are, without a round trip for a reset.
 
     Requests for a connection are served in order. Writes hold at most half of the connections, and writes and
-    streams together leave at least one for small reads (from three on), so that long operations cannot block
-    all others. The pool never waits for a connection that did not answer in time.
+    streams together leave at least one for small reads (if there are two or more), so that long operations
+    cannot block all others. The pool never waits for a connection that did not answer in time.
     """
 
     def __init__(self, connect: Connect, size: int, timeout: float, limit: float | None) -> None:
@@ -76,12 +76,12 @@ class Database:
             await database._close()
 
     def connection(self, *, write: bool = False, stream: bool = False) -> "Lease":
-        """Lend a connection, in autocommit mode; raise Unavailable if none can be had."""
+        """Lend a connection in autocommit mode; raise Busy if none becomes free, Unavailable in an outage."""
         return Lease(self, self._writes if write else self._streams if stream else None)
 
     @asynccontextmanager
     async def aside(self) -> AsyncIterator[Session]:
-        """Open a session beyond the pool's, for a lock that is held while the pool serves requests."""
+        """Open a session outside of the pool, for a lock that is held while the pool serves requests."""
         try:
             session = await self._connect()
         except (*IN_THE_WAY, asyncpg.PostgresError) as error:
@@ -172,21 +172,21 @@ class Database:
         burial = asyncio.create_task(self._bury(session))
         self._burials.add(burial)
         burial.add_done_callback(self._burials.discard)
-        # Sessions idle since before then may be dead too: spare the next callers a timeout each.
+        # Sessions idle since before that operation may be dead too: drop them, or each costs a caller a timeout.
         since = time.monotonic() - (self._limit or 0)
         for idle in [idle for idle in self._idle if idle.used < since]:
             self._idle.remove(idle)
             self._forget(idle)
 
     async def _bury(self, session: Session) -> None:
-        """Terminate the backend, which frees its locks: while it waits for COPY data it ignores cancels."""
+        """Terminate the backend to free its locks: while it waits for COPY data, it ignores cancel requests."""
         try:
             if session.pooled:
                 # The backend belongs to the pooler; wait for asyncpg's cancel request instead.
                 await asyncio.sleep(TIDYING_SECONDS)
                 return
             for _ in range(_BURIAL_ATTEMPTS):
-                # The next connection may be silent too, or the pool busy: the locks would stay.
+                # Retry, as this connection may be silent too, or the pool busy, and the locks would stay.
                 with suppress(Unavailable, asyncpg.PostgresError):
                     async with self.connection() as other:
                         await other.execute(_END, session.get_server_pid(), session.age(), timeout=other.prompt)
@@ -205,16 +205,16 @@ class Database:
         return {"open": len(self._sessions) - len(self._idle) + idle, "idle": idle, "max": self._size}
 
     def _is_busy(self, share: Places | None) -> bool:
-        """Tell a fully used pool (Busy) from a server that does not answer.
+        """Return whether the pool is fully used (Busy) rather than the server silent.
 
-        A pool in which nothing moved for longer than the statement limit counts as the latter.
+        The server counts as silent if no connection was taken or given back for longer than the statement limit.
         """
         in_use = len(self._sessions) - len(self._idle) >= self._size or (share is not None and share.locked())
         since = self._stuck_since
         return in_use and (since is None or self._limit is None or time.monotonic() - since < self._limit)
 
     def _tidy(self) -> None:
-        """Close connections that were idle for long, periodically."""
+        """Close connections that were idle for 240 seconds; runs every 60 seconds."""
         self._timer = asyncio.get_running_loop().call_later(_TIDY_SECONDS, self._tidy)
         since = time.monotonic() - _IDLE_SECONDS
         # Most recently used last.
@@ -275,7 +275,7 @@ class Lease:
         finally:
             self._database.give_back(self._session, self._share)
         if isinstance(error, RuntimeError) and self._session.is_closed():
-            # asyncpg wrote to a transport that uvloop had just closed, as when the server dies during a COPY.
+            # asyncpg wrote to a transport that uvloop had just closed, for example as the server died during a COPY.
             error = asyncpg.ConnectionDoesNotExistError("the connection was lost")
         if error is not None:
             _raise_unavailable(error)

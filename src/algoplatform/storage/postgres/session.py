@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 else:
     Base = asyncpg.Connection
 
-# Limit for operations that wait for no lock and read next to nothing.
+# Limit in seconds for operations that wait for no lock and read next to nothing.
 _PROMPT_SECONDS: Final = 5.0
-# Extra time per row of a COPY for the later statements of its transaction, which process all rows.
+# Extra seconds per row of a COPY for the later statements of its transaction, which process all rows.
 _SECONDS_PER_ROW: Final = 0.005
 _KEEPALIVE: Final = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
 _UNACKNOWLEDGED_SECONDS: Final = 900
-# Control characters, which compact JSON never contains, so that COPY outputs records unchanged, one a line.
+# Control characters, which compact JSON never contains, so that COPY outputs records unchanged, one per line.
 _UNCHANGED: Final[dict[str, Any]] = {"format": "csv", "delimiter": "\x1e", "quote": "\x1f"}
 
 
@@ -29,7 +29,7 @@ class Session(Base):
     """asyncpg's connection with a deadline for each operation.
 
     asyncpg's own timeouts sometimes wait for the server. The `timeout` of an operation, in seconds, is its
-    deadline. An operation out of time raises TimeoutError at once, and asyncpg asks the server over a new
+    deadline. An operation that exceeds it raises TimeoutError at once, and asyncpg asks the server over a new
     connection to cancel it. The session is then lost: it rejects all further operations, and the pool drops
     it.
     """
@@ -37,7 +37,7 @@ class Session(Base):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.deadline = Deadline(None)
-        # Behind a transaction pooler, where session settings do not persist.
+        # Whether it is behind a transaction pooler, where session settings do not persist.
         self.pooled = False
         # Whether the database URL sets lock_timeout.
         self.lock_timeout_given = False
@@ -68,13 +68,13 @@ class Session(Base):
         return time.monotonic() - self._since
 
     def released(self, now: float) -> None:
-        """Reset state of the last user; `now` is monotonic time."""
+        """Reset the state of the last use; `now` is monotonic time in seconds."""
         self.used = now
         if self._copied:
             self._copied, self.deadline.limit = 0, self._usual_limit
 
     def abandon(self) -> None:
-        """Close the session; the pool closes one that did not answer in time, after the cancel request."""
+        """Close the session, unless it did not answer in time: the pool closes that one after the cancel request."""
         if not self.deadline.lost:
             self.terminate()
 

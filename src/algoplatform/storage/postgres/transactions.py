@@ -43,10 +43,10 @@ async def transaction(
 
 
 async def retried(connection: Connection, action: Callable[[], Awaitable[T]]) -> T:
-    """Run a write, up to three times while a foreign key shows that an image it read has changed."""
+    """Run a write, up to three times if a foreign key violation shows that an image it read has changed."""
     for _ in range(3):
         try:
-            # Behind a pooler the session lacks our lock_timeout, which then needs a transaction.
+            # Behind a pooler the session lacks our lock_timeout, which then has to be set within a transaction.
             if not connection.pooled and not connection.is_in_transaction():
                 return await action()
             async with transaction(connection):
@@ -58,7 +58,7 @@ async def retried(connection: Connection, action: Callable[[], Awaitable[T]]) ->
 
 @asynccontextmanager
 async def abandonable(connection: Connection, *settings: str) -> AsyncIterator[None]:
-    """Run a transaction of one snapshot and without a time limit, that streams a COPY to a client.
+    """Run a transaction with one snapshot and no time limit, which streams a COPY to a client.
 
     If the block fails, close the connection at once: if a client disconnects at the end of the data, asyncpg
     cancels a COPY that has already ended, and waits forever for a response.

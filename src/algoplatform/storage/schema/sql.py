@@ -1,8 +1,8 @@
 """Parts of SQL statements, built from the columns of a table.
 
 Modules call these functions once, at import, so that no statement repeats a list of columns and a request
-pays nothing for it. asyncpg numbers its arguments: where a statement takes one for each column, they come
-last, and `first` is the number of the first.
+pays nothing for it. Arguments are numbered: where a statement takes one argument per column, these come last,
+and `first` is the number of the first of them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,13 +27,13 @@ def listed(columns: Columns, table: str = "") -> str:
 
 
 def arguments(columns: Columns, first: int) -> list[str]:
-    """Return an argument of the column's type for each: `$3::text`, `$4::integer`."""
+    """Return one argument per column, cast to its type: `$3::text`, `$4::integer`."""
     types = [column.type.compile(dialect=_DIALECT).partition(" COLLATE")[0].lower() for column in columns]
     return [f"${number}::{type_}" for number, type_ in enumerate(types, first)]
 
 
 def arrays(columns: Columns, first: int) -> str:
-    """Return an array of the column's type for each, as `unnest` takes them: `$3::text[], $4::integer[]`."""
+    """Return one array argument per column, as `unnest` takes them: `$3::text[], $4::integer[]`."""
     return ", ".join(f"{argument}[]" for argument in arguments(columns, first))
 
 

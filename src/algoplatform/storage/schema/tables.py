@@ -28,7 +28,7 @@ def _of(*fields: str) -> dict[str, tuple[str, ...]]:
 
 
 def _filter_index(column: str, *, short: bool = True) -> sa.Index:
-    """Return the index of a filter, in result order within a value (storage/search/filter_indexes.py)."""
+    """Return the index of a filter column, in result order within each value (storage/search/filter_indexes.py)."""
     others = [sa.text(cut(other, WIDTH)) if other in LONG_COLUMNS else other for other in FILTERS if other != column]
     return sa.Index(
         f"image_{column}_idx" if short else f"image_long_{column}_idx",
@@ -42,8 +42,8 @@ def _filter_index(column: str, *, short: bool = True) -> sa.Index:
     )
 
 
-# Triggers copy each state to image_revision before the next, and reject what would lose one: deletes, and
-# updates that do not increment the version.
+# Triggers copy the old state to image_revision at each update. They reject deletes, and updates that do not
+# increment the version, as these would lose a state.
 image = sa.Table(
     "image",
     metadata,
@@ -84,7 +84,7 @@ image = sa.Table(
         postgresql_using="gin",
         postgresql_where=sa.text("live"),
     ),
-    # For counting by an index-only scan: most of a row is its record.
+    # For counting by an index-only scan, which does not read the records, the largest part of a row.
     sa.Index(
         "image_text_idx",
         "live",
@@ -130,7 +130,7 @@ image_dependency = sa.Table(
     ),
     sa.CheckConstraint("live", name="image_dependency_live_check"),
     sa.CheckConstraint("dependent_id <> dependency_id", name="image_dependency_self_check"),
-    # With the dependents, for index-only scans up the graph.
+    # Includes the dependents, for index-only scans up the graph.
     sa.Index("image_dependency_dependency_idx", "dependency_id", "dependent_id"),
 )
 
@@ -148,7 +148,7 @@ image_revision = sa.Table(
     sa.PrimaryKeyConstraint("image_id", "version", name="image_revision_pkey"),
 )
 
-# What registries said of images; a trigger removes the row of an image that is deleted.
+# The last answers of registries about images; a trigger removes the row of an image that is deleted.
 image_artifact = sa.Table(
     "image_artifact",
     metadata,

@@ -5,9 +5,9 @@ value and the sort key, an entry holds the values of the other filters, long one
 images that do not match those are skipped within the index. The leading column is an expression that occurs
 in no other condition, so PostgreSQL cannot pick another index by mistake, even without statistics.
 
-algoType and useableFlag have few values: any two of them may be common each and never occur together. So they
-share an index, whose keys are the nine pairs of values. Namespaces are few and large, too: one more index has
-the pairs within each namespace.
+algoType and useableFlag have few values: two of them may each be common, yet never occur together. So both share
+an index, whose keys are the nine pairs of values. Namespaces are few and large as well, so another index has these
+pairs within each namespace.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from algoplatform.domain.search import Conditions, fold_exact
 _ALGO_TYPES: Final = ("0", "1", "2")
 _FLAGS: Final = ("0", "1", "-")
 KIND: Final = "(algo_type || COALESCE(useable_flag, '-'::text))"
-# Length in characters of the prefix by which an index holds a value.
+# Length in characters of the prefix of a value that an index holds.
 _CUT: Final = 128
 # A B-tree entry is limited to about 2,700 bytes: longer values, which are rare, have their own index.
 _SHORT_BYTES: Final = 256
 
-# The filters that are by nature most selective come first. The last one leads others only if it has so few images
-# that all of them can be read: its index needs no values of other filters.
+# The filters that are by nature most selective come first. The index of the last one is preferred to others only if
+# it has so few images that all of them can be read, so it needs no values of other filters.
 COLUMNS: Final = ("event_type", "incident_id", "factory", "namespace")
 FILTERS: Final = (*COLUMNS, "algo_type", "useable_flag")
 # Columns that may be long: the indexes of other filters hold only this many characters of them.

@@ -1,4 +1,4 @@
-"""Reads every live record with what its registry said, marked with whether it meets the conditions: for lint."""
+"""Reads live records for lint, each with the facts from its registry and a mark whether it meets the conditions."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -11,12 +11,12 @@ from algoplatform.storage.postgres.pool import Connection
 from algoplatform.storage.postgres.transactions import abandonable
 from algoplatform.storage.search.where_clause import Filter
 
-# Leads a record that meets the conditions; the others have `-`.
+# The mark before a record that meets the conditions; the others have `-`.
 MEETS: Final = b"+"
-# Between a record and what its registry said, both compact JSON.
+# Separates a record from the facts from its registry; both are compact JSON.
 BEFORE_FACTS: Final = b"\x1d"
 
-# Behind a record, if there are any. A query for each image costs less than a join, which sorts all records.
+# The facts that follow a record, if any. A subquery for each image costs less than a join, which sorts all records.
 _FACTS: Final = f"""
 coalesce((SELECT E'\\x1d' || {FACTS} FROM image_artifact WHERE image_artifact.image_id = image.image_id), '')
 """
@@ -30,7 +30,7 @@ Write = Callable[[bytes], Awaitable[None]]
 
 
 async def copy_all(connection: Connection, conditions: Conditions, write: Write) -> None:
-    """Stream all live records to `write`, one a line, in the order of name and tag and from one snapshot."""
+    """Stream all live records to `write`, one per line, in the order of name and tag, from one snapshot."""
     met = Filter(conditions)
     mark = f"CASE WHEN ({met.where}) THEN '+' ELSE '-' END" if met.arguments else "'+'"
     query = f"SELECT {mark} || record || {_FACTS} FROM image WHERE live ORDER BY image_name, image_tag"
@@ -39,13 +39,13 @@ async def copy_all(connection: Connection, conditions: Conditions, write: Write)
 
 
 async def ids_of(connection: Connection, references: Sequence[str]) -> list[UUID]:
-    """Return the ids of the live ones of these images."""
+    """Return the ids of these images, without those that are not live."""
     names, _, tags = zip(*[reference.rpartition(":") for reference in references], strict=True)
     return await connection.fetchval(_NAMED, list(names), list(tags)) or []
 
 
 async def copy_closure(connection: Connection, ids: Sequence[UUID], write: Write) -> None:
-    """Stream these images and all that they depend on, as `copy_all` does."""
+    """Stream these images and all that they depend on, one per line, each after `-` and without facts."""
     if ids:
         async with abandonable(connection):
             await connection.copy_from_query(_CLOSURE, ids, output=write)

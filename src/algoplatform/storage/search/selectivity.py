@@ -2,8 +2,8 @@
 
 Rare text is found through the GIN index of grams, common text by scanning the images in result order until a
 page is full. PostgreSQL cannot estimate which applies, as it multiplies the selectivities of grams that
-always occur together. So we count matches in a sample of the texts. It is not that of ANALYZE, which for a minute
-or two does not know what was just imported. An outdated sample costs time and never changes a result.
+always occur together. So we count matches in a sample of the texts. The sample of ANALYZE would not do, as it lacks
+imported images for a minute or two. An outdated sample costs time and never changes a result.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _TEXTS: Final = 300
 _READ: Final = f"""
     SELECT ARRAY(SELECT left(search, 400) FROM image WHERE live ORDER BY image_id LIMIT {_TEXTS})
 """
-# A small registry may grow fast.
+# Seconds between refreshes; a small registry may grow fast.
 _SECONDS, _SECONDS_SMALL = 60, 5
 # Matches among about 300 texts: with fewer, the GIN index finds the images sooner than the scan fills a page.
 _COMMON: Final = 3
@@ -45,7 +45,7 @@ class TextSample:
 
     async def refresh(self, connection: Connection) -> None:
         """Read the sample."""
-        # Other searches need not read it as well.
+        # So that concurrent searches do not read it as well.
         before, self._until = self._until, time.monotonic() + _SECONDS_SMALL
         try:
             texts = await connection.fetchval(_READ)
@@ -53,7 +53,7 @@ class TextSample:
             # In a thread: there are tens of thousands of grams, and more if texts are long.
             counted = await asyncio.to_thread(lambda: Counter(grams(text)))
         except BaseException:
-            # Also a search that is cancelled: otherwise there would be no sample until the next refresh.
+            # Also if the search is cancelled: otherwise there would be no sample until the next refresh.
             self._until = before
             raise
         if len(texts) == _TEXTS:
@@ -65,7 +65,7 @@ class TextSample:
         if len(folded) < GRAM:
             return [] if self._text.count(folded) >= _COMMON else [folded]
         considered = grams(folded)[:_CONSIDERED]
-        # None is rarer than one that the sample lacks: with enough of those there is nothing to sort.
+        # No gram is rarer than one that the sample lacks: with enough of these, no sorting is needed.
         lacking = [gram for gram in considered if gram not in self._grams][:_GRAMS]
         if len(lacking) == _GRAMS:
             return lacking

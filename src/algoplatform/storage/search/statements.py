@@ -31,7 +31,7 @@ _BYTES: Final = "convert_to(record, 'UTF8')"
 class Found:
     """Records, the stamp of the snapshot they were read in, and the total number of matches if requested.
 
-    Records that take more than 4 MiB are left out, all of them: they have to be streamed.
+    If the records take more than 4 MiB, all of them are left out, and have to be streamed.
     """
 
     stamp: str
@@ -48,7 +48,7 @@ class ImageSearch:
         self._totals: BoundedCache[tuple[str, int]] = BoundedCache(_TOTALS)
 
     async def records(self, connection: Connection, conditions: Conditions, most: int) -> Found:
-        """Return up to `most` records that meet the conditions, or a page, with the stamp of the snapshot."""
+        """Return records that meet the conditions, up to `most` or the page size, with the stamp of their snapshot."""
         way = await self._way(connection, conditions, _FEW)
         stamp, records = await _read(connection, way, min(most, conditions.page_size or most))
         return Found(stamp, records or [], left_out=records is None)
@@ -93,7 +93,7 @@ class ImageSearch:
         async def separated(data: bytes) -> None:
             nonlocal separator
             if begun and begun.left_out:
-                # The line ends of COPY: a page has the same bytes whether it is streamed or not.
+                # Drop the line ends of COPY: a page has the same bytes whether it is streamed or not.
                 data = data.replace(b"\n", b"")
             # Each record comes with a leading comma; drop the first.
             await write(data if separator else data[1:])
@@ -113,7 +113,7 @@ class ImageSearch:
         return total
 
     async def _way(self, connection: Connection, conditions: Conditions, few: int) -> Filter:
-        """Choose a plan: the index of the most selective filter, unless another one is better."""
+        """Choose a plan: the index of the most selective filter, unless another plan is better."""
         text = conditions.search_condition
         if text is not None and self._sample.is_old():
             await self._sample.refresh(connection)
@@ -121,8 +121,8 @@ class ImageSearch:
         leads = leads_of(conditions) if has_filters(conditions) and not conditions.image_id else []
         if not leads:
             return Filter(conditions, grams)
-        # Text that is common among the images of these algoType and useableFlag is found by scanning in
-        # result order, other text in the text index.
+        # Text that is common among the images with this algoType and useableFlag is found by a scan in
+        # result order, other text through the text index.
         walk = Filter(conditions) if text and not grams and leads[0].expression == KIND else None
         if not walk and not grams and len(leads) == 1 and few == _FEW:
             return Filter(conditions, (), leads[0])
@@ -140,10 +140,10 @@ class ImageSearch:
 async def _read(
     connection: Connection, way: Filter, limit: int, offset: int = 0, further: str = "", *arguments: object
 ) -> asyncpg.Record:
-    """Read the stamp, the records, or None if they take more than _HELD bytes, and the `further` columns."""
+    """Read the stamp, the records (None if they take more than _HELD bytes) and the `further` columns."""
     given, prompt = (*way.arguments, *arguments), connection.prompt
-    # Adding up the sizes would take as long as reading a small page. As long as no record is above average,
-    # all of them fit; such a record is read as NULL.
+    # Adding up the sizes would take as long as reading a small page. If no record exceeds its share of _HELD, all
+    # of them fit. A record that does is read as NULL, and then the sizes are added up.
     average = f"CASE WHEN octet_length(record) <= {_HELD // limit} THEN {_BYTES} END"
     records = f"ARRAY({way.rows(average, limit, offset)})"
     # Not fetchrow, which uses a cursor: PostgreSQL does not run those in parallel.

@@ -43,7 +43,7 @@ class Filter:
         self.arguments: list[Any] = []
         self._lead = lead
         self._by_text = by_text
-        # Unordered index results are sorted in an outer query: planned as one, it could become a scan.
+        # Results of an unordered index are sorted in an outer query: PostgreSQL could plan a single query as a scan.
         self._apart = bool(grams or conditions.image_id or by_text)
         self.walks = not lead and not self._apart
         self._pieces = ["live"]
@@ -62,7 +62,7 @@ class Filter:
         self._keys = f"unnest(${len(self.arguments)}::text[]) AS key" if lead and not lead.column else ""
 
     def go_on_after(self, name: str, tag: str) -> None:
-        """Exclude the images up to this one, and go forward, also from the first of those before a key."""
+        """Exclude the images up to this one, and list those after it in result order, even for a page before a key."""
         self._backward = False
         self._beyond(">", name, tag)
 
@@ -82,14 +82,14 @@ class Filter:
 
     @property
     def sampled(self) -> str:
-        """SQL that counts the matches in a sample: ids are random, so the first by id are one."""
+        """SQL that counts the matches in a sample: ids are random, so the first images by id are a sample."""
         some = f"(SELECT * FROM image ORDER BY image_id LIMIT {_SAMPLED}) AS image"
         return f"(SELECT count(*) FROM {some} WHERE {self.where})"
 
     def rows(self, expression: str, limit: int | None, offset: int = 0) -> str:
         """Return SQL that selects an expression of the columns in result order.
 
-        A page before a key has the last rows before it.
+        A page before a key consists of the last rows before that key.
         """
         backward = self._backward and limit
         order = "ORDER BY image_name DESC, image_tag DESC" if backward else _ORDER

@@ -86,7 +86,7 @@ FROM (
 ) AS moved WHERE staging.position = moved.position
 """
 
-# The row keeps its id, also within the record.
+# An existing image keeps its id, also within its record.
 _UPDATE: Final = f"""
 DO UPDATE SET {sql.excluded(CHANGING)}, {changed("upload", 1)},
     record = overlay(excluded.record PLACING substr(image.record, 13, 32) FROM 13 FOR 32)
@@ -123,8 +123,8 @@ FROM staging LEFT JOIN image
   ON image.image_name = staging.image_name AND image.image_tag = staging.image_tag AND image.live
 """
 
-# PostgreSQL moves new grams into their index in batches, the larger the cheaper for each gram. It sorts a
-# batch within work_mem, and splits it if that is too small.
+# PostgreSQL moves new grams into the GIN index in batches; larger batches cost less per gram. It sorts a batch
+# within work_mem, and splits it if work_mem is too small.
 LARGER_BATCHES: Final = "SET LOCAL gin_pending_list_limit = '4MB'; SET LOCAL work_mem = '32MB'"
 
 StagedRow = tuple[Any, ...]
@@ -154,7 +154,7 @@ async def fill(connection: Connection, rows: AsyncIterator[StagedRow]) -> None:
     await connection.execute(_CREATE)
     await connection.copy_records_to_table("staging", records=rows)
     # Autovacuum skips temporary tables, and a plan made for few rows practically never finishes with many.
-    # The columns that the checks join and group by suffice: all of them take as long as the checks.
+    # The columns that the checks join and group by suffice: analyzing all columns takes as long as the checks.
     await connection.execute("ANALYZE staging (image_id, image_name, image_tag)")
 
 
