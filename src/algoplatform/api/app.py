@@ -77,7 +77,7 @@ def create_app(settings: Settings, home: str = "/docs") -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with Runtime.open(settings) as runtime, verifier.keys if verifier else nullcontext():
-            # What exists by now stays: freeze it, so that no collection scans it again.
+            # Objects that exist by now are permanent: freeze them, so that garbage collections do not scan them.
             gc.collect()
             gc.freeze()
             async with verifying(runtime):
@@ -116,13 +116,13 @@ def _add_limits(app: FastAPI, settings: Settings) -> None:
     uploads = min(settings.max_uploads, max(1, settings.pool_size // 2 - 1))
     app.state.uploads, app.state.exports = Slots(uploads), Slots(settings.max_exports)
     app.state.lints, app.state.renderings = Slots(_LINTS), Slots(_RENDERINGS)
-    # Each reads a cluster for seconds: drift keeps an index of its objects, a plan its numbers.
+    # Each reads a cluster for seconds and keeps it in memory: drift an index of its objects, a plan its numbers.
     app.state.drifts = Slots(1)
     app.state.plans = Slots(1)
     app.state.verifications = Slots(_VERIFICATIONS)
     # A large body of a rendering stays in memory, parsed, until its response has been sent.
     app.state.large_renderings = Slots(1)
-    # Uploads share a budget of bytes on disk; bodies in memory share two, so that small ones do not give way to large.
+    # Uploads share a budget of bytes on disk. Small and large bodies in memory have one each, so as not to compete.
     app.state.files = Intake(settings.max_uploads * settings.max_upload_bytes)
     app.state.bodies = Intake(max(_BODIES, 4 * settings.max_body_bytes))
     app.state.large_bodies = Intake(settings.max_upload_bytes)

@@ -24,7 +24,7 @@ parameter: Final = partial(_reference, "parameters")
 
 
 def response(description: str, headers: dict[str, str], **more: Any) -> Schema:
-    """Describe a response by the components of its headers; all responses have the id of their request."""
+    """Describe a response, with its headers as components; every response has X-Request-Id."""
     named = {name: header(component) for name, component in {**headers, "X-Request-Id": "RequestId"}.items()}
     return {"description": description, "headers": named, **more}
 
@@ -58,7 +58,7 @@ def _header(description: str, example: str) -> Schema:
 
 
 def optional(name: str, description: str, described: Schema, place: str = "query", **more: Any) -> Schema:
-    """Describe an optional parameter; `more` overrides."""
+    """Describe an optional parameter; keys in `more` override these."""
     return {"name": name, "in": place, "required": False, "description": description, "schema": described, **more}
 
 

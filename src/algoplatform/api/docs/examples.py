@@ -18,5 +18,5 @@ FOUND: Final = _EMPTY | _EXAMPLES["found"]
 LOADED: Final = _EMPTY | _EXAMPLES["loaded"]
 IMAGE_ID: Final[str] = LOADED["imageId"]
 UPDATE: Final = {"imageId": IMAGE_ID, **REGISTER, "imageName": "algo/posterize", "imageTag": "1.0"}
-# The image and the fault of each record.
+# For each record of the file, its image and its fault.
 UPLOAD_FAULTS: Final = _EXAMPLES["uploadFaults"]

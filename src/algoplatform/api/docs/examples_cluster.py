@@ -1,4 +1,4 @@
-"""Examples of the operations of cluster: what the service answers for two images, which a test compares."""
+"""Examples of the operations for clusters: the responses of the service for two images; a test compares them."""
 
 from importlib.resources import files
 from typing import Any, Final

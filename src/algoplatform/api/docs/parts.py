@@ -1,4 +1,4 @@
-"""What descriptions of operations are made of: bodies, answers, parameters, conflicts."""
+"""Building blocks of the descriptions of operations: bodies, responses, parameters, conflicts."""
 
 from typing import Any, Final
 
@@ -72,5 +72,5 @@ def with_raw(
 
 
 def unchanged(what: str = "", headers: dict[str, str] | None = None) -> Schema:
-    """Describe the answer to a client that has this representation already."""
+    """Describe the response (304) to a client that has this representation already."""
     return response(f"{what}没有变化，没有应答体", headers or {"ETag": "Tag"})

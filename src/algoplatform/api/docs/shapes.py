@@ -1,4 +1,4 @@
-"""JSON Schemas in the words of the operations: texts, numbers, lists, and objects of requests and of responses."""
+"""Building blocks of JSON Schemas: texts, numbers, lists, and objects of requests and of responses."""
 
 from typing import Any, Final
 

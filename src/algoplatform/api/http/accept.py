@@ -1,4 +1,4 @@
-"""Accept (RFC 9110, 12.5.1): which media types a client names, and how much it wants each."""
+"""Accept (RFC 9110, 12.5.1): the media types that a client names, and their qualities."""
 
 import re
 from typing import Final

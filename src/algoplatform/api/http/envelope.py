@@ -17,10 +17,10 @@ Around: TypeAlias = tuple[bytes, Callable[[int | None], bytes]]
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
-# Surrounds a body that is no envelope.
+# Surrounds a body that is sent without an envelope.
 BARE: Final[Around] = (b"", lambda total: b"")
 
-# A response is at most 256 KiB; the rest is room for what surrounds the faults.
+# Bytes of faults in an error response, which is at most 256 KiB; the rest is for what surrounds the faults.
 _ROOM: Final = 240 * 1024
 _RETRY_SECONDS: Final = "1"
 _CHALLENGE: Final = 'Bearer realm="algoplatform"'
@@ -63,7 +63,7 @@ def success_of_many(message: str, items: list[bytes], total: int | None = None) 
     return Answer(200, b",".join(items), {"content-type": JSON})
 
 
-# Each message is a constant of ours.
+# Unbounded, but small: each message is a constant of ours.
 @cache
 def list_around(message: str) -> Around:
     """Return what surrounds the items of a list, separated by commas; `tail` takes the total of a page."""
@@ -112,12 +112,12 @@ def cache_headers(given: Iterable[tuple[bytes, bytes]] = ()) -> Headers:
 
 
 def lenient_status(status: int, headers: Iterable[tuple[bytes, bytes]]) -> int:
-    """Return the status to send if ALGOPLATFORM_HTTP_STATUS is always-200: RFC 9457 keeps its own."""
+    """Return the status to send if ALGOPLATFORM_HTTP_STATUS is always-200: responses in RFC 9457 keep theirs."""
     return 200 if _JSON_TYPE in headers else status
 
 
 class EnvelopeResponse(Response):
-    """A response with its headers as given; Starlette's would look for headers that are always set."""
+    """A response with the given headers; Starlette's class would first search them for headers that we always set."""
 
     def __init__(self, answer: Answer) -> None:
         self.status_code = answer.http_status

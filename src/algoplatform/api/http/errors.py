@@ -32,7 +32,7 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _framework)
 
 
-# Words the errors of a part of the application that serves pages.
+# Makes the page for an error, in a part of the application that serves pages.
 ErrorPage = Callable[[AlgoplatformError, Request], Response]
 
 
@@ -43,7 +43,7 @@ def install_error_pages(app: FastAPI, prefix: str, page: ErrorPage) -> None:
 
 def response_to(error: AlgoplatformError, request: Request) -> Response:
     """Return an error's response: a page where pages are served, else in the format that the client asked for."""
-    # The frames hold what was read of the body, and the error may live for seconds, until the client has read this.
+    # The frames hold the body as far as read, and the error lives until the client has read the response.
     clear_frames(error.__traceback__)
     state = request.app.state if "app" in request.scope else None
     pages: tuple[str, ErrorPage | None] = getattr(state, "error_pages", ("", None))

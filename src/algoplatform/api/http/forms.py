@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _NAME: Final = b"file"
-# Parts of a form at most; bytes of the file that are kept in memory before it goes to disk.
+# Maximum parts of a form, characters of its Content-Type, and bytes of its file that are kept in memory, not on disk.
 _MOST_PARTS: Final = 64
 _MAX_CONTENT_TYPE: Final = 1024
 _IN_MEMORY: Final = 64 * 1024
@@ -30,7 +30,7 @@ _BROKEN: Final = "表单格式错误，须为含一个文件字段file的multipa
 class PlainFile:
     """Keeps a body that is the file itself, on disk if it is large.
 
-    Its calls block, so they belong in a thread.
+    Its methods block, so they have to be called in a thread.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class FileForm(PlainFile):
     """Parses a form piece by piece and keeps its file and short fields."""
 
     def __init__(self, content_type: str) -> None:
-        # A boundary and its neighbours take a few hundred characters; thousands of parameters take long to read.
+        # A boundary and other parameters take a few hundred characters; parsing thousands of parameters takes long.
         known = len(content_type) <= _MAX_CONTENT_TYPE
         boundary = parse_options_header(content_type)[1].get(b"boundary", b"") if known else b""
         if not 0 < len(boundary) <= MAX_BOUNDARY_LENGTH:
@@ -65,7 +65,7 @@ class FileForm(PlainFile):
         self._header = self._value = b""
         self._is_file = False
         self._name = self._text = b""
-        # The part that supplied the file's bytes; an input of the same name that was left blank has none.
+        # The number of the part that supplied the file's bytes; a blank input of the same name supplies none.
         self._owner: int | None = None
         self._is_named = self._is_whole = False
 

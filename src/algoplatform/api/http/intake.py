@@ -43,7 +43,7 @@ class Intake:
             self._coming.discard(reception)
 
     def hold(self, size: int) -> None:
-        """Count received bytes, and make room for them."""
+        """Count received bytes; reject the slowest senders if the budget is exceeded."""
         self._held += size
         if self._held <= self._limit:
             return

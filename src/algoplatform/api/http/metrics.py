@@ -55,7 +55,7 @@ def publish(usage: Mapping[str, int]) -> None:
 
 @contextmanager
 def publishing(usage: Callable[[], Mapping[str, int]]) -> Iterator[None]:
-    """Publish the pool gauges every second with several workers: any of them may serve the scrape."""
+    """Publish the pool gauges every second if there are several workers, as any of them may serve the scrape."""
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle | None = None
 

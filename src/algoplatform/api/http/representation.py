@@ -1,7 +1,7 @@
-"""Answers in media types of their own: which one a client asks for, its ETag, its file name.
+"""Responses in other media types than the envelope's: content negotiation, ETags, file names.
 
-The envelope is the default. `format=` in the query wins; else a media type that Accept names, if the client wants
-it at least as much as JSON. Errors are never raw: they stay in the envelope or RFC 9457.
+The envelope is the default. `format=` in the query takes precedence, then a media type that Accept names with at
+least the quality of JSON. Errors are never raw: they use the envelope or RFC 9457.
 """
 
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from algoplatform.domain.faults import Code, Fault
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A representation: its name in `format=`, which also ends its files, and its media types (the first is sent)."""
+    """A representation: its name in `format=` and file extension, and its media types, of which the first is sent."""
 
     name: str
     media_types: tuple[str, ...]
 
 
 ENVELOPE: Final = Format("json", (JSON,))
-# RFC 9512 names the others, which are older.
+# After the registered type, the older ones that RFC 9512 lists.
 YAML: Final = Format("yaml", ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"))
 SVG: Final = Format("svg", ("image/svg+xml",))
 MERMAID: Final = Format("mermaid", ("text/vnd.mermaid",))
@@ -52,7 +52,7 @@ def choose_format(request: Request, asked: str | None, *raw: Format) -> Format:
     best, quality = ENVELOPE, wishes.get(JSON, 0)
     for each in raw:
         wish = max(wishes.get(media, 0) for media in each.media_types)
-        # A type named beside JSON, equally wanted, is what makes this client different from others.
+        # At equal quality the raw type wins: many clients name JSON, but only those that want the raw type name it.
         if wish > quality or (wish == quality > 0 and best is ENVELOPE):
             best, quality = each, wish
     return best
@@ -69,7 +69,7 @@ def not_modified(request: Request, tag: str) -> Response | None:
 
 
 def representation(body: bytes, form: Format, tag: str, name: str | None = None) -> Response:
-    """Return a raw body with its ETag; with a `name`, as a file of this name and the format's.
+    """Return a raw body with its ETag; with a `name`, as a file of this name with the format's extension.
 
     Cache-Control and Vary are added to every response.
     """
@@ -80,7 +80,7 @@ def representation(body: bytes, form: Format, tag: str, name: str | None = None)
 
 
 def content_type(form: Format) -> str:
-    """Return the Content-Type of a raw body, which is UTF-8 text; only text/* has the parameter."""
+    """Return the Content-Type of a raw body, which is UTF-8 text; only text/* has a charset."""
     media = form.media_types[0]
     return f"{media}; charset=utf-8" if media.startswith("text/") else media
 

@@ -29,7 +29,7 @@ _MOST_PARAMETERS: Final = 1024
 _MAX_KEY: Final = 255
 _KEY: Final = re.compile(rf"[\x21-\x7e]{{1,{_MAX_KEY}}}")
 _QUOTED_KEY: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
-# Bytes of a piece of a body that is kept as it came; smaller ones are joined to about so many.
+# Bytes from which a piece of a body is a block of its own, and bytes up to which smaller pieces are joined.
 _LARGE: Final = 4 * 1024
 _BLOCK: Final = 64 * 1024
 NO_HTTP: Final = "不是有效的HTTP请求"
@@ -64,7 +64,7 @@ def _pairs(query: bytes) -> Pairs:
     if query.count(b"&") >= _MOST_PARAMETERS:
         raise BadRequest(f"查询参数超过上限{_MOST_PARAMETERS}个", malformed=False)
     try:
-        # Clients add such parameters to bypass caches: `_=1732500000`.
+        # Skips parameters that clients add to bypass caches: `_=1732500000`.
         return [(name, value) for name, value in split(query) if not name.startswith("_")]
     except UnicodeDecodeError:
         raise BadRequest("查询参数不是UTF-8编码") from None
@@ -81,7 +81,7 @@ async def read_json_text(request: Request, limit: int) -> bytes:
 async def read_form(request: Request, limit: int, intake: Intake, *, large: bool = False) -> Pairs:
     """Return the fields of a form without a file, in their order; raise BadRequest if it is malformed.
 
-    A large one has a thread of its own, as decoding it takes seconds.
+    A `large` one is decoded in a thread of its own, as that takes seconds.
     """
     content = await read_body(request, limit, intake)
     if content and not request.headers.get("content-type", "").lower().startswith(FORM):
@@ -91,9 +91,9 @@ async def read_form(request: Request, limit: int, intake: Intake, *, large: bool
 
 
 async def read_large_json_text(request: Request, limit: int) -> deque[bytes]:
-    """Return the blocks of a JSON body that may be as large as an upload; raise BadRequest if there is none.
+    """Return the blocks of a JSON body that may be as large as an upload; raise BadRequest if it is empty.
 
-    Such bodies have a budget of their own.
+    Such bodies share a budget of their own.
     """
     blocks = await _blocks(request, limit, request.app.state.large_bodies)
     if not any(blocks):
@@ -130,7 +130,7 @@ async def _blocks(request: Request, limit: int, intake: Intake) -> list[bytes]:
         raise BodyTooLarge(limit)
     if not more:
         return [piece]
-    # Pieces may be one byte each, and one block would be slow to copy: so pieces are joined into blocks.
+    # Pieces may be one byte each, so small ones are joined; not into a single block, which would be slow to copy.
     blocks: list[bytes | bytearray] = [piece]
     with intake.reception() as reception:
         async with intake.receiving(reception):
@@ -173,7 +173,7 @@ async def read_json_file(request: Request, limit: int, reception: Reception) -> 
 
 
 async def received(request: Request, limit: int, read: _Reader) -> tuple[BinaryIO, ExitStack]:
-    """Return a file to be read later, and what closes it and gives its bytes back to the budget."""
+    """Return a received file, and the stack that closes it and returns its bytes to the budget."""
     with ExitStack() as stack:
         reception = stack.enter_context(request.app.state.files.reception())
         file = stack.enter_context(await read(request, limit, reception))
@@ -198,7 +198,7 @@ async def _kept(
 
 
 def if_match(request: Request) -> list[int] | None:
-    """Return the versions that If-Match allows, None if any; raise BadRequest if no list of entity tags.
+    """Return the versions that If-Match allows, None for all; raise BadRequest if it is no list of entity tags.
 
     A weak tag counts as strong: proxies that compress responses weaken our tags, and a version is exact.
     """
@@ -211,7 +211,7 @@ def if_match(request: Request) -> list[int] | None:
 
 
 def is_known(request: Request, tag: str) -> bool:
-    """Return whether If-None-Match has this tag, weak or strong, or "*"; an invalid list has none."""
+    """Return whether If-None-Match contains this tag, weak or strong, or "*"; an invalid list counts as empty."""
     tags = _entity_tags(request, "if-none-match") or ()
     return "*" in tags or tag in tags or f"W/{tag}" in tags
 
@@ -226,7 +226,7 @@ def _entity_tags(request: Request, name: str) -> list[str] | None:
 
 
 def idempotency_key(request: Request, subject: str | None) -> str | None:
-    """Return the Idempotency-Key, scoped to its subject: no client can fetch another's response."""
+    """Return the Idempotency-Key, scoped to the caller's subject, so that no client can fetch another's response."""
     key = request.headers.get("idempotency-key")
     # Quoting at most doubles the length, and adds two quotation marks.
     if key is not None and len(key) <= 2 * _MAX_KEY + 2 and (quoted := _QUOTED_KEY.fullmatch(key)):

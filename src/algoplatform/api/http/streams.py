@@ -18,7 +18,7 @@ class BrokenOff(Exception):
 
 
 def within(stream: Callable[[Write], Awaitable[Any]], *held: AbstractContextManager[object]) -> Stream:
-    """Return a stream that holds something from its beginning to its end: a slot, or the file that it reads."""
+    """Return a stream that enters these contexts while it runs, such as a slot or the file that it reads."""
 
     async def holding(write: Write) -> Any:
         with ExitStack() as stack:
@@ -30,10 +30,10 @@ def within(stream: Callable[[Write], Awaitable[Any]], *held: AbstractContextMana
 
 
 class StreamedRecords(Response):
-    """An envelope around the records that `stream` writes, whose tail takes the total that it returns.
+    """An envelope around the records that `stream` writes; its tail contains the total that `stream` returns.
 
-    It starts with the first record, so that a failure before it still gets an error response. A `stream` that finds
-    nothing for long writes empty parts, which are not sent: they end it when the client has disconnected.
+    It starts with the first record, so that a failure before that still gets an error response. A `stream` that finds
+    nothing for long writes empty parts: these are not sent, but raise ClientDisconnect once the client is gone.
     """
 
     def __init__(self, stream: Stream, around: Around, headers: dict[str, str] | None = None) -> None:
@@ -81,7 +81,7 @@ class StreamedRecords(Response):
 
 @asynccontextmanager
 async def while_connected(request: Request) -> AsyncIterator[None]:
-    """Cancel a long block when the client disconnects; the body must have been read."""
+    """Cancel a long block when the client disconnects; the request's body must have been read."""
 
     async def watch() -> None:
         await _disconnect(request.receive)

@@ -39,5 +39,5 @@ def _decoded(text: bytes) -> str:
     text = text.replace(b"+", b" ")
     if len(text) <= _STEP:
         return unquote_to_bytes(text).decode()
-    # In short steps: at once, a large text would take ten times its size and hold the GIL for seconds.
+    # In short steps: at once, a large text would take ten times its size in memory and hold the GIL for seconds.
     return b"".join(unquote_to_bytes(piece[0]) for piece in _PIECES.finditer(text)).decode()

@@ -52,7 +52,7 @@ def caller_of(request: Request) -> Caller:
 
 
 def _vouched(request: Request) -> Caller:
-    """Read the caller from the gateway's headers and, if these are configured, the caller's permissions."""
+    """Return the caller by the gateway's headers: with permissions if settings name headers for these, else trusted."""
     settings: Settings = request.scope["state"]["runtime"].settings
     if settings.auth != "gateway":
         raise Unauthenticated("未认证", token_given=False)
@@ -79,7 +79,7 @@ def _text(request: Request, header: str) -> str | None:
     """Return a header that the gateway sets; raise BadRequest if a client could have supplied it."""
     given = request.headers.getlist(header) if header else []
     if len(given) > 1:
-        # One of the two is the client's own, and there is no way to tell which.
+        # The client may have sent one of them, and there is no way to tell which.
         raise BadRequest(f"请求头{header}重复", malformed=False)
     try:
         text = given[0].strip(" \t").encode("latin-1").decode() if given else ""

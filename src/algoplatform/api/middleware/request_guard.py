@@ -20,8 +20,8 @@ PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # Received bytes that extend a body's deadline by one second.
 _RATE: Final = 64 * 1024
-# For a body that the route does not read: bytes and seconds that the response waits for its end, and seconds
-# for which it is still read after the response.
+# Limits for draining a body that the route does not read: bytes and seconds before the response, and seconds
+# after the response.
 _AWAITED: Final = 1024 * 1024
 _WAIT: Final = 0.5
 _LINGER: Final = 2
@@ -66,8 +66,8 @@ class Gate:
         # Browsers send Sec-Fetch-Site only over TLS; over plain HTTP the Origin has to match our Host.
         if site not in (b"same-origin", b"none") and (site or not is_same_origin(origin, host)):
             return errors.Forbidden("不接受来自其他网站页面的写请求")
-        # DNS rebinding: the browser takes a page as same-origin if its owner lets the page's name resolve to
-        # this machine.
+        # DNS rebinding: to the browser, a page is same-origin if its owner makes its host name resolve to this
+        # machine.
         return errors.BadRequest(_UNKNOWN_HOST) if self._is_local and not is_loopback(host) else None
 
     def _is_known(self, scope: Scope) -> bool:

@@ -59,13 +59,13 @@ async def draft(request: Request) -> Response:
     _, body = await read_json(request)
     async with while_connected(request):
         found = await runtime.drafts.draft(body)
-    # The message quotes what the image holds.
+    # Escaped, as the message quotes the image's configuration.
     message = orjson.dumps(found.message)[1:-1].decode()
     return EnvelopeResponse(success(message, orjson.dumps(found.record)))
 
 
 def _conditions(query: dict[str, Any], body: Any) -> tuple[Conditions, Caller | None]:
-    """Return the conditions of a set, of which those of the body win, and the caller by the body."""
+    """Return the conditions of a set, where the body overrides the query, and the caller that the body names."""
     given = check_body(body)
     said = {name: value for name, value in given.items() if value is not None and name != _USER}
     return together(lambda: check_conditions(query | said), lambda: check_verification({_USER: given.get(_USER)}))

@@ -32,7 +32,7 @@ _CUT: Final = "……（重复的请求，只给出开头部分）"
 
 
 def runtime_of(request: Request) -> Runtime:
-    """Return the runtime to an authenticated caller; the use cases check permission to write."""
+    """Return the runtime if the caller is authenticated; the use cases check permission to write."""
     runtime: Runtime = request.scope["state"]["runtime"]
     if runtime.settings.auth != "gateway":
         caller_of(request)
@@ -51,7 +51,7 @@ def image_id_of(request: Request) -> str:
 def check_query(
     request: Request, query: dict[str, Any], check: Callable[[dict[str, Any]], Checked], *raw: Format
 ) -> tuple[Format, Checked]:
-    """Return the format and what `check` makes of the other parameters; raises Refused with the faults of both."""
+    """Return the format and the result of `check` for the other parameters; raises Refused with the faults of both."""
     rest = {name: value for name, value in query.items() if name != "format"}
     asked = str(query.get("format", "")).strip()
     checked, form = together(lambda: check(rest), lambda: choose_format(request, asked, *raw))

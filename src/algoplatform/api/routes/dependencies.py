@@ -35,9 +35,9 @@ from algoplatform.planning.graph.text import dot, mermaid
 
 T = TypeVar("T")
 
-# Larger graphs leave the event loop, as their levels and text take more than about 1 ms.
+# Graphs of more images are processed off the event loop, as their levels and text take more than about 1 ms.
 _SMALL: Final = 100
-# A larger drawing takes up to seconds, and there are few at once.
+# A drawing of more images takes up to seconds, so only a few are made at once.
 _QUICK: Final = 50
 _DRAWING: Final = {
     "content-security-policy": "default-src 'none'; style-src 'sha256-"
@@ -83,7 +83,7 @@ async def impact(request: Request) -> Response:
 
 async def drawn(request: Request, graph: Graph, link: Callable[[str], str]) -> bytes:
     """Draw a graph as SVG, a large one in one of the slots of large renderings."""
-    # More are refused at once, and wait for no slot.
+    # Graphs above MOST_NODES are refused, so they need no slot.
     slow = _QUICK < len(graph.references) <= MOST_NODES
     with request.app.state.renderings.taken() if slow else nullcontext():
         return await asyncio.to_thread(drawing, graph, link)

@@ -139,7 +139,7 @@ async def get(request: Request) -> Response:
 
 
 async def _conditions(request: Request, runtime: Runtime) -> tuple[Conditions, bytes | str]:
-    """Return the search conditions and their cache key: the query string, or with a body what they mean."""
+    """Return the search conditions and their cache key: the query string or, with a body, the conditions' own key."""
     query: bytes = request.scope["query_string"]
     # Check the query string even where the body overrides it, so that no fault goes unreported.
     conditions = _asked_before(query) if len(query) <= _REMEMBERED else _asked(query)

@@ -37,7 +37,7 @@ async def lint(request: Request) -> Response:
     query = parse_query(request.scope["query_string"], "imageId")
     form, (asked, policy) = check_query(request, query, partial(_asked, runtime.site), SARIF)
     if request.method == "HEAD":
-        # A response without a body is not worth a run over the registry. Its length is unknown, as that of a stream.
+        # A response without a body is not worth a run over the registry, without which its length is unknown.
         response = Response(headers={"content-type": content_type(form)})
         del response.headers["content-length"]
         return response

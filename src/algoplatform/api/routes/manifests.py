@@ -38,9 +38,9 @@ from algoplatform.manifests.rendering import Rendered
 from algoplatform.manifests.yaml import dump_yaml
 from algoplatform.runtime import Runtime
 
-# A response of so many images is built in memory, of more it is streamed, a few at once.
+# A response for up to this many images is built in memory; larger ones are streamed, only a few at once.
 _FEW: Final = 16
-# Objects that are written at once; one takes about 0.2 ms.
+# Objects that are serialized at once; one takes about 0.2 ms.
 _BATCH: Final = 64
 _DONE: Final = "生成成功"
 
@@ -86,7 +86,7 @@ async def render(request: Request) -> Response:
                 lambda: check_query(request, query, no_more, YAML)[0], lambda: _asked(data, runtime.site)
             ),
         )
-        # Until the response has been sent.
+        # Held until the response has been sent.
         kept = stack.pop_all()
 
     async def stream(write: Write) -> None:
@@ -127,7 +127,7 @@ def _streamed(form: Format, stream: Stream, filename: str, headers: dict[str, st
 
 
 async def _write(form: Format, prepared: Prepared, write: Write) -> None:
-    """Render, and write what is there batch by batch, made in a thread."""
+    """Render, and write the objects in batches, each of which is serialized in a thread."""
     pieces = _pieces(form, await prepared.rendered())
     while batch := await asyncio.to_thread(lambda: b"".join(islice(pieces, _BATCH))):
         await write(batch)

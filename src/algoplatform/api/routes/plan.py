@@ -20,7 +20,7 @@ async def plan(request: Request) -> Response:
     runtime = runtime_of(request)
     check_query(request, parse_query(request.scope["query_string"]), dict)
     blocks = await read_large_json_text(request, runtime.settings.max_upload_bytes)
-    # From then on, the plan has the place of the worker; parsing a large body includes its check.
+    # From here on, the plan holds the worker's only slot for plans. Parsing a large body includes its check.
     with request.app.state.plans.taken():
         if sum(map(len, blocks)) <= runtime.settings.max_body_bytes:
             asked = await parse(b"".join(blocks), parse_plan_body)

@@ -50,7 +50,7 @@ class RequestLine:
         self._seen = line if end < 0 else b""
         if end >= 0 and not line.rstrip(b"\r").endswith(_VERSIONS):
             return None
-        # The parser itself rejects a line that would be too long.
+        # A line that would become too long is not encoded, so that the parser rejects it.
         if part.isascii() or len(line) + 2 * len(part.translate(None, _ASCII)) > self._limit:
             return piece
         # As browsers do for typed URLs; the parser rejects other bytes.

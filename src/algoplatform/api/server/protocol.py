@@ -34,7 +34,7 @@ _TRAILERS: Final = cast("list[tuple[bytes, bytes]]", deque[tuple[bytes, bytes]](
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection; what it rejects before a complete head also gets an envelope.
+    """One connection; a request that is rejected before its head is complete gets an envelope too.
 
     `drain_timeout`: seconds for a body to arrive after the shutdown has begun.
     """
@@ -114,7 +114,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _prepared(self, data: bytes) -> bytes | None:
         """Preprocess a piece of a head for the parser; None if it is not HTTP."""
-        # Not `in`, for which Python first tries to take the needle for a number: ten times as long.
+        # Not `in`, which first tries to read the needle as an integer and takes ten times as long.
         if data.lower().find(b"\r\nupgrade:") >= 0:
             data = without_upgrade(data)
         # The piece's position within a head is known only if the request began at the start of a piece.
@@ -176,7 +176,7 @@ class BoundedProtocol(HttpToolsProtocol):
         raise ValueError(message)
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body, and count anew the bytes that follow it."""
+        """Take a part of the body, and restart the count of bytes between such parts."""
         self._fed = 0
         super().on_body(body)
 

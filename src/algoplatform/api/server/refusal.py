@@ -1,4 +1,4 @@
-"""The response to what never became a request, in the same envelope and with the same headers as all others."""
+"""The response to bytes that are no complete request, with the same envelope and headers as all others."""
 
 from http import HTTPStatus
 
@@ -7,7 +7,7 @@ from algoplatform.domain.errors import BadRequest
 
 
 def raw_refusal(status: int, message: str, request_id: bytes, *, always_200: bool) -> bytes:
-    """Return a whole HTTP/1.1 response that closes the connection; its head was never read, so nor was Accept."""
+    """Return a whole HTTP/1.1 response that closes the connection: an envelope, as Accept has not been read."""
     response = EnvelopeResponse(failure(BadRequest(message), problem=False, status=status))
     headers = [*response.raw_headers, (REQUEST_ID, request_id), *cache_headers(), (b"connection", b"close")]
     sent = HTTPStatus(lenient_status(status, headers) if always_200 else status)

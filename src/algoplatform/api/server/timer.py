@@ -19,7 +19,7 @@ class Timer:
         return self._handle is not None
 
     def start(self, seconds: float, call: Callable[..., None], *arguments: Any) -> None:
-        """Call a function after some seconds, instead of a pending call."""
+        """Call a function after some seconds; this replaces a pending call."""
         self.cancel()
         self._handle = self._loop.call_later(seconds, call, *arguments)
 

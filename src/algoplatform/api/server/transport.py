@@ -1,7 +1,7 @@
-"""Transport and flow control.
+"""Transports and flow control of a connection.
 
-Head and body leave together, HTTP/1.0 bodies end with the connection, pipelined bytes are held back, and little
-is read at a time.
+The head is sent with the start of the body, HTTP/1.0 bodies end with the connection, pipelined bytes are held
+back, and reads are short.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class UnframedTransport:
         if self._cycle.response_complete:
             self._transport.close()
         else:
-            # A reset (RST), so that the client notices: a normal close would end the body as whole.
+            # A reset (RST), so that the client notices: after a normal close, the body would seem complete.
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self._transport.abort()
 
@@ -90,7 +90,7 @@ class JoiningTransport:
         self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
-        """Hold the head until the body; "100 Continue", which may precede it, is none."""
+        """Hold the head until the body comes; send "100 Continue", which may precede the head, at once."""
         if self._head:
             self._transport.writelines((self._head, data))
             self._head = b""
@@ -126,7 +126,7 @@ class HoldingFlow(FlowControl):
         return held
 
     def resume_reading(self) -> None:
-        """Schedule the held bytes on the event loop or, if there are none, resume reading."""
+        """Schedule parsing the held bytes on the event loop or, if there are none, resume reading."""
         if self.held:
             asyncio.get_running_loop().call_soon(self._go_on)
         elif self.read_paused:

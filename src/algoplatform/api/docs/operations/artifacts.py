@@ -94,7 +94,7 @@ ARTIFACT: Final = operation(
     parameter("ImageId"),
 )
 _DRAFT: Final = success(_RECORD, "起草成功", EXAMPLES["draft"])
-# The message may go on with what was left out.
+# The message may continue with a list of what was left out.
 _DRAFT["content"][JSON]["schema"]["properties"]["msg"] = {"type": "string", "pattern": "^起草成功"}
 
 DRAFT: Final = operation(

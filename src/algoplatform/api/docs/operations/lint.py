@@ -9,7 +9,7 @@ from algoplatform.api.docs.parts import FILE, READ, form, operation, success, wi
 from algoplatform.api.docs.shapes import COUNT, TEXT, answered, integer, keyed, rows
 from algoplatform.planning.lint.rules import RULES, SEVERITIES
 
-# `page` and `pageSize` count findings here; those of a search by key are unknown.
+# `page` and `pageSize` select findings here; `after` and `before`, the keys of a search, are unknown.
 _OTHERS: Final = ("page", "pageSize", "after", "before")
 _FINDING: Final = answered(
     {

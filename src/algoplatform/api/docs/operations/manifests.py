@@ -23,7 +23,7 @@ def _schema(option: Option) -> dict[str, Any]:
 
 
 def option_parameters(*names: str) -> list[dict[str, Any]]:
-    """Describe options as query parameters, all of them unless named."""
+    """Describe the named options as query parameters, or all options if none is named."""
     chosen = [option for option in OPTIONS if not names or option.name in names]
     return [optional(option.name, _described(option), _schema(option)) for option in chosen]
 
@@ -59,7 +59,7 @@ _REQUEST: Final = given(
 
 
 def _answers(**headers: str) -> dict[str, Schema]:
-    """Describe manifests in both forms, and the reasons for none."""
+    """Describe the response with manifests, in both formats, and the one with the reasons why there are none."""
     refused = (Refused([NAMING]), Refused([CARD]))
     return {
         "200": with_raw(
