@@ -1,4 +1,4 @@
-"""Parses environment variables, with surrounding quotes and line ends, or injected by Kubernetes."""
+"""Parses environment variables, which may have surrounding quotes and line ends, or come from Kubernetes."""
 
 import ipaddress
 import re

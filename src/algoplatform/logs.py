@@ -16,7 +16,7 @@ import structlog
 
 # The id of the current request, which is added to every line.
 REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id", default="")
-# The route of a request that has none.
+# The route that is logged for a request that matches none.
 UNMATCHED: Final = "unmatched"
 # A random prefix per process plus a counter: asking the kernel for each id
 # takes as long as the rest of the log line.

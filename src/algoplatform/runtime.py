@@ -61,7 +61,7 @@ class Runtime:
     access: AccessPolicy
     recent: RecentChanges
     _live_count: LiveCount
-    # What the last check of the schema found, None if nothing.
+    # The problem that the last check of the schema found, None if there was none.
     _problem: str | None = None
 
     async def require_schema(self) -> None:
@@ -92,13 +92,13 @@ class Runtime:
         return self._problem
 
     async def count_live(self) -> int:
-        """Return the number of live images, at most 10 seconds old."""
+        """Return the number of live images, which LiveCount caches for at least 10 seconds."""
         return await self._live_count.recent()
 
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator["Runtime"]:
-        """Build the use cases from the settings; raises SettingsError for what only a use case can check."""
+        """Build the use cases from the settings; raises SettingsError for values that only a use case can check."""
         if settings.database_url is None:
             raise SettingsError("ALGOPLATFORM_DATABASE_URL is not set")
         rules = Rules(settings.node_ports)
@@ -139,7 +139,7 @@ class Runtime:
 
 @asynccontextmanager
 async def verifying(runtime: Runtime) -> AsyncIterator[None]:
-    """Look images up in their registries now and then, if the settings say so."""
+    """Verify all images periodically during the block, if the settings have an interval."""
     interval = runtime.settings.verify_interval
     if not interval:
         yield
@@ -153,7 +153,10 @@ async def verifying(runtime: Runtime) -> AsyncIterator[None]:
 
 
 async def _verify_often(artifacts: Artifacts, interval: float) -> None:
-    """Every worker wakes up once in an interval, at a time of its own; the first to do so finds what is due."""
+    """Verify images once per `interval` (seconds), each worker at a random offset.
+
+    Images that any worker has verified within the last half of an interval are not due.
+    """
     wait = interval * random.random()  # noqa: S311 - nobody gains by guessing it
     while True:
         await asyncio.sleep(wait)

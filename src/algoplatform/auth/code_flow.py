@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class Begun(NamedTuple):
-    """A login that has begun: the provider's address to visit, and what the browser keeps until it is back."""
+    """A login that has begun: the provider's URL to visit, and the values that the browser keeps until it returns."""
 
     address: str
     state: str
@@ -30,7 +30,7 @@ class Begun(NamedTuple):
 
 
 def begin(settings: Settings, callback: str) -> Begun:
-    """Begin a login that ends at the address `callback`."""
+    """Begin a login, after which the provider redirects to the URL `callback`."""
     assert settings.oidc_authorize_url is not None
     state, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
@@ -50,7 +50,7 @@ def begin(settings: Settings, callback: str) -> Begun:
 async def exchange(settings: Settings, callback: str, code: str, verifier: str, limit: int) -> str:
     """Return the access token for a code, of at most `limit` bytes.
 
-    Raises BadRequest if the provider gives none, Unavailable if it is out of reach.
+    Raises BadRequest if the provider returns no such token, Unavailable if it cannot be reached.
     """
     form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier, "redirect_uri": callback}
     status, content = await _answer(settings, form)

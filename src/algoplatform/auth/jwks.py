@@ -25,7 +25,7 @@ _RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _CURVES: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _MIN_RSA_BITS: Final = 2048
 _FETCH_SECONDS: Final = 5.0
-# Between fetches for unknown keys: such tokens must not make the service hammer the URL.
+# Minimum between fetches for unknown keys: tokens with invented key ids must not flood the URL with requests.
 _FLOOR_SECONDS: Final = 5.0
 
 log = structlog.get_logger()

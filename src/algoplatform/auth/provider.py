@@ -1,4 +1,4 @@
-"""Reads answers of the identity provider, which is not trusted with the process's memory."""
+"""Reads answers of the identity provider, limited in size, as they must not exhaust the process's memory."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's data folder (PGDATA): made by initdb, of the programs' version, and free of another server."""
+"""PostgreSQL's data folder (PGDATA): runs initdb, checks the version, and waits for another server on it to end."""
 
 import pwd
 import subprocess
@@ -83,7 +83,7 @@ class Data:
                 except FileNotFoundError:
                     break
                 except (ValueError, OSError):
-                    # Empty, if killed while creating it, or no file: PostgreSQL would never start again.
+                    # Empty, after a kill during its creation, or not a file: PostgreSQL would never start again.
                     data.remove("postmaster.pid")
                     break
                 if not self._serves_data(pid):

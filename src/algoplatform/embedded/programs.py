@@ -29,7 +29,7 @@ class Programs:
         self._user = user
 
     def make_runnable(self, home: Folder, path: Path) -> None:
-        """Make sure that the user can run the programs; the installed ones keep their permissions."""
+        """Make sure that the user can run the programs; the permissions of the installed ones stay as they are."""
         # An operator's folder may contain anything: only the wheel is copied to where others can read.
         if not self._run() and self._user and not self._is_given:
             self.folder = path / _copied(self.folder.parents[1], home)
@@ -47,7 +47,7 @@ class Programs:
             return False
 
     def as_user(self) -> dict[str, Any]:
-        """Return subprocess options that run a program as the user, without variables that are not for it."""
+        """Return subprocess options that run a program as the user, without variables that it must not inherit."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
         options: dict[str, Any] = {"env": environment, "cwd": "/"}
         if self._user:

@@ -23,7 +23,7 @@ def load(**given: Any) -> Settings:
         return Settings(_secrets_dir=secrets, **given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        # An option of rendering is named below the field that holds them all.
+        # The location of a rendering option is its name below `render`, the field that holds all of them.
         name = "_".join(map(str, first["loc"][: 2 if first["loc"][:1] == ("render",) else 1])).upper()
         raise SettingsError(f"{PREFIX}{name}: {first['msg'].removeprefix('Value error, ')}") from None
     except OSError as error:
@@ -40,7 +40,7 @@ def _secrets_dir() -> str | None:
 
 
 def unknown() -> list[str]:
-    """Return variables that look like settings but are not; those of rendering stop the start instead."""
+    """Return variables that look like settings but are not; unknown rendering options prevent the start instead."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {SECRETS_DIR}
     ours = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
     return sorted(

@@ -1,6 +1,6 @@
 """Collects ALGOPLATFORM_RENDER_*, the defaults of the options of rendering.
 
-The options are named in `manifests`, which settings do not import: the composition root checks names and values.
+The package `manifests` defines the options. Settings do not import it: the composition root checks names and values.
 """
 
 import os
@@ -22,7 +22,7 @@ class SettingsError(Exception):
 
 
 class WithRenderOptions(BaseSettings):
-    """The field that holds these options: it has no variable of its own."""
+    """The field that holds these options; no single variable sets it."""
 
     render: Texts = Field({}, description="defaults of rendering, one variable for each option")
 
