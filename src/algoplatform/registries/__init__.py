@@ -1,5 +1,5 @@
 """A client of OCI registries: whether an image is there, and what it is made of.
 
-A caller who registers an image chooses the host in its name. So the client connects to no host that the settings do
-not name, and limits the memory, time and credentials that an answer can take.
+Whoever may register an image chooses the host in its name. So the client connects only to hosts that the settings
+name, sends credentials only to these, and limits the memory and time that a response can take.
 """

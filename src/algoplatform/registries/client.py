@@ -1,4 +1,4 @@
-"""The registries of the settings: finds the one that an image's name means, and leaves every other host alone."""
+"""Finds the configured registry that an image name refers to; no other registry is ever contacted."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ _UNKNOWN: Final = "镜像的仓库地址不在配置中（ALGOPLATFORM_REGISTRIE
 
 
 class Registries:
-    """Looks images up."""
+    """Looks images up in the configured registries."""
 
     def __init__(self, hosts: Mapping[str, "Host"]) -> None:
         self._hosts = hosts
@@ -23,10 +23,10 @@ class Registries:
     @classmethod
     @asynccontextmanager
     async def open(cls, text: str) -> AsyncIterator[Self]:
-        """Read the setting, without connecting; raises ValueError, and SettingsError for an unusable proxy."""
+        """Parse the setting, without connecting yet; raises ValueError, and SettingsError for an unusable proxy."""
         hosts: dict[str, Host] = {}
         if text:
-            # httpx takes 0.1 s to import, which only services with registries should pay.
+            # Importing httpx takes 0.1 s, which services without registries need not spend.
             from algoplatform.registries.repository import open_hosts
 
             hosts = open_hosts(text)
@@ -37,9 +37,9 @@ class Registries:
                 await host.close()
 
     async def look(self, name: ImageName, tag: str, known: str | None = None) -> Facts:
-        """Return what a registry has under a name and tag; raises NotPresent.
+        """Look an image up in its registry; raises NotPresent.
 
-        `known` is the digest whose platforms are known already.
+        `known` is the digest last seen: while it is unchanged, the platforms are not read again.
         """
         if name.host is None:
             raise NotPresent("not-configured", _NOT_CONFIGURED)

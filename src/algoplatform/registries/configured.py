@@ -1,6 +1,6 @@
-"""ALGOPLATFORM_REGISTRIES: the registries that may be asked, how, and with which credentials.
+"""Parses ALGOPLATFORM_REGISTRIES: the registries that may be contacted, how, and with which credentials.
 
-No message quotes a value: any of them may hold a password.
+Error messages quote no values, as any of them may contain a password.
 """
 
 import json
@@ -31,13 +31,13 @@ class Realm:
     path: str | None = None
 
     def covers(self, url: httpx.URL) -> bool:
-        """Return whether a URL, without its query, is this realm."""
+        """Return whether a URL belongs to this realm; its query does not matter."""
         return origin_of(url) == self.origin and self.path in (None, url.path)
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """One registry; `host` has no default port. `authorization` is for HTTP Basic, None without credentials."""
+    """One registry. `host` omits a default port; `authorization` is the HTTP Basic header, None without credentials."""
 
     host: str
     http: bool = False
@@ -51,11 +51,11 @@ class Registry:
         return f"{'http' if self.http else 'https'}://{self.host}"
 
     def is_named(self, host: str) -> bool:
-        """Return whether an image's name means this registry."""
+        """Return whether the host of an image name is this registry."""
         return plain_host(host, http=self.http) == self.host
 
     def trusts(self, url: httpx.URL) -> bool:
-        """Return whether credentials may be sent to a token server: on this origin, or named in the settings."""
+        """Return whether a token server may get credentials: it is on this origin, or is a configured realm."""
         return origin_of(url) == self.origin or any(realm.covers(url) for realm in self.realms)
 
 
@@ -65,12 +65,12 @@ def origin_of(url: httpx.URL) -> str:
 
 
 def plain_host(host: str, *, http: bool) -> str:
-    """Return a host in lower case, without the port that its scheme has by default."""
+    """Return a host in lower case, without the default port of its scheme."""
     return host.lower().removesuffix(_PORTS["http" if http else "https"])
 
 
 def parse_registries(text: str) -> dict[str, Registry]:
-    """Parse the setting into registries by host; raises ValueError, which counts the entries from 1."""
+    """Parse the setting into registries by host; raises ValueError, whose message numbers the entries from 1."""
     try:
         given = json.loads(text) if text else []
     except (ValueError, RecursionError):
@@ -127,7 +127,7 @@ def _is_host(host: str) -> bool:
 
 
 def _is_address(url: httpx.URL) -> bool:
-    """Return whether a host can be connected to; httpx takes any port, and escapes what is in no host."""
+    """Return whether a URL has a valid host and port; httpx accepts any port, and escapes invalid characters."""
     return bool(url.host) and "%" not in url.host and (url.port is None or 0 < url.port <= _LAST_PORT)
 
 
@@ -151,7 +151,7 @@ def _ca_file(name: str) -> Path | None:
 
 
 def _realm(text: str, *, http: bool) -> Realm:
-    """Read a host, of which every path is a realm, or the URL of one realm."""
+    """Parse a realm: a host, which covers all its paths, or a URL, which covers one path."""
     try:
         url = httpx.URL(text if "://" in text else f"{'http' if http else 'https'}://{text}")
         is_whole = url.scheme in ("http", "https") and _is_address(url) and not url.userinfo and not url.query

@@ -1,4 +1,4 @@
-"""Sends single requests, and reads answers with a limit: raw, uncompressed, and without following redirects."""
+"""Sends single requests; reads responses up to a size limit, without decompressing them or following redirects."""
 
 import ssl
 from collections.abc import Mapping
@@ -13,18 +13,18 @@ from algoplatform.proxies import open_client, proxy_for
 from algoplatform.registries.configured import origin_of
 from algoplatform.registries.facts import NotPresent
 
-# At once to one host.
+# Images looked up concurrently in one registry.
 AT_ONCE: Final = 16
-# A body of an answer that is no success: only its error codes are read.
+# Bytes read of the body of an error, of which only the error codes are used.
 _MOST_OF_ERROR: Final = 64 * 1024
 _HEADERS: Final = {"accept-encoding": "identity", "user-agent": "algoplatform"}
-# The deadline of an image is shorter, and counts everything.
+# Seconds for each step of a request. The deadline for all requests about an image is shorter (inspection.SECONDS).
 _TIMEOUT: Final = httpx.Timeout(30)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one request; `body` is empty if an error's is too large to be read."""
+    """The response to one request; `body` is empty for an error whose body is too large or compressed."""
 
     status: int
     headers: httpx.Headers
@@ -32,7 +32,7 @@ class Answer:
 
 
 class Connections:
-    """HTTP clients by origin, each with its own proxy; none keeps cookies, which a registry could send without end."""
+    """HTTP clients by origin, each with its own proxy. They store no cookies: a registry could send any number."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -67,7 +67,7 @@ class Connections:
 
 
 async def _read(answer: httpx.Response, limit: int) -> bytes:
-    """Return the body; of an error nothing if it is too large or compressed, as its status says enough."""
+    """Return the body; empty for an error whose body is too large or compressed, as the status says enough."""
     if answer.headers.get("content-encoding", "identity").lower() != "identity":
         if answer.is_success:
             raise NotPresent("unsupported", "仓库返回了压缩的内容")

@@ -1,7 +1,7 @@
-"""Answers a registry's challenge: HTTP Basic, or a Bearer token of its token server.
+"""Authenticates with a registry: by HTTP Basic, or by a Bearer token from its token server.
 
-The challenge is the registry's word. Credentials go to the registry itself, or to a realm on its own origin or in
-the settings; any other realm is not even contacted.
+A registry's challenge can name any token server (realm). Only a realm on the registry's own origin or in the
+settings is contacted and gets credentials.
 """
 
 import re
@@ -24,21 +24,21 @@ _PARAMETER: Final = re.compile(r'([a-z]++)\s*+=\s*+(?:"([^"\\]*+)"|([^",\s]++))'
 _TOKEN: Final = re.compile(r"[!-~]{1,16384}")
 _MOST_CHALLENGE: Final = 4096
 _MOST_TOKENS: Final = 2000
-# By the specification, and how long before its end a token is replaced.
+# The lifetime of a token without `expires_in`, by the specification, and how long before its end a token is replaced.
 _LIFE_SECONDS: Final = 60
 _MARGIN_SECONDS: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """A token server that may be asked, and the service that tokens are for."""
+    """A trusted token server, and the service to request tokens for."""
 
     realm: httpx.URL
     service: str | None
 
 
 class Credentials:
-    """The Authorization header for each repository of one registry."""
+    """Provides the Authorization header for each repository of one registry."""
 
     def __init__(self, registry: Registry, get: Get) -> None:
         self._registry = registry
@@ -48,13 +48,13 @@ class Credentials:
         self._tokens: dict[str, tuple[str, float]] = {}
 
     async def offered(self, repository: str) -> str | None:
-        """Return the header by the last challenge, None if there was none."""
+        """Return the header that the last challenge asked for; None if there was no challenge yet."""
         if self._server is not None:
             return await self._token(self._server, repository)
         return self._registry.authorization if self._wants_basic else None
 
     async def demanded(self, challenges: Sequence[str], repository: str) -> str:
-        """Return the header that answers a challenge; raises NotPresent if there is none."""
+        """Return the header that a challenge asks for; raises NotPresent if we cannot provide it."""
         told = ", ".join(challenges)[:_MOST_CHALLENGE]
         schemes = {found[1].lower(): told[found.end() :] for found in _SCHEME.finditer(told)}
         if "bearer" in schemes:
@@ -91,7 +91,7 @@ class Credentials:
         return header
 
     async def _fetched(self, server: _Server, repository: str) -> tuple[str, float]:
-        # Ours, whatever the challenge asks for: reading one repository is all that is needed.
+        # Not the scope of the challenge: permission to pull from one repository is all that is needed.
         asked = {"scope": f"repository:{repository}:pull"} | ({"service": server.service} if server.service else {})
         own = self._registry.authorization
         try:
@@ -100,7 +100,7 @@ class Credentials:
         except NotPresent as reason:
             if reason.state != "unsupported":
                 raise
-            # Too large, compressed or no JSON, which says nothing of the image.
+            # The response is too large, compressed or not JSON, which says nothing about the image.
             raise _no_token() from None
         if answer.status in (400, 401, 403):
             raise NotPresent("denied", f"令牌服务器拒绝了请求（HTTP {answer.status}）")

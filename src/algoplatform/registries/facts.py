@@ -12,7 +12,7 @@ STATES: Final[tuple[State, ...]] = get_args(State)
 
 
 class NotPresent(Exception):
-    """The image is not known to be there: in which state it is, and a Chinese message that says why."""
+    """The image could not be read from its registry: its state, and a Chinese message that says why."""
 
     def __init__(self, state: State, message: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class NotPresent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """The image for one platform; `size` is the sum of its layers in bytes, the rest is its configuration's."""
+    """The image for one platform; `size` is the sum of its layers in bytes, the rest comes from its configuration."""
 
     os: str
     architecture: str
@@ -37,13 +37,13 @@ class Platform:
     volumes: Sequence[str] = ()
 
     def document(self) -> dict[str, Any]:
-        """Return what the interface answers."""
+        """Return the platform as the API answers it."""
         return {to_camel(name): getattr(self, name) for name in _ANSWERED}
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """An image that is there; `platforms` is None if the digest is the one known before."""
+    """An image that was found; `platforms` is None if its digest is the one that was known."""
 
     digest: str
     media_type: str | None = None
@@ -51,7 +51,7 @@ class Facts:
 
 
 def codes_of(document: object) -> list[str]:
-    """Return the error codes of a registry's answer in JSON; none if it has another shape, or if they are unprintable."""
+    """Return the printable error codes of a registry's JSON response; none if it has another shape."""
     errors = document.get("errors") if isinstance(document, Mapping) else None
     listed = errors if isinstance(errors, list) else []
     return [

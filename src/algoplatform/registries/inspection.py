@@ -1,4 +1,4 @@
-"""Looks at one image: HEAD for the digest, and the manifests and configurations only of a new digest."""
+"""Looks one image up: HEAD returns the digest; manifests and configurations are read only if it is new."""
 
 import asyncio
 from collections.abc import Mapping
@@ -24,16 +24,16 @@ from algoplatform.settings import SettingsError
 
 MAX_MANIFEST: Final = 4 * 1024 * 1024
 MAX_CONFIG: Final = 8 * 1024 * 1024
-# For all requests about one image.
+# Deadline for all requests about one image.
 SECONDS: Final = 10.0
-# For its turn, before that. Both together are less than a shutdown waits for requests.
+# How long an image waits for its turn before that. A shutdown waits longer for requests than both together.
 _QUEUE_SECONDS: Final = 15.0
 
 
 async def look(host: Host, path: str, tag: str, known: str | None) -> Facts:
-    """Return what a registry has under a path and tag; raises NotPresent.
+    """Look an image up by path and tag; raises NotPresent.
 
-    `known` is the digest whose platforms are known already.
+    `known` is the digest last seen: while it is unchanged, the platforms are not read again.
     """
     await _take(host.slots)
     try:
@@ -56,21 +56,21 @@ async def _looked(host: Host, path: str, tag: str, known: str | None) -> Facts:
         return Facts(digest)
     content, kind = await _manifest(host, path, tag)
     found = digest_of(content)
-    # The tag may have moved since: then it has that digest by now.
+    # The tag may have moved between the two requests: then a second HEAD returns the new digest.
     if digest not in (None, found) and found != await _digest(host, path, tag):
         raise unsupported("清单的内容与仓库给出的摘要不符")
     return await _read(host, path, found, content, kind)
 
 
 async def _digest(host: Host, path: str, tag: str) -> str | None:
-    """Return the digest that the registry gives; None if it gives none, or does not answer HEAD."""
+    """Return the digest that the registry sends; None if it sends none, or does not support HEAD."""
     answer = await host.ask("HEAD", path, f"manifests/{tag}", ACCEPT, 0)
     if answer.status == httpx.codes.METHOD_NOT_ALLOWED:
         return None
     if answer.status in (401, 403):
         check(answer)
     if answer.status != httpx.codes.OK:
-        # The reason is in the body, which only GET has.
+        # The reason is in the body, which a response to HEAD does not have.
         answer = await host.ask("GET", path, f"manifests/{tag}", ACCEPT, MAX_MANIFEST)
         check(answer)
     digest: str | None = answer.headers.get("docker-content-digest")
@@ -91,7 +91,7 @@ async def _read(host: Host, path: str, digest: str, content: bytes, kind: str) -
 
 
 async def _child(host: Host, path: str, digest: str) -> Platform | None:
-    """Return a platform of an index; None if it is not there, as a mirror may hold some platforms only."""
+    """Return a platform of an index; None if it is missing, as a mirror may hold only some platforms."""
     try:
         content, kind = await _manifest(host, path, digest)
     except NotPresent as reason:

@@ -1,4 +1,4 @@
-"""Reads manifests, indexes and configurations, of Docker and OCI: pure, and limited in what it takes over."""
+"""Parses manifests, indexes and configurations of Docker and OCI, without I/O; limits the size of what it returns."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 # Tuples, as values of a document may be unhashable.
 INDEXES: Final = (DOCKER_INDEX, OCI_INDEX)
 MANIFESTS: Final = (DOCKER_MANIFEST, OCI_MANIFEST)
-# A registry that has only another type answers 404, so all are named.
+# A registry answers 404 if it has the image only in a type that is not listed here.
 ACCEPT: Final = ", ".join([OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST])
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -25,8 +25,8 @@ _CONFIGS: Final = ("application/vnd.oci.image.config.v1+json", "application/vnd.
 _MOST_PLATFORMS: Final = 32
 _MOST_LAYERS: Final = 4096
 _MOST_ITEMS: Final = 1000
-# Of the texts that are taken over of one platform, in characters: those that are stored and answered, and
-# those that only a draft uses. 32 platforms of 16 images may be in memory at once.
+# Limits in characters for the texts of one platform: for those that are stored and returned, and for those that
+# only a draft uses. 32 platforms of each of 16 images may be in memory at once.
 _MOST_TEXT: Final = 64 * 1024
 _MOST_OF_DRAFT: Final = 256 * 1024
 _MOST_BYTES: Final = 2**62
@@ -45,7 +45,7 @@ class Manifest:
 
 
 def unsupported(message: str) -> NotPresent:
-    """Return the error for an answer that is none of an image."""
+    """Return the error for a response that does not describe an image."""
     return NotPresent("unsupported", message)
 
 
@@ -65,7 +65,7 @@ def read_object(content: bytes) -> dict[str, Any]:
 
 
 def media_type_of(header: str, document: Mapping[str, Any]) -> str:
-    """Return the type of a manifest: the header's, and the document's own must not differ; raises NotPresent."""
+    """Return the media type of a manifest; raises NotPresent if it is unknown, or header and document differ."""
     kind = header.partition(";")[0].strip().lower()
     own = document.get("mediaType", kind)
     if kind in ("", "application/json", "text/plain", "application/octet-stream"):
@@ -153,7 +153,7 @@ def _name(document: Mapping[str, Any], name: str) -> str:
 
 
 def _part(own: Mapping[str, Any], name: str, kind: type[T]) -> T:
-    """Return a text or an object, an empty one if there is none."""
+    """Return a text or an object, empty if it is absent; raises NotPresent for another type."""
     value = own.get(name) or kind()
     if not isinstance(value, kind) or (isinstance(value, dict) and len(value) > _MOST_ITEMS):
         raise unsupported(f"镜像配置中{name}的格式有误")

@@ -1,4 +1,4 @@
-"""One registry: requests with its credentials, its pace, and what its answers say about an image."""
+"""One registry: authenticates requests, respects its rate limits, and turns error responses into NotPresent."""
 
 import asyncio
 import ssl
@@ -23,18 +23,18 @@ _MAX_TOKEN: Final = 256 * 1024
 _MOST_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset([301, 302, 303, 307, 308])
 _BUSY: Final = frozenset([429, 503])
-# A registry whose Retry-After is longer than the first is not contacted for that time, at most for the second.
+# A request waits for a short Retry-After. After a longer one, all requests fail at once for that time, up to a limit.
 _MOST_PATIENCE_SECONDS: Final = 4.0
 _MOST_PAUSE_SECONDS: Final = 60.0
 _ATTEMPTS: Final = 3
-# After so many timeouts in a row the registry is not contacted for a while: otherwise each 16 images would wait in turn.
+# After this many timeouts in a row, requests fail at once for a while: otherwise every 16 images would wait for one.
 _MOST_TIMEOUTS: Final = 16
 _PAUSE_SECONDS: Final = 30.0
 _DENIED: Final = frozenset(["DENIED", "UNAUTHORIZED"])
 
 
 class Host:
-    """A registry; `others` are those that its blobs may be redirected to, by host."""
+    """A registry; `others` holds all configured registries by host, as only they may serve redirected blobs."""
 
     def __init__(self, registry: Registry, context: ssl.SSLContext, others: Mapping[str, "Host"]) -> None:
         self.registry = registry
@@ -49,14 +49,14 @@ class Host:
         await self._connections.close()
 
     def timed_out(self) -> None:
-        """Count a timeout; after too many in a row, nothing is asked for a while."""
+        """Count a timeout; after too many in a row, requests fail at once for a while."""
         self._timeouts += 1
         if self._timeouts >= _MOST_TIMEOUTS:
             self._timeouts = 0
             self._pause(_PAUSE_SECONDS)
 
     async def ask(self, method: str, path: str, rest: str, accept: str, limit: int) -> Answer:
-        """Return the answer to a request below /v2/<path>/, whatever it is; raises NotPresent."""
+        """Send a request below /v2/<path>/ and return the response, whatever its status; raises NotPresent."""
         url = httpx.URL(f"{self.registry.origin}/v2/{path}/{rest}")
         offered = await self._credentials.offered(path)
         answer = await self._patiently(method, url, accept, offered, limit)
@@ -68,7 +68,7 @@ class Host:
         return answer
 
     async def blob(self, path: str, digest: str, limit: int) -> bytes:
-        """Return a blob, also from another registry of the settings, which gets no credentials; raises NotPresent."""
+        """Return a blob; raises NotPresent. Follows redirects to configured registries only, without credentials."""
         answer = await self.ask("GET", path, f"blobs/{digest}", "*/*", limit)
         url = httpx.URL(f"{self.registry.origin}/v2/{path}/blobs/{digest}")
         for _ in range(_MOST_REDIRECTS):
@@ -83,7 +83,7 @@ class Host:
         return answer.body
 
     async def _patiently(self, method: str, url: httpx.URL, accept: str, header: str | None, limit: int) -> Answer:
-        """Send a request, again if the registry is busy and says for how long."""
+        """Send a request; repeat it if the registry is busy and sends a Retry-After of a few seconds."""
         headers = {"accept": accept} | ({"authorization": header} if header else {})
         for attempt in range(_ATTEMPTS):
             self._require_no_pause()
@@ -102,7 +102,7 @@ class Host:
         answer = await self._connections.send("GET", url, {"accept": "application/json", **headers}, _MAX_TOKEN)
         wait = _retry_after(answer)
         if wait:
-            # Without a token, nothing can be asked.
+            # Without a token, no other request can succeed.
             self._pause(wait)
         return answer
 
@@ -115,9 +115,9 @@ class Host:
 
 
 def open_hosts(text: str) -> dict[str, Host]:
-    """Read the setting, and return the registries by host; raises ValueError, and SettingsError for a proxy."""
+    """Parse the setting into registries by host; raises ValueError, and SettingsError for an unusable proxy."""
     hosts: dict[str, Host] = {}
-    # Reading the usual certificates takes about 25 ms.
+    # Loading the default CA certificates takes about 25 ms: once for all registries that use them.
     context_for = cache(client_context)
     for name, registry in parse_registries(text).items():
         proxy_for(httpx.URL(registry.origin))
@@ -126,7 +126,7 @@ def open_hosts(text: str) -> dict[str, Host]:
 
 
 def check(answer: Answer) -> None:
-    """Raise NotPresent unless an answer is a success."""
+    """Raise NotPresent unless a response has the status 200."""
     status = answer.status
     if status == httpx.codes.OK:
         return
@@ -140,7 +140,7 @@ def check(answer: Answer) -> None:
 
 
 def _not_found(answer: Answer) -> NotPresent:
-    """Tell an image that is not there from a server that is no registry, or a path that leads to none."""
+    """Distinguish a missing image from a 404 that no registry has sent: the latter has no error codes."""
     try:
         codes = codes_of(read_object(answer.body))
     except NotPresent:
@@ -160,7 +160,7 @@ def _target(url: httpx.URL, answer: Answer) -> httpx.URL:
 
 
 def _retry_after(answer: Answer) -> float | None:
-    """Return for how many seconds a busy registry asks to wait; None if it does not, or is not busy."""
+    """Return the Retry-After of a busy registry in seconds; None if it is not busy, or sends none."""
     if answer.status not in _BUSY:
         return None
     told = answer.headers.get("retry-after", "").strip()
@@ -170,5 +170,5 @@ def _retry_after(answer: Answer) -> float | None:
         at = parsedate_to_datetime(told)
     except ValueError:
         return None
-    # In UTC, -0000 included; the difference needs no time in UTC, which may be beyond the last year.
+    # With the zone -0000 the time is naive. Subtracting needs no conversion to UTC, which may overflow in 9999.
     return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
