@@ -23,9 +23,9 @@ _WAVE: Final = "argocd.argoproj.io/sync-wave"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An image to render, with what the registry knows of it.
+    """An image to render, with its id and the version of its record.
 
-    `named` is False for an image that is there as a dependency: replicas and channels do not apply to it.
+    `named` is False for an image that is rendered only as a dependency: replicas and channels do not apply to it.
     """
 
     image: Image
@@ -108,7 +108,7 @@ def render_image(
 
 
 def _check(part: Part) -> None:
-    # What has a fault already would be refused twice; contents of files are judged only here.
+    # Objects of an image with faults would be refused twice. The contents of files (ConfigMaps) are checked only here.
     for found in check([item for item in part.objects if not part.faults or item["kind"] == "ConfigMap"]):
         if found.refused and found.path.startswith("ConfigMap/"):
             part.refuse("configFiles", f"configFiles的{found.message}")

@@ -19,7 +19,7 @@ from algoplatform.domain.grammar.reference import ImageReference
 from algoplatform.domain.record.model import Image
 
 MANAGER: Final = "algoplatform"
-# Changes whenever the same record renders differently: annotations and entity tags contain it.
+# To be raised whenever the same record renders differently: annotations and entity tags contain it.
 RENDERER: Final = "1"
 MAX_NAME: Final = 46
 MAX_LABEL: Final = 63
@@ -38,7 +38,7 @@ _NOT_IN_KEY = re.compile(r"[^-._A-Za-z0-9]+")
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 
-# Annotations: what describes the algorithm, and does not concern the cluster.
+# Fields that become annotations: they describe the algorithm, and have no effect in the cluster.
 _DESCRIBED: Final = (
     *("factory", "algo_name", "algo_type", "algo_desc", "tv_channel", "pics"),
     *("event_type", "frame_interval", "frame_number", "incident_id", "useable_flag"),

@@ -1,4 +1,4 @@
-"""The forms of option values: readers of text, which raise Malformed."""
+"""Parsers for the values of options: each takes a text, and raises Malformed."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Toleration:
 
 @dataclass(frozen=True, slots=True)
 class MountStore:
-    """Where mounts without a claim are kept: `emptyDir`, or a folder of the node or of an NFS server."""
+    """Where mounts without a volume claim are stored: `emptyDir`, or a folder of the node or of an NFS server."""
 
     kind: str = "emptyDir"
     base: str = ""
@@ -42,7 +42,7 @@ EMPTY_DIR: Final = MountStore()
 
 
 def read_name(text: str) -> str:
-    """Read a name that is checked elsewhere."""
+    """Read a name, of which only the length is checked here."""
     if len(text) > 253:
         raise Malformed("长度不能超过253个字符")
     return text
@@ -129,7 +129,7 @@ def _toleration(item: str) -> Toleration:
 
 
 def read_mount_store(text: str) -> MountStore:
-    """Read where mounts are kept: `emptyDir`, `hostPath:/base` or `nfs:server:/base`."""
+    """Read where mounts are stored: `emptyDir`, `hostPath:/base` or `nfs:server:/base`."""
     kind, _, rest = text.partition(":")
     server, colon, base = rest.rpartition(":") if kind == "nfs" else ("", ":", rest)
     fits = {"emptyDir": text == "emptyDir", "hostPath": True, "nfs": bool(colon and _SERVER.fullmatch(server))}

@@ -96,8 +96,8 @@ def parse_options(
 ) -> Options:
     """Read options by their names on the wire; those that are absent or blank keep the values of `base`.
 
-    `profiles` holds None for a profile of which only the name is known. Raises Refused (202) with the faults of
-    all of them.
+    `profiles` maps a name to None if nothing else is known of that profile. Raises Refused (202) with the faults
+    of all options.
     """
     base = base or Options()
     read: dict[str, Any] = {}
@@ -112,7 +112,7 @@ def parse_options(
     faults += _across(read, profiles, base)
     if faults:
         raise Refused(faults, more=more)
-    # Each of the two, given now, replaces the other one of the settings.
+    # `replicas` of a request also replaces `channels` of the settings, and the other way round.
     if "replicas" in read:
         read["channels"] = None
     elif "channels" in read:
@@ -140,7 +140,7 @@ def _across(read: Mapping[str, Any], profiles: Mapping[str, Profile | None], bas
         message = f"没有“{clip(read['profile'])}”这个GPU方案，可用的有：{'、'.join(profiles)}"
         yield Fault("profile", Code.FIELD, message)
     profile = profiles.get(read.get("profile", base.profile))
-    # Lint takes a profile too, and asks for no cores: those of settings are judged where they are used.
+    # The settings' `cores` are not checked here but where they are used: lint takes a profile, and needs no cores.
     if profile and (wrong := core_fault(profile, read.get("cores"))):
         yield Fault("cores", Code.FIELD, f"cores{wrong}")
     if "replicas" in read and "channels" in read:

@@ -1,4 +1,4 @@
-"""Parts of objects of Kubernetes from outside, which may be absent or of any type."""
+"""Reads parts of Kubernetes objects that come from outside, where any part may be absent or of any type."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Amounts, paths and texts in the form in which Kubernetes takes them."""
+"""Amounts, paths and texts in the form that Kubernetes expects."""
 
 import re
 from posixpath import basename, splitext
@@ -9,7 +9,7 @@ from algoplatform.domain.record.model import Image
 from algoplatform.manifests.options import Options
 
 _FILES: Final = frozenset(["/etc/localtime", "/etc/timezone"])
-# Kubernetes expands `$(NAME)` and turns `$$` into `$`; before a non-ASCII character it drops a byte.
+# Kubernetes expands `$(NAME)` and turns `$$` into `$`; of a non-ASCII character after `$`, it drops a byte.
 _EXPANDED = re.compile(r"\$(?:[$(]|[^\x00-\x7f])")
 
 
@@ -36,7 +36,7 @@ def resources(image: Image, options: Options, gpu: dict[str, int | str]) -> dict
 
 def file_type(source: str) -> str | None:
     """Return `File` if the name of a source on the node looks like that of a file."""
-    # Without a type, the node would create a directory of that name.
+    # Without a type, the node would create a missing file as a directory.
     name = basename(source)
     return "File" if ".so" in name or splitext(name)[1] else None
 

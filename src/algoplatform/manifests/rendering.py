@@ -1,4 +1,4 @@
-"""A set of images: each rendered, then node ports, object names and paths of the nodes compared across all."""
+"""Renders each image of a set, then compares node ports, object names and host paths across all of them."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ class Rendered:
     assumptions: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """Return the parts by the names of the answer."""
+        """Return the parts by their names in the answer."""
         return {
             "manifests": self.objects,
             "order": self.order,
@@ -86,7 +86,7 @@ def render(
 def _files(
     targets: Sequence[Target], given: Mapping[str, Mapping[str, str]]
 ) -> tuple[dict[str, dict[str, str]], list[Fault]]:
-    """Return the given texts by reference and normalised path, and the faults of the first unknown ones."""
+    """Return the given texts by reference and normalised path, and the first faults of the given files."""
     known = {target.reference: target.image for target in targets} if given else {}
     faults = list(islice(_file_faults(known, given), MAX_RECORD_FAULTS))
     return {name: {canonical(path): text for path, text in files.items()} for name, files in given.items()}, faults

@@ -40,8 +40,8 @@ def services(image: Image, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     ports = ports_of(image)
     inner = [_service_port(port, port.container_port) for port in _by_number(ports)]
     outer = list(_node_ports(ports))
-    # In one Service of type NodePort, a port without a node port would get a random one, and might take that
-    # of another image.
+    # In a single Service of type NodePort, a port without a node port would get a random one, which another image
+    # may need.
     if inner:
         yield name, {"type": "ClusterIP", "selector": {INSTANCE: name}, "ports": inner}
     if outer:
@@ -60,7 +60,7 @@ def _node_ports(ports: tuple[ImagePort, ...]) -> Iterator[dict[str, Any]]:
         assert port.node_port is not None
         number = port.container_port
         if number in seen:
-            # A second node port on one container port: a Service has each port number once.
+            # The second node port of a container port gets another number, as a Service may use each only once.
             candidates = chain(range(port.node_port, CONTAINER_PORTS.stop), reversed(range(1, port.node_port)))
             number = next(candidate for candidate in candidates if candidate not in taken)
             taken.add(number)
@@ -69,5 +69,5 @@ def _node_ports(ports: tuple[ImagePort, ...]) -> Iterator[dict[str, Any]]:
 
 
 def addresses(image: Image, name: str, namespace: str) -> dict[str, str]:
-    """Return the DNS name and port, within the cluster, of each port by its name."""
+    """Return the address of each port within the cluster, DNS name and number, by the name of the port."""
     return {port.name: f"{name}.{namespace}.svc:{port.container_port}" for port in ports_of(image)}

@@ -20,8 +20,8 @@ _DATA: Final = "data"
 class Storage:
     """What a pod mounts, and the objects that this needs.
 
-    `claims` are specs by volume name. `targets` lists each record field and target that is mounted; `config`
-    names the ConfigMap that somebody has to make, with its keys.
+    `claims` are specs by volume name. `targets` lists the record field and the target of each mount. `config` is
+    the name of a ConfigMap that has to be created by hand, with the path of each key.
     """
 
     mounts: list[dict[str, Any]] = field(default_factory=list)
@@ -89,7 +89,7 @@ def _claims(found: Storage, targets: list[str], claim: dict[str, Any], options: 
 
 def _share(found: Storage, targets: list[str]) -> None:
     for target in targets:
-        # The root has no name of its own; it is refused elsewhere.
+        # The root "/" leaves no text for a subPath; such a mount is refused elsewhere.
         found.mount(_DATA, "imageMount", target, **({"subPath": target.lstrip("/")} if target != "/" else {}))
 
 
@@ -131,7 +131,7 @@ def _config(found: Storage, paths: list[str], name: str, files: Mapping[str, str
 
 
 def mount_faults(targets: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield the field of each mount that cannot be, and why: the root, or the target of an earlier mount."""
+    """Yield the field and the fault of each mount at the root, or at the target of another field's mount."""
     first: dict[str, str] = {}
     for field_name, target in targets:
         other = first.setdefault(target, field_name)

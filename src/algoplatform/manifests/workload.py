@@ -18,7 +18,7 @@ EXCLUSIVE: Final = frozenset(["ReadWriteOnce", "ReadWriteOncePod"])
 
 
 def image_reference(image: Image, options: Options, digest: str | None) -> str:
-    """Return the image as a node pulls it; with a digest, that instead of the tag."""
+    """Return the reference by which a node pulls the image; a digest replaces the tag."""
     name = image.image_name.text
     if options.registry and image.image_name.host is None:
         name = f"{options.registry}/{name}"
@@ -57,7 +57,7 @@ def _probe(ports: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def pod(main: dict[str, Any], options: Options, profile: Profile | None, storage: Storage) -> dict[str, Any]:
-    """Return the pod's spec; `profile` is that of its GPU, None without one."""
+    """Return the pod's spec; `profile` is the GPU profile, None for a pod without a GPU."""
     found: dict[str, Any] = {
         "serviceAccountName": options.service_account,
         "imagePullSecrets": [{"name": name} for name in options.pull_secrets],
@@ -82,8 +82,8 @@ def _toleration(item: Toleration) -> dict[str, str]:
 def workload(name: str, spec: dict[str, Any], replicas: int, options: Options, storage: Storage, *, gpu: bool) -> Any:
     """Return kind and spec of the workload.
 
-    With an exclusive claim, one replica is a Deployment that stops the old pod first, and more are a
-    StatefulSet with a claim for each. Otherwise pods are replaced one by one.
+    With an exclusive claim, one replica is a Deployment that stops the old pod first, and several are a
+    StatefulSet with a claim per replica. Otherwise it is a Deployment with rolling updates.
     """
     exclusive = bool(storage.claims) and options.access_mode in EXCLUSIVE
     instance = {INSTANCE: name}
@@ -99,7 +99,7 @@ def workload(name: str, spec: dict[str, Any], replicas: int, options: Options, s
 
 
 def _rolling(*, gpu: bool) -> dict[str, Any]:
-    # On full GPUs, a surge pod would wait for ever for the one that it is to replace.
+    # If all GPUs are in use, a surge pod would wait forever for the pod that it should replace.
     return {"type": "RollingUpdate", **({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}} if gpu else {})}
 
 
@@ -115,5 +115,5 @@ def _claimed(name: str, spec: dict[str, Any], storage: Storage) -> dict[str, Any
 
 
 def claim_name(name: str, volume: str) -> str:
-    """Return the name of the claim of a volume: `<name>`, or with the volume's hash for a claim per mount."""
+    """Return the name of a volume's claim: `<name>`, followed by the hash of the path if each mount has a claim."""
     return name + volume.removeprefix("data")

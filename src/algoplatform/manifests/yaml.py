@@ -1,4 +1,4 @@
-"""YAML that Go's reader returns as it was: every key and string value in double quotes."""
+"""YAML that Go's parser reads back unchanged: every key and string value is in double quotes."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ def dump_yaml(objects: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     for item in objects:
         stream = BytesIO()
         dumper = yaml.CSafeDumper(stream, encoding="utf-8", allow_unicode=True, width=_WIDTH)
-        # The usual way, by a tree of nodes, takes three times as long.
+        # PyYAML's usual way, through a tree of nodes, takes three times as long.
         for event in (*_BEGIN, *_events(item), *_END):
             dumper.emit(event)
         dumper.dispose()

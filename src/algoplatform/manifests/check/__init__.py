@@ -1,1 +1,1 @@
-"""The verdicts of a Kubernetes API server that no schema contains."""
+"""Checks that a Kubernetes API server makes and that its schema does not contain."""

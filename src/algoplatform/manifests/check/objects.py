@@ -1,6 +1,6 @@
-"""What a Kubernetes API server would say of objects that match its schema.
+"""Predicts how a Kubernetes API server judges objects that match its schema.
 
-`check` knows the kinds that we render, and Namespace. Each rule was seen on a real API server 1.36.
+`check` knows the kinds that we render, and Namespace. Each rule was observed on a real API server 1.36.
 """
 
 import re
@@ -20,7 +20,7 @@ Object = dict[str, Any]
 
 
 def check(objects: Sequence[Object]) -> list[Verdict]:
-    """Return the verdicts about objects, alone and together, in their order."""
+    """Return the verdicts about each object, in their order, then those about several objects together."""
     found: list[Verdict] = []
     for item in objects:
         place = f"{item['kind']}/{item['metadata']['name']}"

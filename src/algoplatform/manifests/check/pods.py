@@ -8,7 +8,7 @@ from algoplatform.domain.grammar.paths import canonical
 from algoplatform.manifests.check.verdicts import DNS_LABEL, Verdict, amount
 
 _PORT_NAME = re.compile(r"(?=.{1,15}\Z)(?=.*[a-z])(?!.*--)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
-# These take plain integers in a unit of their own; a suffix or 0 means something else than intended.
+# These resources take plain integers, in their own unit; a suffix, or 0, does not mean what was intended.
 _PLAIN: Final = frozenset(["nvidia.com/gpumem", "volcano.sh/vgpu-memory"])
 
 

@@ -1,4 +1,4 @@
-"""Verdicts about objects, and the forms of names and amounts that several rules compare."""
+"""Verdicts about objects, and the syntax of names and amounts that several rules use."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ DNS_NAME: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE]([-+]?[0-9]{1,3})|([numkMGTPE]|[KMGTPE]i)?)")
 _DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY: Final = "KMGTPE"
-# Characters; longer texts are no quantities, take long to parse, and from a million digits on overflow.
+# In characters. A longer text is not a quantity, and takes long to parse; a million digits would overflow.
 _MAX_QUANTITY: Final = 64
 
 
@@ -30,7 +30,7 @@ class Verdict:
 
 
 def amount(quantity: object) -> Decimal | None:
-    """Return the value of a resource quantity; None if it is none."""
+    """Return the value of a resource quantity; None for anything else."""
     text = str(quantity)
     match = _QUANTITY.fullmatch(text) if len(text) <= _MAX_QUANTITY else None
     if match is None:

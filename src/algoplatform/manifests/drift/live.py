@@ -1,6 +1,6 @@
-"""What the comparison needs of a live object: whose it is, its rendered parts, how its pods are.
+"""Reads what the comparison needs from a live object: its record, the parts that we render, the state of its pods.
 
-Objects come from outside: any part may be missing or of another type than Kubernetes gives it.
+Objects come from outside: any part may be missing, or of a type that Kubernetes does not use there.
 """
 
 import re
@@ -21,17 +21,17 @@ _IMAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
 _MOST_REASONS: Final = 5
 _LONG: Final = 200
-# Characters of any name in Kubernetes, and of the name and tag of an image. Both are ASCII: a text with a single
-# other character takes up to four times as much memory.
+# The longest name in Kubernetes, and the longest reference of an image, in characters. Both are ASCII: a single
+# other character makes a text take up to four times as much memory.
 _MAX_NAME: Final = 253
 MAX_REFERENCE: Final = 384
-# Levels of an object: more than any that is rendered has.
+# Levels of nesting: more than any rendered object has.
 _DEEP: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The record that a workload says it was rendered from; `version` is None if it does not say."""
+    """The record that a workload was rendered from, by its annotations; `version` is None if they do not name one."""
 
     image_id: str
     version: int | None
@@ -56,7 +56,7 @@ class Pods:
         return [each.decode() for each in self._digests]
 
     def add(self, pod: dict[str, Any]) -> None:
-        """Add a pod, unless it is going away."""
+        """Add a pod, unless it has ended or is being deleted."""
         status = mapping(pod, "status")
         if mapping(pod, "metadata").get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
             return
@@ -67,7 +67,7 @@ class Pods:
 
 
 def place_of(item: dict[str, Any]) -> tuple[str, str]:
-    """Return namespace and instance of an object, the latter empty if it has none."""
+    """Return the namespace and the instance label of an object; the latter is empty if there is none."""
     namespace = _named(mapping(item, "metadata").get("namespace")) or "default"
     # The selector of a workload is immutable, its labels are not.
     selected = (
@@ -77,23 +77,23 @@ def place_of(item: dict[str, Any]) -> tuple[str, str]:
 
 
 def is_ours(item: dict[str, Any]) -> bool:
-    """Return whether an object is of a rendered kind and has our label; a workload may name its image instead."""
+    """Return whether an object is of a kind that we render, and has our label or, if a workload, our annotations."""
     kind = item["kind"]
     if (kind not in WORKLOADS and kind not in OTHERS) or not _named(item["metadata"]["name"]):
         return False
     is_labelled = bool(mapping(item, "metadata", "labels").get(MANAGED_BY) == MANAGER)
-    # Helm writes itself into this label.
+    # Helm overwrites this label with its own name.
     return is_labelled or (kind in WORKLOADS and origin_of(item) is not None)
 
 
 def pruned(item: dict[str, Any]) -> dict[str, Any]:
-    """Return the parts of an object that are compared or tell its state."""
+    """Return the parts of an object that are compared, or that its state is derived from."""
     kept = {name: value for name, value in mapping(item, "metadata").items() if name in _KEPT}
     return {name: item[name] for name in _PARTS if name in item} | {"metadata": kept}
 
 
 def plain(value: Any, depth: int = _DEEP) -> Any:
-    """Return what Kubernetes could hold of a value: no deeper nesting, no lone surrogates, integers of 64 bits."""
+    """Convert a value to one that Kubernetes can store: no deeper nesting, no lone surrogates, integers of 64 bits."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
@@ -104,7 +104,7 @@ def plain(value: Any, depth: int = _DEEP) -> Any:
 
 
 def origin_of(workload: dict[str, Any]) -> Origin | None:
-    """Return what a workload says of its record; None if it names no image."""
+    """Return the record that a workload's annotations name; None if they name no image."""
     said = mapping(workload, "metadata", "annotations")
     image_id, version, reference, renderer = (
         said.get(f"{MANAGER}/{name}") for name in ("image-id", "record-version", "reference", "renderer")
@@ -127,30 +127,30 @@ def digest_in(image: str) -> str | None:
 
 
 def config_map_of(workload: dict[str, Any]) -> str:
-    """Return the name of the ConfigMap with given contents that a workload mounts; empty if none."""
+    """Return the name of the mounted ConfigMap that was rendered with its contents; empty if there is none."""
     volumes = items(workload, "spec", "template", "spec", "volumes")
     given = next((each for each in volumes if each.get("name") == GIVEN), {})
     return text(given, "configMap", "name")
 
 
 def config_keys_of(workload: dict[str, Any]) -> list[str]:
-    """Return the keys of that ConfigMap that a workload mounts."""
+    """Return the keys that a workload mounts from the ConfigMap of `config_map_of`."""
     containers = items(workload, "spec", "template", "spec", "containers")
     mounts = [mount for each in containers if each.get("name") == MAIN for mount in items(each, "volumeMounts")]
     return [text(each, "subPath") for each in mounts if each.get("name") == GIVEN]
 
 
 def replicas_of(workload: dict[str, Any]) -> tuple[int, int]:
-    """Return how many replicas a workload is to have, and how many of today's template are ready."""
+    """Return how many replicas a workload should have, and how many with the current pod template are ready."""
     status = mapping(workload, "status")
     wanted = _count(mapping(workload, "spec").get("replicas"), 1)
     ready = _count(status.get("readyReplicas"), 0)
-    # Go leaves out a zero: a rollout that is paused or stuck has ready replicas, but none of today's template.
+    # Kubernetes omits a zero: a paused or stuck rollout has ready replicas, but none with the current template.
     return wanted, min(ready, _count(status.get("updatedReplicas"), 0))
 
 
 def conditions_of(workload: dict[str, Any]) -> list[str]:
-    """Return why a workload's controller says that it is not available."""
+    """Return the reasons that its controller gives why a workload is not available."""
     conditions = list(items(workload, "status", "conditions"))
     failed = [_cause(each, "message") for each in conditions if _is(each, "ReplicaFailure", "True")]
     unavailable = [_cause(each, "reason") for each in conditions if _is(each, "Available", "False")]
@@ -174,7 +174,7 @@ def _reasons(status: dict[str, Any]) -> Iterator[str]:
 
 
 def _unready(status: dict[str, Any]) -> Iterator[str]:
-    """Yield what a pod says whose containers run, but fail their readiness probe."""
+    """Yield the message of a pod whose containers run, but fail their readiness probe."""
     for each in items(status, "conditions"):
         if _is(each, "ContainersReady", "False"):
             yield _cause(each, "message")
@@ -182,7 +182,7 @@ def _unready(status: dict[str, Any]) -> Iterator[str]:
 
 def _digests(status: dict[str, Any]) -> Iterator[str]:
     for each in items(status, "containerStatuses"):
-        # An image that was loaded onto the node has no digest of a registry.
+        # An image that was loaded onto the node from a file has no digest of a registry.
         digest = digest_in(text(each, "imageID"))
         if each.get("name") == MAIN and digest:
             yield digest

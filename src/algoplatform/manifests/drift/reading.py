@@ -7,7 +7,7 @@ from algoplatform.domain.errors import BadRequest
 from algoplatform.domain.record.file import JsonReader
 from algoplatform.domain.record.json import repeated_name
 
-# etcd takes 1.5 MiB; indented and escaped that can become about twice as much.
+# Bytes. etcd stores objects of up to 1.5 MiB; indentation and escapes can about double that.
 MAX_OBJECT: Final = 3 * 1024 * 1024
 _FORM: Final = "须为kubectl get deploy,sts,svc,pvc,cm,pods -A -o json的输出"
 # Members of a List or an object; more would keep the parsing thread busy without a pause.

@@ -1,4 +1,4 @@
-"""All objects of a workload compared, and the state that follows from the differences."""
+"""Compares all objects of a workload, and derives the workload's state from the differences."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,12 +8,12 @@ from algoplatform.domain.errors import clip
 from algoplatform.manifests.drift.live import WORKLOADS
 from algoplatform.manifests.drift.three_way import Difference, whole
 
-# In the order of urgency, the most urgent last.
+# By urgency, the most urgent last.
 STATES: Final = ("in-sync", "not-ready", "outdated", "orphan", "image-moved", "modified", "both")
 WARNINGS: Final = frozenset({"not-ready", "outdated", "orphan"})
 ERRORS: Final = frozenset({"image-moved", "modified", "both"})
 WORKLOAD: Final = ("", "")
-# Role of an object: kind and name; a workload stays the same if it becomes one of the other kind.
+# The role of an object is its kind and name. All workloads have one role: a Deployment may become a StatefulSet.
 Role: TypeAlias = tuple[str, str]
 
 _LONG: Final = 1024
@@ -40,7 +40,7 @@ def by_role(objects: Iterable[dict[str, Any]], kinds: Iterable[str]) -> dict[Rol
 
 
 def compare(base: Mapping[Role, Any], ours: Mapping[Role, Any], theirs: Mapping[Role, Any]) -> list[Compared]:
-    """Return the objects that differ. One that is missing on a side is one difference, of its name."""
+    """Return the objects that differ. For an object that is missing on one side, the only difference is the name."""
     found = []
     for role in {**base, **ours}:
         sides = base.get(role), ours.get(role), theirs.get(role)
@@ -52,13 +52,13 @@ def compare(base: Mapping[Role, Any], ours: Mapping[Role, Any], theirs: Mapping[
 
 
 def state_of(changes: Iterable[str]) -> str:
-    """Return the state of differences: that of all of them if they agree."""
+    """Return the state that follows from changes: `in-sync` for none, `both` for different ones, else the change."""
     kinds = set(changes)
     return "in-sync" if not kinds else kinds.pop() if len(kinds) == 1 else "both"
 
 
 def brief(value: Any, depth: int = _DEEP) -> Any:
-    """Return a value without what is too long or too deep to read."""
+    """Return a value for people to read: long texts, long lists and deep nesting are cut."""
     if isinstance(value, str):
         return clip(value, _LONG)
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""The differences of one object, three ways: rendered from the record it was made of, from today's, and live.
+"""Compares three versions of an object: rendered from its original record, rendered from the current one, and live.
 
-Only what is rendered is compared. What the API server, controllers and webhooks add is nobody's drift. So a
-field that one of the records leaves out counts as equal to whatever they fill in there.
+They are called `base`, `ours` and `theirs`. Only rendered fields are compared: what the API server, controllers
+and webhooks add is not drift. So if a record leaves a field out, any value that they fill in there is equal.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def _field(name: str) -> _Key:
     return lambda item: _text(item, name)
 
 
-# Lists whose order means nothing, and what identifies their items.
+# Lists whose order has no meaning, and what identifies their items.
 _KEYS: Final[dict[str, _Key]] = {
     **dict.fromkeys(("containers", "env", "volumes", "imagePullSecrets"), _field("name")),
     "ports": _port,
@@ -55,7 +55,7 @@ _KEYS: Final[dict[str, _Key]] = {
     "volumeClaimTemplates": lambda item: _text(item.get("metadata"), "name"),
 }
 _AMOUNTS: Final = frozenset({"requests", "limits"})
-# What defaults or admission fill in where a record leaves it out.
+# Fields that defaults or admission controllers fill in if a record leaves them out.
 _FILLED: Final = frozenset(
     {
         "schedulerName",
@@ -67,7 +67,7 @@ _FILLED: Final = frozenset(
         "maxUnavailable",
     }
 )
-# They differ with each version of the record, or identify an object that was looked up by them.
+# These fields differ with each version of the record, or identify an object that was looked up by them.
 _IGNORED: Final = frozenset({"apiVersion", f"{MANAGER}/record-version", f"{MANAGER}/renderer"})
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [])
 
@@ -80,19 +80,19 @@ def three_way(base: Any, ours: Any, theirs: Any, path: str = "", name: str = "")
         return
     fields = {**_fields(base), **_fields(ours)}
     if not fields:
-        # Where a namespace has a LimitRange, amounts that were not rendered are filled in, too.
+        # A LimitRange of the namespace also fills in amounts that were not rendered.
         is_filled = name in _FILLED or (base is None and name in _AMOUNTS)
         yield from _verdict(base, ours, theirs, path, lambda one, other: _same(one, other, name, is_filled=is_filled))
     known = theirs if isinstance(theirs, dict) else {}
     for field in fields:
         if field not in _IGNORED:
             below = _fields(base).get(field), _fields(ours).get(field), known.get(field)
-            # The names of resources are not those of fields.
+            # Below `requests` and `limits`, keys are resources and not fields, whatever their names.
             yield from three_way(*below, _joined(path, field), name if name in _AMOUNTS else field)
 
 
 def whole(base: Any, ours: Any, theirs: Any, path: str = "") -> Iterator[Difference]:
-    """Yield what differs of an item or an object: a single difference where one of the three has none."""
+    """Yield the differences of an item or an object: a single one if a version does not have it at all."""
     if base is None or ours is None or theirs is None:
         yield from _verdict(base, ours, theirs, path, _covers)
     else:
@@ -105,7 +105,7 @@ def _items(base: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any], p
 
 
 def _verdict(base: Any, ours: Any, theirs: Any, path: str, equal: Callable[[Any, Any], bool]) -> Iterator[Difference]:
-    # A rendered value is compared before an absent one, which also equals what is filled in.
+    # Rendered values are compared first: an absent one also equals whatever the cluster fills in.
     if ours is not None and equal(ours, theirs):
         return
     if base is not None and equal(base, theirs):
@@ -133,7 +133,7 @@ def _same(side: Any, theirs: Any, name: str, *, is_filled: bool) -> bool:
     if name in _AMOUNTS:
         return type(theirs) in (int, str) and amount(side) == amount(theirs)
     if theirs is None:
-        # Go leaves out an empty text, and older API servers the kind of a claim's template.
+        # Kubernetes omits empty texts, and older API servers also omit the kind of a claim template.
         return side == "" or name == "kind"
     return type(side) is type(theirs) and bool(side == theirs)
 

@@ -18,7 +18,7 @@ class DoesNotFit(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class GpuAmounts:
-    """Limits by resource, and how much memory they take away, in MiB; None if that is not known."""
+    """Limits by resource, and how much GPU memory they reserve, in MiB; None if that is unknown."""
 
     limits: dict[str, int | str]
     reserved: int | None = None
@@ -83,7 +83,7 @@ def _core(
     elif profile.core_rule == "percent-or-hundreds":
         if not cards:
             raise DoesNotFit(f"不能为{mib}：方案{profile.name}还需要算力，请给出cores或cards")
-        # A pod with memory but no cores gets no GPU there: take the same share of both.
+        # With such a profile, a pod that requests no cores gets no GPU: request the same share of cores as of memory.
         yield core, -(-mib * _WHOLE // max(cards))
 
 

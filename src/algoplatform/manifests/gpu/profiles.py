@@ -1,16 +1,17 @@
 """The rows of GPU profiles: those that we ship, and those of a site.
 
-A row is a JSON object. Resources are names such as `nvidia.com/gpu`:
+A row is a JSON object. `count`, `memory` and `core` are names of resources, such as `nvidia.com/gpu`, for which a
+container gets a limit:
 
-    name            of the profile, as the option `profile` takes it
-    count           limited to 1: one share of one card
-    memory          limited to gpuRequests in units of `unitMiB`, written as `quantity`: int, or Mi (`2048Mi`)
-    core, coreRule  limited to the option `cores`: `percent` (1 to 100) or `percent-or-hundreds` (1 to 99, or
-                    whole hundreds; required: without the option the share of the card's memory)
+    name            the name of the profile, a value of the option `profile`
+    count           its limit is 1: one share of one card
+    memory          its limit is gpuRequests, in units of `unitMiB`, written as `quantity`: int, or Mi (`2048Mi`)
+    core, coreRule  its limit is the option `cores`: `percent` (1 to 100), or `percent-or-hundreds` (1 to 99, or a
+                    multiple of 100; without the option, the same share of the cores as of the memory of a card)
     sharesPerCard   shares that a card is divided into; without `memory`, each is an equal part of the card
-    slices          MIG: resource -> MiB; limited to 1 of the smallest that holds gpuRequests
-    roundTo         MiB: gpuRequests rounds up to one of these templates
-    cardsUpTo       gpuRequests up to this value counts whole cards, of `wholeCards` or else `count`
+    slices          MIG: resource -> MiB; the smallest that holds gpuRequests gets the limit 1
+    roundTo         MiB: gpuRequests is rounded up to one of these sizes
+    cardsUpTo       gpuRequests up to this value is a number of whole cards: the limit of `wholeCards` or else `count`
     schedulerName, runtimeClass   of pods with a GPU, unless an option names others
 """
 
