@@ -1,4 +1,4 @@
-"""A file of records that is judged, not imported: checked whole as an upload is, then read again."""
+"""A file of records for lint: validated as a whole, as an upload is, then read a second time."""
 
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
@@ -15,12 +15,12 @@ from algoplatform.domain.record.wording import in_field_order, label_of
 from algoplatform.planning.lint.record import Record
 
 _CHUNK: Final = 64 * 1024
-# Images and dependencies in a file: each takes some 200 bytes while the file is judged.
+# Images and dependencies in a file: each takes about 200 bytes of memory while the file is checked.
 MOST_NAMED: Final = 1_000_000
 
 
 class CheckedFile:
-    """Reads a file twice, as all of it has to be valid before anything is said about it."""
+    """Reads a file twice, as the whole file must be valid before the first finding is written."""
 
     def __init__(self, file: BinaryIO, rules: Rules) -> None:
         self._file = file
@@ -35,18 +35,18 @@ class CheckedFile:
         self._seen: dict[str, int] = {}
 
     async def check(self, write: Write) -> None:
-        """Check all records; raises FileRefused with their faults, BadRequest if it is no such file or too large.
+        """Check all records; raises FileRefused with their faults, BadRequest for another format or too large a file.
 
-        Writes only empty parts, between slices of time.
+        `write` receives only empty data, after each slice of the work.
         """
         async for _ in in_slices(self._read(), lambda read: self._check(*read)):
-            # Ends here if the client has gone.
+            # Raises once the client has disconnected, which ends the work.
             await write(b"")
         if self._total:
             raise FileRefused(self._faults, self._total, at_least=self._at_least)
 
     def records(self) -> Iterator[Record]:
-        """Yield the records, by the wire's names; only after `check`."""
+        """Yield the records, with the field names of the API; `check` must have passed before."""
         for _, data in self._read():
             image = check(data, self._rules).image
             assert image

@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 class Idempotency(Generic[Result]):
     """The key of a write, and how to word its outcome for repeats.
 
-    Requests with equal `fingerprint` are repeats of each other; a key serves no other request.
+    Requests with equal `fingerprint` are repeats of each other; a key cannot be used for a different request.
     """
 
     key: str

@@ -1,7 +1,7 @@
 """The use cases for single images, each in a session of its own.
 
-A write is a single statement, and so a transaction of its own, or part of one if there is an Idempotency-Key.
-Registers without a key are batched: several share a statement.
+Each write is a single statement, and so a transaction of its own, or part of one with an Idempotency-Key.
+Registrations without a key are batched: several share a statement.
 """
 
 from collections.abc import Callable, Sequence, Set
@@ -57,7 +57,7 @@ class Images:
         return await self._writes.run(caller, once, write)
 
     async def _new(self, caller: Caller, data: Any, session: AbstractAsyncContextManager[Connection]) -> Registration:
-        """Check an image; the session is used only for the faults of one that is refused."""
+        """Check a new image; `session` is used only to find further faults of an invalid one."""
         checked = check_registration(data, self._rules)
         image = checked.image
         if image is None:
@@ -155,7 +155,7 @@ class Images:
         raise ImageNotFound(image_id) if versions is None else VersionConflict
 
     async def drift(self, tell: Callable[[Drift], None]) -> None:
-        """Call `tell` with every edge that differs from the records."""
+        """Call `tell` with every stored dependency edge that differs from the records."""
         async with self._database.connection() as connection:
             async for found in edges.drift(connection):
                 tell(found)

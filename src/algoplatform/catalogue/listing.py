@@ -1,4 +1,4 @@
-"""A page of images by key, and whether there are others before and after it."""
+"""Keyset pagination: a page of images, and whether there are images before and after it."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from algoplatform.domain.search import DEFAULT_PAGE_SIZE, Conditions
 
 
 class Listed(NamedTuple):
-    """Records, and the references that the pages before and after them begin at, None at the ends."""
+    """A page of records, and the references that select the previous and the next page, None at the ends."""
 
     records: list[dict[str, Any]]
     previous: str | None = None
@@ -19,8 +19,8 @@ class Listed(NamedTuple):
 
 
 async def listed(searches: Searches, conditions: Conditions) -> Listed:
-    """Return the page that `after` or `before` begins, else the first; very large records make shorter pages."""
-    # One more than shown: it tells whether there is another page.
+    """Return the page after `after` or before `before`, else the first; very large records make shorter pages."""
+    # One more record than shown tells whether there is another page.
     size = conditions.page_size or DEFAULT_PAGE_SIZE
     while (found := await searches.find(conditions.model_copy(update={"page_size": size + 1}))).left_out and size > 1:
         size = max(1, size // 4)

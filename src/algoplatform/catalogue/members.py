@@ -1,4 +1,4 @@
-"""A JSON array that is written while its members are made."""
+"""Writes a JSON array while its members are produced."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -10,19 +10,22 @@ T = TypeVar("T")
 
 
 class Members:
-    """Writes the members of an array after a head, which waits for the first: a failure before it gets an error response."""
+    """Writes a head and an array's members.
+
+    The head waits for the first member, so that an earlier failure still gets an error response.
+    """
 
     def __init__(self, write: Write, head: bytes) -> None:
         self._write = write
         self._before = head
 
     async def add(self, items: Iterator[T], form: Callable[[T], bytes]) -> None:
-        """Make items and their members off the event loop; `form` returns one or several, comma separated, or none."""
+        """Write the members for items, produced off the event loop; `form` returns any number, comma separated."""
         async for found in in_slices(items, form):
             data = b",".join(found)
             if data:
                 data, self._before = self._before + data, b","
-            # Nothing is written as well: it fails once the client has gone, which ends a run that finds nothing.
+            # Empty data is written, too: this raises once the client has disconnected, even if nothing is found.
             await self._write(data)
 
     async def end(self, tail: bytes) -> None:

@@ -2,8 +2,8 @@
 
 The JSON scanner holds the GIL for as long as it runs. With one such thread the event loop is always next in
 line for the GIL; with several it would have to wait for each of them. Between two bodies the event loop would
-run a single callback, and a long body needs many: the thread therefore rests after a body for as long as
-parsing it took.
+run a single callback, and receiving a long body takes many: the thread therefore rests after a body for as long
+as parsing it took.
 """
 
 import asyncio
@@ -23,15 +23,14 @@ Result = TypeVar("Result")
 
 # In bytes: JSON of this size takes 1 to 2 ms to parse, whatever its content.
 _SHORT: Final = 32 * 1024
-# Commas of a large body, which bound its values: these take up to 300 MiB.
+# Commas in a large body, which limit the number of its values: these take up to 300 MiB of memory.
 _MOST_COMMAS: Final = 4_000_000
-# The size in bytes up to which a body may have characters beyond U+FFFF: with a single one a text takes four bytes a
-# character.
+# Bytes: a larger body may have no characters beyond U+FFFF. A single one makes a text take four bytes per character.
 _MOST_WIDE: Final = 64 * 1024 * 1024
 # How such characters begin: in UTF-8, and as escaped surrogates.
 _WIDE: Final = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4", b"\\ud", b"\\uD")
 _EDGE: Final = max(map(len, _WIDE)) - 1
-# After so many seconds a long job lets others into the thread.
+# Seconds after which a long job lets other jobs use the thread.
 _TURN_SECONDS: Final = 0.03
 _THREAD: Final = ThreadPoolExecutor(1, "parsing")
 
@@ -42,7 +41,7 @@ async def off_loop(work: Callable[[], T]) -> T:
 
 
 async def in_slices(items: Iterator[T], work: Callable[[T], Result]) -> AsyncIterator[list[Result]]:
-    """Do the work on each item in the thread, and yield the results of each slice of time; there may be none."""
+    """Do the work on each item in the thread, and yield the results of each slice of time; a slice may have none."""
 
     def one_slice() -> tuple[list[Result], bool]:
         until = time.monotonic() + _TURN_SECONDS

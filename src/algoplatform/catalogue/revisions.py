@@ -44,7 +44,7 @@ class Revisions:
         return found, total
 
     async def with_records(self, image_id: str, found: Sequence[Revision]) -> AsyncIterator[Revision]:
-        """Yield these revisions with their records; of those that are read now, at most two are in memory."""
+        """Yield these revisions with their records; those left out are read one by one, at most two in memory."""
         complete = not found or found[0].after is not None
         after = None if complete else await self._record(image_id, found[0].version)
         for revision in found:
@@ -56,7 +56,7 @@ class Revisions:
             after = before
 
     async def _record(self, image_id: str, version: int) -> str | None:
-        # Revisions never change, so that no snapshot is needed.
+        # Revisions never change, so no snapshot is needed.
         async with self._database.connection() as connection:
             state = await revisions.state(connection, image_id, version)
         return state.record if state else None
@@ -77,7 +77,7 @@ class Revisions:
     ) -> int:
         """Undelete an image, or restore the version that `data` names; returns the new version.
 
-        The rules are those of any write; `versions` are those in If-Match.
+        The restored record must pass the checks of any write; `versions` are those in If-Match.
         """
         return await self._writes.run(
             caller, once, lambda connection: self._restore(connection, caller, image_id, data, versions)

@@ -1,6 +1,6 @@
-"""The search use case: answers from the cache, answers read anew, and streams of what is too large for one.
+"""The search use case: cached answers, answers from the database, and streams for results too large for an answer.
 
-Slow searches run few at a time, which leaves connections and CPU of PostgreSQL to other requests.
+Only a few slow searches run at a time, which leaves connections and CPU of PostgreSQL to other requests.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ from algoplatform.storage.search.statements import Found, ImageSearch
 Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 # Passes records, separated by commas, to a function, and returns their total number if that was asked for.
 Stream: TypeAlias = Callable[[Write], Awaitable[int | None]]
-# Makes an answer of records and their total.
+# Builds an answer from records and their total.
 Shape: TypeAlias = Callable[[list[bytes], int | None], Answer]
 
 # Concurrent counts: at a million images, each keeps a core of PostgreSQL busy for up to 250 ms.
@@ -34,8 +34,8 @@ _OTHERS: Final = 2
 class Searches:
     """Finds images; concurrent requests for the same page share one query.
 
-    Texts can be registered that take seconds to search. Searches for text that turn out slow therefore leave
-    their places to others; without a page, all of them leave two connections of the pool to other requests.
+    Some registered texts take seconds to search. A text search that turns out slow therefore gives up its place
+    to others. Text searches without a page leave two connections of the pool to other requests.
     """
 
     def __init__(self, database: Database, size: int, patience: float) -> None:
@@ -51,7 +51,7 @@ class Searches:
         self._asked: dict[str, Gathering[Conditions, Found]] = {}
 
     async def answer(self, conditions: Conditions, asked: bytes | str, shape: Shape) -> Answer | Stream:
-        """Return the answer of `shape` to a search, cached under what was `asked`.
+        """Return the answer that `shape` builds for a search; `asked` is its key in the cache.
 
         Returns a stream instead if there are more than MAX_PAGE_SIZE records, or more than 4 MiB of them.
         """
@@ -69,18 +69,18 @@ class Searches:
     ) -> int | None:
         """Pass all records to `write`, from one snapshot; with `keyed`, each follows its id as a key.
 
-        `begun` has the first records and the total, or is read again if it is out of date. Returns its total.
+        `begun` holds the first records and the total; both are read again if it is out of date. Returns the total.
         """
         async with self._database.connection(stream=True) as connection:
             return await self._search.copy(connection, conditions, write, keyed=keyed, begun=begun)
 
     def find(self, conditions: Conditions) -> Awaitable[Found]:
-        """Return the records that meet the conditions, read anew: up to MAX_PAGE_SIZE + 1, or a page."""
+        """Return the records that meet the conditions, not from the cache: up to MAX_PAGE_SIZE + 1, or a page."""
         if conditions.page:
             return self._shared(conditions)
 
         def read(connection: Connection) -> Awaitable[Found]:
-            # The one beyond the limit shows that there are more.
+            # One record beyond the limit shows that there are more.
             return self._search.records(connection, conditions, MAX_PAGE_SIZE + 1)
 
         if conditions.search_condition is not None:

@@ -26,7 +26,7 @@ _TURN_SECONDS: Final = 0.05
 
 
 class Reading:
-    """Reads the records of a file, given in `chunks`; the scope says for which namespaces they may be.
+    """Reads the records of a file, given in `chunks`; `scope` holds the namespaces that they may belong to.
 
     A thread parses and checks one batch ahead, so that the event loop stays free for other requests.
     """
@@ -113,7 +113,7 @@ class Reading:
 
 
 def key_faults(key: str | None, data: Any) -> list[Fault]:
-    """Return the fault of a key that is no image id, or differs from the id inside the record."""
+    """Return the fault of a key that is not an image id, or differs from the id inside the record."""
     if key is None:
         return []
     inside = data.get("imageId") if isinstance(data, dict) else None

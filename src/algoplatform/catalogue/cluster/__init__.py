@@ -1,1 +1,1 @@
-"""Use cases of the cluster: the graph, manifests, lint, plans and artifacts of registered images, and drift from them."""
+"""Use cases around the cluster: the dependency graph, manifests, lint, plans, artifacts, drafts and drift."""

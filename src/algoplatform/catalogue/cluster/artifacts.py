@@ -1,6 +1,6 @@
-"""The use cases of artifacts: whether registered images are in their registries, and the last result.
+"""The use cases of artifacts: verifies that registered images are in their OCI registries, and reads the results.
 
-No connection to the database is held while a registry is asked.
+No database connection is held while a registry is asked.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ from algoplatform.storage.images import graph
 from algoplatform.storage.images.artifacts import Artifact, Outcome, Target
 from algoplatform.storage.postgres.pool import Database
 
-# Images of a set that are looked up at once. A registry takes 16: with more than twice as many, those of a slow one
-# would wait too long for their turn.
+# Images of a set that are looked up concurrently. Each registry gets 16 at a time: with more than twice as many, the
+# images of a slow registry would wait too long for their turn.
 _AT_ONCE: Final = 32
 # In these states, earlier facts about an image may still hold.
 _UNTOLD: Final = frozenset({"denied", "unreachable", "not-configured"})
@@ -47,7 +47,7 @@ class Summary:
 
 
 class Artifacts:
-    """Looks images up; `registry` is where names without a host are pulled from, as in rendering."""
+    """Looks images up; `registry` is the one for names without a host, as in rendering."""
 
     def __init__(self, database: Database, access: AccessPolicy, registries: Registries, registry: str | None) -> None:
         self._database = database
@@ -56,7 +56,7 @@ class Artifacts:
         self._registry = registry
 
     async def verify(self, caller: Caller, image_id: str, claim: Caller | None = None) -> Artifact:
-        """Look up one image, and return what is known of it now; raises ImageNotFound and Forbidden."""
+        """Look one image up, store the result and return it; raises ImageNotFound and Forbidden."""
         async with self._database.connection() as connection:
             target = await stored.target(connection, image_id)
         if target is None:
@@ -82,7 +82,7 @@ class Artifacts:
         async with self._database.connection() as connection:
             found = await stored.page(connection, conditions, None)
             require_covered(scope, *(ImageName(each.name).namespace for each in found))
-            # Without a limit on the caller, all namespaces need not be read.
+            # A caller without limits may write to every namespace, so the namespaces need not be read.
             if not is_page and scope is not None:
                 require_covered(scope, *await stored.namespaces(connection, conditions))
 
@@ -99,7 +99,7 @@ class Artifacts:
             return await stored.count(connection, conditions)
 
     async def artifact(self, image_id: str) -> Artifact:
-        """Return what is known of an image; raises ImageNotFound, and NeverVerified if nothing is."""
+        """Return the stored result for an image; raises ImageNotFound, and NeverVerified if there is none."""
         async with self._database.connection() as connection:
             is_there, found = await stored.get(connection, image_id)
         if not is_there:
@@ -109,12 +109,12 @@ class Artifacts:
         return found
 
     async def states(self, image_ids: Sequence[str]) -> dict[str, str]:
-        """Return the states of images by id, `moved` among them, without those that were never verified."""
+        """Return the states of images by id, `moved` included; images that were never verified are absent."""
         async with self._database.connection() as connection:
             return await stored.states(connection, image_ids)
 
     async def digests(self, references: Sequence[str]) -> dict[str, str]:
-        """Return the digests that were last seen of images by reference, as far as they are known."""
+        """Return the digests last seen, by reference; images whose digest is unknown are absent."""
         wanted = [parsed for reference in dict.fromkeys(references) if (parsed := image_named(reference))]
         async with self._database.connection() as connection:
             found = await graph.identify(connection, [], wanted)
@@ -122,7 +122,7 @@ class Artifacts:
         return {reference: known[image_id] for reference, image_id in found.items() if image_id in known}
 
     async def verify_due(self, seconds: float) -> int:
-        """Look up the images whose last check is older than `seconds`; return their number, 0 if another process does it."""
+        """Look up images not checked for `seconds`; return their number, 0 if another process is doing it."""
         count = 0
         async with self._database.aside() as session, stored.sole(session) as is_sole:
             if not is_sole:
@@ -140,7 +140,7 @@ class Artifacts:
     async def _pages(
         self, targets: list[Target], following: Callable[..., Awaitable[list[Target]]] | None
     ) -> AsyncIterator[list[Artifact]]:
-        """Look up page by page, and yield what was written of each; `following` reads the page after an image."""
+        """Look up page after page, and yield the stored results of each; `following` reads the page after an image."""
         while targets:
             outcomes = await self._looked_up(targets)
             async with self._database.connection(write=True) as connection:
@@ -170,7 +170,7 @@ class Artifacts:
 
 
 def pulled_name(name: ImageName, registry: str | None) -> ImageName:
-    """Return the name as a node pulls it: below the site's registry if it has no host; raises NotPresent."""
+    """Return the name that a node pulls: with the site's registry in front if it has no host; raises NotPresent."""
     if name.host is not None or registry is None:
         return name
     try:
@@ -180,7 +180,7 @@ def pulled_name(name: ImageName, registry: str | None) -> ImageName:
 
 
 def document_of(artifact: Artifact) -> dict[str, Any]:
-    """Return what the interface answers."""
+    """Return the result as the API answers it."""
     return {
         "state": artifact.state,
         "digest": artifact.digest,

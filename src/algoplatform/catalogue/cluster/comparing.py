@@ -1,4 +1,4 @@
-"""Compares one workload of a cluster, with the objects around it, with what its record renders."""
+"""Compares a workload of a cluster, and the objects that belong to it, with what its record renders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ _LONG: Final = 1024
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a workload; `differing` are its objects that differ, `orphans` those without a record."""
+    """The result for a workload; `differing` are its objects that differ, `orphans` those that no record renders."""
 
     state: str = "in-sync"
     differing: list[Compared] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Comparing:
         self._rerendering = rerendering
 
     def outcome(self, workload: Workload, live: dict[str, Any], record: Since | None, known: str | None) -> Outcome:
-        """Compare a workload; `known` is the digest of its image in the registry of images, None if not known."""
+        """Compare a workload; `known` is the digest last seen of its image in the OCI registry, None if unknown."""
         found = self._inventory.instances.get((workload.namespace, workload.instance)) or Instance()
         if record is None or workload.origin is None:
             return Outcome("orphan", orphans=[(live["kind"], live["metadata"]["name"]), *_taken(found, {})])
@@ -49,7 +49,7 @@ class Comparing:
         outcome.differing = compare(base, ours, theirs | {WORKLOAD: live})
         outcome.orphans = _taken(found, rendered) if rendered else []
         changes = [each.change for one in outcome.differing for each in one.differences]
-        # A record that cannot be rendered any more has changed, too.
+        # A current record that cannot be rendered is a change, too.
         outcome.state = state_of([*changes, *["outdated"] * bool(outcome.reasons)])
         _watch(outcome, live, found, known)
         return outcome
@@ -57,7 +57,7 @@ class Comparing:
     def _sides(
         self, namespace: str, live: dict[str, Any], record: Since, known: str | None, reasons: list[str]
     ) -> tuple[_Objects, _Objects]:
-        """Return the objects of the record as it was and as it is; one that cannot be rendered is like the other."""
+        """Return the objects of the original and the current record; if one cannot be rendered, the other's twice."""
         config_map = self._inventory.find(namespace, ("ConfigMap", config_map_of(live)))
         pinned = digest_in(main_image(live))
 
@@ -77,14 +77,14 @@ class Comparing:
 
 
 def _taken(found: Instance, rendered: _Objects) -> list[Role]:
-    # Listed once, as thousands of workloads may carry one label.
+    # Each is listed only once, as thousands of workloads may have the same label.
     roles = [role for role in found.others if role not in rendered]
     found.others = []
     return roles
 
 
 def _watch(outcome: Outcome, live: dict[str, Any], found: Instance, known: str | None) -> None:
-    """Add what the pods run, and why some are not ready; a workload in sync may not be well."""
+    """Add which digests the pods run, and why some are not ready; both can change the state `in-sync`."""
     wanted, ready = replicas_of(live)
     outcome.replicas = {"wanted": wanted, "ready": ready}
     expected = known or digest_in(main_image(live))

@@ -1,7 +1,6 @@
-"""The use case of drafts: what an image's configuration says, as a record to start from.
+"""The use case of drafts: turns an image's configuration into a record to start from.
 
-The record's own grammar decides what is taken over. What it refuses is left out and named, as the image may
-hold anything.
+An image may contain anything: values that are not valid in a record are left out, and listed in the message.
 """
 
 import shlex
@@ -24,16 +23,16 @@ from algoplatform.domain.search import check_reference
 from algoplatform.registries.client import Registries
 from algoplatform.registries.facts import NotPresent, Platform
 
-# A record needs these; here they only make the others checkable.
+# Placeholders for required fields that no image contains; without them the other fields could not be checked.
 _FILLED: Final = {"factory": "-", "algoName": "-", "algoType": "1"}
-# Items of one list that are tried, and that a message names.
+# The most items of one list that are tried, and that a message names.
 _MOST_ITEMS: Final = 200
 _NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A record with null where the image says nothing, and what was left out, in Chinese."""
+    """A record, with None for fields that the image does not fill, and what was left out, in Chinese."""
 
     record: dict[str, Any]
     left_out: list[str]
@@ -46,7 +45,7 @@ class Draft:
 
 
 class Drafts:
-    """Reads images that need not be registered; `registry` and `platform` are the site's."""
+    """Drafts records for images that need not be registered; `registry` and `platform` are the site's."""
 
     def __init__(self, registries: Registries, rules: Rules, registry: str | None, platform: str) -> None:
         self._registries = registries
@@ -55,7 +54,7 @@ class Drafts:
         self._platform = platform
 
     async def draft(self, body: Any) -> Draft:
-        """Return a draft for `{"image": "name:tag"}`; raises Refused, with the state if the image is not there."""
+        """Return a draft for `{"image": "name:tag"}`; raises Refused, with the state of an image that is not there."""
         asked = check_fields(check_body(body), {"image": check_reference}, required=("image",))
         reference: ImageReference = asked["image"]
         try:
@@ -75,7 +74,7 @@ def preferred(platforms: Sequence[Platform], wanted: str) -> Platform:
 
 
 def drafted(reference: ImageReference, platform: Platform, rules: Rules) -> Draft:
-    """Return the record of an image, field by field."""
+    """Return a draft from one platform of an image, built field by field."""
     own: dict[str, Any] = {"imageName": reference.name.text, "imageTag": reference.tag.text}
     left_out: list[str] = []
     for field, items, join in _fields(platform):
@@ -90,7 +89,7 @@ def drafted(reference: ImageReference, platform: Platform, rules: Rules) -> Draf
 
 
 def _shown(field: str, item: str) -> str:
-    """Return an item for a message: of a variable the key alone, as values are often secrets."""
+    """Return an item for a message; of an environment variable only the key, as values are often secrets."""
     text = clip(item.partition(":")[0] if field == "env" else item)
     return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
 
@@ -102,12 +101,12 @@ def _fields(platform: Platform) -> Iterator[tuple[str, Iterable[str], Callable[[
     yield "workingDir", filter(None, [platform.working_dir]), "".join
     yield "command", filter(None, [shlex.join(platform.entrypoint or ())]), "".join
     yield "args", filter(None, [shlex.join(platform.cmd or ())]), "".join
-    # Only the last value can end in a backslash, which would escape a comma.
+    # Only the last variable may end in a backslash, which would escape the comma after it.
     yield "env", sorted(map(_variable, platform.env), key=_is_last), ",".join
 
 
 def _port(exposed: str) -> str:
-    """Return a port of the record; other protocols than TCP stay as they are, which the grammar refuses."""
+    """Return a port in the syntax of a record; one of another protocol than TCP is unchanged, and refused later."""
     number, _, protocol = exposed.partition("/")
     if protocol not in ("", "tcp") or not number.isdecimal() or len(number) > 5 or int(number) not in CONTAINER_PORTS:
         return exposed
@@ -124,13 +123,13 @@ def _is_last(variable: str) -> bool:
 
 
 def _divided(items: Iterable[str], are_accepted: Callable[[Sequence[str]], bool]) -> tuple[list[str], list[str]]:
-    """Return as many items as are accepted together, and the others."""
+    """Divide items into those that are accepted together, and the others."""
     taken: list[str] = []
     refused: list[str] = []
     for number, item in enumerate(items):
         if item in taken:
             continue
-        # One by one: items may repeat a key, or be too long together.
+        # Items are tried one by one, as they may repeat a key, or be too long together.
         is_taken = number < _MOST_ITEMS and are_accepted([*taken, item])
         (taken if is_taken else refused).append(item)
     return taken, refused

@@ -1,8 +1,8 @@
 """The use case of drift: does the cluster still run what the registry says?
 
 Objects of the cluster are read one by one and kept on disk. Each workload names the version of the record that
-it was rendered from: that is rendered again, and so is today's. A thread renders and compares, in slices
-of time.
+it was rendered from. A thread renders this version and the current one again, and compares both with the live
+objects, in slices of time.
 """
 
 from collections import Counter
@@ -34,9 +34,9 @@ _Entry: TypeAlias = dict[str, Any]
 _Records: TypeAlias = Mapping[tuple[str, int | None], Since | None]
 
 _CHUNK: Final = 64 * 1024
-# Workloads whose records are read at once.
+# Workloads whose records one query reads.
 _BATCH: Final = 50
-# Differences that an answer and an entry list; all are counted.
+# An answer, and each of its entries, lists at most this many differences; all are counted.
 MOST_DIFFERENCES: Final = 10_000
 MOST_OF_ONE: Final = 100
 
@@ -50,11 +50,11 @@ class Drift:
         self._digests = digests
 
     async def compare(self, file: BinaryIO, options: Options, write: Write) -> None:
-        """Write the `res` of an answer; raises BadRequest before anything is written."""
+        """Write the `res` of an answer; raises BadRequest for an invalid file, before anything is written."""
         objects = read_objects(iter(lambda: file.read(_CHUNK), b""))
         with Inventory() as inventory:
             async for _ in in_slices(objects, inventory.add):
-                # Ends here if the client has gone.
+                # Raises once the client has disconnected, which ends the work.
                 await write(b"")
             run = _Run(inventory, Rerendering(self._site, options))
             entries = Members(write, b'{"images":[')
@@ -72,7 +72,7 @@ class Drift:
 
 
 class _Run:
-    """One comparison: makes the entries, and counts."""
+    """One comparison: builds the entries of the answer, and counts them."""
 
     def __init__(self, inventory: Inventory, rerendering: Rerendering) -> None:
         self._inventory = inventory
@@ -97,12 +97,12 @@ class _Run:
             yield self._entry(workload.namespace, live["kind"], live["metadata"]["name"], origin, outcome)
 
     def leftovers(self) -> Iterator[_Entry]:
-        """Yield an entry for objects of ours without a workload."""
+        """Yield an entry for each instance that has objects of ours, but no workload."""
         for namespace, instance, left in self._inventory.leftovers():
             yield self._entry(namespace, None, instance, None, Outcome("orphan", orphans=left))
 
     def summary(self) -> dict[str, Any]:
-        """Return the rest of the answer."""
+        """Return the fields of the answer that follow the entries."""
         return {
             "counts": {state: self._counts[state] for state in STATES if self._counts[state]},
             "total": self._counts.total(),

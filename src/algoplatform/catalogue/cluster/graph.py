@@ -24,13 +24,13 @@ from algoplatform.storage.postgres.places import Turns
 from algoplatform.storage.postgres.pool import Connection, Database
 
 MAX_CLOSURE: Final = 10_000
-# The text of the records of one closure in bytes; rendered, hostile ones take 60 times as much.
+# The text of all records of a closure in bytes; rendered, hostile records take 60 times as much memory.
 MAX_CLOSURE_BYTES: Final = 4 * 1024 * 1024
-# So many records are read without looking at their size: one is at most about 300 KiB.
+# Up to this many records are read without checking their size before: one has at most about 300 KiB.
 _FEW: Final = 50
-# So many records are checked in the event loop, which takes up to about 2 ms.
+# Up to this many records are parsed in the event loop, which takes up to about 2 ms.
 _UNNOTICED: Final = 8
-# Larger graphs are worked on in a thread: beyond, it takes more than about 20 ms.
+# Larger graphs are processed in a thread, as they take more than about 20 ms.
 _SMALL: Final = 2_000
 # Stored records were valid when they were written; the cluster's node ports may have changed since.
 _STORED: Final = Rules(node_ports=range(1, 65536))
@@ -38,7 +38,7 @@ _STORED: Final = Rules(node_ports=range(1, 65536))
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An image of a closure, with the version of its record, and its level: 0 without a dependency in it."""
+    """An image of a closure, with the version of its record and its level: 0 if it depends on no other member."""
 
     image: Image
     version: int
@@ -47,7 +47,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """Images with all their dependencies, each once, dependencies first; `named` are those asked for."""
+    """Images with all their dependencies, each once, dependencies first; `named` holds the references asked for."""
 
     members: list[Member]
     named: frozenset[str]
@@ -73,7 +73,7 @@ class Graphs:
     def __init__(self, rules: Rules, database: Database, size: int = 10, patience: float = 5) -> None:
         self._rules = rules
         self._database = database
-        # Large graphs take PostgreSQL a while: they hold at most half of the pool.
+        # Large graphs take PostgreSQL a while: together they use at most half of the connection pool.
         self._turns = Turns(max(1, size // 2), patience)
 
     async def dependencies(self, image: str, query: Mapping[str, Any] | GraphOptions) -> Graph:
@@ -91,7 +91,7 @@ class Graphs:
         return _graph(found, root, image)
 
     async def impact(self, image: str, body: object) -> dict[str, Any]:
-        """Return what a change does to the dependents of an image, as the interface answers it.
+        """Return what a change does to the dependents of an image, as the API answers it.
 
         Raises ImageNotFound for the image or its replacement, and Refused for a wrong request or record.
         """
@@ -105,7 +105,7 @@ class Graphs:
         return _impact(found, root, image, changes)
 
     async def closure(self, images: Sequence[str], *, limit: int = MAX_CLOSURE, dependencies: bool = True) -> Closure:
-        """Return these images with their records, and with all their dependencies unless told otherwise.
+        """Return these images with their records, and with all their dependencies unless `dependencies` is False.
 
         Raises ImageNotFound with all unknown ones, and Refused if there are more than `limit` images, or if their
         records are larger than MAX_CLOSURE_BYTES.
@@ -185,7 +185,7 @@ async def _identified(connection: Connection, images: Sequence[str]) -> list[str
 
 
 async def _required(connection: Connection, images: Sequence[str]) -> list[str]:
-    """Return the ids of images as `_identified` does, each looked up."""
+    """Return the ids of images as `_identified` does, but look every image up."""
     given = dict.fromkeys(images)
     ids = [image for image in given if id_of(image)]
     references = [parsed for image in given if not id_of(image) and (parsed := image_named(image))]
@@ -220,7 +220,7 @@ async def _record(connection: Connection, image_id: str) -> dict[str, Any]:
 
 
 def image_of(record: Mapping[str, Any]) -> Image:
-    """Return the image of a record, by the rules of stored ones; raises Refused."""
+    """Parse a stored record, whatever node ports are allowed now; raises Refused."""
     checked = check(dict(record), _STORED)
     if checked.image is None:
         raise Refused(checked.faults, more=checked.more, at_least=checked.cut)

@@ -1,4 +1,4 @@
-"""The objects of a cluster that a comparison looks at: kept on disk, with an index in memory."""
+"""The objects of a cluster that a comparison needs: stored on disk, with an index in memory."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Workload:
 
 @dataclass(slots=True)
 class Instance:
-    """What carries one instance label in one namespace."""
+    """The objects and pods with the same instance label in one namespace."""
 
     others: list[Role] = field(default_factory=list)
     pods: Pods = field(default_factory=Pods)
@@ -68,7 +68,7 @@ class Inventory:
         return found
 
     def find(self, namespace: str, role: Role) -> dict[str, Any] | None:
-        """Return an object of ours by its name, whatever its labels are; None if there is none."""
+        """Return an object of ours by its name, whatever its instance label; None if there is none."""
         name = (namespace, *role)
         kept = self._named.get(name)
         if kept is None:
@@ -77,7 +77,7 @@ class Inventory:
         return self.load(kept)
 
     def leftovers(self) -> Iterator[tuple[str, str, list[Role]]]:
-        """Yield namespace, instance and objects of ours where these have no workload, and none was rendered for them."""
+        """Yield namespace, name and objects of each instance without a workload, except those that `find` returned."""
         used = {(each.namespace, each.instance) for each in self.workloads}
         for (namespace, instance), found in self.instances.items():
             left = [role for role in found.others if (namespace, *role) not in self._found]
@@ -85,7 +85,7 @@ class Inventory:
                 yield namespace, instance, left
 
     def add(self, item: dict[str, Any]) -> None:
-        """Take an object, if it is one to look at; raises BadRequest if there are too many."""
+        """Add an object if the comparison needs it; raises BadRequest if there are too many."""
         kind, place = item["kind"], live.place_of(item)
         if kind in live.OTHERS:
             self.kinds.add(kind)

@@ -1,6 +1,6 @@
-"""The lint use case: over the whole registry, or over a file that is not yet uploaded.
+"""The lint use case: checks the whole registry, or a file before it is uploaded.
 
-A thread parses and judges, a bounded batch at a time; findings are passed on as they are found.
+A thread parses and judges one batch of limited size at a time; findings are written as soon as they are found.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,11 +27,11 @@ from algoplatform.storage.images import artifacts
 from algoplatform.storage.postgres.pool import Database
 from algoplatform.storage.search import marked
 
-# Rules across records that only hold where all dependencies are there.
+# Rules across records that can only be judged if all dependencies are among the records.
 OF_CLOSURES: Final = frozenset({"dependency-gone"})
-# Parsed records take about five times their text.
+# Parsed records take about five times the memory of their text.
 _BATCH_BYTES: Final = 512 * 1024
-# References that are looked up at once.
+# References that one query looks up.
 _NAMED: Final = 5000
 
 
@@ -44,7 +44,7 @@ class Lint:
         self.policy = policy
 
     async def one(self, record: Record) -> list[Finding]:
-        """Return what the rules find in a single record, without those that need its dependencies."""
+        """Return the findings about a single record, without the rules that need its dependencies."""
         async with self._database.connection() as connection:
             facts = (await artifacts.facts(connection, [record["imageId"]])).get(record["imageId"])
         filled = {name: value for name, value in record.items() if value is not None} | {ARTIFACT: facts}
@@ -54,7 +54,7 @@ class Lint:
     async def registry(
         self, asked: Asked, write: Write, policy: Policy | None = None, *, as_sarif: bool = False
     ) -> Linter:
-        """Write the findings over the whole registry: as the `res` of an answer, with counts, or as a SARIF document."""
+        """Write the findings about the whole registry: as an answer's `res`, with counts, or as a SARIF document."""
         run = _Run(policy or self.policy, asked, write, as_sarif=as_sarif)
         async with self._database.connection(stream=True) as connection:
             await marked.copy_all(connection, asked.conditions, run.take)
@@ -63,7 +63,7 @@ class Lint:
     async def file(
         self, asked: Asked, file: BinaryIO, write: Write, policy: Policy | None = None, *, as_sarif: bool = False
     ) -> Linter:
-        """Write the findings over a file and what its images depend on, as `registry` does.
+        """Write the findings about a file and all that its images depend on, as `registry` does.
 
         Raises FileRefused for invalid records, before anything is written.
         """
@@ -81,7 +81,7 @@ class Lint:
 
 
 def judged(policy: Policy, records: Sequence[Record], severities: frozenset[str] | None = None) -> list[Finding]:
-    """Return what the rules find in these records, of these severities if not of all."""
+    """Return the findings about these records, all or only those of the given severities."""
     linter = Linter(policy, Asked(check_conditions({}), severities), today())
     found = linter.check(records)
     for more in linter.across():
@@ -112,7 +112,7 @@ _SARIF: Final = _Document(sarif.head, sarif.results, lambda linter: sarif.TAIL)
 
 
 class _Run:
-    """One run: cuts what COPY sends into batches, and passes on what is found in each."""
+    """One run: cuts the output of COPY into batches, and writes the findings of each."""
 
     def __init__(self, policy: Policy, asked: Asked, write: Write, *, as_sarif: bool) -> None:
         self.linter = Linter(policy, asked, today())
@@ -132,7 +132,7 @@ class _Run:
                 await self.judge(self._lines(whole))
 
     async def finish(self) -> Linter:
-        """Judge what remains and what concerns several records; return the counts."""
+        """Judge the last records, then all records together; return the linter with its counts."""
         whole = b"".join(self._parts).removesuffix(b"\n")
         if whole:
             await self.judge(self._lines(whole))
@@ -141,7 +141,7 @@ class _Run:
         return self.linter
 
     async def judge(self, findings: Iterator[list[Finding]]) -> None:
-        """Pass on findings, which are made in the thread."""
+        """Write findings, which the parsing thread produces."""
         form = self._document.form
         await self._members.add(findings, lambda found: form(found) if found else b"")
 
@@ -149,7 +149,7 @@ class _Run:
         found: list[Finding] = []
         lines = whole.split(b"\n")
         for line, record in zip(lines, _parsed([line[1:] for line in lines]), strict=True):
-            # A record of a file takes the place of the registered one.
+            # A record of a file replaces the registered record of the same image.
             given = line[:1] == marked.MEETS
             if given or not self.linter.survey.is_known(reference_of(record)):
                 self.linter.add(record, found, given=given)
@@ -157,7 +157,7 @@ class _Run:
 
 
 def _parsed(lines: list[bytes]) -> list[dict[str, Any]]:
-    """Parse lines of records, with what registries said of the images."""
+    """Parse lines of records, with what OCI registries said about the images."""
     if not any(marked.BEFORE_FACTS in line for line in lines):
         plain: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(lines))
         return plain

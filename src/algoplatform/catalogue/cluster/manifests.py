@@ -1,7 +1,7 @@
-"""The use case of rendering: images of the registry as manifests, with what lint says of them.
+"""The use case of rendering: manifests of registered images, with lint's findings about them.
 
-`prepare` reads and checks what is asked for, and identifies the result for an entity tag; `Prepared.rendered`
-does the work, in a thread.
+`prepare` checks the request and reads the images. `Prepared.tag_parts` identifies the result for an entity tag;
+`Prepared.rendered` renders it in a thread.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from algoplatform.planning.lint.record import ARTIFACT
 from algoplatform.storage.images import artifacts
 from algoplatform.storage.postgres.pool import Database
 
-# With all dependencies.
+# Images of one request, including all dependencies.
 MAX_RENDERED: Final = 2 * MAX_IMAGES
 # Rendering takes about 1 ms an image, and the parsing thread takes jobs of up to about 50 ms.
 _FEW: Final = 16
-# One takes about 0.2 ms to write.
+# Writing one object as YAML takes about 0.2 ms.
 _FEW_OBJECTS: Final = 10 * _FEW
 _SHOWN: Final = frozenset({"error", "warning"})
-# Rendering finds this itself, but lint knows the exemptions.
+# Rendering and lint both find this; lint's finding is kept, as lint knows the exemptions.
 _BOTH_FIND: Final = "hostpath-conflict"
 _NO_FILES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({})
 
@@ -61,7 +61,7 @@ class Prepared:
         return len(self.closure.members)
 
     def tag_parts(self, *, warnings: bool) -> list[Any]:
-        """Return what decides the objects and, if wanted, the warnings, as JSON can express it."""
+        """Return everything that the objects and, if wanted, the warnings depend on, as values for JSON."""
         images = [(each.image.image_id, each.version, each.level) for each in self.closure.members]
         profile = self.site.profiles[self.options.profile].model_dump()
         parts = [RENDERER, images, sorted(self.closure.named), asdict(self.options), profile]
@@ -102,7 +102,7 @@ class Prepared:
         }
 
     def _judged(self, warnings: Sequence[Finding]) -> Iterator[Finding]:
-        """Apply the site's severities and exemptions to what rendering itself warns of."""
+        """Apply the site's severities and exemptions to the warnings of rendering itself."""
         policy = self.site.policy
         exempt = policy.active(today())
         for found in warnings:
@@ -112,7 +112,7 @@ class Prepared:
                 yield replace(found, severity=severity)
 
     def _linted(self) -> Iterator[Finding]:
-        # Files that are not mounted collide with nothing.
+        # Configuration files that are not mounted cannot collide.
         omitted = {"config": None} if self.options.config == "omit" else {}
         records = [
             {**each.image.values(), **omitted, ARTIFACT: self.facts.get(each.image.image_id or "")}
@@ -124,7 +124,7 @@ class Prepared:
 
 
 def _met(flaw: Flaw, options: Options) -> bool:
-    """Return whether an option gives what the record lacks, so that the manifests have no such flaw."""
+    """Return whether an option supplies what the record lacks, so that the manifests do not have this flaw."""
     if flaw.rule == "no-registry":
         return options.registry is not None
     defaults = {"cpuRequests": options.default_cpu, "memRequests": options.default_memory}
@@ -132,7 +132,7 @@ def _met(flaw: Flaw, options: Options) -> bool:
 
 
 class Manifests:
-    """Renders images, named by id or reference, by the options of a request over those of the site."""
+    """Renders images, named by id or reference, with the site's options unless the request sets its own."""
 
     def __init__(self, graphs: Graphs, site: Site, database: Database) -> None:
         self._graphs = graphs

@@ -19,19 +19,19 @@ from algoplatform.manifests.options import Options
 from algoplatform.planning.capacity.plan import plan
 from algoplatform.planning.capacity.reasons import Names
 
-# With all dependencies.
+# Images of one plan, including all dependencies.
 MAX_PLANNED: Final = 2 * MAX_IMAGES
 
 
 class Plans:
-    """Plans cameras, whose images are named by id or reference, on nodes."""
+    """Plans on which nodes and cards the images of cameras run; images are named by id or reference."""
 
     def __init__(self, graphs: Graphs, site: Site) -> None:
         self._graphs = graphs
         self._site = site
 
     async def plan(self, asked: object) -> dict[str, Any]:
-        """Return the `res` of the answer to a body, or to the result of `check` for it.
+        """Return the `res` of the answer to a request body, or to what `check` returned for it.
 
         Works in threads. Raises Refused (202) with every fault of the body, ImageNotFound with all unknown images,
         and Refused (-422) with all that the records make impossible.
@@ -54,7 +54,7 @@ class Plans:
     async def _records(self, request: PlanRequest) -> tuple[Closure, dict[str, Image]]:
         """Return the closure of what is planned, and the images of running pods by their names in the request.
 
-        Raises ImageNotFound with all that the request names and nobody registered.
+        Raises ImageNotFound with all images that the request names and that are not registered.
         """
         ran = list(dict.fromkeys(row.image for row in request.running if row.image is not None))
         await self._graphs.require(list(dict.fromkeys((*request.images, *ran, *request.overrides))))
@@ -101,7 +101,7 @@ def _demand(problem: Problem) -> Iterator[dict[str, Any]]:
 
 
 def _on_cards(placements: Sequence[dict[str, Any]], layout: Layout) -> list[dict[str, Any]]:
-    """Name the cards instead of their units."""
+    """Return the placements on cards instead of on units of cards."""
     if not layout:
         return list(placements)
     found: Counter[tuple[str, int | None, str]] = Counter()

@@ -44,12 +44,12 @@ class Rerendering:
     ) -> list[dict[str, Any]]:
         """Return the objects of a record; raises Refused if it cannot be rendered.
 
-        `config_map` is the live one with the contents of configuration files, None if the cluster shows none.
+        `config_map` is the live ConfigMap with the contents of configuration files, None if there is none.
         """
         data = json.loads(record)
         image = image_of(data)
         reference = str(image.reference)
-        # The registry knows paths, no contents.
+        # Records have the paths of configuration files, not their contents.
         texts = mapping(config_map, "data") if config_map else dict.fromkeys(config_keys_of(live), "")
         rendered = render(
             [Target(image, data["imageId"], version)],
@@ -73,13 +73,13 @@ class Rerendering:
         if given.namespace is None and isinstance(namespace, str) and is_label_value(namespace):
             given = replace(given, namespace=namespace)
         if not self.compares_replicas:
-            # Several replicas with a claim each are a StatefulSet.
+            # A StatefulSet is rendered only for several replicas that need a claim each.
             given = replace(given, replicas=2 if live["kind"] == "StatefulSet" else 1)
         return replace(given, naming=naming, closure=False, pin=given.pin and is_pinned)
 
 
 def _name_contents(objects: list[dict[str, Any]], name: str) -> None:
-    """Rename the ConfigMap of contents that are not known: its name is made of them."""
+    """Give the ConfigMap of unknown contents its live name, as its rendered name is a hash of the contents."""
     for item in objects:
         if item["kind"] == "ConfigMap":
             item["metadata"]["name"] = name

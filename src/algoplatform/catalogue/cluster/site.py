@@ -1,4 +1,4 @@
-"""What a site decides about rendering and lint: defaults of options, GPU profiles, the policy of the rules."""
+"""What a site decides about rendering and lint: defaults of options, GPU profiles, the policy for the rules."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -58,7 +58,7 @@ def _rounded(profile: Profile, options: Options) -> Callable[[int], int]:
 
 
 def describe_options(render: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
-    """Return variable, value, default and purpose of each option, beside the settings of the model."""
+    """Return variable, value, default and purpose of each option of rendering, as `settings.describe` does."""
     rows = []
     for option in OPTIONS:
         if option.name != "cards":

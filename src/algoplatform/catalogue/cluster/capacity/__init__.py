@@ -1,1 +1,1 @@
-"""From records and a cluster to the numbers of a plan: demand, shares of cards, nodes, the output of kubectl."""
+"""Turns records and a cluster into the numbers of a plan: demand, shares of cards, nodes, the output of kubectl."""

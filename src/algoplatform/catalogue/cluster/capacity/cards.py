@@ -1,4 +1,4 @@
-"""The cards of a request, for a picture of what a plan puts on them."""
+"""The cards of a request, for drawing what a plan places on them."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,22 +12,22 @@ from algoplatform.domain.plan.model import PlanRequest, RunningRow
 from algoplatform.manifests.gpu.profiles import SHIPPED
 from algoplatform.manifests.options import Options
 
-# The rows of `placements` by node and card, None without a GPU; an empty list where there are none.
+# The rows of `placements` by node and card, None without a GPU; missing keys yield an empty list.
 Placements: TypeAlias = dict[str, dict[int | None, list[dict[str, Any]]]]
 
 
 @dataclass(slots=True)
 class CardUse:
-    """A card: its memory, and how much of it running pods hold, in MiB as the profile rounds."""
+    """The memory of a card, and how much of it running pods hold, both in MiB as the profile rounds them."""
 
     memory: int = 0
     running: int = 0
 
 
 def cards_of(request: PlanRequest) -> dict[str, list[CardUse]]:
-    """Return the cards of each node that takes pods, broken ones of 0 MiB; none if the profile is not a shipped one.
+    """Return the cards of each node that takes pods, broken ones with 0 MiB; empty if the profile is not a shipped one.
 
-    Rows of running pods that name an image count nothing here.
+    Running pods that name an image count as 0 MiB, as its record is not read here.
     """
     options = Options()
     profile = SHIPPED.get(request.profile or options.profile)
@@ -56,7 +56,7 @@ def cards_in(reading: Reading, running: Sequence[RunningRow]) -> dict[str, list[
 
 
 def placed_by_card(found: Mapping[str, Any]) -> Placements:
-    """Return the placements of the `res` of an answer, in its order."""
+    """Group the placements of an answer's `res` by node and card, in their order."""
     placed: Placements = defaultdict(lambda: defaultdict(list))
     for row in found["placements"]:
         placed[row["node"]][row["card"]].append(row)

@@ -1,7 +1,7 @@
 """Which images the cameras need, for how many channels, and in how many replicas.
 
-An image serves the cameras of each group whose closure holds it, once a group: a dependency that two algorithms of
-one group share is counted once, and twice if they belong to two groups.
+An image serves each group of cameras that needs it, directly or as a dependency. A dependency that two algorithms
+share is counted once if both belong to the same group, and twice if they belong to two groups.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,13 +16,13 @@ from algoplatform.domain.faults import Code, Fault
 from algoplatform.domain.plan.model import Cameras, PlanRequest
 from algoplatform.domain.record.model import Image
 
-# Groups and images of a group that the reasons of one image list.
+# The reasons of an image list at most this many groups, and this many images of each group.
 _SHOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """An image, the channels and pictures for it, and the replicas; `per_replica` is in channels, None if unknown."""
+    """An image with its channels, pictures and replicas; `per_replica` is the channels of one, None if unknown."""
 
     image: Image
     channels: int
@@ -45,10 +45,10 @@ class Needs:
 
 
 def needs(closure: Closure, request: PlanRequest) -> Needs:
-    """Return what the cameras need of the closure of their images.
+    """Return how much of each image of the closure the cameras need.
 
-    Raises Refused: 202 for two overrides of one image, -422 with every image of unknown channels if they are to be
-    refused.
+    Raises Refused: 202 for contradictory overrides of one image, -422 with all images whose channels are unknown,
+    if the request says to refuse them.
     """
     by_name = {name: str(image.reference) for name, image in closure.by_name.items()}
     overrides = _overrides(request, by_name)
@@ -82,7 +82,7 @@ def needs(closure: Closure, request: PlanRequest) -> Needs:
 
 @dataclass(frozen=True, slots=True)
 class _NeededBy:
-    """For each image, the named images whose closure holds it, as bits; images of one cycle share theirs."""
+    """For each image, the requested images that need it, as bits of a mask; images of one cycle share a mask."""
 
     names: list[str]
     bits: Mapping[str, int]
@@ -98,7 +98,7 @@ def _needed_by(closure: Closure) -> _NeededBy:
     masks = dict.fromkeys(ring.values(), 0)
     for name, bit in bits.items():
         masks[ring[name]] |= bit
-    # From the images that nothing needs downward; those of one level need each other only within a cycle.
+    # From the highest level down: images of the same level need each other only within a cycle.
     for member in reversed(closure.members):
         mask = masks[ring[str(member.image.reference)]]
         for dependency in map(str, member.image.dependencies):
@@ -108,7 +108,7 @@ def _needed_by(closure: Closure) -> _NeededBy:
 
 
 def _overrides(request: PlanRequest, by_name: Mapping[str, str]) -> dict[str, int]:
-    """Return the channels of a replica by reference; those of images that are not planned are not used."""
+    """Return the overridden channels of a replica by reference; images that are not planned are left out."""
     found: dict[str, int] = {}
     faults: list[Fault] = []
     for image, channels in request.overrides.items():

@@ -11,7 +11,7 @@ from algoplatform.domain.plan.rows import Faults
 from algoplatform.planning.capacity.model import Amounts, Cluster, Held, LeftOut, Node
 
 NOT_SELECTED: Final = "node(s) didn't match Pod's node affinity/selector"
-# For nodes whose cards have several units: the card of each unit.
+# For each node whose cards are divided into units: the position of the card of each unit.
 Layout: TypeAlias = dict[str, tuple[int, ...]]
 
 
@@ -25,7 +25,7 @@ class Reading:
 
 
 def listed(rows: Sequence[NodeRow], sharing: Sharing) -> Reading:
-    """Return the nodes of rows, empty; those whose labels do not match the site's selector are left out.
+    """Return the nodes of a request's rows, without pods; nodes that the site's selector excludes are left out.
 
     Raises Refused if the cards have too many units.
     """
@@ -60,7 +60,7 @@ def told_left_out(left_out: Iterable[LeftOut]) -> Iterator[str]:
 
 
 def running(rows: Iterable[tuple[RunningRow, Amounts]], reading: Reading) -> tuple[Held, ...]:
-    """Return what pods, each of these amounts, hold on the nodes that take pods."""
+    """Return what running pods hold on the nodes of the plan; each row comes with the amounts of one pod."""
     known = {node.name for node in reading.cluster.nodes}
     units = {node: _units(cards) for node, cards in reading.layout.items()}
     return tuple(

@@ -29,7 +29,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is planned; `needs` and `demands` are parallel."""
+    """The input of a plan; `needs` and `demands` have the same order."""
 
     needs: Sequence[Need]
     demands: Sequence[Demand]
@@ -38,7 +38,7 @@ class Problem:
 
 
 def read(request: PlanRequest, sharing: Sharing) -> Asked:
-    """Read the nodes of a request; raises Refused. The output of kubectl is not needed any more."""
+    """Read the nodes of a request; raises Refused. Drops kubectl's output, which is no longer needed."""
     reading = reading_of(request, sharing)
     cards = {card for node in reading.cluster.nodes for card in node.cards}
     sharing.cards = sorted(cards, key=lambda card: card.memory)
@@ -124,7 +124,7 @@ def _amounts_of(row: RunningRow, others: Mapping[str, Image], sharing: Sharing) 
 
 
 def _wasted(listed: Sequence[Need], demands: Sequence[Demand], sharing: Sharing) -> str:
-    """Return how much more GPU memory than requested the replicas take, as the end of a sentence."""
+    """Return how much more GPU memory the replicas take than they request, as the end of a Chinese sentence."""
     asked = ((need.image.gpu_requests or 0, demand) for need, demand in zip(listed, demands, strict=True))
     whole_cards = sharing.profile.cards_up_to or 0
     wasted = sum(demand.replicas * (demand.each.gpu_memory - mib) for mib, demand in asked if mib > whole_cards)

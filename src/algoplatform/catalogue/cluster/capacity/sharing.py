@@ -1,7 +1,7 @@
 """How a GPU profile shares cards, in the numbers of a plan: capacity rounds down, requests round up.
 
-Profiles that hand out equal parts (whole cards, MPS, MIG) have units instead of memory: each unit is a card of one
-share here, of the size of the part. Where memory is shared, a card has as many shares as pods may use it.
+Profiles that hand out equal parts of a card (whole cards, MPS, MIG) have units instead of memory: here each unit is
+a smaller card with one share. Where memory is shared, a card has one share for each pod that may use it.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Sharing:
         return self.has_units and bool(self.profile.slices or self.profile.shares_per_card == 1)
 
     def units(self, memory: int, shares: int | None, pods: int) -> list[Card]:
-        """Return a card of a node with so many pods as the plan sees it: one card, or its units."""
+        """Return a card as the plan sees it: one card, or its units. `pods` is how many pods the node takes."""
         if self.profile.is_none:
             return [Card(memory, 0)]
         if self.has_units:
@@ -61,19 +61,19 @@ class Sharing:
         return [Card(memory // unit * unit, self._shares(shares, pods))]
 
     def parts(self, shares: int | None) -> int:
-        """Return the number of units of a card; one that is handed out as a whole has one, whatever its shares."""
+        """Return the number of units of a card: one if it is handed out as a whole, whatever its `shares`."""
         if not self.has_units or self.is_whole:
             return 1
         return min(shares or self.profile.shares_per_card or 1, MAX_CARDS + 1)
 
     def reserve(self, margin: Margin) -> Reserve:
-        """Return what stays free, in the units of this profile; units that are handed out as such are kept whole."""
+        """Return what must stay free. Cards that are handed out in units keep no part of their memory free."""
         if self.has_units:
             return Reserve(0, margin.nodes)
         return Reserve(margin.gpu_memory_percent, margin.nodes, self.profile.unit_mib)
 
     def shares_of(self, cores: int) -> int:
-        """Return the shares that a running pod with so many cores holds of a card."""
+        """Return the shares of a card that a running pod with this many cores holds."""
         return min(max(cores, 1), _WHOLE) if self._is_by_core else 1
 
     def request(self, mib: int | None) -> Request:

@@ -1,9 +1,9 @@
 """The cards of a node, and those that a pod holds, as device plugins report them.
 
 HAMi and Volcano register cards in an annotation of the node: a JSON list of `{id, index?, count, devmem, health}`, or
-colon-separated cards of comma-separated fields: `uuid,shares,MiB,…,health,…`. Their schedulers note the cards of a
-pod in its annotation: `uuid,type,MiB,cores:` for each card, `;` after each container. Other profiles use
-allocatable resources and the labels of NVIDIA's feature discovery.
+cards separated by colons, with their fields separated by commas: `uuid,shares,MiB,…,health,…`. Their schedulers
+write the cards of a pod into its annotation: `uuid,type,MiB,cores:` for each card, `;` after each container. Other
+profiles use allocatable resources and the labels of NVIDIA's feature discovery.
 """
 
 import json
@@ -17,7 +17,7 @@ from algoplatform.domain.plan.model import MAX_CARDS
 from algoplatform.domain.record.fields import MAX_INTEGER
 from algoplatform.manifests.parts import mapping, text
 
-# By the memory resource of a profile: annotations of nodes and pods.
+# Names of annotations of nodes and pods, by the memory resource of a profile.
 _REGISTERED: Final = {
     "nvidia.com/gpumem": "hami.io/node-nvidia-register",
     "volcano.sh/vgpu-memory": "volcano.sh/node-vgpu-register",
@@ -30,13 +30,13 @@ _INDEX: Final = {
     "aliyun.com/gpu-mem": "ALIYUN_COM_GPU_MEM_IDX",
     "tencent.com/vcuda-memory": "tencent.com/predicate-gpu-idx-0",
 }
-# Where the health stands among so many fields.
+# The position of the health field, by the number of fields.
 _HEALTH: Final = {5: 4, 6: 4, 7: 6, 9: 6}
 _COUNT_LABEL: Final = "nvidia.com/gpu.count"
 _REPLICAS_LABEL: Final = "nvidia.com/gpu.replicas"
 _MEMORY_LABEL: Final = "nvidia.com/gpu.memory"
 _CORES: Final = 100
-# Kubernetes stores at most so many bytes of annotations with an object. Parsing more would take gigabytes of memory.
+# Bytes: Kubernetes stores no more annotations with an object. Parsing more would take gigabytes of memory.
 _MOST_NOTED: Final = 256 * 1024
 _NOT_READ: Final = "的GPU卡注解无法识别，它的卡未计入"
 
@@ -47,7 +47,7 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A card: its id if it has one, MiB, and shares, None if they are not known."""
+    """A card: its id or an empty text, its memory in MiB, and its shares, None if unknown."""
 
     uuid: str
     memory: int
@@ -58,7 +58,7 @@ class Device:
 def devices(node: Mapping[str, Any], allocatable: Mapping[str, Any], sharing: Sharing) -> list[Device]:
     """Return the cards of a node in the order of their indexes; raises Unreadable."""
     profile = sharing.profile
-    # A plugin that is gone leaves its annotation, and an allocatable 0.
+    # A device plugin that was removed leaves its annotation behind, and an allocatable amount of 0.
     if profile.is_none or (profile.count and profile.count in allocatable and not count(allocatable[profile.count])):
         return []
     register = text(node, "metadata", "annotations", _REGISTERED.get(profile.memory or "", ""))
@@ -73,14 +73,14 @@ def devices(node: Mapping[str, Any], allocatable: Mapping[str, Any], sharing: Sh
 
 
 def slice_sizes(node: Mapping[str, Any], sharing: Sharing) -> dict[str, int]:
-    """Return the MiB of the instances of MIG by resource, from labels, else from the profile."""
+    """Return the MiB of MIG instances by resource, from the labels of the node, else from the profile."""
     labels = mapping(node, "metadata", "labels")
     slices = sharing.profile.slices
     return {resource: count(labels.get(f"{resource}.memory")) or size for resource, size in slices.items()}
 
 
 def allocated(pod: Mapping[str, Any], sharing: Sharing) -> list[tuple[str, int]]:
-    """Return id and MiB of each card that a pod holds by its annotation; empty if it has none, or is no pod's."""
+    """Return id and MiB of each card in a pod's annotation; empty if it has none, or one that is too long."""
     noted = text(pod, "metadata", "annotations", _ALLOCATED.get(sharing.profile.memory or "", ""))
     if len(noted) > _MOST_NOTED:
         return []
@@ -89,7 +89,7 @@ def allocated(pod: Mapping[str, Any], sharing: Sharing) -> list[tuple[str, int]]
 
 
 def index_of(pod: Mapping[str, Any], sharing: Sharing) -> int | None:
-    """Return the index of the card that an annotation names, None if there is none."""
+    """Return the index of the card that an annotation of the pod names, None if there is none."""
     noted = text(pod, "metadata", "annotations", _INDEX.get(sharing.profile.memory or "", ""))
     return int(noted) if _is_number(noted) else None
 
@@ -102,7 +102,7 @@ def _registered(register: str) -> list[Device]:
 
 
 def _of_json(register: str) -> Iterator[Device]:
-    # Fields of the value 0 or false are absent.
+    # Fields with the value 0 or false are omitted.
     for card in sorted(json.loads(register), key=lambda card: int(card.get("index", 0))):
         memory, shares = _number(str(card.get("devmem", 0))), _number(str(card.get("count", 0)))
         yield Device(str(card.get("id", "")), memory, shares, card.get("health") is True)
@@ -117,7 +117,7 @@ def _of_fields(register: str) -> Iterator[Device]:
 
 
 def _counted(labels: Mapping[str, Any], allocatable: Mapping[str, Any], sharing: Sharing) -> list[Device]:
-    """Derive equal cards from what is allocatable."""
+    """Derive equal cards from the allocatable resources of a node."""
     profile = sharing.profile
     units = count(allocatable.get(profile.memory or ""))
     shared = count(allocatable.get(profile.count or ""))
@@ -133,7 +133,7 @@ def _counted(labels: Mapping[str, Any], allocatable: Mapping[str, Any], sharing:
 
 
 def _how_many(labels: Mapping[str, Any], allocatable: Mapping[str, Any], sharing: Sharing, shared: int) -> int:
-    """Return the number of cards: a resource of its own, cores, shares, or a label tells."""
+    """Return the number of cards, from the first of these that tells it: whole cards, cores, shares, a label."""
     profile = sharing.profile
     replicas = count(labels.get(_REPLICAS_LABEL))
     per_card = replicas if replicas > 1 else profile.shares_per_card

@@ -1,4 +1,4 @@
-"""The card of a node with most free memory, found without a look at each of its cards."""
+"""Finds the card of a node with the most free memory, without looking at every card."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from algoplatform.planning.capacity.model import Card
 
 @dataclass(slots=True)
 class Emptiest:
-    """The cards of a node and the MiB free on each, which only become fewer.
+    """The cards of a node and the free MiB of each, which only decrease.
 
-    Cards are in heaps, one of all and one for each size that is asked for. A heap is corrected when it is read, and
-    only as far as its top is out of date.
+    There is a heap of all cards, and one for each size asked for. Reading a heap corrects its top entry until it is
+    up to date.
     """
 
     cards: Sequence[Card]
@@ -23,7 +23,7 @@ class Emptiest:
         self.free = [card.memory for card in self.cards]
 
     def find(self, size: int | None) -> int:
-        """Return the first of the emptiest cards, of those of this size if there are any; there must be cards."""
+        """Return the first card with the most free memory, of this size if there are any; the node must have cards."""
         heap = self._heap(size) or self._heap(None)
         while -heap[0][0] != self.free[heap[0][1]]:
             at = heap[0][1]

@@ -1,4 +1,4 @@
-"""Nodes: what they can hold, which of them take no pods, and why not."""
+"""Reads nodes: what they can hold, which of them take no pods, and why not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class KubeNodes:
     # The MiB of the instances of MIG by resource, for each node.
     slices: dict[str, dict[str, int]] = field(default_factory=dict)
     layout: Layout = field(default_factory=dict)
-    # The first node of each size names the nodes to add.
+    # The first node of each size, which the answer names as the model for nodes to add.
     kinds: dict[tuple[int, int, int, tuple[Card, ...]], str] = field(default_factory=dict)
     assumptions: list[str] = field(default_factory=list)
 
@@ -95,7 +95,7 @@ def _cards(found: KubeNodes, item: Mapping[str, Any], name: str, pods: int, shar
         layout += [position] * len(units)
         if len(cards) > MAX_CARDS:
             break
-    # The answer counts cards as nvidia-smi does, broken ones included.
+    # The answer numbers cards as nvidia-smi does, broken ones included.
     if layout != list(range(len(cards))):
         found.layout[name] = tuple(layout)
     return cards

@@ -1,4 +1,4 @@
-"""Pods: what each one that has a node and has not ended holds there."""
+"""Reads pods: what each pod holds on its node, unless it has ended."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ from algoplatform.planning.capacity.model import Amounts, Held
 _ENDED: Final = frozenset(["Succeeded", "Failed"])
 _UNITS: Final = {"cpu": MILLI, "memory": MIB}
 _SHOWN: Final = 10
-# Cards that all pods hold, a card counted once for each of its pods. A pod may name any number of them.
+# Cards held by all pods, each card counted once per pod. A single pod may name any number of cards.
 _MOST_HELD: Final = 4 * MAX_PODS
 
 Requests = Counter[str]
@@ -68,7 +68,7 @@ def _hold(found: KubePods, pod: Mapping[str, Any]) -> None:
     if not held:
         found.held[node, None, own] += 1
     for position, (card, mib, shares) in enumerate(held):
-        # The node's resources count once, with the first card.
+        # CPU and memory are counted once, with the first card.
         cpu, memory = (own.cpu, own.memory) if not position else (0, 0)
         found.held[node, card, Amounts(cpu, memory, mib, shares)] += 1
 
@@ -113,7 +113,7 @@ def _cards_of(found: KubePods, pod: Mapping[str, Any], node: str, asked: Request
 
 
 def _card(found: KubePods, pod: Mapping[str, Any], node: str, mib: int | None) -> int:
-    """Return the card of a node with cards that an annotation names, else the one that seems likeliest."""
+    """Return the card that a pod's annotation names, else that with the most free memory; the node must have cards."""
     noted = index_of(pod, found.sharing)
     cards = found.cards[node]
     if noted is not None and noted < len(cards.cards):
@@ -130,7 +130,7 @@ def _taken(found: KubePods, node: str, card: int, mib: int, shares: int) -> tupl
 
 
 def _requested(sharing: Sharing, asked: Requests, slices: Mapping[str, int]) -> Iterator[tuple[int | None, int]]:
-    """Yield MiB, None for a whole card, and shares of each card that the requests of a pod name."""
+    """Yield MiB, None for a whole card, and shares of each card that a pod requests."""
     profile = sharing.profile
     for resource, size in slices.items():
         yield from [(size, 1)] * min(asked[resource], MAX_CARDS)
