@@ -10,7 +10,7 @@ from typing import Final
 from algoplatform.runtime import NotReady
 from algoplatform.settings import Settings
 
-# After a kill, the port is free in a moment, once the workers have noticed.
+# How long to wait for the port: after a kill, it becomes free once the workers have noticed.
 _PORT_SECONDS: Final = 3
 _BACKLOG: Final = 2048
 

@@ -1,4 +1,4 @@
-"""The folders in which workers share metrics: a lock marks those in use, and a start removes the others.
+"""The folders in which workers share metrics: a lock marks those in use, and the others are removed at start.
 
 A service that is killed cannot remove its folder. Others can create any name in the temporary folder, so only
 folders of this user are touched, and no link is followed.

@@ -99,7 +99,7 @@ def application() -> FastAPI:
     supervisor = multiprocessing.parent_process()
     if supervisor is not None and supervisor.pid is not None:
         end_with_parent(supervisor.pid)
-        # By now uvicorn handles it.
+        # By now uvicorn handles the signal.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     return app_from_environment()
 
@@ -170,7 +170,7 @@ async def prepare(settings: Settings, sample: Path | None) -> None:
         try:
             await runtime.require_schema()
         except SchemaUnknown as newer:
-            # So that a roll-out can be undone: migrations only add (docs/operations.md).
+            # Accepted, so that a roll-out can be undone: migrations only add (docs/operations.md).
             structlog.get_logger().warning("schema_newer", reason=str(newer))
         except Unavailable:
             # It may come up later; until then /readyz fails.

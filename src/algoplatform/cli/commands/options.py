@@ -1,4 +1,4 @@
-"""Options of commands that the interface names already: their names, values and descriptions come from there."""
+"""Options of commands that the API has too: their names, values and descriptions come from there."""
 
 import inspect
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -26,14 +26,14 @@ _FLAGS: Final = frozenset(f"--{option.kebab}" for option in OPTIONS if option.al
 
 
 def fails(fail_on: str | None, asked: Container[str] | None = None) -> list[str]:
-    """Return the severities that make the command fail, of those asked for if not all are."""
+    """Return the severities that make the command fail, only those in `asked` unless it is None."""
     failing = {None: (), "error": ("error",)}.get(fail_on, ("error", "warning"))
     return [severity for severity in failing if asked is None or severity in asked]
 
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """An option like those of rendering: its name in the interface, the form of its value, what it is for."""
+    """An option like those of rendering: its name in the API, the syntax of its value, and its purpose."""
 
     name: str
     form: str
@@ -46,7 +46,7 @@ class Offered:
 
 
 def conditions(purpose: str) -> list[Offered]:
-    """Offer the conditions on images, without those that choose a page of them."""
+    """Return options for the search conditions, except those that choose a page."""
     return [
         Offered(to_camel(name), "文本", f"{purpose}：{field.description}")
         for name, field in Conditions.model_fields.items()
@@ -55,7 +55,7 @@ def conditions(purpose: str) -> list[Offered]:
 
 
 def offering(*offered: Offered | Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command these options; it receives those that are given as `given`, by their names in the interface."""
+    """Add these options to a command, whose parameter `given` receives those that are set, by their API names."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -93,7 +93,7 @@ def _spelled(args: Sequence[str]) -> Iterator[str]:
 
 @contextmanager
 def usage() -> Iterator[None]:
-    """Report options that cannot be right with the exit code of wrong usage."""
+    """Report invalid options with the exit code for wrong usage."""
     try:
         yield
     except (Refused, BadRequest) as error:
@@ -101,7 +101,7 @@ def usage() -> Iterator[None]:
 
 
 def check_options(given: Mapping[str, str]) -> None:
-    """Check options of rendering as far as that is possible here; the registry knows which profiles there are."""
+    """Check options of rendering, except the name of the profile: only the registry knows which profiles exist."""
     parse_options(given, {given.get("profile", "").strip(): None})
 
 

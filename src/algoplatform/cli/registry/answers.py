@@ -1,4 +1,4 @@
-"""Reads the answers of a service: results, refusals with the service's own words, and what is no answer of one."""
+"""Reads the responses of a service: results, refusals with their messages, and responses of other servers."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _PIECE: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """How a streamed answer begins, how many bytes of that are before its content, and what follows the content."""
+    """A streamed answer: how it begins, how many bytes of that precede its content, and what follows the content."""
 
     head: bytes
     before: int
@@ -58,7 +58,7 @@ async def result(answer: httpx.Response) -> dict[str, Any]:
 
 
 async def receive(answer: httpx.Response, file: BinaryIO, frame: Frame) -> None:
-    """Write an answer that is too large for memory to a file; raise BadRequest once it begins in another way."""
+    """Write an answer that is too large for memory to a file; raise BadRequest if it does not begin like the frame."""
     require_plain(answer)
     write = writer(file)
     begun = b""
@@ -102,7 +102,7 @@ def require_plain(answer: httpx.Response) -> None:
 
 
 def stranger(answer: httpx.Response) -> BadRequest:
-    """Build the error of an answer that is none of this service."""
+    """Build the error for a response that does not come from this service."""
     return BadRequest(f"{_shown(answer.url)}不是算法平台的服务：HTTP {answer.status_code}")
 
 

@@ -7,7 +7,7 @@ from typing import BinaryIO, Final
 Advance = Callable[[int], None]
 # Maximum number of search results: the largest page of the service.
 LIMIT: Final = 1000
-# Options of rendering that decide what some rules of lint find.
+# Options of rendering that some rules of lint depend on.
 LINT_OPTIONS: Final = ("profile", "cards")
 
 

@@ -57,7 +57,7 @@ class Local:
         return {name: getattr(counts, name) for name in counts.__slots__}
 
     async def render(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the manifests of images, and what there is to know about them."""
+        """Return the manifests of images, with their order, needs, warnings and assumptions."""
         asked = check_render_request(body)
         found = await self._runtime.manifests.render(asked.images, body["options"], asked.config_files)
         return found.document() | {"warnings": [asdict(warning) for warning in found.warnings]}
@@ -75,7 +75,7 @@ class Local:
         return await self._runtime.plans.plan(body)
 
     async def verify(self, image: str) -> dict[str, Any]:
-        """Look an image up in its registry, and return what is known of it."""
+        """Look an image up in its OCI registry, store the result and return it."""
         [image_id] = await self._runtime.graphs.require([image])
         return document_of(await self._runtime.artifacts.verify(OPERATOR, image_id))
 
@@ -89,7 +89,7 @@ class Local:
         return (await self._runtime.artifacts.verify_set(OPERATOR, asked, advance=advance)).document()
 
     async def lint(self, query: Mapping[str, str], path: Path | None, target: BinaryIO, *, sarif: bool) -> None:
-        """Write the findings over the registry or a file: the `res` of an answer, or SARIF."""
+        """Write the findings about the registry or a file: the `res` of an answer, or SARIF."""
         runtime, write = self._runtime, writer(target)
         asked = check_asked({name: query[name] for name in query if name not in LINT_OPTIONS}, conditions=path is None)
         options = runtime.site.options({name: query[name] for name in query if name in LINT_OPTIONS})

@@ -32,7 +32,7 @@ _IMPORT_TIMEOUT: Final = httpx.Timeout(30, read=3600, write=120)
 _LAST_PORT: Final = 65535
 # Images that are verified by one request.
 _VERIFIED: Final = 50
-# What the command prints of an answer, for a service that does not say it.
+# Fields that the command reads, for a service that omits them.
 _NO_FACTS: Final[dict[str, Any]] = {"state": "", "digest": None, "message": None}
 _RENDERED: Final = ("manifests", "order", "needs", "warnings", "assumptions")
 _IMPACT: Final = ("direct", "transitive", "order", "changes")
@@ -66,7 +66,7 @@ class Remote:
         return await self._search({"searchCondition": text, "pageSize": LIMIT})
 
     async def _search(self, params: dict[str, str | int]) -> list[dict[str, Any]]:
-        # Arguments that are not UTF-8 cannot be put into an address: refused as the service would refuse them.
+        # Arguments that are not UTF-8 cannot be part of a URL: they are refused here, as the service would do.
         check_conditions(params)
         async with self._client.stream("GET", f"{_IMAGES}/_search", params=params) as answer:
             found = await result(answer)
@@ -91,7 +91,7 @@ class Remote:
                 "POST",
                 f"{_IMAGES}/_upload",
                 params={"dryRun": str(dry_run).lower()},
-                # The service reads no file name, and a local one need not be text.
+                # The service ignores the file name, and a local one may not be UTF-8.
                 files={"file": ("image_list.json", file, "application/json")},
                 headers=_PROBLEM,
                 timeout=_IMPORT_TIMEOUT,
@@ -128,7 +128,7 @@ class Remote:
         begin(int(first.get("total", 0)))
         states: Counter[str] = Counter()
         params: dict[str, str | int] = {**conditions, "pageSize": _VERIFIED}
-        # A few at a time: a gateway between would not wait for all of them.
+        # A few at a time, as a gateway in between would not wait for all of them.
         while found := await self._search(params):
             done = await self._answered("POST", "_verify", (), {"imageId": [record.get("imageId") for record in found]})
             states.update(_counts(done))
@@ -162,7 +162,7 @@ class Remote:
     ) -> dict[str, Any]:
         headers = dict(_PROBLEM)
         if body is not None:
-            # Escaped: arguments that are not UTF-8 are for the service to refuse.
+            # Escaped, as arguments may not be UTF-8: the service refuses those.
             request["content"] = json.dumps(body)
             headers["content-type"] = "application/json"
         async with self._client.stream(method, f"{_IMAGES}/{path}", headers=headers, **request) as answer:
@@ -204,7 +204,7 @@ class _Watched(io.BufferedReader):
 
 
 def _counts(found: Mapping[str, Any]) -> dict[str, int]:
-    """Return the counts by state of an answer; what is none counts as nothing."""
+    """Return the counts by state in an answer; malformed ones are ignored."""
     states = found.get("states")
     return {name: count for name, count in states.items() if type(count) is int} if isinstance(states, dict) else {}
 

@@ -1,1 +1,1 @@
-"""The commands about the cluster: what records become there, and what would go wrong."""
+"""Commands around the cluster: rendering, the dependency graph, lint, plans, artifacts and drift."""

@@ -26,7 +26,7 @@ _SAID: Final = {
     "both": "两边都改了",
 }
 _BY_SEVERITY: Final = {"error": ERRORS, "warning": WARNINGS}
-# Rows that a table shows; characters of a value.
+# A table shows at most this many rows, and this many characters of a value.
 _MOST: Final = 1000
 _LONG: Final = 200
 
@@ -58,7 +58,7 @@ def drift(
 
 @contextmanager
 def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Copy a pipe to a file, as a request declares its length."""
+    """Copy a pipe to a file, as a request has to declare its length."""
     if file.seekable():
         yield file
         return

@@ -33,7 +33,7 @@ def graph(
     given: Mapping[str, str],
 ) -> None:
     """列出镜像的依赖，按层：每一层只依赖前面各层。"""
-    form = chosen(form, as_json=as_json)  # type: ignore[assignment]  # one of the same
+    form = chosen(form, as_json=as_json)  # type: ignore[assignment]  # returns `form` or "json"
     with usage():
         check_graph_options(given)
     with reported():

@@ -42,7 +42,7 @@ def lint(
     given: Mapping[str, str],
 ) -> None:
     """检查镜像：哪些设置会冲突、出错或有遗漏。"""
-    form = chosen(form, as_json=as_json)  # type: ignore[assignment]  # one of the same
+    form = chosen(form, as_json=as_json)  # type: ignore[assignment]  # returns `form` or "json"
     with usage():
         asked = _checked(given, file)
     query = dict(given) if form else {**given, "pageSize": str(LIMIT)}
@@ -65,9 +65,9 @@ def _checked(given: Mapping[str, str], file: Path | None) -> Asked:
 
 
 async def _any(registry: Registry, file: Path | None, given: Mapping[str, str], severities: Sequence[str]) -> bool:
-    """Return whether a finding that is asked for has one of the severities.
+    """Return whether any of the requested findings has one of the severities.
 
-    A question of its own: the findings may be too many for memory, and SARIF has other levels.
+    This takes a request of its own, as all findings may not fit into memory, and SARIF has other levels.
     """
     if not severities:
         return False

@@ -75,7 +75,7 @@ def _demand(row: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _because(row: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the cameras, with the images that need this one for them."""
+    """Yield each group of cameras, with the images through which it needs this one."""
     for why in row["because"]:
         others = [image for image in why["images"] if image != row["image"]]
         yield f"{why['cameras']}（{'、'.join(others)}）" if others else why["cameras"]
@@ -99,7 +99,7 @@ def _placed(found: Mapping[str, Any], cards: Mapping[str, Sequence[CardUse]]) ->
 
 
 def _bar(planned: int, card: CardUse | None) -> str:
-    """Draw what runs already and what is planned beside what stays free."""
+    """Draw how much of the card's memory is in use, planned and free."""
     if card is None:
         return f"{planned}MiB"
     if not card.memory:

@@ -42,7 +42,7 @@ def render(
     else:
         _tell(found)
         if failing:
-            # Nothing on stdout: `render … | kubectl apply` would apply what was not wanted.
+            # Print nothing on stdout: `render … | kubectl apply` would apply manifests with problems.
             fail(f"有{len(failing)}个问题，没有输出清单", 1)
         for document in dump_yaml(found["manifests"]):
             typer.echo(document, nl=False)
@@ -51,7 +51,7 @@ def render(
 
 
 def _tell(found: Mapping[str, Any]) -> None:
-    """Print on stderr what to know before these manifests are applied."""
+    """Print on stderr the warnings, assumptions and needs to know of before applying the manifests."""
     for warning in found["warnings"]:
         severity, style = _SAID.get(warning["severity"], ("提示", None))
         say(f"{severity}：{warning['image']}：{warning['message']}（{warning['rule']}）", style)

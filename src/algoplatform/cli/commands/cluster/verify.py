@@ -21,7 +21,7 @@ _SAID: Final = {
     "not-configured": "仓库不在配置中",
     "unsupported": "不是可识别的镜像",
 }
-# A node cannot pull the images in the first three states; in the others that is not known.
+# Nodes cannot pull images in the first three states; in the last two it is not known whether they can.
 _SEVERITIES: Final = {
     "missing": "error",
     "denied": "error",
