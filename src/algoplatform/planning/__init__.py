@@ -1,1 +1,1 @@
-"""What can be said of records before anything runs: pure functions over them."""
+"""What records show before anything runs: the dependency graph, lint and capacity plans, as pure functions."""

@@ -1,1 +1,1 @@
-"""The graph of dependencies: levels, cycles, order of removal, changes that hurt, and its drawings."""
+"""The dependency graph: levels, cycles, removal order, harmful changes, and drawings."""

@@ -1,4 +1,4 @@
-"""The changes of an image that hurt those that depend on it."""
+"""Changes of an image that harm its dependents."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,10 @@ from algoplatform.domain.record.model import Image
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A field that becomes worse, with a Chinese message; `replicas` from and to, if their number changes."""
+    """A harmful change of one field, with a Chinese message.
+
+    `replicas` is set if tvChannel drops: the replicas needed before and after, the latter None if unknown.
+    """
 
     field: str
     before: str | int | None
@@ -27,9 +30,9 @@ class Change:
 
 
 def harmful_changes(old: Image, new: Image, channels: int | None = None) -> list[Change]:
-    """Return what dependents lose when the new image takes the place of the old one, in field order.
+    """Return what dependents lose when the new image replaces the old one, in field order.
 
-    `channels` is the number of video channels to serve, by default as many as one replica of the old served.
+    `channels` is the number of video channels to serve; by default, those of one replica of the old image.
     """
     return [
         *_ports(old, new),
@@ -52,7 +55,7 @@ def _ports(old: Image, new: Image) -> Iterator[Change]:
 
 
 def _lost(port: ImagePort, now: tuple[ImagePort, ...]) -> Iterator[str]:
-    """Yield what is gone of a port: its number, the number behind its name, its node port."""
+    """Yield a message for each loss: the port's number, the number that its name stands for, its node port."""
     if all(item.container_port != port.container_port for item in now):
         yield f"端口{port.container_port}（{port.name}）不再提供"
     elif all((item.name, item.container_port) != (port.name, port.container_port) for item in now):
@@ -73,12 +76,12 @@ def _paths_gone(field: str, old: Any, new: Any) -> Iterator[Change]:
 
 
 def _plain(item: Any) -> tuple[str, ...]:
-    """Return a path, or those of a pair, so that equal ones compare equal: `/data` and `/data/`."""
+    """Return a path or a pair of paths in canonical form, in which `/data` and `/data/` are equal."""
     return tuple(map(canonical, str(item).split(":")))
 
 
 def _channels_down(old: int | None, new: int | None, channels: int | None) -> Iterator[Change]:
-    # Empty or 0 promised nothing.
+    # An empty field or 0 promised no channels.
     if not old or (new or 0) >= old:
         return
     wanted = old if channels is None else channels

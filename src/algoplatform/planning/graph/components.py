@@ -1,4 +1,4 @@
-"""Strongly connected components and levels; iterative, as a chain may be longer than Python's stack."""
+"""Strongly connected components and levels; iterative, as a chain of dependencies may exceed Python's stack."""
 
 from array import array
 from collections import deque
@@ -9,7 +9,7 @@ _UNSEEN: Final = -1
 
 
 def adjacency(size: int, edges: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Return the targets of each node; an edge from a node to itself is left out, as it orders nothing."""
+    """Return the targets of each node, without edges from a node to itself, which do not affect the order."""
     targets: list[list[int]] = [[] for _ in range(size)]
     for source, target in edges:
         if source != target:
@@ -19,12 +19,12 @@ def adjacency(size: int, edges: Iterable[tuple[int, int]]) -> list[list[int]]:
 
 def components(targets: Sequence[Sequence[int]]) -> Iterator[list[int]]:
     """Yield the strongly connected components, each after all those that it reaches (Tarjan, 1972)."""
-    # Orders of discovery count from 1; `low` is the least that is known to be reachable.
+    # Discovery numbers count from 1, 0 means unseen; `low` is the lowest number known to be reachable.
     order, low = array("i", bytes(4 * len(targets) + 4)), array("i", bytes(4 * len(targets) + 4))
     is_open = bytearray(len(targets))
     pending: list[int] = []
     count = 0
-    # Behind the last node is one more that leads to all.
+    # A virtual node after the last one has edges to all nodes.
     path = [(len(targets), iter(range(len(targets))))]
     while path:
         node, rest = path[-1]
@@ -63,14 +63,14 @@ def _popped(pending: list[int], root: int, is_open: bytearray) -> list[int]:
 def levels(targets: Sequence[Sequence[int]], found: Sequence[Sequence[int]]) -> list[int]:
     """Return the level of each node: 0 without targets, else one more than the highest of its targets.
 
-    `found` are the components as returned above; the members of one share a level.
+    `found` are the results of `components`; the members of a component share a level.
     """
     level = [_UNSEEN] * len(targets)
     for members in found:
         highest = _UNSEEN
         for member in members:
             for target in targets[member]:
-                # Targets of the same component have no level yet.
+                # A target in the same component has no level yet, and does not count.
                 if level[target] > highest:
                     highest = level[target]
         for member in members:
@@ -79,7 +79,7 @@ def levels(targets: Sequence[Sequence[int]], found: Sequence[Sequence[int]]) -> 
 
 
 def walk(targets: Sequence[Sequence[int]], members: Sequence[int]) -> list[int]:
-    """Return the members of a component in the order of a walk from the first: that of a ring is the ring."""
+    """Return the members of a component in the order of a walk from the first; a simple cycle keeps its order."""
     inside, seen, path, walked = set(members), {members[0]}, [members[0]], []
     while path:
         node = path.pop()
@@ -91,7 +91,7 @@ def walk(targets: Sequence[Sequence[int]], members: Sequence[int]) -> list[int]:
 
 
 def distances(targets: Sequence[Sequence[int]], root: int) -> dict[int, int]:
-    """Return the shortest number of steps to each node that a root reaches, without the root."""
+    """Return the smallest number of edges from the root to each node that it reaches, except itself."""
     steps, waiting = {root: 0}, deque([root])
     while waiting:
         node = waiting.popleft()

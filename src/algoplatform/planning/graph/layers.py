@@ -1,8 +1,8 @@
-"""The order of images within their layers, with few crossings (Sugiyama's method).
+"""Orders images within the layers of a drawing so that few edges cross (Sugiyama's method).
 
-A layer is a level. A block is a component: an image, or the images of a cycle, which stay together. An edge
-over several layers passes a joint in each; all long edges to one image share its joints, so that no picture
-needs more joints than images times layers.
+Each level of the graph is a layer. A block is a component: one image, or the images of a cycle, which stay
+together. An edge that spans several layers passes a joint in each layer between. All long edges to one image
+share its joints, so a drawing has at most as many joints as images times layers.
 """
 
 from bisect import bisect_left, insort
@@ -14,14 +14,14 @@ from typing import Final
 from algoplatform.planning.graph.model import Graph
 
 _SWEEPS: Final = 24
-# Links to compare in all sweeps together, and up to which adjacent blocks are also swapped one by one.
+# Links that all sweeps together may compare, and the most links for which adjacent blocks are also swapped in pairs.
 _WORK: Final = 400_000
 _FEW_LINKS: Final = 1_500
 
 
 @dataclass(slots=True)
 class Block:
-    """Images of one layer that stay together, or a joint of the edges to `target`."""
+    """Images of one layer that stay together, or a joint of the long edges to the image `target`."""
 
     layer: int
     members: list[int]
@@ -30,7 +30,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A part of an edge, from a slot of a block to one of a block in the next lower layer."""
+    """A segment of an edge: from a slot of a block to a slot of a block in the next lower layer."""
 
     source: int
     source_slot: int
@@ -40,9 +40,9 @@ class Link:
 
 @dataclass(slots=True)
 class Layers:
-    """Blocks, the links between neighbouring layers, and the order of the blocks in each layer, lowest first.
+    """Blocks, the links between neighbouring layers, and in `rows` the order of the blocks by layer, lowest first.
 
-    `first` is the first link of each edge between two blocks; behind it the edge follows the joints.
+    `first` maps each edge between two blocks to its first link, after which it follows the joints of its target.
     """
 
     blocks: list[Block]
@@ -85,7 +85,7 @@ class _Builder:
         return Layers(self._blocks, self._links, rows, self._first, self._above, self._below)
 
     def _connect(self, source: int, slot: int, target: int) -> None:
-        """Link a block to an image, over joints where it is further away."""
+        """Link a block to an image, through joints if the image is several layers below."""
         layer, last = self._blocks[source].layer - 1, self._graph.levels[target]
         while layer > last:
             joint = self._joints.setdefault((target, layer), len(self._blocks))
@@ -106,7 +106,7 @@ class _Builder:
         return self._graph.references[block.members[0] if block.target is None else block.target]
 
     def _by_visit(self) -> list[int]:
-        """Return all blocks in the order of a depth-first visit, which is already free of many crossings."""
+        """Return all blocks in depth-first order, which already avoids many crossings."""
         seen: dict[int, None] = {}
         tops = sorted(range(len(self._blocks)), key=lambda at: (-self._blocks[at].layer, self._name(at)))
         path = tops[::-1]
@@ -119,7 +119,7 @@ class _Builder:
 
 
 def _reduce_crossings(layers: Layers) -> None:
-    """Order each layer by the means of its neighbours, down and up in turn, and keep the best order found."""
+    """Sort each layer by the mean position of its neighbours, downward and upward in turn; keep the best order."""
     best, fewest = [row[:] for row in layers.rows], crossings(layers)
     sweeps = min(_SWEEPS, max(2, _WORK // (1 + len(layers.links))))
     for sweep in range(sweeps):
@@ -159,7 +159,7 @@ def _swap_neighbours(layers: Layers, place: dict[int, int]) -> None:
 
 
 def _inversions(left: list[int], right: list[int]) -> int:
-    """Count the pairs of which the left end lies behind the right one; both are sorted."""
+    """Count the pairs of a value of `left` and a smaller one of `right`; both are sorted."""
     return sum(bisect_left(right, end) for end in left)
 
 

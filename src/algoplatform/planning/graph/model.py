@@ -1,4 +1,4 @@
-"""The graph of some images of the registry."""
+"""The dependency graph of some of the registry's images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,10 @@ from algoplatform.planning.graph.components import adjacency, components, levels
 
 @dataclass(frozen=True)
 class Graph:
-    """Images and all dependencies among them; images are named by their position.
+    """Images and all dependencies among them; numbers stand for images, as indexes of the sequences.
 
-    An edge leads from the dependent to its dependency. `root` is the image asked about. `total` counts the
-    images that the answer would have without its limits, None if they were not counted; `truncated` says that
-    a limit left some out.
+    An edge leads from the dependent to its dependency. `root` is the image asked about. `truncated` is set if a
+    limit left images out; `total` is the number of images without the limits, None if they were not counted.
     """
 
     root: int
@@ -36,12 +35,12 @@ class Graph:
 
     @cached_property
     def levels(self) -> list[int]:
-        """The level of each image: 0 without a dependency here; the members of a cycle share one."""
+        """The level of each image: 0 without a dependency in this graph; the members of a cycle share a level."""
         return levels(self.needs, self.components)
 
     @cached_property
     def cycles(self) -> list[list[int]]:
-        """The components of more than one image, each in the order of a walk from its least reference."""
+        """The components of more than one image, each in the order of a walk from its first reference."""
         name = self.references.__getitem__
         rings = [sorted(members, key=name) for members in self.components if len(members) > 1]
         inside = {member for ring in rings for member in ring}
@@ -51,7 +50,7 @@ class Graph:
 
     @cached_property
     def ring_of(self) -> list[int]:
-        """The component of each image, as its position in `components`."""
+        """The index in `components` of each image's component."""
         of = [0] * len(self.references)
         for position, members in enumerate(self.components):
             for member in members:
@@ -60,23 +59,23 @@ class Graph:
 
     @cached_property
     def order(self) -> list[int]:
-        """All images by level and reference: dependencies first, equal for equal graphs."""
+        """All images by level, then reference: dependencies first, in the same order for equal graphs."""
         keys = list(zip(self.levels, self.references, strict=True))
         return sorted(range(len(keys)), key=keys.__getitem__)
 
     @cached_property
     def sorted_edges(self) -> list[tuple[int, int]]:
-        """All edges in the order of their images."""
+        """All edges, sorted by the places of both images in `order`."""
         order, rank = self.order, [0] * len(self.references)
         for position, at in enumerate(order):
             rank[at] = position
-        # As one number each: numbers are sorted several times faster than pairs.
+        # Each edge becomes one number, as numbers sort several times faster than pairs.
         size = len(order)
         ranked = sorted([rank[source] * size + rank[target] for source, target in self.edges])
         return [(order[place // size], order[place % size]) for place in ranked]
 
     def document(self) -> dict[str, Any]:
-        """Return nodes, edges and cycles as the interface answers them."""
+        """Return the graph as the JSON of a response."""
         ids, names, level = self.image_ids, self.references, self.levels
         return {
             "nodes": [{"imageId": ids[at], "reference": names[at], "level": level[at]} for at in self.order],
@@ -87,7 +86,7 @@ class Graph:
         }
 
     def caption(self) -> str:
-        """Return a line for the drawings: how much they show, and whether that is all."""
+        """Return the caption of a drawing: how many images, dependencies and cycles it has, and if any are left out."""
         text = f"{len(self.references)}个镜像，{len(self.edges)}条依赖"
         if self.cycles:
             text += f"，{len(self.cycles)}个循环依赖"

@@ -11,27 +11,27 @@ ROW: Final = 40
 BOX: Final = 28
 MARGIN: Final = 28
 HEAD: Final = 64
-# Space of a joint: lines need less than boxes.
+# Height of a joint: a line needs less than a box.
 _LANE: Final = 12
-# Rounds in which one side pulls, then both; few of them for drawings of very many links.
+# Rounds in which neighbours on one side pull a block, then those on both sides; _LINK_ROUNDS bounds rounds x links.
 _ONE_SIDED: Final = 8
 _TWO_SIDED: Final = 24
 _LINK_ROUNDS: Final = 200_000
-# How strongly a link pulls by the number of joints at its ends. Joints follow their target more than their
-# source: a long line turns once and then runs straight.
+# How strongly a link pulls, by the number of joints at its ends (0, 1, 2). A joint follows its target more than
+# its source, so that a long line turns once and then runs straight.
 _STRENGTH: Final = (1.0, 2.0, 16.0)
-# Room between two layers: for the arrows, for arcs within cycles, and more where many lines turn.
+# Space for arrows between two layers, and its maximum where many lines turn.
 _GAP: Final = 56
 _GAP_MOST: Final = 130
 
 
-# The block at the other end, the offset of its slot in pixels, the strength, and whether it is above.
+# The block at the other end, the offset of its slot in pixels, the strength, and whether that block is above.
 _Pull: TypeAlias = tuple[int, float, float, bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The centre of each block's first slot, left edge and width of each layer, and the size of the drawing."""
+    """`y` of each block's first slot (its centre), `x` and width of each layer, and the size of the drawing."""
 
     y: dict[int, float]
     x: list[float]
@@ -41,7 +41,7 @@ class Placement:
 
 
 def place(layers: Layers, widths: list[float], arcs: Sequence[float]) -> Placement:
-    """Place the blocks; `widths` of the boxes and room for `arcs` right of them are given by layer."""
+    """Place the blocks; `widths` holds the width of each layer's boxes, `arcs` the room right of them."""
     y = _heights(layers)
     lowest = min(y.values())
     y = {at: value - lowest + HEAD + BOX / 2 for at, value in y.items()}
@@ -58,7 +58,7 @@ def place(layers: Layers, widths: list[float], arcs: Sequence[float]) -> Placeme
 
 
 def _heights(layers: Layers) -> dict[int, float]:
-    """Pull the blocks of each layer towards their neighbours, left and right in turn, as far as order allows."""
+    """Return each block's y: blocks move towards their neighbours, left and right in turn, and keep their order."""
     y: dict[int, float] = {}
     for row in layers.rows:
         top = 0.0
@@ -97,10 +97,10 @@ def _wanted(y: dict[int, float], at: int, pulls: Sequence[_Pull], *, above: bool
 
 
 def _spread(layers: Layers, row: Sequence[int], wanted: Sequence[tuple[float, float]]) -> list[float]:
-    """Return the places nearest to the wanted ones in the order of the row, without overlap.
+    """Return the positions closest to the wanted ones that keep the order of the row and do not overlap.
 
-    Least squares under this order: without the space that the blocks take, it is an isotonic regression,
-    which merges neighbours that want to pass each other into groups at their common mean.
+    Closest by weighted least squares. With the blocks' own heights subtracted, this is isotonic regression:
+    neighbours that would pass each other form a group at their common mean.
     """
     tops, top = [], 0.0
     for before, at in zip([None, *row[:-1]], row, strict=True):
@@ -119,7 +119,7 @@ def _spread(layers: Layers, row: Sequence[int], wanted: Sequence[tuple[float, fl
 
 
 def _distance(layers: Layers, upper: int, lower: int) -> float:
-    """Return the distance of the first slots of two neighbouring blocks."""
+    """Return the distance between the first slots of two neighbouring blocks."""
     inside = ROW * max(0, len(layers.blocks[upper].members) - 1)
     ends = (_size(layers, at) - ROW * max(0, len(layers.blocks[at].members) - 1) for at in (upper, lower))
     return inside + sum(ends) / 2

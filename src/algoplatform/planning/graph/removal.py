@@ -1,4 +1,4 @@
-"""The order in which images can be removed: dependents first, and an update wherever a cycle must be cut."""
+"""The order in which images can be removed: dependents first, with an update for each cycle to cut."""
 
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
@@ -6,17 +6,17 @@ from typing import Any, Final
 
 from algoplatform.planning.graph.model import Graph
 
-# Steps of comparing cuts of one cycle; beyond, the first cut that helps is taken.
+# Steps for comparing the cuts of one component; after them the first candidate is taken.
 _STEPS: Final = 200_000
 
 
 def removal_order(graph: Graph) -> list[Any]:
     """Return references in an order in which no image is removed before its dependents.
 
-    The members of a cycle stand together: `{"cycle": [references], "cut": [from, to]}`. They can be removed in
-    this order once an update has taken the dependency `to` from `from`. Where one cut does not open all of a
-    component, several such entries follow each other, each with the members that its cut sets free; an empty
-    list means that the next cut is needed as well.
+    The members of a cycle form one entry: `{"cycle": [references], "cut": [from, to]}`. They can be removed in
+    this order once an update has removed `to` from the dependencies of `from`. If one cut does not free all
+    members of a component, it has several consecutive entries, each with the members that its cut frees; an
+    empty list means that the next cut is needed as well.
     """
     name = graph.references
     order: list[Any] = []
@@ -35,7 +35,7 @@ def _dependents_first(graph: Graph) -> list[list[int]]:
 
 
 class _Knot:
-    """The members of a component that still wait for a cut."""
+    """The members of a component that no cut has freed yet."""
 
     def __init__(self, graph: Graph, members: Sequence[int]) -> None:
         inside = set(members)
@@ -45,13 +45,13 @@ class _Knot:
         for source, targets in self._needs.items():
             for target in targets:
                 self._users[target].add(source)
-        # By number of dependents; an entry with an outdated number is skipped.
+        # A heap by number of dependents; entries with an outdated number are skipped.
         self._waiting = [(len(users), self._name(at), at) for at, users in self._users.items()]
         heapify(self._waiting)
         self._steps = _STEPS
 
     def opened(self) -> list[tuple[list[int], tuple[int, int]]]:
-        """Return the cuts, each with the members that it sets free."""
+        """Return the cuts in order, each with the members that it frees."""
         found = []
         while self._users:
             target = self._best()

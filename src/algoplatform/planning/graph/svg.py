@@ -1,7 +1,7 @@
-"""An own drawing of the graph as SVG: no script, no fonts, light and dark; images link to their records.
+"""Draws the graph as SVG without scripts or fonts, in light and dark colours; images link to their records.
 
-Without its style sheet, as under a strict Content-Security-Policy, the drawing keeps its light colours: they
-are attributes as well. `STYLE` is the whole content of the style element, for a policy by hash.
+If a Content-Security-Policy blocks the style sheet, the drawing keeps its light colours, which are attributes as
+well. `STYLE` is the whole content of the style element, so that a policy can allow it by hash.
 """
 
 import re
@@ -15,7 +15,7 @@ from algoplatform.planning.graph.placement import BOX, HEAD, MARGIN, ROW, place
 
 MOST_NODES: Final = 150
 _NAME, _TAG = 30, 14
-_CHARACTER: Final = 7.25  # of a monospaced font of 12 px
+_CHARACTER: Final = 7.25  # width in px, in a monospaced font of 12 px
 _PADDING: Final = 12
 
 STYLE: Final = """
@@ -46,7 +46,7 @@ class TooManyNodes(ValueError):
 
 
 def svg(graph: Graph, link: Callable[[str], str] | None = None) -> bytes:
-    """Return the drawing in UTF-8; `link` makes the address of a record of an image id, if there is one.
+    """Return the drawing in UTF-8; `link`, if given, returns the URL of the record of an image id.
 
     Raises TooManyNodes.
     """
@@ -72,7 +72,7 @@ class _Drawing:
         self._placed = place(self._layers, widths, arcs)
 
     def lines(self) -> Iterator[str]:
-        """Yield the elements: what lies below comes first."""
+        """Yield the elements from back to front."""
         placed = self._placed
         caption = self._graph.caption()
         width, height = max(placed.width, 2 * MARGIN + 13 * len(caption)), placed.height
@@ -118,7 +118,7 @@ class _Drawing:
                 )
 
     def _edges(self) -> Iterator[str]:
-        """Yield the lines that long edges share, and each edge as far as its own line goes."""
+        """Yield the lines that long edges share, then each edge, up to its first joint if it has any."""
         graph, names = self._graph, self._graph.references
         for link in self._layers.links:
             target = self._layers.blocks[link.source].target
@@ -152,7 +152,7 @@ class _Drawing:
         return f'<path {shown} d="{line}"{tip}{named}><title>{_text(title)}</title></path>'
 
     def _curve(self, link: Link) -> str:
-        """Return the line from one layer to the next; behind a joint it crosses that layer."""
+        """Return the line from one layer to the next; if it ends at a joint, it goes on across the joint's layer."""
         placed, blocks = self._placed, self._layers.blocks
         source, target = blocks[link.source].layer, blocks[link.target].layer
         x1, y1 = placed.x[source] + placed.widths[source], placed.y[link.source] + ROW * link.source_slot
@@ -167,11 +167,11 @@ class _Drawing:
         return self._placed.x[block.layer] + self._width(block.members[link.source_slot])
 
     def _arc(self, source: int, target: int) -> str:
-        """Return the line of an edge within a cycle, or of an image to itself, right of the boxes."""
+        """Return the line of an edge within a cycle, or from an image to itself, as an arc right of the boxes."""
         at, layer = self._graph.ring_of[source], self._graph.levels[source]
         x1, x2 = (self._placed.x[layer] + self._width(end) for end in (source, target))
         y1, y2 = (self._placed.y[at] + ROW * self._slot[end] for end in (source, target))
-        # Upward edges go around downward ones, so that two images that need each other show two lines.
+        # Upward edges pass outside of downward ones, so that two images that depend on each other show two lines.
         apart = -7 if source == target else 7
         y1, y2 = y1 + apart, y2 - apart
         out = max(x1, x2) + self._bulge(source, target)
@@ -202,7 +202,7 @@ class _Drawing:
 
 
 def _label(reference: str) -> tuple[str, str]:
-    """Return what a box shows of name and tag; the title of the box is the whole reference."""
+    """Return name and tag as the box shows them, shortened; its title is the whole reference."""
     name, colon, tag = reference.rpartition(":")
     if not colon:
         name, tag = reference, ""
@@ -210,7 +210,7 @@ def _label(reference: str) -> tuple[str, str]:
 
 
 def _shortened(text: str, most: int) -> str:
-    """Leave out the middle of a long text: the end of a name says most."""
+    """Replace the middle of a long text by an ellipsis: the end of a name says most."""
     if len(text) <= most:
         return text
     tail = most * 2 // 3
@@ -218,5 +218,5 @@ def _shortened(text: str, most: int) -> str:
 
 
 def _text(text: str) -> str:
-    """Escape text for XML, which has no control characters."""
+    """Escape text for XML, and replace the characters that XML does not allow."""
     return escape(_NOT_XML.sub("\ufffd", text))

@@ -1,4 +1,4 @@
-"""The graph as text: Mermaid and DOT. Names are data: no character of one ends its string or starts markup."""
+"""The graph as Mermaid and DOT. Names are escaped, so that none of their characters ends a string or starts markup."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -25,12 +25,12 @@ def mermaid(graph: Graph) -> str:
 
 
 def _entities(text: str) -> str:
-    """Write all but letters, digits and a name's own punctuation as Mermaid's decimal entities."""
+    """Escape all but letters, digits and the punctuation of references as Mermaid's decimal entities."""
     return _PLAIN.sub(lambda found: f"#{ord(found[0])};", text)
 
 
 def dot(graph: Graph, link: Callable[[str], str] | None = None) -> str:
-    """Return a Graphviz digraph whose nodes are named by reference; `link` makes an address of an image id."""
+    """Return a Graphviz digraph whose nodes are named by reference; `link` returns the URL of an image id."""
     cyclic = {at for ring in graph.cycles for at in ring}
     lines = [
         "digraph dependencies {",
@@ -61,6 +61,6 @@ def _listed(attributes: Sequence[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quote a string; as a label it may contain neither an escape sequence nor an HTML entity."""
+    """Quote a string, so that Graphviz finds neither escape sequences nor HTML entities in a label."""
     escaped = text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
