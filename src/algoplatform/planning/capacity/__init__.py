@@ -1,1 +1,1 @@
-"""From channels to cards: how many replicas, on which cards, and what does not fit. Pure."""
+"""Capacity plans: which card each replica runs on, what does not fit, and which nodes would help. Pure."""

@@ -1,7 +1,7 @@
-"""What a plan is made of. CPU is in m (thousandths of a core), memory and GPU memory in MiB.
+"""The input of a plan. CPU is in m (thousandths of a core), memory and GPU memory in MiB.
 
-GPU memory of a replica is rounded up as the profile does, that of a card is rounded down before it comes here:
-this folder knows numbers, no profiles and no Kubernetes objects.
+The caller rounds GPU memory to the units of the GPU profile: up for a replica, down for a card. This package
+knows only numbers, neither profiles nor Kubernetes objects.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ DIMENSIONS: Final = ("gpuMemory", "cpu", "memory", "shares", "pods")
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """What one replica takes; `shares` of one card, 0 without a GPU."""
+    """The resources of one replica; `shares` are those of one card, 0 without a GPU."""
 
     cpu: int = 0
     memory: int = 0
@@ -22,7 +22,7 @@ class Amounts:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """An image in so many replicas. `oversized` is set if no card of any size holds the request of this profile."""
+    """The replicas of an image. `oversized` is set if, under the GPU profile, no card of the plan can ever hold one."""
 
     reference: str
     replicas: int
@@ -31,7 +31,7 @@ class Demand:
 
     @property
     def amounts(self) -> tuple[int, ...]:
-        """What all its replicas need, by DIMENSIONS."""
+        """The needs of all its replicas together, in the order of DIMENSIONS."""
         each = self.each
         return tuple(self.replicas * of for of in (each.gpu_memory, each.cpu, each.memory, each.shares, 1))
 
@@ -46,7 +46,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node, empty; its cards by index. `kind` is the name of the row it came from, which `addNodes` counts."""
+    """One node without pods. `kind`, which `addNodes` reports, is the name of its row or of the first equal node."""
 
     name: str
     kind: str
@@ -57,13 +57,13 @@ class Node:
 
     @property
     def gpu_memory(self) -> int:
-        """That of all its cards."""
+        """The memory of all its cards."""
         return sum(card.memory for card in self.cards)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Pods that run already: so many with these amounts each, on this card, None without a GPU."""
+    """Equal pods that already run on a node; `each` is for one pod, `card` is None without a GPU."""
 
     node: str
     card: int | None
@@ -73,7 +73,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A node that takes no pods, and why, in the scheduler's words (`node(s) were unschedulable`)."""
+    """A node that accepts no pods, and why, in the scheduler's words (`node(s) were unschedulable`)."""
 
     node: str
     reason: str
@@ -81,7 +81,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The nodes that take pods, what they hold, and those that take none."""
+    """The nodes that accept pods, the pods already on them, and the nodes that accept none."""
 
     nodes: tuple[Node, ...]
     held: tuple[Held, ...] = ()
@@ -90,9 +90,9 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """What stays free: this part of every card, and this many nodes, those with the most GPU memory.
+    """What stays free: this percentage of each card, and this many nodes, those with the most GPU memory.
 
-    What is left of a card is rounded down to units of so many MiB, in which it is handed out.
+    The rest of a card is rounded down to a multiple of `unit`, the MiB in which GPU memory is allocated.
     """
 
     gpu_memory_percent: int = 10

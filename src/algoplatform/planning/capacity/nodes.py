@@ -10,28 +10,28 @@ from algoplatform.planning.capacity.placement import STEPS, Placed, Placement, p
 from algoplatform.planning.capacity.recount import recount
 from algoplatform.planning.capacity.room import Room, rooms, summed
 
-# Different nodes that are tried: those with the most GPU memory, CPU and memory.
+# Shapes of nodes to try at most: those with the most GPU memory, then CPU, then memory.
 _SHAPES: Final = 8
-# Steps of one trial, and pods that all trials together may place on so many nodes: some seconds.
+# Steps of one trial, and the budget of all trials: the pods to place and the nodes to choose from. Some seconds.
 _STEPS: Final = 100_000
 _PODS: Final = 20_000
-# New nodes and their cards that a trial may look at. More are not proposed: they would take gigabytes and minutes.
+# New nodes plus their cards in one trial. A plan never proposes more, as trying them takes gigabytes and minutes.
 _SLOTS: Final = 40_000
 
 
 @dataclass(frozen=True, slots=True)
 class MoreNodes:
-    """So many nodes like those of one row."""
+    """Nodes to add: `count` more of the row `like`."""
 
     like: str
     count: int
 
 
 def add_nodes(demands: Sequence[Demand], cluster: Cluster, reserve: Reserve, placement: Placement) -> list[MoreNodes]:
-    """Return the fewest nodes found that make everything fit, like those of one row if one is enough; [] if none can.
+    """Return the fewest additional nodes found with which everything fits, of one row if possible; [] if none help.
 
-    First the unplaced alone are put on new nodes and what is free beside them, then all demands anew on fewer new
-    nodes. The answer was placed and recounted.
+    First places only the unplaced replicas, on new nodes and in the free room; then all demands anew, with fewer
+    new nodes. The result has been placed and recounted.
     """
     if any(demand.oversized for demand in demands):
         return []
@@ -40,7 +40,7 @@ def add_nodes(demands: Sequence[Demand], cluster: Cluster, reserve: Reserve, pla
 
 @dataclass(frozen=True, slots=True)
 class _Extension:
-    """Nodes of one shape that hold some demands, `spare` of them in reserve, and what is free after that."""
+    """New nodes of one shape for some demands, `spare` more for the reserve, and the placement on the nodes."""
 
     node: Node
     nodes: int
@@ -53,7 +53,7 @@ class _Extension:
 
 
 class _Search:
-    """What the trials share: the demands left, and the pods that they may still place."""
+    """A search by trials, which share the input and the rest of the budget."""
 
     def __init__(self, demands: Sequence[Demand], cluster: Cluster, reserve: Reserve, placement: Placement) -> None:
         self.demands, self.cluster, self.reserve, self.first = demands, cluster, reserve, placement
@@ -92,7 +92,7 @@ class _Search:
     def _trials(
         self, hosted: Sequence[tuple[Node, Sequence[Demand]]], free: Sequence[Room], turn: int
     ) -> Iterator[_Extension]:
-        """Yield what is found for each shape, until the budget is spent."""
+        """Yield an extension for each shape that works, until one is found and the budget is spent."""
         found = False
         for node, demands in hosted:
             if not found or self.budget > 0:
@@ -109,12 +109,12 @@ class _Search:
         return rooms(Cluster(nodes), replace(self.reserve, nodes=0))
 
     def _spare(self, node: Node) -> int:
-        """Return how many of the new nodes the reserve takes: it prefers those with the most GPU memory."""
+        """Return how many new nodes the reserve would take, as it takes the nodes with the most GPU memory."""
         as_large = sum(other.gpu_memory >= node.gpu_memory for other in self.cluster.nodes)
         return max(0, self.reserve.nodes - as_large)
 
     def _alone(self, node: Node, demands: Sequence[Demand], free: Sequence[Room], turn: int) -> _Extension | None:
-        """Put demands on what is free and on as few new nodes as possible."""
+        """Place demands in the free room and on as few new nodes as possible; None if that fails."""
 
         spare = self._spare(node)
 
@@ -144,10 +144,10 @@ class _Search:
         return best
 
     def _confirmed(self, chosen: Sequence[_Extension]) -> Iterator[MoreNodes]:
-        """Add a few nodes more where planning with the new ones would leave pods.
+        """Plan all demands with the new nodes, and add a few more nodes while pods stay unplaced.
 
-        Placing anew may miss what placing in two turns found. The reserve takes the last of equal nodes, which are
-        new ones then; the nodes that it frees hold less if pods run on them already.
+        Placing all pods at once may miss a placement that was found in two steps. Also, the reserve takes the last
+        of equal nodes, now new ones, and releases old nodes, which hold less if pods already run on them.
         """
         counts = [extension.nodes + extension.spare for extension in chosen]
         largest = max(range(len(chosen)), key=lambda at: _size(chosen[at].node))
@@ -162,18 +162,18 @@ class _Search:
         return (MoreNodes(each.node.kind, count) for each, count in zip(chosen, counts, strict=True))
 
     def _more(self, like: Node, count: int) -> Iterator[Node]:
-        """Yield so many nodes more of a row, by the names that a larger `count` gives them."""
+        """Yield further nodes of a row, with the names that a larger `count` of that row would give them."""
         known = {node.name for node in self.cluster.nodes}
         first = 1 + sum(node.kind == like.kind for node in self.cluster.nodes)
         for name in (f"{like.kind}-{number}" for number in range(first, first + count)):
             yield replace(like, name=f"+{name}" if name in known else name)
 
     def _fewer(self, extension: _Extension) -> _Extension:
-        """Place all demands anew on fewer new nodes, as far as that is found to work."""
+        """Find by bisection how few new nodes suffice if all demands are placed anew."""
         base = rooms(self.cluster, self.reserve)
         placed: Sequence[Placed] = [*self.first.placed, *extension.placement.placed]
         least = max(1, _lower_bound(self.demands, base, self._rooms(extension.node, 1, 0)[0]))
-        # The sums are nearly reached as a rule, so that the first guess is close to them.
+        # Usually a few nodes more than the lower bound suffice, so the first guess is close to it.
         middle = min(extension.nodes - 1, least + least // 16)
         first = True
         while least < extension.nodes and (first or self.budget > 0):
@@ -199,7 +199,7 @@ class _Search:
 
 
 def _most(demand: Demand, room: Room) -> int:
-    """Return how many replicas an empty node holds: at least one."""
+    """Return how many replicas of a demand an empty node holds; at least 1, as the caller has checked."""
     board = Board([room], [demand.each], [demand.replicas])
     return max(1, min(board.most_of_node(0, 0), demand.replicas))
 
@@ -218,6 +218,6 @@ def _size(node: Node) -> tuple[int, int, int]:
 
 
 def _lower_bound(demands: Sequence[Demand], free: Sequence[Room], one: Room) -> int:
-    """Return how many nodes are needed by the sums alone."""
+    """Return how many nodes like `one` the totals of the demands require, beside what is free."""
     missing = [need - have for need, have in zip(summed(demands), summed(free), strict=True)]
     return max(-(-lack // each) if lack > 0 and each else 0 for lack, each in zip(missing, one.amounts, strict=True))

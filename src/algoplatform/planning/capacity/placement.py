@@ -1,4 +1,4 @@
-"""Place pods on cards and nodes: several fillings, each repaired; the one that places the most pods wins."""
+"""Places pods on cards and nodes: makes several attempts, repairs each, and keeps the one with the most pods placed."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,19 +14,19 @@ from algoplatform.planning.capacity.packing.repair import Work, repair
 from algoplatform.planning.capacity.packing.shedding import least_left, shed
 from algoplatform.planning.capacity.room import Room
 
-# Steps of all repairs together, and pods that are placed anew: some seconds on one core.
+# Steps of all attempts together: those of the repairs and 100 for each pod. Some seconds on one core.
 STEPS: Final = 5_000_000
 _ATTEMPTS: Final = 64
-# What the fillings differ in: how early the biggest pods come, how exact the balance of a node is, and, where demands
-# are beyond what there is, which part of that is filled before those left out are tried again.
+# The attempts differ in `front` and `strictness` of their Mix, and in their load: where demands exceed the capacity,
+# the largest pods are set aside until the rest needs only this part of the capacity, and are tried again at the end.
 _MIXES: Final = ((0.4, 0.15), (0.2, 0.15), (0.7, 0.3), (0.3, 0.1), (1.0, 0.05))
 _LOADS: Final = (1.0, 0.98, 0.95)
-# Where the sums are within what there is, only some demands are better off so: those that come in too large pieces.
+# Where the totals fit, setting the largest pods aside helps only if they are large for their cards: one attempt in 8.
 _LOADS_WITHIN: Final = (*[1.0] * 7, 0.95)
 
 
 class Placed(NamedTuple):
-    """So many replicas of an image on one card, None without a GPU, of one node."""
+    """Replicas of an image on one node; `card` is the index of the card that they share, None without a GPU."""
 
     node: str
     card: int | None
@@ -39,7 +39,7 @@ class Placed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What was placed, the replicas by reference that were not, and what is free then, in the order of the nodes."""
+    """The placed replicas, the number of unplaced replicas by reference, and the room left in the order of nodes."""
 
     placed: tuple[Placed, ...]
     unplaced: dict[str, int]
@@ -47,7 +47,7 @@ class Placement:
 
 
 def place(demands: Sequence[Demand], rooms: Sequence[Room], steps: int = STEPS) -> Placement:
-    """Place as many replicas as are found to fit. The order of demands and of nodes makes no difference."""
+    """Place as many replicas as the attempts can. The order of demands and nodes does not affect how many."""
     ordered = sorted(rooms, key=lambda room: (len(room.name), room.name))
     classes: dict[Amounts, list[Demand]] = defaultdict(list)
     for demand in sorted(demands, key=lambda demand: demand.reference):
@@ -59,7 +59,7 @@ def place(demands: Sequence[Demand], rooms: Sequence[Room], steps: int = STEPS) 
 
 
 def _best(rooms: Sequence[Room], kinds: Sequence[Amounts], counts: Sequence[int], work: Work) -> Board:
-    """Return the board with the fewest pods left; what fits no empty slot is left from the start."""
+    """Return the board with the fewest unplaced pods; pods that fit no empty slot are not tried."""
     empty = Board(rooms, kinds, counts)
     hopeless = [not any(empty.most(kind, slot) for slot in empty.slots_for(kind)) for kind in range(len(kinds))]
     hopeful = [0 if never else count for never, count in zip(hopeless, counts, strict=True)]
@@ -105,7 +105,7 @@ def _fill_bare(board: Board) -> None:
 
 
 def _interleaved(board: Board) -> list[int]:
-    """Return the nodes so that those with large cards and those with small ones take turns."""
+    """Return the nodes in an order in which nodes with large cards and nodes with small cards alternate."""
     groups: dict[int, list[int]] = defaultdict(list)
     for node, slots in enumerate(board.cards):
         groups[max((board.slot_memory[slot] for slot in slots), default=0)].append(node)
@@ -120,7 +120,7 @@ def _result(
     demands: Sequence[Demand],
     members: Sequence[Sequence[Demand]],
 ) -> Placement:
-    """Give the pods of each class to its references, one reference after the other."""
+    """Return the placement of a board: the references of a class get its pods one reference after the other."""
     owners = [[(demand.reference, demand.replicas) for demand in reversed(of)] for of in members]
     found: dict[tuple[str, int | None, str], int] = {}
     for slot, inside in enumerate(board.inside):

@@ -19,7 +19,7 @@ _DEFAULT_RESERVE: Final = Reserve()
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Of one dimension: what all demands need, what all nodes have, what is left of that for them."""
+    """One dimension: the need of all demands, the capacity of all nodes, and its part that is free for the demands."""
 
     need: int
     have: int
@@ -28,7 +28,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Unplaced:
-    """Replicas without a place."""
+    """The replicas of an image that were not placed, and why."""
 
     reference: str
     replicas: int
@@ -42,7 +42,7 @@ class Unplaced:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The answer; `fits` is a proof, as every placement is recounted."""
+    """The result; `fits` can be relied on, as every placement is recounted."""
 
     totals: dict[str, Total]
     placements: tuple[Placed, ...]
@@ -72,9 +72,9 @@ def plan(
     orders: int = 0,
     names: Names = DEFAULT_NAMES,
 ) -> Plan:
-    """Plan the demands, whose references differ from each other; simulate the scheduler in so many orders.
+    """Plan the demands, each of another image, and simulate the scheduler with this many random orders of the pods.
 
-    Takes seconds for the largest clusters, and raises Violated if the recount finds a fault of the program.
+    Takes seconds for the largest clusters. Raises Violated if the recount finds a bug in the placement.
     """
     free = rooms(cluster, reserve)
     placement = place(demands, free)

@@ -1,11 +1,11 @@
-"""Why not everything can fit, where that can be shown.
+"""Proofs that the demands cannot all be placed, where there is one.
 
-A proof says that no placement holds all demands together, and which demands it rests on:
+A proof shows that no placement holds certain demands together:
 
-- `card-size`: not even one replica fits, on nodes that hold nothing else of the plan.
-- `sum`: those demands need more of something than there is on the cards and nodes that can hold any of them.
-- `pigeonhole`: each card or node can hold so few of them that all together hold too few.
-- `none`: no placement was found, and none was shown to be impossible.
+- `card-size`: not even one replica fits on any node, even without other pods of the plan.
+- `sum`: these demands together need more of a resource than the cards and nodes that can hold any of them have.
+- `pigeonhole`: each card or node can hold so few of their pods that all together hold too few.
+- `none`: no placement was found, but no proof either.
 """
 
 from bisect import bisect_left
@@ -22,14 +22,14 @@ Proof = Literal["card-size", "sum", "pigeonhole", "none"]
 
 _CPU, _MEMORY, _GPU, _SHARES = range(4)
 _Vector = tuple[int, int, int, int]
-# Comparisons of a size with a card or node that one kind of proof may make: a second.
+# Comparisons of a pod size with a card or node that each kind of proof may make: about a second.
 _STEPS: Final = 1_000_000
-# MiB of a card up to which the sums of pods are kept, one bit each: 1 TiB, more than any card has.
+# The largest card, in MiB, for which sums of pod sizes are computed, one bit per MiB: 1 TiB, more than any card has.
 _MOST_SUMS: Final = 2**20
 
 
 def prove(demands: Sequence[Demand], rooms: Sequence[Room], unplaced: Iterable[str]) -> dict[str, Proof]:
-    """Return the proof of each unplaced reference; `rooms` is what is free before anything is placed."""
+    """Return the proof for each unplaced reference; `rooms` is the free room before anything is placed."""
     wanted = set(unplaced)
     sites = _sites(rooms)
     hopeful = [demand for demand in demands if not demand.oversized and _holds_one(demand.each, sites)]
@@ -46,7 +46,7 @@ def prove(demands: Sequence[Demand], rooms: Sequence[Room], unplaced: Iterable[s
 
 
 class _Site(NamedTuple):
-    """So many nodes with the same room; cards as (memory, shares)."""
+    """A number of nodes with equal free room; their cards as (MiB, shares)."""
 
     nodes: int
     cpu: int
@@ -56,7 +56,7 @@ class _Site(NamedTuple):
 
 
 class _Witness(NamedTuple):
-    """All pods that need at least this in every dimension cannot be placed together."""
+    """A proof that the pods that need at least `least` in every dimension cannot all be placed."""
 
     proof: Proof
     least: _Vector
@@ -101,7 +101,7 @@ def _least(**amounts: int) -> _Vector:
 
 
 def _sums(pods: Counter[_Vector], sites: Sequence[_Site]) -> Iterator[_Witness]:
-    """Compare needs with capacity: of all pods, then of those with so much GPU memory that few cards hold them."""
+    """Compare need with capacity, first for all pods, then for large ones alone and the cards that can hold them."""
     cards = sorted((*card, site.nodes) for site in sites for card in site.cards)
     nodes = sorted((max(site.cards, default=(-1, 0))[0], site) for site in sites)
     by_card = [card[0] for card in cards]
@@ -133,13 +133,13 @@ def _from_end(values: Iterable[int]) -> list[int]:
 
 
 def _beyond(have: tuple[list[int], list[int]], size: int) -> int:
-    """Return what there is where a card is at least so large; size 0 asks for nodes without cards too."""
+    """Return the total of the cards (or nodes with cards) of at least `size` MiB; 0 includes nodes without cards."""
     keys, totals = have
     return totals[bisect_left(keys, size) if size else 0]
 
 
 def _crowds(pods: Counter[_Vector], sites: Sequence[_Site], unplaced: set[_Vector]) -> Iterator[_Witness]:
-    """Count pods at least as large as one, in one dimension or several, against how many of that size fit."""
+    """Compare the number of pods of at least some size, in one or more dimensions, with how many of that size fit."""
     cells = sum(1 + len(site.cards) for site in sites) + len(pods)
     choices = [chosen for size in range(1, 5) for chosen in combinations(range(4), size)]
     candidates = sorted({_only(each, chosen) for each in unplaced for chosen in choices})
@@ -165,9 +165,9 @@ def _hold(each: _Vector, sites: Sequence[_Site]) -> int:
 
 
 def _fillings(pods: Counter[_Vector], sites: Sequence[_Site]) -> Iterator[_Witness]:
-    """Compare the GPU memory of pods, the largest first, with the fullest that they can fill each card.
+    """Compare the GPU memory of the largest pods with the most of each card that sums of their sizes can fill.
 
-    Yields nothing if a card is larger than any that exists.
+    Yields nothing if a card exceeds _MOST_SUMS.
     """
     cards: Counter[int] = Counter()
     for site in sites:
@@ -180,7 +180,7 @@ def _fillings(pods: Counter[_Vector], sites: Sequence[_Site]) -> Iterator[_Witne
         sizes[each[_GPU]] += number
     del sizes[0]
     step = 1 + len(sizes) * len(cards) * 10 // _STEPS
-    # Bit s is set if some pods have s MiB together.
+    # Bit s is set if some of the pods so far need s MiB together.
     sums, need, found = 1, 0, None
     limit = (1 << max(cards, default=0) + 1) - 1
     for turn, size in enumerate(sorted(sizes, reverse=True), 1):
@@ -194,7 +194,7 @@ def _fillings(pods: Counter[_Vector], sites: Sequence[_Site]) -> Iterator[_Witne
 
 
 def _with_pods(sums: int, size: int, pods: int, limit: int) -> int:
-    """Return the sums that are reached with so many more pods, by halves."""
+    """Return the sums that further pods of one size make possible; adds 1, 2, 4, ... pods at a time."""
     together = 1
     while pods > 0 and size * together < limit.bit_length():
         taken = min(together, pods)

@@ -1,4 +1,4 @@
-"""Why a pod does not fit, node by node, in the words of the scheduler."""
+"""Why a pod fits on no node: each reason with its number of nodes, in the scheduler's words."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ IN_RESERVE = "node(s) were kept in reserve"
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The resources of the GPU profile: that of a card's memory and that of its shares."""
+    """The names under which the GPU profile requests a card's memory and shares."""
 
     gpu_memory: str = "nvidia.com/gpumem"
     shares: str = "nvidia.com/gpu"
@@ -20,7 +20,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """So many nodes do not take the pod; what it needs and the largest free amount, None where it is no amount."""
+    """Why some nodes reject a pod; `need` and `largest_free` are None unless the node lacks an amount."""
 
     reason: str
     nodes: int
@@ -33,7 +33,7 @@ class Reason:
 
 
 class Reasons:
-    """Reasons for any pod, on nodes as they are once all that fits is placed."""
+    """Finds the reasons for pods, on the nodes as they are after everything that fits has been placed."""
 
     def __init__(self, rooms: Sequence[Room], left_out: Iterable[LeftOut], in_reserve: int, names: Names) -> None:
         self._rooms, self._names = rooms, names
@@ -42,7 +42,7 @@ class Reasons:
             self._others[node.reason] = self._others.get(node.reason, 0) + 1
 
     def of(self, each: Amounts, *, oversized: bool = False) -> list[Reason]:
-        """Return the reasons, those of the most nodes first; a node counts under each that it has."""
+        """Return the reasons, those of the most nodes first; a node counts once for each of its reasons."""
         found: dict[str, tuple[int, list[int]]] = {}
         for room in self._rooms:
             for name, need, free in self._lacks(room, each, oversized):

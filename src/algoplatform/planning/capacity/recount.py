@@ -1,4 +1,4 @@
-"""An independent recount of a placement, from the nodes, what they hold and the reserve; no code of the placement."""
+"""Checks a placement against nodes, running pods and reserve, and shares no code with what computed it."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,19 +6,19 @@ from typing import TypeAlias
 
 from algoplatform.planning.capacity.model import Amounts, Cluster, Demand, Node, Reserve
 
-# Node, card, reference and replicas; on one node: card, amounts of each and number.
+# (node, card, reference, replicas), and for the pods of one node (card, amounts of each, number).
 _Entry: TypeAlias = tuple[str, int | None, str, int]
 _Pods: TypeAlias = tuple[int | None, Amounts, int]
 
 
 class Violated(Exception):
-    """A placement takes more than there is, or loses replicas: a fault of the program, not of the input."""
+    """A placement exceeds a limit or loses replicas: a bug, not a fault of the input."""
 
 
 def recount(
     demands: Sequence[Demand], cluster: Cluster, reserve: Reserve, placed: Iterable[_Entry], unplaced: dict[str, int]
 ) -> None:
-    """Raise Violated unless (node, card, reference, replicas) are within all limits and account for each replica."""
+    """Raise Violated unless `placed` keeps to all limits and accounts, with `unplaced`, for every replica."""
     entries = list(placed)
     _count_replicas(demands, entries, unplaced)
     each = {demand.reference: demand.each for demand in demands}
@@ -46,7 +46,7 @@ def _count_replicas(demands: Sequence[Demand], entries: Sequence[_Entry], unplac
 
 
 def _check_reserve(nodes: Sequence[Node], reserve: Reserve, used: set[str]) -> None:
-    """As many nodes as are in reserve are free of new pods, and no used node has more GPU memory than they."""
+    """Check that enough nodes have no new pods, and that no used node has more GPU memory than any of them."""
     if not used:
         return
     sizes = {node.name: sum(card.memory for card in node.cards) for node in nodes}
@@ -78,7 +78,7 @@ def _check_node(node: Node, reserve: Reserve, load: Sequence[_Pods], held: Seque
 def _check(
     where: str, what: str, limit: int, new: Sequence[_Pods], both: Sequence[_Pods], amounts: Sequence[int]
 ) -> None:
-    """Compare the sum with its limit where new pods take any: what runs already may exceed the reserve."""
+    """Compare a sum with its limit if new pods add to it; pods that already run may exceed it by themselves."""
     if not any(amounts[: len(new)]):
         return
     total = sum(amount * pods for amount, (_, _, pods) in zip(amounts, both, strict=True))

@@ -1,4 +1,4 @@
-"""What is free on each node: its capacity less the reserve and the pods that run already."""
+"""The free room of each node: its capacity without the reserve and the pods that already run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from algoplatform.planning.capacity.model import DIMENSIONS, Cluster, Demand, He
 
 @dataclass(slots=True)
 class Room:
-    """What new pods may take of one node; of each card its memory in MiB and its shares."""
+    """What new pods may take of one node, and of each of its cards: memory in MiB and shares."""
 
     name: str
     cpu: int
@@ -19,23 +19,23 @@ class Room:
 
     @property
     def amounts(self) -> tuple[int, ...]:
-        """What is free, by DIMENSIONS."""
+        """The free amounts, in the order of DIMENSIONS."""
         return sum(self.card_memory), self.cpu, self.memory, sum(self.card_shares), self.pods
 
 
 def summed(parts: Iterable[Demand | Room]) -> list[int]:
-    """Return what all of them need or have, by DIMENSIONS."""
+    """Return the total needs or free amounts, in the order of DIMENSIONS."""
     return [sum(of) for of in zip([0] * len(DIMENSIONS), *(part.amounts for part in parts), strict=True)]
 
 
 def kept_back(nodes: Iterable[Node], reserve: Reserve) -> set[str]:
-    """Return the names of the nodes in reserve: those with the most GPU memory, of equal ones the last."""
+    """Return the names of the nodes in reserve: those with the most GPU memory; among equals, the last."""
     ranked = sorted(nodes, key=lambda node: (node.gpu_memory, node.cpu, node.memory, len(node.name), node.name))
     return {node.name for node in ranked[max(0, len(ranked) - reserve.nodes) :]} if reserve.nodes else set()
 
 
 def rooms(cluster: Cluster, reserve: Reserve) -> list[Room]:
-    """Return the room of each node that is not in reserve, in the order of the cluster; never negative."""
+    """Return the room of each node that is not in reserve, in the order of the cluster; no amount is negative."""
     aside = kept_back(cluster.nodes, reserve)
     found = {node.name: _empty(node, reserve) for node in cluster.nodes if node.name not in aside}
     for held in cluster.held:

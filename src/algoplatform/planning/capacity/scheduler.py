@@ -1,4 +1,4 @@
-"""The live scheduler, simulated: it places pods one by one, in any order, and never moves them."""
+"""Simulates the Kubernetes scheduler, which places pods one by one, in any order, and never moves them."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Final
 from algoplatform.planning.capacity.model import Amounts, Demand, Node
 from algoplatform.planning.capacity.room import Room
 
-# Nodes that all orders together may look at: some seconds.
+# Nodes that all orders together may examine: some seconds.
 _STEPS: Final = 6_000_000
 _LEVELS: Final = 24
 
@@ -18,7 +18,7 @@ _Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """Pods left pending in each order; fewer orders than asked for where they would take too long."""
+    """The number of pending pods in each order; fewer orders than asked for if they take too long."""
 
     orders: int
     pending: tuple[int, ...]
@@ -27,9 +27,9 @@ class Simulation:
 def simulate(
     demands: Sequence[Demand], nodes: Sequence[Node], rooms: Sequence[Room], orders: int, steps: int = _STEPS
 ) -> Simulation:
-    """Schedule all pods in so many random orders, the same in each run.
+    """Schedule all pods in `orders` random orders, which are the same in every call.
 
-    A pod goes to the node that is then least allocated (the mean of CPU and memory, as NodeResourcesFit scores by
+    A pod goes to the node that is least allocated with it (the mean of CPU and memory, as NodeResourcesFit scores by
     default), and there to the first card with enough memory and shares.
     """
     ordered = sorted(demands, key=lambda demand: demand.reference)
@@ -38,7 +38,7 @@ def simulate(
     pending: list[int] = []
     for turn in range(orders):
         run = _Run(nodes, rooms, pods, steps)
-        # Not for security: the same orders each time.
+        # Not for security; the seed gives the same orders in every call.
         left = run.pending(Random(turn).sample(pods, len(pods)))  # noqa: S311
         steps = run.steps
         if steps < 0:
@@ -48,10 +48,10 @@ def simulate(
 
 
 class _Run:
-    """One order.
+    """Schedules the pods in one order.
 
-    Nodes of equal size are kept sorted by what they have free, as every pod ranks them alike, and apart by the
-    largest free memory of a card, so that a pod looks only at those that may hold it.
+    Nodes of equal size are sorted by their allocation, as all pods rank them alike, and grouped by the largest free
+    memory of a card, so that a pod examines only nodes that may hold it.
     """
 
     def __init__(self, nodes: Sequence[Node], rooms: Sequence[Room], pods: Sequence[Amounts], steps: int) -> None:

@@ -1,1 +1,1 @@
-"""Vector bin packing: pods on cards and nodes. Deterministic; numbers alone, as the loops are hot."""
+"""Vector bin packing of pods on cards and nodes. Deterministic; on plain numbers, as the loops are hot."""

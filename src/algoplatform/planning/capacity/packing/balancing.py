@@ -1,4 +1,4 @@
-"""Fill slot by slot with the class that leaves what remains most balanced."""
+"""Fills slot by slot, each time with the class of pods that keeps the remaining resources most balanced."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -6,8 +6,8 @@ from typing import Final
 
 from algoplatform.planning.capacity.packing.board import Board
 
-# Looks at classes for all slots together: some seconds. There may be a slot for each pod among the nodes that are tried
-# for `addNodes`; each then looks at the largest classes alone that it holds, at least at so many.
+# Classes that all slots together may examine: some seconds. Trials for `addNodes` may have as many slots as pods; each
+# slot then examines only the largest classes that it can hold, but at least _FEWEST.
 _LOOKS: Final = 2_000_000
 _FEWEST: Final = 16
 
@@ -15,9 +15,9 @@ _FEWEST: Final = 16
 def fill_balanced(board: Board, slots: Sequence[int], kinds: Sequence[int]) -> None:
     """Fill the slots, in this order, with pods of these classes.
 
-    The next pod is the one with the least sum of w_d x (rest_d - demand_d)^2. The weight w_d is what is still needed
-    of d over what is still free; amounts count in parts of what is free for a slot on average. A card's rest of a
-    node's CPU is its share among the cards that are not filled yet.
+    The next pod is the one with the least sum of w_d x (rest_d - demand_d)^2 over the dimensions d. The weight w_d is
+    the amount of d still needed, divided by the amount still free. Amounts are relative to the mean free amount of a
+    slot. The free CPU and memory of a node are divided evenly among its slots that are not filled yet.
     """
     amounts = (board.cpu, board.memory, board.gpu, board.shares)
     kinds = [kind for kind in kinds if board.left[kind]]
@@ -57,11 +57,11 @@ def _weight(need: float, free: float, slots: int) -> float:
 
 
 def _fill(board: Board, slot: int, kinds: Sequence[int], weights: Sequence[float], part: float) -> list[int]:
-    """Fill one slot and return the classes of its new pods; `part` of its node's rest is for this slot."""
+    """Fill one slot and return the classes of its new pods; `part` of its node's free CPU and memory is for it."""
     cpus, memories, gpus, shares = board.cpu, board.memory, board.gpu, board.shares
     cpu_weight, memory_weight, gpu_weight, shares_weight = weights
     node = board.slot_node[slot]
-    # The square of the rest is the same for all, so that each class costs its own square less twice the product.
+    # rest^2 is the same for all classes, so the cost of a class is demand^2 - 2 x rest x demand.
     fixed = [
         cpu_weight * cpus[kind] ** 2 + memory_weight * memories[kind] ** 2
         + gpu_weight * gpus[kind] ** 2 + shares_weight * shares[kind] ** 2

@@ -8,9 +8,9 @@ from algoplatform.planning.capacity.room import Room
 
 
 class Board:
-    """Pods by class on slots: each card is a slot, and each node has one more for pods without a GPU.
+    """Pods by class in slots: each card is a slot, and each node has one more for pods without a GPU.
 
-    `left` counts the pods of each class that have no slot yet. The amounts of a class are those of one pod.
+    `left` is the number of pods of each class that have no slot yet. The amounts of a class are those of one pod.
     """
 
     __slots__ = (
@@ -43,7 +43,7 @@ class Board:
         self.size: Final = self._sizes()
 
     def _sizes(self) -> list[float]:
-        """Return the part of all that is free that a pod of each class takes; scarce dimensions count for more."""
+        """Return the size of a pod of each class, relative to all that is free; scarce dimensions count for more."""
         total = [0.0] * len(self.left)
         for amounts, free in self.dimensions():
             need = sum(left * amount for left, amount in zip(self.left, amounts, strict=True))
@@ -53,7 +53,7 @@ class Board:
         return total
 
     def dimensions(self) -> list[tuple[Sequence[int], int]]:
-        """Return what a pod of each class takes of each amount, and how much of it is free."""
+        """Return for each dimension the amount that a pod of each class takes, and how much is free in total."""
         return [
             (self.cpu, sum(self.node_cpu)),
             (self.memory, sum(self.node_memory)),
@@ -98,7 +98,7 @@ class Board:
         return max(0, fits)
 
     def slots_for(self, kind: int) -> range:
-        """Return the slots that may hold a class: cards, or the nodes themselves."""
+        """Return the slots that may hold a class: cards, or the other slots of the nodes if it needs no GPU."""
         return range(len(self.slot_node) - len(self.bare)) if self.on_card[kind] else self.bare
 
     def unplaced(self) -> int:

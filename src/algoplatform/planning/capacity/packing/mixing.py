@@ -1,10 +1,10 @@
-"""Fill node by node so that the remaining pods keep their mix of sizes and of CPU and memory per GPU memory.
+"""Fills node by node so that the remaining pods keep their mix of sizes, and of CPU and memory per GPU memory.
 
-Filling cards with the largest pod that fits leaves the small pods for the end, when cards run out of shares, and
-the CPU of some nodes unused. Here each card takes pods from a queue in which the replicas of all classes are
-spread evenly, and those for which CPU and memory go down as far as GPU memory does. The last two pods of a card
-are the pair that fills it best. Cards are filled to the MiB while many pods are left to choose from, so that all
-slack of the cluster is kept for the end, when few are.
+Always taking the largest pod that fits would leave the small pods for the end, when cards run out of shares, and
+leave the CPU of some nodes unused. Here each card takes pods from a queue in which the replicas of all classes are
+spread evenly, and prefers those that use up CPU and memory as fast as GPU memory. The last two pods of a card are
+the pair that fills it best. Cards are filled to the MiB while there are many pods to choose from, so that the slack
+of the cluster is kept for the end, when there are few.
 """
 
 from bisect import bisect_right
@@ -16,10 +16,10 @@ from typing import Final
 from algoplatform.planning.capacity.packing.board import Board
 
 _GOLDEN: Final = 0.618
-# Distinct sizes of cards for which the queue is split, so that large cards take what only they hold.
+# The most queues; the queue is split by card size, so that large cards take the pods that only they can hold.
 _TIERS: Final = 8
-# Nodes after which the share of CPU and memory that a MiB of GPU memory may take is computed anew from all that are
-# left, and how often that happens at most: the nodes tried for `addNodes` may be tens of thousands.
+# Number of nodes after which the CPU and memory per MiB of GPU memory are recomputed from the remaining nodes, and
+# how often at most, as a trial for `addNodes` may have tens of thousands of nodes.
 _REFRESH: Final = 8
 _REFRESHES: Final = 250
 _FIRSTS: Final = 48
@@ -28,11 +28,12 @@ _NEAR: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How to fill: parameters that were found by measurement.
+    """The parameters of a filling, found by measurement.
 
-    `front` moves the biggest pods forward by this part of the queue; `strictness` weighs a MiB's worth of CPU or
-    memory that is off balance against a wasted MiB of a card; `window` pods of the queue are looked at for each pick;
-    a card whose rest is below `ending` mean pods gets its last pair; `offset` shifts the queue.
+    `front` moves the largest pods forward by this part of the queue. `strictness` is the cost of a MiB's worth of
+    unbalanced CPU or memory, if a wasted MiB of a card costs 1. `window` is the number of pods to examine in a queue
+    for each pick. A card gets its last pair once it has room for less than `ending` mean pods. `offset` shifts the
+    classes against each other in the queue.
     """
 
     front: float = 0.4
@@ -59,7 +60,7 @@ class _Filling:
         self.need = [sum(of[kind] * board.left[kind] for kind in self.kinds) for of in amounts]
         self.pods = sum(board.left[kind] for kind in self.kinds)
         sizes = sorted((board.gpu[kind], kind) for kind in self.kinds)
-        # The classes with pods left, by GPU memory.
+        # The classes with pods left, sorted by GPU memory.
         self.sizes = [size for size, _ in sizes]
         self.by_size = [kind for _, kind in sizes]
         self.bounds, self.tiers = self._queues()
@@ -72,7 +73,10 @@ class _Filling:
         self.least_memory = min((self.board.memory[kind] for kind in self.by_size), default=0)
 
     def _queues(self) -> tuple[list[int], list[list[tuple[float, int]]]]:
-        """Return queues of (key, class) with the next at the end, by the smallest card that holds the class."""
+        """Return card sizes in MiB, and for each a queue of (key, class) with the next pod at the end.
+
+        A class is in the queue of the smallest size that holds it.
+        """
         board, mix = self.board, self.mix
         capacities = sorted({board.slot_memory[slot] for node in self.order for slot in board.cards[node]})
         bounds = capacities[:: -(-len(capacities) // _TIERS) or 1]
@@ -123,7 +127,7 @@ class _Filling:
             self._find_least()
 
     def _draw(self, slot: int, later: int) -> None:
-        """Take pods from the queue until what is left of a card is worth a pair; `later` MiB are on the next cards."""
+        """Take pods from the queues until a pair can fill a card; the node's next cards have `later` MiB."""
         board = self.board
         node = board.slot_node[slot]
         while self.pods and board.slot_shares[slot] > 2 and board.node_pods[node] > 2:
@@ -144,7 +148,7 @@ class _Filling:
         cpus, memories, gpus, shares, left = board.cpu, board.memory, board.gpu, board.shares, board.left
         shares_free = board.slot_shares[slot]
         cpu, memory = self.cpu_balance, self.memory_balance
-        # A pod that leaves less than this leaves a rest that few fill.
+        # A larger pod would leave a rest that few pods fill.
         most = free - 0.8 * mean
         lowest, best = inf, None
         for bound, queue in zip((0, *self.bounds), self.tiers, strict=False):
@@ -155,7 +159,7 @@ class _Filling:
                 at -= 1
                 key, kind = queue[at]
                 if not left[kind]:
-                    # Its pods went into pairs.
+                    # Pairs took the last pods of this class without removing them from the queue.
                     del queue[at]
                     continue
                 seen += 1
@@ -169,12 +173,12 @@ class _Filling:
                     + memory.weight * abs(memory_rest - memory.surplus - memory.rate * rest)
                 )
                 if cost < lowest:
-                    # Counted from the end, which deletions before it do not move.
+                    # The index counts from the end, so that later deletions in front of it do not change it.
                     lowest, best = cost, (queue, at - len(queue))
         return best
 
     def _pair(self, slot: int, later: int) -> bool:
-        """Put in the pod or pair that fills a card best, in balance; False if nothing fits."""
+        """Put in the pod or pair that fills a card best and keeps the balance; return False if nothing fits."""
         board = self.board
         node, free = board.slot_node[slot], board.slot_memory[slot]
         cpu_free, memory_free = board.node_cpu[node], board.node_memory[node]
@@ -182,7 +186,7 @@ class _Filling:
         sizes, kinds, left = self.sizes, self.by_size, board.left
         cpus, memories, shares = board.cpu, board.memory, board.shares
         end = bisect_right(sizes, free)
-        # Otherwise each class would be looked at for each node whose CPU or memory is used up.
+        # Otherwise all classes would be examined for each node whose CPU or memory is used up.
         if room < 1 or not end or cpu_free < self.least_cpu or memory_free < self.least_memory:
             return False
         cpu, memory = self.cpu_balance, self.memory_balance
@@ -223,7 +227,7 @@ class _Filling:
         return True
 
     def _any(self, slot: int, end: int) -> bool:
-        """Put in the largest pod that fits; where CPU or memory are short, none near the best size may."""
+        """Put in the largest pod that fits: `_pair`, which tries only sizes close to the best, may have missed it."""
         for at in range(end - 1, -1, -1):
             if self.board.most(self.by_size[at], slot):
                 self._put(self.by_size[at], slot)
@@ -233,9 +237,9 @@ class _Filling:
 
 @dataclass(frozen=True, slots=True)
 class _Balance:
-    """How much of a node's CPU (or memory) should go with each MiB of its cards.
+    """How much of a node's CPU (or memory) pods should use for each MiB of its cards.
 
-    `surplus` of it stays free when the cards are full; `weight` turns what is off into MiB of waste.
+    `rate` is that amount, `surplus` what stays free when the cards are full; `weight` converts a deviation into MiB.
     """
 
     rate: float
@@ -249,7 +253,7 @@ class _Balance:
         taken = min(rate, free / gpu)
         if not taken:
             return _NO_BALANCE
-        # A node with much to spare need not be exact.
+        # A node with much to spare need not be balanced exactly.
         tight = (taken * gpu / free) ** 6
         return cls(taken, free - taken * gpu, strictness * tight / taken)
 
@@ -258,7 +262,7 @@ _NO_BALANCE: Final = _Balance(0, 0, 0)
 
 
 def _rate(need: int, nodes: Sequence[tuple[int, int]]) -> float:
-    """Return the rate r at which sum(min(r x gpu, free)) over the nodes is the need; infinite if that is too much."""
+    """Return the rate r at which sum(min(r x gpu, free)) over the nodes is the need; infinite if none suffices."""
     rising = sorted((free / gpu, gpu) for free, gpu in nodes if gpu)
     total = sum(gpu for _, gpu in rising)
     rest: float = need

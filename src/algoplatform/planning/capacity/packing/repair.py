@@ -1,4 +1,4 @@
-"""Place what is left by moving what is placed."""
+"""Places remaining pods by moving pods that are already placed."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from algoplatform.planning.capacity.packing.board import Board
 
 
 class Work:
-    """A bound in steps, some millions a second: unlike a deadline, it gives the same result each time."""
+    """A budget of steps, some millions a second; unlike a deadline, it gives the same result in each run."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
@@ -47,7 +47,7 @@ def _insert_one(board: Board, kind: int) -> bool:
 
 
 def repair(board: Board, work: Work) -> None:
-    """Place pods in exchange for others, until all are placed, no exchange helps, or the work is used up."""
+    """Exchange placed pods for waiting ones, until none waits, no exchange helps, or the budget is used up."""
     insert(board)
     before = -1
     while work and board.unplaced() and before != (before := board.unplaced()):
@@ -55,12 +55,12 @@ def repair(board: Board, work: Work) -> None:
             while work and board.left[kind] and _chain(board, kind, work):
                 pass
         _take_in_two(board, work)
-        # An exchange may leave room for others.
+        # An exchange may leave room for other pods.
         insert(board)
 
 
 def _take_in_two(board: Board, work: Work) -> None:
-    """Take pods out where several smaller ones fit instead."""
+    """Replace pods wherever several smaller ones fit instead."""
     waiting = _largest_first(board)[::-1]
     for slot, inside in enumerate(board.inside):
         for kind in sorted(inside, key=lambda kind: (-board.size[kind], kind)):
@@ -73,7 +73,7 @@ def _take_in_two(board: Board, work: Work) -> None:
 
 
 def _swap(board: Board, slot: int, kind: int, waiting: Sequence[int]) -> bool:
-    """Put waiting pods in the place of one that is larger; undo it unless there are several."""
+    """Replace a pod by smaller waiting ones and return True; if fewer than two fit, undo it and return False."""
     board.put(kind, slot, -1)
     taken = []
     for other in waiting:
@@ -90,7 +90,7 @@ def _swap(board: Board, slot: int, kind: int, waiting: Sequence[int]) -> bool:
 
 
 def _chain(board: Board, kind: int, work: Work) -> bool:
-    """Place one pod of a class in exchange for a smaller one, and so on; True if that placed a pod more."""
+    """Place a pod by evicting a smaller one, which evicts another in turn; return True if the last one finds room."""
     current = kind
     while work:
         found = _exchange(board, current, work)
@@ -107,7 +107,7 @@ def _chain(board: Board, kind: int, work: Work) -> bool:
 
 
 def _exchange(board: Board, kind: int, work: Work) -> tuple[int, int, int] | None:
-    """Return the slot for a pod, and the smallest class that has to leave for it with the slot that it leaves."""
+    """Return the slot for a pod, the smallest class to evict for it, and the slot to evict that class from."""
     lowest, best = board.size[kind], None
     cpu, memory, gpu, shares = board.cpu[kind], board.memory[kind], board.gpu[kind], board.shares[kind]
     size, cpus, memories, gpus, all_shares = board.size, board.cpu, board.memory, board.gpu, board.shares
@@ -119,7 +119,7 @@ def _exchange(board: Board, kind: int, work: Work) -> tuple[int, int, int] | Non
             gpu_lacks, shares_lack = gpu - board.slot_memory[slot], shares - board.slot_shares[slot]
             sources: Sequence[int] = (slot,)
             if gpu_lacks <= 0 and shares_lack <= 0:
-                # With room on the card, any pod of the node may leave for its CPU or memory: once for all such cards.
+                # The card has room, so the node lacks CPU or memory, which any of its pods may free: examine them once.
                 sources = () if is_roomy else everywhere
                 is_roomy = True
             work.spend(1 + len(sources))

@@ -1,4 +1,4 @@
-"""Set pods aside where demands are beyond what there is: the fewest, which are the largest."""
+"""Sets pods aside where demands exceed the capacity: the largest, so that they are the fewest."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from algoplatform.planning.capacity.packing.board import Board
 
 
 def shed(board: Board, load: float) -> Counter[int]:
-    """Take pods off the counts until the rest needs at most this part of each dimension; return those by class."""
+    """Remove pods from `left` until the rest needs at most this part of each dimension; return those by class."""
     aside: Counter[int] = Counter()
     for amounts, have in _dimensions(board):
         for kind, pods in _largest(board, amounts, load * have):
@@ -17,7 +17,7 @@ def shed(board: Board, load: float) -> Counter[int]:
 
 
 def least_left(board: Board) -> int:
-    """Return how many pods every placement leaves, by the sum of one dimension."""
+    """Return a lower bound of the pods that any placement leaves, from the totals of each dimension."""
     return max(sum(pods for _, pods in _largest(board, amounts, have)) for amounts, have in _dimensions(board))
 
 
@@ -26,7 +26,7 @@ def _dimensions(board: Board) -> list[tuple[Sequence[int], int]]:
 
 
 def _largest(board: Board, amounts: Sequence[int], most: float) -> Iterator[tuple[int, int]]:
-    """Yield the fewest pods without which the rest needs at most so much."""
+    """Yield (class, number) of the fewest pods to remove so that the rest needs at most `most`."""
     excess = sum(amount * left for amount, left in zip(amounts, board.left, strict=True)) - most
     for kind in sorted(range(len(amounts)), key=lambda kind: (-amounts[kind], -board.size[kind], kind)):
         if excess <= 0:
