@@ -1,1 +1,1 @@
-"""Finds what will clash, fail or be forgotten once the images run: rules over one record, and across records."""
+"""Lint: rules over one record and across records, which find what will clash, fail or be missing at run time."""

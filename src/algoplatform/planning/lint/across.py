@@ -1,7 +1,7 @@
 """Rules across records: one pass over all of them, then the findings.
 
-Of each record the pass keeps its reference, its dependencies as numbers, its node ports and its paths on the
-node: about 250 bytes for a usual one.
+Of each record the pass keeps the reference, the dependencies as numbers, the node ports and the paths on the
+node: about 250 bytes for a typical record.
 """
 
 from array import array
@@ -19,7 +19,7 @@ _TICK: Final = 500
 
 
 class Candidate(NamedTuple):
-    """A flaw of several images, by their numbers, before exemptions of whole findings and filters."""
+    """A flaw of one or more images, given by number, before the finding is checked for exemptions and filters."""
 
     flaw: Flaw
     severity: Severity
@@ -36,13 +36,13 @@ class Survey:
         self._needs: list[tuple[int, ...]] = []
         self._known = bytearray()
         self._ports: dict[str, array[int]] = {}
-        # A number for each node port that an image needs.
+        # The number of an image, once for each node port that it needs.
         self._needed = array("i")
-        # Most paths have one user: its number, until there are more.
+        # The users of each path: a plain number for one image, as for most paths, or an array.
         self._paths: dict[str, int | array[int]] = {}
 
     def add(self, record: Record, reference: str, *, given: bool) -> None:
-        """Add a record; findings are given if they hold for an image that was added with `given`."""
+        """Add a record; a finding is reported if at least one of its images was added with `given`."""
         number = self._number(reference)
         self._known[number] = 2 if given else 1
         if listed := record.get("dependencyServiceId"):
@@ -88,7 +88,7 @@ class Survey:
                 self._paths[source] = array("i", [users, number])
 
     def missing(self) -> Iterator[str]:
-        """Yield the references that records depend on, and that were not added; nothing may be added meanwhile."""
+        """Yield the references that records depend on but that were not added; add no record while iterating."""
         return (reference for reference, number in self._numbers.items() if not self._known[number])
 
     def is_known(self, reference: str) -> bool:
@@ -97,7 +97,7 @@ class Survey:
         return number is not None and self._known[number] > 0
 
     def is_given(self, number: int) -> bool:
-        """Return whether findings of this image are given."""
+        """Return whether the image was added with `given`."""
         return self._known[number] == 2
 
     def references(self) -> list[str]:
@@ -105,7 +105,7 @@ class Survey:
         return list(self._numbers)
 
     def candidates(self) -> Iterator[Candidate | None]:
-        """Yield the flaws across records, and None now and then so that others can work."""
+        """Yield the flaws across records, and None now and then, so that the caller can let other tasks run."""
         references = self.references()
         yield from self._clashes(references)
         yield from self._exhausted()

@@ -1,4 +1,4 @@
-"""What a caller asks of lint: conditions on images, severities, rules, a page of the findings."""
+"""The query of a lint run: conditions on images, severities, rules, and a page of the findings."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from algoplatform.domain.requests import Checks, read_fields
 from algoplatform.domain.search import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Conditions, check_conditions, check_positive
 from algoplatform.planning.lint.rules import RULES, SEVERITIES
 
-# Those of a search by key have no meaning for findings.
+# Findings have no pages by key, unlike the images of a search.
 _KEYS: Final = ("after", "before")
-# Of a list of names; there are fewer rules.
+# Faults to report for one list of names, and unknown parameters to report.
 _MOST_FAULTS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which findings to give; None for all. Positions `first` to `end` of these are on the page."""
+    """Which findings to return, None for all; the page holds positions `first`, counted from 0, to `end`, exclusive."""
 
     conditions: Conditions
     severities: frozenset[str] | None = None
@@ -31,7 +31,7 @@ class Asked:
 
 
 def check_asked(data: Mapping[str, Any], *, conditions: bool = True) -> Asked:
-    """Validate query parameters; without `conditions`, those of a search are unknown. Raises Refused with all faults."""
+    """Validate query parameters; without `conditions`, a search's are unknown. Raises Refused with all faults."""
     found, faults, _ = read_fields({name: data[name] for name in _OWN if name in data}, _OWN)
     rest = {name: value for name, value in data.items() if name not in _OWN}
     unknown = [name for name, value in rest.items() if not is_blank(value) and (name in _KEYS or not conditions)]

@@ -1,6 +1,6 @@
 """Cycles, depths and common closures of the graph of dependencies, over the numbers of images.
 
-Each is a generator that yields None every few thousand steps, so that the caller can let others work.
+Each function is a generator that yields None every few thousand steps, so that the caller can let other tasks run.
 """
 
 from array import array
@@ -19,10 +19,10 @@ Needs: TypeAlias = Sequence[tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """Images that depend on each other, or a single one.
+    """The images of a cycle, or a single image.
 
-    `level` is the length of the longest chain of dependencies, with a cycle as one link. `many` is set if the
-    closure holds more than MOST_IMAGES besides an image itself.
+    `level` is the length of the longest chain of dependencies; a cycle counts as one link. `many` is set if the
+    closure holds more than MOST_IMAGES images besides the image itself.
     """
 
     members: list[int]
@@ -31,7 +31,7 @@ class Component:
 
 
 def components(needs: Needs) -> Iterator[Component | None]:
-    """Yield the cycles and the deep components, dependencies first."""
+    """Yield the components that are cycles, too deep or too large, dependencies first."""
     closures = _Closures(needs)
     for number, members in enumerate(strongly_connected(needs)):
         if number % _STEPS == 0:
@@ -44,11 +44,11 @@ class _Closures:
     def __init__(self, needs: Needs) -> None:
         self._needs = needs
         self._level = array("i", bytes(4 * len(needs)))
-        # No closure is larger than this; one of more than MOST_IMAGES + 1 has MOST_IMAGES + 2.
+        # Upper bounds of the sizes of closures; MOST_IMAGES + 2 stands for any larger size.
         self._size = array("i", [1]) * len(needs)
 
     def add(self, members: list[int]) -> Component | None:
-        """Measure a component, after all that it needs; return it if there is something to say about it."""
+        """Measure a component, whose dependencies are measured; return it if it is a cycle, too deep or too large."""
         outside = {need for member in members for need in self._needs[member]}.difference(members)
         level = 1 + max([self._level[need] for need in outside], default=-1)
         size = self._closure(members, outside)
@@ -58,7 +58,7 @@ class _Closures:
         return Component(members, level, many) if len(members) > 1 or many or level > MOST_LEVELS else None
 
     def _closure(self, members: list[int], outside: set[int]) -> int:
-        """Return the size of a closure, or more as long as it is small; the closures of `outside` may overlap."""
+        """Return the size of a closure, at most MOST_IMAGES + 2; below that, overlapping closures may count twice."""
         most = MOST_IMAGES + 2
         sizes = [self._size[need] for need in outside]
         bound = len(members) + sum(sizes)
@@ -76,7 +76,7 @@ class _Closures:
 
 
 class Dependents:
-    """The graph upside down: from an image to those that depend on it."""
+    """The reversed graph: the direct dependents of each image, in two flat arrays."""
 
     def __init__(self, needs: Needs) -> None:
         self._starts = starts = array("i", bytes(4 * (len(needs) + 1)))
@@ -93,9 +93,9 @@ class Dependents:
                 at[need] += 1
 
     def share_closure(self, images: Sequence[int]) -> Generator[None, None, bool]:
-        """Return whether any closure, of whatever image, holds two of these images.
+        """Return whether the closure of any image holds two of these images.
 
-        Each image's name goes up to all that depend on it; where two names meet, a closure holds both.
+        Each image marks its dependents, direct and indirect; the closure of one with two marks holds both images.
         """
         starts, everything = self._starts, self._all
         reached = dict(zip(images, images, strict=True))

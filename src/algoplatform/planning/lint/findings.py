@@ -1,4 +1,4 @@
-"""What the rules find: a flaw is what is wrong with a record, a finding says of which images it is true."""
+"""The results of rules: a flaw says what is wrong with a record, a finding adds its severity and its images."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -13,18 +13,18 @@ from algoplatform.planning.lint.rules import Severity
 
 Value: TypeAlias = str | int | None
 
-# Flaws of equal fields are equal: their texts are cached, short ones only.
+# Equal fields have equal flaws, so the JSON of flaws is cached, if their message has at most _SHORT characters.
 _REMEMBERED: Final = 512
 _SHORT: Final = 256
-# Stands for the images in a template: JSON escapes NUL.
+# Stands for the images in a template; JSON contains no NUL, as it is escaped.
 _PLACE: Final = b"\0"
 _images_of: Final = itemgetter(2)
-# References that a message names.
+# References that a message lists at most.
 _NAMED: Final = 3
 
 
 class Flaw(NamedTuple):
-    """A flaw of a record, which does not name the image, so that equal fields share it."""
+    """A flaw of a record. It does not name the image, so that records with equal fields share it."""
 
     rule: str
     field: str
@@ -33,14 +33,14 @@ class Flaw(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A flaw with its severity, and the references of its images; `image` is the first of them."""
+    """A flaw with its severity and the references of its images."""
 
     flaw: Flaw
     severity: Severity
     images: Sequence[str]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the finding with the names of the interface."""
+        """Return the finding as in a response, where `image` is the first of `images`."""
         flaw, severity, images = self
         return {
             "rule": flaw.rule,
@@ -55,13 +55,13 @@ class Finding(NamedTuple):
 
 def as_json(findings: Iterable[Finding]) -> bytes:
     """Return the findings as members of a JSON array, without its brackets."""
-    # The findings of one image follow each other, and share the list of its name.
+    # Findings of the same images are adjacent, and share one list of references.
     groups = groupby(findings, key=_images_of)
     return b",".join([_rendered(images, group) for images, group in groups])
 
 
 def _rendered(images: Sequence[str], findings: Iterable[Finding]) -> bytes:
-    """Return findings of the same images: templates, with the images put in."""
+    """Return findings of the same images as JSON: fills the images into cached templates."""
     templates = [
         _template(flaw, severity) if len(flaw[3]) <= _SHORT else _template.__wrapped__(flaw, severity)
         for flaw, severity, _ in findings

@@ -1,4 +1,4 @@
-"""One run of lint: records go in, findings come out as they are found, and the counts at the end."""
+"""One run of lint: takes records, returns findings as they are found, and counts them."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ from algoplatform.planning.lint.themes.ports import reserved
 
 
 class Linter:
-    """Applies all rules to records, and keeps to what was asked: rules, severities, a page."""
+    """Applies all rules to records, and returns the findings asked for: by rule, severity and page."""
 
     def __init__(self, policy: Policy, asked: Asked, today: date) -> None:
         self._policy = policy
@@ -26,13 +26,13 @@ class Linter:
         self._exempt: dict[str, list[re.Pattern[str]]] = policy.active(today)
         self._severities = self._wanted()
         self.survey = Survey(policy.node_ports, self._is_exempt if self._exempt else None)
-        # Adding to a Counter takes twice as long, and there are ten findings for many records.
+        # A Counter takes twice as long to add to, and many records have ten findings.
         self._counts = dict.fromkeys(RULES, 0)
         self.total = 0
 
     @property
     def counts(self) -> Counter[str]:
-        """Return how many findings of each rule were asked for, of rules with any."""
+        """The number of findings asked for of each rule, without the rules that have none."""
         return +Counter(self._counts)
 
     def _wanted(self) -> dict[str, Severity]:
@@ -44,14 +44,14 @@ class Linter:
         return (rules is None or rule in rules) and (severities is None or severity in severities)
 
     def check(self, records: Sequence[Record], *, given: bool = True) -> list[Finding]:
-        """Add records; return the findings of the single ones, unless they are there for others only."""
+        """Add records and return their own findings; if not `given`, they only take part in rules across records."""
         found: list[Finding] = []
         for record in records:
             self.add(record, found, given=given)
         return found
 
     def add(self, record: Record, found: list[Finding], *, given: bool) -> None:
-        """Add a record, and append its findings to `found` if they are to be given."""
+        """Add a record and, if `given`, append its own findings to `found`."""
         reference = reference_of(record)
         self.survey.add(record, reference, given=given)
         if not given:
@@ -65,7 +65,7 @@ class Linter:
     def _findings(self, single: Sequence[Flaw], names: Sequence[str]) -> list[Finding]:
         """Return the findings that are asked for, and count them."""
         severity_of, counts = self._severities.get, self._counts
-        # Half of the time of calling the class.
+        # Takes half as long as calling the class.
         make = tuple.__new__
         found: list[Finding] = []
         for flaw in single:
@@ -85,7 +85,7 @@ class Linter:
             found += fresh[max(self._asked.first - before, 0) : max(self._asked.end - before, 0)]
 
     def across(self) -> Iterator[list[Finding]]:
-        """Yield the findings across all records, after the last; often none, so that others can work."""
+        """Yield the findings across records, once all are added; yields many empty lists, to let other tasks run."""
         references = self.survey.references()
         for candidate in self.survey.candidates():
             found: list[Finding] = []

@@ -1,4 +1,4 @@
-"""What a site decides about the rules: severities, exemptions, its cards and node ports."""
+"""A site's settings for the rules: severities, exemptions, GPU cards and node ports."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _CARD: Final = re.compile(r"[0-9]{1,10}")
 
 @dataclass(frozen=True, slots=True)
 class Exemption:
-    """Images that a rule does not look at: a pattern of `name:tag` with `*` and `?`, until the end of a day."""
+    """Images exempt from a rule: `image` is a pattern of `name:tag` with `*` and `?`, `until` the last day."""
 
     rule: str
     image: str
@@ -31,9 +31,10 @@ class Exemption:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings of the rules; `cards` in MiB, `rounded` gives the GPU memory that a profile reserves.
+    """The settings of the rules.
 
-    `platform` is os/architecture of the nodes.
+    `cards` is the memory of each kind of GPU card in MiB. `rounded` returns the GPU memory that a profile reserves
+    for a request. `platform` is the nodes' os/architecture.
     """
 
     severities: Mapping[str, Severity] = field(default_factory=dict)
@@ -63,7 +64,7 @@ class Policy:
         return replace(self, cards=sorted(cards or self.cards), rounded=rounded or self.rounded)
 
     def active(self, today: date) -> dict[str, list[re.Pattern[str]]]:
-        """Return the patterns of exempt images by rule, of exemptions that have not passed."""
+        """Return by rule the image patterns of the exemptions that have not expired."""
         found: dict[str, list[re.Pattern[str]]] = {}
         for exemption in self.exemptions:
             if exemption.until is None or today <= exemption.until:
@@ -92,7 +93,7 @@ def parse_exemptions(text: str) -> list[Exemption]:
 
 
 def parse_cards(text: str) -> list[int]:
-    """Parse sizes of cards in MiB, comma separated or a JSON list; return them in order. Raises ValueError."""
+    """Parse sizes of cards in MiB, comma separated or a JSON list; return them sorted. Raises ValueError."""
     items = [item.strip() for item in text.strip().removeprefix("[").removesuffix("]").split(",")]
     if items == [""]:
         return []

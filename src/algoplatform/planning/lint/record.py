@@ -1,7 +1,7 @@
-"""A light view of records: fields of stored JSON, split without checks, as they were checked when written.
+"""A fast view of stored records: splits fields without checks, as they were checked when they were written.
 
-A register of 100,000 images has to be read in two seconds: the value objects of the domain take longer to
-build than all rules to run.
+Lint has two seconds for 100,000 images: building the value objects of the domain would take longer than running
+all rules.
 """
 
 import re
@@ -15,15 +15,15 @@ from algoplatform.domain.record.model import reference_of
 
 T = TypeVar("T")
 
-# A record by the wire's names; empty fields are null or absent.
+# A record by the field names of the wire; empty fields are null or absent.
 Record: TypeAlias = Mapping[str, Any]
-# What a registry said of the image, beside the fields of its record; absent if it was never asked.
+# The key, beside the fields of the record, of what a registry said about the image; absent if it was never asked.
 ARTIFACT: Final = "artifact"
 
-# Equal fields recur across records. Bounded by entries and by characters of the arguments.
+# Equal fields recur across records, so results are cached: the most entries, and the most characters of arguments.
 _REMEMBERED: Final = 256
 _SHORT: Final = 512
-# For the rules that look at one field in turn.
+# Enough for the rules that read the same field of one record in turn.
 _RECENT: Final = 32
 _QUOTING: Final = re.compile(r"""['"\\]""")
 _PORT: Final = re.compile(r"([^:,]++):([^:,]++)(?::([^,]++))?")
@@ -54,7 +54,7 @@ def normal(path: str) -> str:
 
 @lru_cache(_RECENT)
 def ports(text: str) -> list[tuple[str, str, str]]:
-    """Split imagePorts into name, container port and node port, empty if there is none."""
+    """Split imagePorts into (name, container port, node port), with an empty text for no node port."""
     return _PORT.findall(text)
 
 
@@ -83,7 +83,7 @@ def words(text: str | None) -> list[str]:
     """Split a command line as a shell does."""
     if not text:
         return []
-    # Control characters, and so other blanks, are not allowed in a command line.
+    # A record's command line contains no control characters, so a space is its only blank.
     return shlex.split(text) if _QUOTING.search(text) else [word for word in text.split(" ") if word]
 
 

@@ -1,4 +1,4 @@
-"""The rules as data: id, severity unless the settings say otherwise, what is found, and what to do about it."""
+"""The rules as data: id, default severity, what is found, and what to do about it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Rule:
 
 
 _RULES: Final = (
-    # Ports. A clash of node ports within one closure is an error, within one namespace a warning, otherwise a remark.
+    # Ports. A clash of node ports within one closure is an error, within one namespace a warning, otherwise an info.
     Rule("node-port-clash", "error", "多个镜像使用同一节点端口", "为其中的镜像改用别的节点端口"),
     Rule(
         "node-port-dynamic", "info", "节点端口在Kubernetes自动分配的区段内", "改用保留区段（默认30000-30085）内的端口"

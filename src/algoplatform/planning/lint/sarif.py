@@ -1,4 +1,4 @@
-"""Findings as SARIF 2.1.0 (OASIS), which pipelines read: head, results, tail, to be sent one after another."""
+"""Findings as SARIF 2.1.0 (OASIS), which CI pipelines read. Head, results and tail are sent one after another."""
 
 from collections.abc import Iterable
 from typing import Any, Final

@@ -18,7 +18,7 @@ from algoplatform.planning.lint.themes import (
 
 
 def check_image(image: Image, policy: Policy) -> list[Finding]:
-    """Return the findings of one image, without exemptions."""
+    """Return the findings of one image; exemptions do not apply."""
     record = image.values()
     names = [reference_of(record)]
     found = flaws(record, policy, ports.reserved(policy.node_ports))
@@ -26,7 +26,7 @@ def check_image(image: Image, policy: Policy) -> list[Finding]:
 
 
 def flaws(record: Record, policy: Policy, kept: range) -> list[Flaw]:
-    """Return the flaws of a record; `kept` as in the rules on ports."""
+    """Return the flaws of a record; `kept` are the node ports that Kubernetes never chooses itself."""
     get = record.get
     found = images.flaws(record)
     if text := get("imagePorts"):

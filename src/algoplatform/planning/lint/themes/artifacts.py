@@ -1,4 +1,4 @@
-"""Rules on what a registry said of an image; an image that was never verified has no facts, and so no flaws."""
+"""Rules on what a registry said about an image; an image that was never verified has no facts, so no flaws."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,16 +10,17 @@ from algoplatform.planning.lint.record import Record, ports
 
 _STALE_DAYS: Final = 30
 _ROOT: Final = frozenset({"", "0", "root"})
-# An image may declare a thousand.
+# Ports or platforms to list at most: an image may declare a thousand.
 _MOST_PORTS: Final = 20
-# An image may declare anything, such as a range.
+# A declared port may be any text, such as a range.
 _NUMBER: Final = re.compile("[0-9]{1,5}")
 
 
 def flaws(facts: Mapping[str, Any], record: Record, platform: str) -> Iterator[Flaw]:
-    """Yield the flaws by these facts: state, moved, days since the check, platforms as the interface answers them.
+    """Yield the flaws that the last verification shows.
 
-    `platform` is os/architecture of the nodes.
+    `facts` holds state, moved, days (since the verification), and platforms as in a response. `platform` is the
+    nodes' os/architecture.
     """
     tag: str = record["imageTag"]
     if facts["state"] == "missing":
@@ -44,7 +45,7 @@ def flaws(facts: Mapping[str, Any], record: Record, platform: str) -> Iterator[F
 def _ports(text: str, exposed: Sequence[str]) -> Iterator[Flaw]:
     declared = [port.removesuffix("/tcp") for port in exposed if port.endswith("/tcp") or "/" not in port]
     listed = list(dict.fromkeys(number for _, number, _ in ports(text)))
-    # Many images declare no port at all, and listen on some.
+    # Many images declare no port, though they listen on some.
     unexposed = [port for port in listed if port not in declared] if declared else []
     for port in unexposed[:_MOST_PORTS]:
         yield Flaw("artifact-ports", "imagePorts", int(port), f"imagePorts中的端口{port}没有在镜像中声明（EXPOSE）")

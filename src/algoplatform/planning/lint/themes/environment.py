@@ -1,4 +1,4 @@
-"""Rules on env. Values may be secrets, so that a flaw names the key alone."""
+"""Rules on env. Values may be secrets, so a flaw names only the key."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _RESERVED: Final = {
 }
 # Each key that _SECRET or _RESERVED matches contains one of these.
 _SIGNS: Final = ("PASSW", "TOKEN", "KEY", "AK", "SK", "LD_PRE", "NVIDIA_V")
-# Led by a comma, which the search finds faster than an alternative of two.
+# Searched in a text with a comma in front: that is faster than the alternative (?:^|,).
 _MAYBE_HOST: Final = re.compile(r",[a-z][a-z0-9.-]*+:[1-9]")
 _HOST: Final = re.compile(r"[a-z][a-z0-9-]*+(?:\.[a-z0-9-]++)*")
 _PORT: Final = re.compile(r"[1-9][0-9]{1,4}(?:/.*)?", re.DOTALL)
@@ -31,7 +31,7 @@ def flaws(text: str) -> list[Flaw]:
 
 
 def _may_be_flawed(text: str) -> bool:
-    """Test a whole list at once: most have no flaw."""
+    """Test the whole text at once, as most texts have no flaw."""
     if "$" in text or not text.isascii() or _MAYBE_HOST.search(f",{text}"):
         return True
     upper = text.upper()
@@ -57,9 +57,10 @@ def _flaws(text: str) -> Iterator[Flaw]:
 
 
 def _is_rest(key: str, value: str, before: str) -> bool:
-    """Return whether key and value are a host and its port, left of a value that was cut at a comma.
+    """Return whether key and value look like a host and its port, the rest of a value that was cut at a comma.
 
-    A word of letters alone is a host only after another port: `port:8080` is an ordinary variable.
+    A key of letters only counts as a host if the value before it ends in a port: `port:8080` alone is an ordinary
+    variable.
     """
     if not (value[0] in "123456789" and _PORT.fullmatch(value) and _HOST.fullmatch(key)):
         return False

@@ -25,7 +25,7 @@ def flaws(host_path: str | None, sub_path: str | None) -> list[Flaw]:
 
 @remembered
 def hidden(host_path: str, command: str, args: str, working_dir: str | None) -> tuple[Flaw, ...]:
-    """Return a flaw for each of the first words and workingDir that lies under the target of a hostPath."""
+    """Return the flaws of first words (of command and args) and workingDir that lie under a hostPath's target."""
     targets = {target for _, target in pairs(host_path)}
     return tuple(_hidden(targets, {"command": command, "args": args, "workingDir": working_dir or ""}))
 

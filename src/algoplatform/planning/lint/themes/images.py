@@ -41,7 +41,7 @@ def _is_host(first: str) -> bool:
 
 
 def namespace_of(reference: str) -> str:
-    """Return the namespace of a valid reference: the first component of its path, else Kubernetes' own default."""
+    """Return the namespace of a valid reference: the first of several path components, else `default`."""
     first, slash, rest = reference.partition("/")
     if slash and has_host(reference):
         first, slash, rest = rest.partition("/")

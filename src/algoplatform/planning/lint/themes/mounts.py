@@ -39,7 +39,7 @@ def _roots(targets: list[Target]) -> Iterator[Flaw]:
 
 
 def _nested(targets: list[Target]) -> Iterator[Flaw]:
-    """Name the closest mount around each; sorted by components, those around a path are on the stack."""
+    """Name the innermost mount around each; in sorted order, the mounts around a path are those on the stack."""
     around: list[tuple[str, Target]] = []
     for key, target in sorted((_components(path), (field, path)) for field, path in targets):
         while around and not key.startswith(around[-1][0]):
@@ -53,7 +53,7 @@ def _nested(targets: list[Target]) -> Iterator[Flaw]:
 
 
 def _components(path: str) -> str:
-    # NUL sorts before all characters of a path, and none contains it.
+    # Paths contain no NUL, which sorts first, so a path's descendants follow it directly.
     return "\0" if path == "/" else path.replace("/", "\0") + "\0"
 
 

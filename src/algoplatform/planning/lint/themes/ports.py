@@ -1,4 +1,4 @@
-"""Rules on imagePorts. What several images do with one node port is a rule across records."""
+"""Rules on imagePorts. Node ports that several images share are found by a rule across records."""
 
 from functools import lru_cache
 from typing import Final
@@ -7,12 +7,12 @@ from algoplatform.domain.errors import clip
 from algoplatform.planning.lint.findings import Flaw
 from algoplatform.planning.lint.record import ports
 
-# The name of a container port is shorter than that of a Service's port, and needs a letter.
+# Names of container ports are limited to 15 characters and need a letter, unlike those of Service ports.
 _LONGEST: Final = 15
 
 
 def reserved(node_ports: range) -> range:
-    """Return the node ports that Kubernetes does not choose by itself: 30000 to 30085 by default."""
+    """Return the node ports that Kubernetes never chooses itself: 30000 to 30085 by default."""
     return node_ports[: min(max(16, len(node_ports) // 32), 128)]
 
 

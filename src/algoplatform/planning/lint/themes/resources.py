@@ -1,4 +1,4 @@
-"""Rules on what an image asks for: CPU, memory, GPU memory, storage, channels."""
+"""Rules on the numbers of a record: CPU, memory, GPU memory, storage, channels."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -8,16 +8,16 @@ from algoplatform.planning.lint.findings import Flaw
 from algoplatform.planning.lint.record import Record, variables
 from algoplatform.planning.lint.themes.host_paths import has_driver_library
 
-# GPU memory that a profile reserves for a request, both in MiB.
+# Returns the GPU memory that a profile reserves for a request, both in MiB.
 Rounded = Callable[[int], int]
 
-# Below these, the number was probably meant in another unit. The last one is asked for again.
+# Below these, another unit was probably meant. gpuRequests must be last: `flaws` uses its number after the loop.
 _SUSPECT: Final = (("cpuRequests", 50, "毫核"), ("memRequests", 64, "MiB"), ("gpuRequests", 256, "MiB"))
 _CUDA: Final = ("CUDA_", "NVIDIA_")
 
 
 def flaws(record: Record, cards: Sequence[int], rounded: Rounded | None) -> list[Flaw]:
-    """Return the flaws of the numbers of a record; `cards` in MiB, the largest last."""
+    """Return the flaws of a record's numbers; `cards` are the sizes of GPU cards in MiB, the largest last."""
     found: list[Flaw] = []
     get = record.get
     for field, least, unit in _SUSPECT:

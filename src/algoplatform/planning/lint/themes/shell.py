@@ -1,4 +1,4 @@
-"""The rule on command and args: no shell runs them, unless they start one."""
+"""The rule on shell syntax in command and args, which no shell runs unless they start one."""
 
 import re
 from collections.abc import Iterator
@@ -32,5 +32,5 @@ def _starts_shell(line: list[str]) -> bool:
 
 
 def _kept(quoted: re.Match[str]) -> str:
-    """Return what is syntax to a shell within quotes: in double ones `$(` alone."""
+    """Return the part of quoted text that a shell treats as syntax: only `$(` within double quotes."""
     return "$(" if quoted[0][0] == '"' and "$(" in quoted[0] else ""
