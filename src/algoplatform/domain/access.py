@@ -73,6 +73,6 @@ def refuse_namespace(namespace: str | None) -> Forbidden:
 
 
 def outside_fault(namespace: str | None) -> Fault:
-    """Build the same error as the fault of a single record of a file."""
+    """Build the same error as a fault of one record in a file."""
     outside = f"命名空间“{clip(namespace)}”的镜像" if namespace else "不属于任何命名空间的镜像"
     return Fault("imageName", Code.FORBIDDEN, f"当前用户不能操作{outside}")

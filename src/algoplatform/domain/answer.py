@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Answer:
-    """An HTTP response; not to be changed, as caches share it. Frozen, it would take three times as long to make."""
+    """An HTTP response; do not change it, as caches share it. A frozen class takes three times as long to build."""
 
     http_status: int
     body: bytes

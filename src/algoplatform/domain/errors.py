@@ -9,7 +9,7 @@ AlgoplatformError
 ├── BodyTooSlow            the body does not arrive within its deadline
 ├── MediaTypeRefused       the operation does not accept this media type
 ├── ImageNotFound          no live image has this id or reference
-├── NeverVerified          nobody has asked a registry for this image yet
+├── NeverVerified          no registry has been asked about this image yet
 ├── ImageInUse             other images depend on it
 ├── Forbidden              the caller may not do this
 ├── VersionConflict        the image has changed since the caller read it (If-Match)
@@ -34,7 +34,7 @@ CLIP = 64
 # grows with the input.
 MAX_FIELD_FAULTS: Final = 20
 MAX_RECORD_FAULTS: Final = 200
-# Counting stops here.
+# Faults are counted up to this number.
 MAX_COUNTED: Final = 10_000
 _MORE: Final = f"还有更多错误，只列出前{MAX_FIELD_FAULTS}处"
 
@@ -54,13 +54,13 @@ def clip_reference(text: str) -> str:
 
 
 def first_of(names: Sequence[str], most: int, unit: str) -> str:
-    """Return the first names for a message and, with their Chinese unit, how many there are."""
+    """Return the first `most` names for a message and, if there are more, their total with its Chinese unit."""
     shown = "、".join(map(clip_reference, names[:most]))
     return f"{shown}等{len(names)}{unit}" if len(names) > most else shown
 
 
 def too_long(text: str, limit: int) -> str:
-    """Return the predicate of text that exceeds a limit in characters."""
+    """Return the Chinese predicate for text that exceeds a limit in characters."""
     return f"长度不能超过{limit}个字符，实际为{len(text)}个"
 
 
@@ -174,7 +174,7 @@ class MediaTypeRefused(AlgoplatformError):
 
 
 class ImageNotFound(AlgoplatformError):
-    """No live image has this id or reference; names all that were asked for in vain."""
+    """No live image has this id or reference; `images` lists all that were not found."""
 
     code = Code.IMAGE_NOT_FOUND
 

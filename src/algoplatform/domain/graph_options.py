@@ -1,4 +1,4 @@
-"""What can be asked of the graph of dependencies: options and requests, with every fault at once."""
+"""Requests for the dependency graph: options and bodies, checked with all faults reported at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Action = Literal["delete", "replace", "update"]
 
 @dataclass(frozen=True, slots=True)
 class GraphOptions:
-    """Which way to follow dependencies, over how many edges (None: all), and to how many images."""
+    """The direction in which to follow dependencies, the most edges from the image (None: all), the most images."""
 
     direction: Direction = "down"
     depth: int | None = None
@@ -39,7 +39,7 @@ class ImpactRequest:
 
 
 def check_graph_options(query: Mapping[str, Any]) -> GraphOptions:
-    """Check the options of dependencies; raises Refused."""
+    """Check the options of a dependency graph; raises Refused."""
     checks: Checks = {
         "direction": choice("down", "up", "both"),
         "depth": check_integer,

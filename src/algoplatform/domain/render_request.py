@@ -17,7 +17,7 @@ _MAX_REFERENCE: Final = 384
 
 @dataclass(frozen=True, slots=True)
 class RenderRequest:
-    """Images by id or reference, each once; texts by reference and path. Options are checked where they are read."""
+    """Images by id or reference, each once; texts by reference and path. Other code checks the options."""
 
     images: list[str]
     config_files: Mapping[str, Mapping[str, str]]

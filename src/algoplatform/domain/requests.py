@@ -1,4 +1,4 @@
-"""Bodies and options other than records and conditions: checked field by field, with every fault at once."""
+"""Checks of bodies and options other than records and search conditions; all faults are reported at once."""
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -17,7 +17,7 @@ from algoplatform.domain.uploads import OnConflict, UploadOptions
 One = TypeVar("One")
 Other = TypeVar("Other")
 
-# How each known field is parsed; a function raises Malformed, or Refused for an object of its own.
+# The parser of each known field; it raises Malformed, or Refused if the field is an object with its own fields.
 Checks: TypeAlias = Mapping[str, Callable[[Any], Any]]
 
 # A page of revisions is built in memory, each with the record before and after it.
@@ -39,7 +39,7 @@ def _check_user(user: object) -> Caller:
 
 
 def check_verification(data: Any) -> Caller | None:
-    """Return the caller by the userResult of a body, None if there is none; raise Refused with every fault."""
+    """Return the caller that a body's userResult names, None without one; raise Refused with every fault."""
     claim: Caller | None = check_fields(check_body(data), {"userResult": _check_user}).get("userResult")
     return claim
 
@@ -79,7 +79,7 @@ def check_body(data: Any) -> dict[str, Any]:
 
 
 def require_object(body: object) -> dict[str, Any]:
-    """Return a body that is an object; raise Refused otherwise, whose fault is listed with those of the query."""
+    """Return a body that is an object; else raise Refused, so that its fault is listed with those of the query."""
     if not isinstance(body, dict):
         raise Refused([Fault("", Code.BAD_REQUEST, "请求体须为JSON对象")])
     return body
@@ -92,7 +92,7 @@ def check_object(value: object) -> dict[str, Any]:
 
 
 def check_fields(data: Mapping[str, Any], checks: Checks, **options: Any) -> dict[str, Any]:
-    """Return what `read_fields` does if there are no faults; raise Refused with all of them."""
+    """Return the fields that `read_fields` parses; if there are faults, raise Refused with all of them."""
     found, faults, more = read_fields(data, checks, **options)
     if faults:
         raise Refused(faults, more=more)

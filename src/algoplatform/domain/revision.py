@@ -8,7 +8,7 @@ from datetime import datetime
 class Revision:
     """One change of an image: its actor, and the record before and after.
 
-    A page of many large records has none of them: both are None.
+    Both records are None if those of the page are too large to be read at once.
     """
 
     version: int

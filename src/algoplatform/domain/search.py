@@ -18,7 +18,7 @@ from algoplatform.domain.record.wording import field_faults, unknown_faults
 DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1000
 MAX_IDS: Final = 1000
-# Including blank items and duplicates.
+# The most items in a list of ids, including blank items and duplicates.
 _MOST_GIVEN: Final = 10 * MAX_IDS
 # In the worst case PostgreSQL's substring search takes time proportional to the product of both lengths.
 MAX_PATTERN: Final = 255
@@ -47,7 +47,7 @@ GRAM: Final = 4
 
 
 def grams(folded: str) -> list[str]:
-    """Return the 4-grams of folded text, or shorter text itself; texts that contain it contain them all."""
+    """Return the 4-grams of folded text, or the text itself if shorter; a text that contains it contains them all."""
     return [folded[at : at + GRAM] for at in range(max(1, len(folded) - GRAM + 1))]
 
 
@@ -69,7 +69,7 @@ def _positive(limit: int) -> PlainValidator:
 def check_ids(value: object) -> tuple[str, ...]:
     """Validate an imageId or a list of them; ignores blank items and duplicates, and sorts the rest."""
     given = value if isinstance(value, list) else [value]
-    # Too many are not looked at.
+    # A list that is too long is rejected by its length alone.
     ids = given if len(given) > _MOST_GIVEN else {fields.check_id(item) for item in given if not is_blank(item)}
     if not 1 <= len(ids) <= MAX_IDS:
         raise Malformed(f"须为1至{MAX_IDS}个，实际为{len(ids)}个")

@@ -11,7 +11,7 @@ from algoplatform.domain.grammar import reference
 from algoplatform.domain.grammar.items import Items, Key, ListGrammar
 from algoplatform.domain.grammar.reference import ImageName, ImageReference, ImageTag, reference_faults
 
-# A colon behind the first 255 characters ends a name that is too long.
+# The lookahead rejects names of more than 255 characters: a colon follows the first 256 characters of the item.
 _ITEM: Final = f"(?![^,]{{{reference.MAX_NAME + 1}}}[^,:]*+:){reference.NAME_PATTERN}:{reference.TAG_PATTERN}"
 
 

@@ -3,8 +3,8 @@
     list            = item {"," item}                             (* each key once *)
 
 One regular expression recognises valid text. Only invalid text is checked item by item: each fault is a
-Chinese predicate such as `的名称为空`, appended to the item's position and text. Faults are generated, so that
-only those that are reported cost time.
+Chinese predicate such as `的名称为空`, appended to the item's position and text. Faults come from generators, so
+that faults beyond those reported cost no time.
 """
 
 import re
@@ -39,9 +39,9 @@ class Key:
 class ListGrammar(Generic[T]):
     """A list whose items match `item`, a regular expression that is linear in the length of any text.
 
-    `build` makes an item of its text, or returns None if it is out of a range that the expression cannot
-    tell. `faults_of` explains an invalid item. `full_width` finds misplaced full-width separators; None where
-    they are text.
+    `build` makes an item of its text, or returns None for a number out of range, which the expression cannot
+    check. `faults_of` explains an invalid item. `full_width` finds misplaced full-width separators; None if they
+    are ordinary characters.
     """
 
     def __init__(
@@ -87,9 +87,9 @@ class ListGrammar(Generic[T]):
                     yield _flaw(position, item, f"{key.what}与第{first[own]}项重复")
 
     def _item_flaws(self, items: Sequence[str]) -> Iterator[Flaw]:
-        """Yield the flaws of each item; surrounding white space is one, and is stripped before other checks.
+        """Yield the flaws of each item; surrounding white space is a flaw, and is stripped before other checks.
 
-        Misplaced full-width separators are the only flaws reported of an item: it is unclear where it ends.
+        If an item has misplaced full-width separators, no other checks apply, as it is unclear where it ends.
         """
         for position, item in enumerate(items, 1):
             bare = item.strip()
@@ -141,7 +141,7 @@ def full_width_faults(text: str, full_width: re.Pattern[str]) -> list[str]:
 
 
 def malformed(text: str, faults: Iterable[str]) -> Malformed:
-    """Build the error of a text that is no list: each fault is appended to the text, if there is any."""
+    """Build the error of a text that is not a list; each fault is appended to the text unless that is empty."""
     subject = f"“{clip(text)}”" if text else ""
     return Malformed.first(subject + fault for fault in faults)
 

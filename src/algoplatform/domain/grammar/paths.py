@@ -86,7 +86,7 @@ def _target(pair: str) -> str:
 
 def canonical(path: str) -> str:
     """Return a path without "." segments and redundant slashes."""
-    # In POSIX exactly two leading slashes are special, three are not: so `//data` equals `/data`.
+    # POSIX keeps exactly two leading slashes, but reduces three: two more make `//data` equal `/data`.
     return normpath("//" + path) if path else ""
 
 

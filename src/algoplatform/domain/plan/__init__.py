@@ -1,1 +1,1 @@
-"""The body of `_plan`: cameras, nodes and what runs on them, checked with every fault at once."""
+"""The body of `_plan`: cameras, nodes and running pods, checked with all faults reported at once."""

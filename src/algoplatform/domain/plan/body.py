@@ -9,5 +9,5 @@ _DECODER: Final = json.JSONDecoder(object_pairs_hook=unique, parse_constant=floa
 
 
 def parse_plan_body(data: bytes) -> Any:
-    """Parse a body; raises BadRequest. NaN and infinities are passed on: the check names their fields."""
+    """Parse a body; raises BadRequest. NaN and infinities pass, so that the check can name their fields."""
     return parse_json(data, _DECODER.decode)

@@ -1,4 +1,4 @@
-"""Checks the body of `_plan`; a fault's field is its path: `nodes[0].count`."""
+"""Checks the body of `_plan`; the field of a fault is a path such as `nodes[0].count`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -24,7 +24,7 @@ from algoplatform.domain.record.fields import choice, is_blank
 from algoplatform.domain.record.wording import unknown_faults
 from algoplatform.domain.requests import Checks, require_object
 
-# Images named by all groups together, including duplicates.
+# Images that all groups together may name, including duplicates.
 _MOST_NAMED: Final = 10 * MAX_IMAGES
 _MOST_CARD_ROWS: Final = 100
 _MOST_SHARES: Final = 1_000

@@ -1,4 +1,4 @@
-"""What a request for a plan says. CPU is in m (thousandths of a core), memory and GPU memory in MiB."""
+"""A request for a plan. CPU is in m (thousandths of a core), memory and GPU memory in MiB."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Cameras:
 
 @dataclass(frozen=True, slots=True)
 class CardRow:
-    """So many equal cards of a node; `shares` None: as many as the GPU profile says."""
+    """`count` equal cards of a node; `shares` of each, None for the number that the GPU profile gives."""
 
     memory: int
     count: int = 1
@@ -35,7 +35,7 @@ class CardRow:
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
-    """So many equal nodes."""
+    """`count` equal nodes."""
 
     name: str
     cpu: int
@@ -58,7 +58,7 @@ class NodeRow:
 
 @dataclass(frozen=True, slots=True)
 class RunningRow:
-    """So many equal pods on a node: those of an image by id or reference, or the amounts of each."""
+    """Equal pods on a node, described by their image (id or reference) or by the amounts that each takes."""
 
     node: str
     card: int | None = None
@@ -71,7 +71,7 @@ class RunningRow:
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """What stays free: a part of each card, and the nodes with most GPU memory."""
+    """What stays free: a percentage of each card, and a number of nodes, those with the most GPU memory."""
 
     gpu_memory_percent: int = 10
     nodes: int = 0
@@ -79,7 +79,7 @@ class Margin:
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """A request; `kubectl` stands for `nodes` and `running`. `overrides`: image -> channels of a replica."""
+    """A request; `kubectl` replaces `nodes` and `running`, `overrides` maps images to channels of a replica."""
 
     cameras: tuple[Cameras, ...]
     nodes: tuple[NodeRow, ...] = ()
@@ -93,5 +93,5 @@ class PlanRequest:
 
     @property
     def images(self) -> list[str]:
-        """The images that the cameras need, as they are named there, each once."""
+        """The images that the cameras need, each once, by id or reference as the request names them."""
         return list(dict.fromkeys(image for group in self.cameras for image in group.images))

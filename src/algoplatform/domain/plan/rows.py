@@ -1,4 +1,4 @@
-"""Lists of objects within a body: each is checked field by field, and each fault says where it is."""
+"""Checks of lists of objects within a body, field by field; each fault has its path in the body."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ _MAX_LABELS: Final = 100
 
 
 def integer(first: int = 1, last: int = MAX_INTEGER) -> Callable[[object], int]:
-    """Return a check of integers of a range, which may arrive as strings of digits, like those of a record."""
+    """Return a check for integers of a range; like those of a record, they may be sent as strings of digits."""
 
     def check(value: object) -> int:
         return check_range(value if type(value) is int else check_integer(value), first, last)
@@ -28,7 +28,7 @@ def integer(first: int = 1, last: int = MAX_INTEGER) -> Callable[[object], int]:
     return check
 
 
-# There are up to 50,000 rows of few names.
+# Cached, as up to 50,000 rows have the same few names.
 _known_as: Final = cache(to_snake)
 check_name: Final = partial(check_text, limit=_MAX_NAME)
 check_image: Final = partial(check_text, limit=_MAX_REFERENCE)
@@ -56,13 +56,13 @@ class Faults:
         self.more += len(faults[room:]) + more
 
     def tell(self, path: str, predicate: str) -> None:
-        """Add a fault of what is at a path; the predicate follows the path."""
+        """Add a fault; its message is the path followed by the Chinese predicate."""
         self.add([Fault(path, Code.FIELD, path + predicate)])
 
     def fields(
         self, data: Mapping[str, Any], checks: Checks, path: str = "", required: Collection[str] = ()
     ) -> dict[str, Any]:
-        """Return the parsed fields of an object that are not blank, by their names in Python."""
+        """Return the parsed fields of an object that are not blank, by their Python names."""
         values, faults, more = read_fields(data, checks, prefix=f"{path}." if path else "", required=required)
         self.add(faults, more)
         return {_known_as(name): value for name, value in values.items()}
@@ -70,7 +70,7 @@ class Faults:
     def rows(
         self, value: object, path: str, most: int, read: Callable[[Mapping[str, Any], str], T]
     ) -> list[tuple[str, T]]:
-        """Return the path of each object of a list, and what `read` makes of it; a blank list is empty."""
+        """Return the path of each object in a list with the result of `read`; a blank value is an empty list."""
         if is_blank(value):
             return []
         if not isinstance(value, list):
@@ -93,13 +93,13 @@ class Faults:
                 self.tell(place, "须为JSON对象")
 
     def object(self, value: object, path: str) -> dict[str, Any]:
-        """Return an object, empty if it is blank or none."""
+        """Return a value that is an object, else {}; adds a fault unless the value is blank."""
         if not is_blank(value) and not isinstance(value, dict):
             self.tell(path, "须为JSON对象")
         return value if isinstance(value, dict) else {}
 
     def once(self, named: Iterable[tuple[str, str]]) -> None:
-        """Tell of each name that another path has already."""
+        """Add a fault for each name that occurs at an earlier path."""
         first: dict[str, str] = {}
         for path, name in named:
             other = first.setdefault(name, path)

@@ -105,5 +105,5 @@ def _normalise(data: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
 
 
 def _is_same(value: object, alias: object) -> bool:
-    """Compare texts; other values may be nested more deeply than Python compares, and are refused anyway."""
+    """Compare texts only; other values are refused anyway, and may be nested too deeply for Python to compare."""
     return value is alias or (type(value) is str and value == alias)

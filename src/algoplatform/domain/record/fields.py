@@ -51,7 +51,7 @@ def check_text(value: object, *, multiline: bool = False, limit: int = MAX_TEXT)
     faults = []
     if len(value) > limit:
         faults.append(too_long(value, limit))
-        # Nothing is said of what is behind that: to look through a mebibyte takes long.
+        # Text beyond the limit is not checked further: a mebibyte would take long.
         value = value[:limit]
     if len(value) > MAX_MARKS and not value.isascii():
         start = _too_many_marks(value)
@@ -88,7 +88,7 @@ def _is_mark(character: str) -> bool:
 
 
 def check_range(number: int, first: int, last: int) -> int:
-    """Validate that a number is not outside a range; raises Malformed."""
+    """Validate that a number is from `first` to `last`; raises Malformed."""
     if not first <= number <= last:
         raise Malformed(f"须为{first}至{last}的整数")
     return number

@@ -106,7 +106,7 @@ class JsonReader:
             if self._at < len(self._text):
                 return self._text[self._at]
             if blanks > MAX_RECORD:
-                # Other imports wait for the parsing thread, which changes hands only between records.
+                # All imports share the parsing thread, which can switch between them only between records.
                 raise BadRequest(f"连续的空白字符超过上限{MAX_RECORD}个：到第{self._before + self._at}个字符为止")
             if not self._fill():
                 return ""

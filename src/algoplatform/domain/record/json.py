@@ -33,7 +33,7 @@ DECODER: Final = json.JSONDecoder(object_pairs_hook=unique, parse_constant=_no_c
 
 
 def truncated(digits: str) -> int:
-    """Return an integer of the first digits; it is still too large for any field, so that the check reports it."""
+    """Return the integer of the first 32 digits: cut or not, it is too large for any field if the whole one is."""
     return int(digits[:_COUNTED])
 
 
@@ -51,7 +51,7 @@ def not_json(error: json.JSONDecodeError | RecursionError) -> BadRequest:
 def parse_json(data: bytes, decode: Callable[[str], Any] | None = None) -> Any:
     """Parse one JSON text, which may begin with a BOM; raises BadRequest with the place of the first error.
 
-    `decode` stands for the strict decoder.
+    `decode` replaces the strict decoder.
     """
     try:
         return (decode or _decode)(data.decode("utf-8-sig"))

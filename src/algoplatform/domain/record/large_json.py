@@ -10,10 +10,10 @@ from typing import Any, Final
 from algoplatform.domain.record.file import Cut, JsonReader
 from algoplatform.domain.record.json import not_json, repeated_name
 
-# Characters that are parsed at once, and those of the longest text; 4 Mi take 5 to 20 ms.
+# Characters to parse in one step, and characters of the longest text; 4 Mi characters take 5 to 20 ms.
 _STEP: Final = 64 * 1024
 MAX_TEXT: Final = 4 * 1024 * 1024
-# Levels of objects and arrays that are larger than a step.
+# Levels to which objects and arrays larger than a step may be nested.
 _DEPTH: Final = 32
 
 

@@ -18,10 +18,10 @@ SELF_DEVELOPED: Final = "0"
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What distinguishes a field beside its type.
+    """The properties of a field beside its type.
 
-    `code` is the status of its faults. `empty` is the status if it is empty though the algorithm is
-    self-developed; None if it may be. `before` is the field that follows it in a record, where that differs
+    `code` is the status of its faults. `empty` is the status if it is empty although the algorithm is
+    self-developed; None if it may be empty. `before` is the field that follows it in a record, if that differs
     from the order of the input table.
     """
 

@@ -38,7 +38,7 @@ def missing_fault(position: int | None, dependency: ImageReference) -> Fault:
 
 
 def missing_faults(image: Image, positions: Iterable[int]) -> list[Fault]:
-    """Build the faults of unregistered dependencies; `positions` count from 1, without the image itself."""
+    """Build the faults of unregistered dependencies; `positions` count from 1 and skip the image itself."""
     listed: Dependencies | None = image.dependency_service_id
     others = listed.others(image.reference) if listed else []
     return [missing_fault(*others[position - 1]) for position in positions]
@@ -70,7 +70,7 @@ def field_order(fault: Fault) -> int:
 
 
 def visible(name: str) -> str:
-    """Return a client's own name of a field for a message: a blank one in quotation marks."""
+    """Return a field name that a client sent, for a message; a blank name is put in quotation marks."""
     return f"“{clip(name)}”" if is_blank(name) else clip(name)
 
 
