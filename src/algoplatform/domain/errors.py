@@ -148,7 +148,7 @@ class FileRefused(AlgoplatformError):
 
 
 class BadRequest(AlgoplatformError):
-    """The request as a whole cannot be processed; `malformed` is unset if it parses but makes no sense."""
+    """The request as a whole cannot be processed; `malformed` is False if it is well-formed."""
 
     code = Code.BAD_REQUEST
 

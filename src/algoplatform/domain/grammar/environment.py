@@ -8,8 +8,8 @@ r"""The environment variables of a container.
 
 Source of the key: IsEnvVarName of Kubernetes. The first colon ends the key, so values may contain colons. A
 backslash escapes a comma and is then dropped; any other backslash is literal. So the mapping of texts to
-values is one to one: `\\,` is a backslash and a comma. The price: only the last value can end in a backslash,
-as before a comma that backslash would escape the comma.
+values is one to one: `\\,` is a backslash and a comma. In return, only the last value can end in a backslash, as
+elsewhere that backslash would escape the comma after it.
 """
 
 import re

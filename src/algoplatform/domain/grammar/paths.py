@@ -86,7 +86,7 @@ def _target(pair: str) -> str:
 
 def canonical(path: str) -> str:
     """Return a path without "." segments and redundant slashes."""
-    # POSIX keeps exactly two leading slashes, but reduces three: two more make `//data` equal `/data`.
+    # normpath keeps exactly two leading slashes, as POSIX does, but reduces three or more: hence the two added here.
     return normpath("//" + path) if path else ""
 
 

@@ -1,6 +1,6 @@
 """The only place that applies the rules of a record.
 
-`check` validates the data of a register, update or upload, and returns either an `Image` or all faults.
+`check` validates the data of a registration, update or upload, and returns either an `Image` or all faults.
 """
 
 from collections.abc import Mapping

@@ -33,7 +33,7 @@ DECODER: Final = json.JSONDecoder(object_pairs_hook=unique, parse_constant=_no_c
 
 
 def truncated(digits: str) -> int:
-    """Return the integer of the first 32 digits: cut or not, it is too large for any field if the whole one is."""
+    """Return an integer, cut after 32 digits; a cut one is still too large for any field, so the check reports it."""
     return int(digits[:_COUNTED])
 
 

@@ -18,7 +18,7 @@ SELF_DEVELOPED: Final = "0"
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """The properties of a field beside its type.
+    """The properties of a field besides its type.
 
     `code` is the status of its faults. `empty` is the status if it is empty although the algorithm is
     self-developed; None if it may be empty. `before` is the field that follows it in a record, if that differs
@@ -137,7 +137,7 @@ _TRAITS: Final = {
     name: next((item for item in field.metadata if isinstance(item, Traits)), Traits())
     for name, field in Image.model_fields.items()
 }
-# By their names on the wire: the input table's order is that of faults, the other that of a record.
+# Field names on the wire: INPUT_FIELDS in the order of the input table and of faults, RECORD_FIELDS in a record's.
 INPUT_FIELDS: Final = tuple(map(to_camel, Image.model_fields))
 REQUIRED_FIELDS: Final = tuple(to_camel(name) for name, field in Image.model_fields.items() if field.is_required())
 RECORD_FIELDS: Final = tuple(map(to_camel, _record_order()))

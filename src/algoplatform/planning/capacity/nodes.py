@@ -28,7 +28,7 @@ class MoreNodes:
 
 
 def add_nodes(demands: Sequence[Demand], cluster: Cluster, reserve: Reserve, placement: Placement) -> list[MoreNodes]:
-    """Return the fewest additional nodes found with which everything fits, of one row if possible; [] if none help.
+    """Return the fewest additional nodes found with which everything fits, all of one row if possible; [] if none help.
 
     First places only the unplaced replicas, on new nodes and in the free room; then all demands anew, with fewer
     new nodes. The result has been placed and recounted.

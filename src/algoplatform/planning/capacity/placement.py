@@ -21,7 +21,7 @@ _ATTEMPTS: Final = 64
 # the largest pods are set aside until the rest needs only this part of the capacity, and are tried again at the end.
 _MIXES: Final = ((0.4, 0.15), (0.2, 0.15), (0.7, 0.3), (0.3, 0.1), (1.0, 0.05))
 _LOADS: Final = (1.0, 0.98, 0.95)
-# Where the totals fit, setting the largest pods aside helps only if they are large for their cards: one attempt in 8.
+# Where the totals fit, one attempt in 8 sets pods aside, which helps only if they are large for their cards.
 _LOADS_WITHIN: Final = (*[1.0] * 7, 0.95)
 
 
@@ -47,7 +47,7 @@ class Placement:
 
 
 def place(demands: Sequence[Demand], rooms: Sequence[Room], steps: int = STEPS) -> Placement:
-    """Place as many replicas as the attempts can. The order of demands and nodes does not affect how many."""
+    """Place as many replicas as any attempt can; the order of demands and nodes makes no difference."""
     ordered = sorted(rooms, key=lambda room: (len(room.name), room.name))
     classes: dict[Amounts, list[Demand]] = defaultdict(list)
     for demand in sorted(demands, key=lambda demand: demand.reference):

@@ -1,4 +1,4 @@
-"""Proofs that the demands cannot all be placed, where there is one.
+"""Proofs that the demands cannot all be placed, as far as such proofs are found.
 
 A proof shows that no placement holds certain demands together:
 

@@ -20,7 +20,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why some nodes reject a pod; `need` and `largest_free` are None unless the node lacks an amount."""
+    """Why some nodes reject a pod; `need` and `largest_free` are None unless they lack an amount."""
 
     reason: str
     nodes: int

@@ -15,7 +15,7 @@ from algoplatform.planning.lint.rules import RULES, SEVERITIES
 
 # Findings have no pages by key, unlike the images of a search.
 _KEYS: Final = ("after", "before")
-# Faults to report for one list of names, and unknown parameters to report.
+# The most faults to report for one list of names, and the most unknown parameters to report.
 _MOST_FAULTS: Final = 20
 
 

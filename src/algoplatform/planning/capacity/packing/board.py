@@ -1,4 +1,4 @@
-"""The state of a packing: classes of equal pods, slots, and what is free. Lists by index, as the loops are hot."""
+"""The state of a packing: classes of equal pods, slots, and what is free. Plain lists, as the loops are hot."""
 
 from collections.abc import Sequence
 from typing import Final
