@@ -115,6 +115,15 @@ def test_nodes_to_add() -> None:
     assert plan([Demand("a", 1, Amounts(), oversized=True)], SITE).add_nodes == ()
 
 
+def test_nodes_to_add_beside_any_name() -> None:
+    """No name of a node is mistaken for that of a new one."""
+    wanted = [Demand("a:1", 5, Amounts(600))]
+    for first in ("+0.0", "+1.0", "+n-2", "n-2"):
+        nodes = tuple(Node(name, "n", 1_000, 1_000, 110) for name in (first, f"+{first}"))
+        found = plan(wanted, Cluster(nodes))
+        assert [(more.like, more.count) for more in found.add_nodes] == [("n", 3)]
+
+
 def test_nodes_to_add_are_bounded() -> None:
     """500 nodes of 2,000 cards are not proposed: looking at a million cards takes minutes and gigabytes."""
     cluster = Cluster((Node("n", "n", 1_000, 1_000, 110, (Card(15_109, 10),) * 2_000),))

@@ -17,6 +17,8 @@ _STEPS: Final = 100_000
 _PODS: Final = 20_000
 # New nodes plus their cards in one trial. A plan never proposes more, as trying them takes gigabytes and minutes.
 _SLOTS: Final = 40_000
+# Begins the names of new nodes: a control character, which no given name contains.
+_OURS: Final = "\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ class _Search:
         known = {node.name for node in self.cluster.nodes}
         first = 1 + sum(node.kind == like.kind for node in self.cluster.nodes)
         for name in (f"{like.kind}-{number}" for number in range(first, first + count)):
-            yield replace(like, name=f"+{name}" if name in known else name)
+            yield replace(like, name=_OURS + name if name in known else name)
 
     def _fewer(self, extension: _Extension) -> _Extension:
         """Find by bisection how few new nodes suffice if all demands are placed anew."""
@@ -205,8 +207,7 @@ def _most(demand: Demand, room: Room) -> int:
 
 
 def _name(turn: int, at: int) -> str:
-    # No node has such a name.
-    return f"+{turn}.{at}"
+    return f"{_OURS}{turn}.{at}"
 
 
 def _pods(demands: Sequence[Demand]) -> int:
