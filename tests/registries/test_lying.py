@@ -51,6 +51,15 @@ def _index(*entries: Any) -> Reply:
     return _manifest(dumped({"manifests": entries}))
 
 
+def test_most_platforms() -> None:
+    """An index has up to 32 platforms; attestations do not count."""
+    attestation = CHILD | {"platform": {"os": "unknown", "architecture": "unknown"}}
+    some = [CHILD | {"digest": f"sha256:{number:064}"} for number in range(32)]
+    assert len(children({"manifests": [*some, *[attestation] * 32]})) == 32
+    with pytest.raises(NotPresent, match="超过32个"):
+        children({"manifests": [*some, CHILD]})
+
+
 @pytest.mark.parametrize("kind", [[], {}, [OCI_MANIFEST], 1, None])
 async def test_types_of_any_kind(kind: object) -> None:
     """A media type that is no text."""

@@ -82,8 +82,6 @@ def children(document: Mapping[str, Any]) -> list[str]:
         raise unsupported("镜像索引的格式有误")
     found: list[str] = []
     for entry in entries:
-        if len(found) > _MOST_PLATFORMS:
-            raise unsupported(f"镜像索引的平台超过{_MOST_PLATFORMS}个")
         if not isinstance(entry, dict):
             raise unsupported("镜像索引的格式有误")
         platform = entry.get("platform")
@@ -91,6 +89,8 @@ def children(document: Mapping[str, Any]) -> list[str]:
         if entry.get("mediaType") in INDEXES:
             raise unsupported("镜像索引中还有索引")
         if names != ("unknown", "unknown") and entry.get("mediaType") in MANIFESTS:
+            if len(found) == _MOST_PLATFORMS:
+                raise unsupported(f"镜像索引的平台超过{_MOST_PLATFORMS}个")
             found.append(_digest(entry))
     if not found:
         raise unsupported("镜像索引中没有镜像")
