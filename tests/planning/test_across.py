@@ -1,4 +1,4 @@
-"""Rules across records: node ports, paths on the node, dependencies."""
+"""Rules across records: node ports, paths of the node, dependencies."""
 
 import random
 from typing import Any
@@ -16,13 +16,13 @@ def of(rule: str, *records: dict[str, Any]) -> list[Finding]:
 
 
 def needing(name: str, *needs: str, **fields: Any) -> dict[str, Any]:
-    """Return a record `h:1/n/<name>:1.0` with these dependencies."""
+    """Return a record `h:1/n/<name>:1.0` with the given dependencies."""
     listed = ",".join(f"h:1/n/{need}:1.0" for need in needs) or None
     return record(f"h:1/n/{name}", dependencyServiceId=listed, **fields)
 
 
 def chain(length: int) -> list[dict[str, Any]]:
-    """Return images of which each depends on the one before."""
+    """Return images that each depend on the one before."""
     return [needing(f"c{number}", *([f"c{number - 1}"] if number else [])) for number in range(length)]
 
 
@@ -37,14 +37,14 @@ def chain(length: int) -> list[dict[str, Any]]:
     ],
 )
 def test_clash_by_namespace(names: list[str], severity: str) -> None:
-    """Images without a common closure clash by namespace: one finding for the port, whatever their number."""
+    """Images without a common closure clash by namespace: one finding for a port, however many images use it."""
     [found] = of("node-port-clash", *(record(name, imagePorts="p:80:30001") for name in names))
     assert (found.severity, found.images, found.flaw.value) == (severity, [f"{name}:1.0" for name in names], 30001)
     assert found.as_dict()["image"] == f"{names[0]}:1.0"
 
 
 def test_clash_in_one_closure() -> None:
-    """What is deployed together must not share a node port: by any common dependent, or one on the other."""
+    """Images of one closure must not share a node port, whether a third image depends on both or one on the other."""
     port = {"imagePorts": "p:80:30001"}
     apart = [record("h:1/x/a", **port), record("h:1/y/b", **port)]
     assert of("node-port-clash", *apart)[0].severity == "info"
@@ -56,7 +56,7 @@ def test_clash_in_one_closure() -> None:
 
 
 def test_one_image_is_no_clash() -> None:
-    """A port that one image uses clashes with nothing, not through a diamond either."""
+    """A single image never clashes with itself, even if it is reached on two paths."""
     diamond = [
         needing("base", imagePorts="p:80:30001"),
         needing("left", "base"),
@@ -67,7 +67,7 @@ def test_one_image_is_no_clash() -> None:
 
 
 def test_ports_exhausted() -> None:
-    """Pairs of image and node port are counted, against the ports that there are."""
+    """The rule counts pairs of image and node port, and compares them with the size of the range."""
     full = [record(f"h:1/a/x{number}", imagePorts=f"p:80:{30000 + number % 2768}") for number in range(2768)]
     assert not of("node-ports-exhausted", *full)
     [found] = of("node-ports-exhausted", *full, record("h:1/a/last", imagePorts="p:80:30000,q:81:30001"))
@@ -75,7 +75,7 @@ def test_ports_exhausted() -> None:
 
 
 def test_host_path_conflict() -> None:
-    """Two images on one path of the node conflict, however it is written; one image alone does not."""
+    """Images that mount the same path of the node conflict, however they write it; one image alone does not."""
     users = [record(f"h:1/a/x{number}", hostPath="/data//one/:/a,/data/./one:/b") for number in range(3)]
     [found] = of("hostpath-conflict", *users, record("h:1/a/y", hostPath="/data/one1:/a"))
     assert (found.flaw.value, found.severity) == ("/data/one", "warning")
@@ -84,20 +84,20 @@ def test_host_path_conflict() -> None:
 
 
 def test_dependency_gone() -> None:
-    """Each dependency that is not there is a finding of the image that names it; an image may name itself."""
+    """Each missing dependency is a finding of the image that lists it; a self-dependency is none."""
     found = found_in(needing("a", "a", "b", "gone", "lost"), needing("b"))
     assert found == [("dependency-gone", "h:1/n/gone:1.0"), ("dependency-gone", "h:1/n/lost:1.0")]
 
 
 def test_cycles() -> None:
-    """A cycle is one finding with its members; an image's dependency on itself is none."""
+    """A cycle is one finding that lists its members; a self-dependency is none."""
     three = [needing("a", "b"), needing("b", "c"), needing("c", "a")]
     [found] = of("dependency-cycle", *three, needing("own", "own"), needing("above", "a"))
     assert found.images == ["h:1/n/a:1.0", "h:1/n/b:1.0", "h:1/n/c:1.0"]
 
 
 def test_depth() -> None:
-    """More than 8 levels, or more than 50 images, are deep; exactly as many are not."""
+    """More than 8 levels or more than 50 images are a finding; exactly 8 or 50 are none."""
     assert not of("dependency-depth", *chain(9))
     [found] = of("dependency-depth", *chain(10))
     assert (found.images, found.flaw.value) == (["h:1/n/c9:1.0"], 9)
@@ -111,7 +111,7 @@ def test_depth() -> None:
 
 
 def test_order_of_records_does_not_matter() -> None:
-    """Images may come before or after what they depend on."""
+    """Findings do not depend on whether images come before or after their dependencies."""
     records = [*chain(12), needing("x", "c3", "c11"), needing("y", "x", "z"), needing("z", "y")]
     once = {(found.flaw.rule, *found.images) for found in run(records)[0]}
     again = {(found.flaw.rule, *found.images) for found in run(records[::-1])[0]}
@@ -120,7 +120,7 @@ def test_order_of_records_does_not_matter() -> None:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_against_plain_search(seed: int) -> None:
-    """Cycles, levels and closures of random graphs are what a plain search of each image finds."""
+    """For random graphs, cycles, levels and closures equal those of a plain search from each image."""
     chance = random.Random(seed)
     count = chance.randrange(2, 70)
     most = chance.choice([1, 2, 4])

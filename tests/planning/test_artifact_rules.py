@@ -1,4 +1,4 @@
-"""The rules on what a registry said of an image."""
+"""Rules on the artifact: what the registry reported about an image."""
 
 from typing import Any
 
@@ -39,14 +39,14 @@ CASES: list[tuple[str, dict[str, Any], Any, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("rule", "facts", "value", "near"), CASES)
 def test_rule(rule: str, facts: dict[str, Any], value: Any, near: dict[str, Any]) -> None:
-    """A rule finds its flaw once, and nothing in a near miss."""
+    """A rule finds its flaw exactly once, and nothing in a near miss."""
     ports = {"imagePorts": "web:8080"} if "8080" in str(facts) else {}
     assert found_in(record(**ports, artifact=FACTS | facts)) == [(rule, value)]
     assert found_in(record(**ports, artifact=FACTS | near)) == []
 
 
 def test_undeclared_port() -> None:
-    """A port of the record that the image does not declare, although it declares another."""
+    """A port of the record that the image does not expose is a finding only if the image exposes another port."""
     facts = FACTS | {"platforms": [PLATFORM | {"exposedPorts": ["8080/tcp"]}]}
     assert found_in(record(imagePorts="web:8080,more:9090,again:9090", artifact=facts), rule="artifact-ports") == [
         ("artifact-ports", 9090)
@@ -55,7 +55,7 @@ def test_undeclared_port() -> None:
 
 
 def test_another_platform() -> None:
-    """The site's platform is asked for, and judged."""
+    """The rules check the platform that the site has configured."""
     arm = PLATFORM | {"architecture": "arm64", "user": "0"}
     facts = FACTS | {"platforms": [PLATFORM, arm]}
     policy = Policy(platform="linux/arm64")
@@ -64,6 +64,6 @@ def test_another_platform() -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    """No rule on artifacts is left without a case, and an image that was never verified has no flaw."""
+    """Every rule on artifacts has a case, and an image that was never verified has no finding."""
     assert {case[0] for case in CASES} == {rule for rule in RULES if rule.startswith("artifact-")}
     assert found_in(record(), record("harbor.local/algo/b", artifact=None)) == []

@@ -1,4 +1,4 @@
-"""What a caller may ask of lint: severities, rules, pages, conditions; all faults at once."""
+"""Parameters of lint: severities, rules, pages, conditions; all faults are reported at once."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ FAULTY = [record("h:1/a/x", "latest", tvChannel=0), record("h:1/a/y", "latest", 
 
 
 def test_nothing_asked() -> None:
-    """Without parameters, everything is given; blanks are no parameters."""
+    """Without parameters all findings are returned; blank parameters count as absent."""
     assert check_asked({}) == check_asked({"severity": "", "rule": None, "page": " "})
     assert check_asked({}).end is None
 
@@ -27,7 +27,7 @@ def test_nothing_asked() -> None:
     ],
 )
 def test_filters(asked: dict[str, Any], rules: list[str]) -> None:
-    """Severities and rules choose what is given and counted."""
+    """Only findings of the given severities and rules are returned and counted."""
     found, linter = run(FAULTY, **asked)
     assert [item.flaw.rule for item in found] == rules
     assert sorted(linter.counts.elements()) == sorted(rules)
@@ -35,7 +35,7 @@ def test_filters(asked: dict[str, Any], rules: list[str]) -> None:
 
 
 def test_pages() -> None:
-    """A page holds its part, together they hold all once; counts and total are of all that match."""
+    """The pages together hold each finding once; counts and total cover all pages."""
     everything, _ = run(FAULTY)
     pages = [run(FAULTY, page=page, pageSize=3) for page in (1, 2, 3)]
     assert [len(found) for found, _ in pages] == [3, 1, 0]
@@ -46,14 +46,14 @@ def test_pages() -> None:
 
 
 def test_conditions() -> None:
-    """The conditions of a search are checked as there."""
+    """The conditions of a search are parsed as in a search."""
     asked = check_asked({"namespace": "algo", "algoType": "0", "rule": "tag-latest"})
     assert (asked.conditions.namespace, asked.conditions.algo_type) == ("algo", "0")
     assert isinstance(asked, Asked)
 
 
 def test_all_faults_at_once() -> None:
-    """Everything wrong is told together, by field; keys of a search by key are unknown."""
+    """All faults are reported together, by field; `after`, the cursor of a search, is an unknown parameter here."""
     with pytest.raises(Refused) as caught:
         check_asked(
             {
@@ -67,7 +67,7 @@ def test_all_faults_at_once() -> None:
 
 
 def test_over_a_file() -> None:
-    """Conditions on images have no meaning for a file."""
+    """Conditions on images are refused for a file."""
     assert check_asked({"rule": "tag-latest"}, conditions=False).rules == frozenset({"tag-latest"})
     with pytest.raises(Refused, match="namespace不是已知的查询条件"):
         check_asked({"namespace": "algo"}, conditions=False)

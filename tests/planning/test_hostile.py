@@ -1,4 +1,4 @@
-"""The time for a record grows no faster than its texts, whatever they contain."""
+"""Linting a record takes time linear in the length of its texts, whatever they contain."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ VALID = {"factory": "a", "algoName": "b", "algoType": "1"}
 
 
 def _listed(item: Callable[[int], str], separator: str, length: int) -> str:
-    """Join items until the text is as long as it may be."""
+    """Join items until the text reaches `length`."""
     parts: list[str] = []
     size = -len(separator)
     while (size := size + len(separator) + len(item(len(parts)))) <= length:
@@ -58,7 +58,7 @@ KINDS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_linear(kind: str, cost: Callable[[Callable[[], object]], float]) -> None:
-    """Four times the text takes about four times as long: sixteen times would be quadratic."""
+    """Four times the text takes at most nine times as long; a quadratic rule would take sixteen times."""
     short, long = (record() | KINDS[kind](length) for length in (MAX_TEXT // 4, MAX_TEXT))
     assert check(long | VALID, Rules()).image, check(long | VALID, Rules()).faults
     few = cost(lambda: [run([short]) for _ in range(4)]) / 4

@@ -18,7 +18,7 @@ FAULTY = [
 
 
 def test_json() -> None:
-    """The text is that of the findings, whatever characters they contain; their names are the interface's."""
+    """`as_json` gives the text of each finding with any characters, under the names of the interface."""
     found, _ = run(FAULTY)
     rows = json.loads(b"[%b]" % as_json(found))
     assert rows == [finding.as_dict() for finding in found]
@@ -70,6 +70,6 @@ def test_sarif_names_images_and_levels(document: dict[str, Any]) -> None:
 
 
 def test_empty_sarif() -> None:
-    """Without findings, the document is complete."""
+    """A document without findings is complete."""
     parsed = json.loads(sarif.head(Policy()) + sarif.results([]) + sarif.TAIL)
     assert parsed["runs"][0]["results"] == []

@@ -1,4 +1,4 @@
-"""What a site sets: severities, exemptions, cards; wrong settings are told clearly."""
+"""Settings of a site: severities, exemptions, cards; faulty settings are refused with a clear message."""
 
 import json
 from datetime import date
@@ -13,7 +13,7 @@ PORTS = range(30000, 32768)
 
 
 def test_defaults() -> None:
-    """Unset settings are empty."""
+    """Empty settings give the default policy."""
     assert Policy.parse("", " ", "", PORTS) == Policy(severities={}, exemptions=[], cards=[], node_ports=PORTS)
 
 
@@ -27,7 +27,7 @@ def test_settings() -> None:
 
 
 def test_severity() -> None:
-    """A severity of the settings replaces the rule's, also where it depends on the case."""
+    """A severity in the settings replaces that of the rule, even of a rule whose severity depends on the case."""
     clash = [record(name, imagePorts="p:80:30001") for name in ("h:1/x/a", "h:1/y/b")]
     policy = Policy(severities={"node-port-clash": "error", "tag-latest": "info"})
     found, linter = run([*clash, record("h:1/a", "latest")], policy)
@@ -49,7 +49,7 @@ def test_severity() -> None:
     ],
 )
 def test_exemptions(image: str, rule: str, until: date | None, exempt: bool) -> None:
-    """An exemption counts for its rule and images, to the end of its last day."""
+    """An exemption applies to its rule and images until the end of its last day."""
     policy = Policy(exemptions=[Exemption(rule, image, "r", until)])
     found, linter = run([record("h:1/algo/x", "latest")], policy, TODAY)
     assert (not found, not linter.total) == (exempt, exempt)
@@ -57,7 +57,7 @@ def test_exemptions(image: str, rule: str, until: date | None, exempt: bool) -> 
 
 @pytest.mark.parametrize(("pattern", "left"), [("*/a:*", ["b", "c"]), ("*/[ab]:*", ["a", "b", "c"])])
 def test_exempt_from_a_clash(pattern: str, left: list[str]) -> None:
-    """An exempt image takes no part in a rule across records; the others still clash."""
+    """An exempt image is ignored by rules across records; the others still clash."""
     clash = [record(f"h:1/n/{name}", imagePorts="p:80:30001", hostPath="/d:/d") for name in "abc"]
     policy = Policy(exemptions=[Exemption(rule, pattern, "r") for rule in ("node-port-clash", "hostpath-conflict")])
     found = run(clash, policy, rule="node-port-clash,hostpath-conflict")[0]
@@ -65,7 +65,7 @@ def test_exempt_from_a_clash(pattern: str, left: list[str]) -> None:
 
 
 def test_exempt_from_a_cycle() -> None:
-    """A cycle with an exempt member, and an exempt image's missing dependency, are not found."""
+    """A cycle with an exempt member is no finding, nor is a missing dependency of an exempt image."""
     cycle = [record(f"h:1/n/{a}", dependencyServiceId=f"h:1/n/{b}:1.0,h:1/n/no:1.0") for a, b in ("ab", "ba")]
     rules = ("dependency-cycle", "dependency-gone")
     policy = Policy(exemptions=[Exemption(rule, "*/a:*", "r") for rule in rules])
@@ -73,7 +73,7 @@ def test_exempt_from_a_cycle() -> None:
 
 
 def test_exempt_node_ports_are_not_counted() -> None:
-    """The node ports of exempt images do not exhaust the cluster's."""
+    """Node ports of exempt images do not count towards the limit of the cluster."""
     many = [record(f"h:1/n/x{number}", imagePorts=f"p:80:{30000 + number}") for number in range(17)]
     policy = Policy(node_ports=range(30000, 30016))
     assert found_in(*many, policy=policy, rule="node-ports-exhausted")
@@ -93,7 +93,7 @@ def test_exempt_node_ports_are_not_counted() -> None:
     ],
 )
 def test_wrong_severity(text: str, message: str) -> None:
-    """A wrong severity is told."""
+    """A faulty severity is refused with a message."""
     with pytest.raises(ValueError, match=f"^{message}"):
         parse_severity(text)
 
@@ -115,14 +115,14 @@ GOOD = {"rule": "tag-latest", "image": "*", "reason": "r"}
     ],
 )
 def test_wrong_exemption(item: Any, message: str) -> None:
-    """A wrong exemption is told by its position."""
+    """A faulty exemption is reported with its position."""
     with pytest.raises(ValueError, match=f"^{message}$"):
         parse_exemptions(json.dumps([GOOD, item]))
 
 
 @pytest.mark.parametrize("text", ["15109;1", "-1", "0", "16GB", "1.5", ",", "9999999999", "15109,"])
 def test_wrong_cards(text: str) -> None:
-    """A wrong size of a card is told."""
+    """A faulty card size is refused with a message."""
     with pytest.raises(ValueError, match=r"^GPU_CARDS: must be the memory of each kind of card"):
         Policy.parse("", "", text, PORTS)
     assert parse_cards("[15109, 8192]") == [8192, 15109]

@@ -1,4 +1,4 @@
-"""Each rule finds its fault, and nothing in what only looks like it."""
+"""Each rule finds its fault, and nothing in a near miss."""
 
 import json
 import re
@@ -16,9 +16,9 @@ from tests.support.linting import found_in, record, run
 
 DATA = Path(__file__).parents[1] / "data" / "lint" / "one_fault_each.json"
 SAMPLE = Path(__file__).parents[2] / "examples" / "image_list.json"
-# Found only when an image is rendered with several replicas.
+# Reported only when an image is rendered with several replicas.
 RENDERING = {"pvc-rwo"}
-# Their facts are no part of a record: tests/planning/test_artifact_rules.py.
+# Tested in tests/planning/test_artifact_rules.py, as their facts are not part of a record.
 ARTIFACTS = {rule for rule in RULES if rule.startswith("artifact-")}
 
 
@@ -28,7 +28,7 @@ def in_gib(mebibytes: int) -> int:
 
 
 def test_one_fault_each() -> None:
-    """Each record of the file has exactly the faults that its algoName lists, and together they are all rules."""
+    """Each record of the file has exactly the faults that its algoName lists; all records together cover all rules."""
     records = json.loads(DATA.read_text("utf-8"))
     policy = Policy(node_ports=range(30000, 30017), cards=[15109], rounded=in_gib)
     expected = {f"{item['imageName']}:{item['imageTag']}": item["algoName"] for item in records}
@@ -52,7 +52,7 @@ def test_sample_has_no_error() -> None:
 
 
 def test_document_example() -> None:
-    """The document's own example hides its start script, its arguments and its working directory."""
+    """In the example of the API document, the host path hides the command, the argument and the working directory."""
     found = found_in(
         record(hostPath="/home:/home", workingDir="/home", command="/home/t/restart.sh", args="/home/t/start.sh")
     )
@@ -63,7 +63,7 @@ def test_document_example() -> None:
 
 DRIVER = "/usr/lib64/libnvcuvid.so:/opt/libnvcuvid.so.1"
 
-# Rule, fields in which it finds a fault, its value, and fields in which it finds none.
+# Rule, fields with a fault, the value found, and fields without a fault.
 CASES: list[tuple[str, dict[str, Any], Any, dict[str, Any]]] = [
     ("node-port-dynamic", {"imagePorts": "a:80:30086"}, 30086, {"imagePorts": "a:80:30085,b:81:30000"}),
     ("port-duplicate", {"imagePorts": "a:80:30000,b:80:30001"}, 80, {"imagePorts": "a:80:30000,b:81:30080"}),
@@ -175,7 +175,7 @@ CASES: list[tuple[str, dict[str, Any], Any, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("rule", "fields", "value", "near"), CASES)
 def test_rule(rule: str, fields: dict[str, Any], value: Any, near: dict[str, Any]) -> None:
-    """A rule finds its fault once, and nothing in a near miss; a record is judged alone as among others."""
+    """A rule finds its fault once, and nothing in a near miss; a record alone has the same findings as in a list."""
     policy = Policy(cards=[8192, 15109], rounded=in_gib)
     faulty = record() | fields
     assert [found for found in found_in(faulty, policy=policy) if found[0] == rule] == [(rule, value)]
@@ -187,7 +187,7 @@ def test_rule(rule: str, fields: dict[str, Any], value: Any, near: dict[str, Any
 
 
 def test_every_rule_has_a_case() -> None:
-    """No rule over one record is left without a case."""
+    """Every rule over one record has a case."""
     across = {
         "node-port-clash",
         "node-ports-exhausted",
@@ -198,14 +198,14 @@ def test_every_rule_has_a_case() -> None:
 
 
 def test_secrets_stay_unnamed() -> None:
-    """No finding contains the value of a variable."""
+    """No finding contains a variable's value."""
     found, _ = run([record(env="DB_PASSWORD:hunter2$，,LD_PRELOAD:hunter2,h2:27017")])
     assert {finding.flaw.rule for finding in found} == {"env-secret", "env-dollar", "env-split", "env-reserved"}
     assert "hunter2" not in str(found)
 
 
 def test_dependency_on_latest() -> None:
-    """A dependency on `latest` is found, the image's own is not."""
+    """A dependency on `latest` is a finding; the image's own tag is none of this rule."""
     own = record("h:1/a", "latest", dependencyServiceId="h:1/a:latest,h:1/b:latest")
     found = found_in(own, record("h:1/b", "latest"), rule="dependency-latest")
     assert found == [("dependency-latest", "h:1/b:latest")]
@@ -222,6 +222,6 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "cluster.md"
 
 
 def test_document_lists_the_rules() -> None:
-    """The table of the document has each rule, in order and with its severity."""
+    """The table of the document lists every rule, in order and with its severity."""
     rows = re.findall(r"^\| `([a-z-]+)` \| (error|warning|info) \|", DOCUMENT.read_text("utf-8"), re.MULTILINE)
     assert rows == [(rule.id, rule.severity) for rule in RULES.values()]

@@ -1,4 +1,4 @@
-"""Small clusters and demands of every kind, and the best placement of them by trying all."""
+"""Hypothesis strategies for small clusters and demands, and the best placement found by exhaustive search."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -18,7 +18,7 @@ _AMOUNTS = st.one_of(
 
 @st.composite
 def clusters(draw: st.DrawFn, most: int = 4) -> Cluster:
-    """Return a cluster with pods on it, more than fit now and then."""
+    """Return a cluster with running pods, which sometimes exceed its capacity."""
     names = [f"n-{at}" for at in range(draw(st.integers(0, most)))]
     nodes = tuple(
         Node(name, name, draw(st.integers(0, 16)), draw(st.integers(0, 16)), draw(st.integers(0, 9)), draw(_CARDS))
@@ -44,7 +44,7 @@ RESERVES = st.builds(Reserve, st.sampled_from([0, 10, 50]), st.integers(0, 2))
 
 
 def fewest_left(wanted: Sequence[Demand], rooms: Sequence[Room]) -> int:
-    """Return how many pods the best placement leaves, by trying all."""
+    """Return how many pods the best possible placement leaves unplaced, found by exhaustive search."""
     pods = [demand.each for demand in wanted if not demand.oversized for _ in range(demand.replicas)]
     state = tuple(
         (room.cpu, room.memory, room.pods, tuple(zip(room.card_memory, room.card_shares, strict=True)))

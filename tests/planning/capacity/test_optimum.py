@@ -1,4 +1,4 @@
-"""Thirty small cases, most of them beyond what fits, against the optimum of OR-tools."""
+"""Compares placements of thirty small cases, most of them larger than the cluster, with OR-tools' optimum."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from algoplatform.planning.capacity.room import rooms
 from benchmarks.fleets import Fleet, first_fit_decreasing, fleet
 
 ROOT = Path(__file__).resolve().parents[3]
-# OR-tools' proven bounds of the pods placed; tests/support/optimum.py computed them, 10 s a case.
+# Upper bounds of the pods placed, proven by OR-tools; tests/support/optimum.py computed them at 10 s a case.
 BOUNDS = json.loads((ROOT / "tests" / "data" / "plan" / "optimum.json").read_text())
 PYTHON = ROOT / ".venv" / "optimum" / "bin" / "python"
 INSTALL = (
@@ -24,7 +24,7 @@ INSTALL = (
 
 
 def small(seed: int) -> Fleet:
-    """Return a case of two to five nodes."""
+    """Return a random case with two to five nodes."""
     random = Random(seed)
     gpu, cpu = random.choice((0.9, 0.95, 0.98, 1.0, 1.1)), random.choice((0.5, 0.8, 0.95, 1.05))
     nodes, images, pods = random.randint(2, 5), random.randint(4, 12), random.randint(30, 70)
@@ -33,7 +33,7 @@ def small(seed: int) -> Fleet:
 
 
 def written(case: Fleet) -> dict[str, Any]:
-    """Return a case as the solver reads it."""
+    """Return a case in the solver's input format."""
     nodes = [
         {"cpu": room.cpu, "memory": room.memory, "pods": room.pods,
          "cards": list(zip(room.card_memory, room.card_shares, strict=True))}
@@ -47,7 +47,7 @@ def written(case: Fleet) -> dict[str, Any]:
 
 
 def test_near_the_optimum() -> None:
-    """Over all cases at most 2 % of the pods more are left than the proven bound, and a third of what the floor leaves."""
+    """In total at most 2 % more pods are unplaced than proven unavoidable, and a third of what first-fit leaves."""
     pods = ours = floor = least = 0
     for seed, bound in enumerate(BOUNDS):
         case = small(seed)
@@ -65,7 +65,7 @@ def test_near_the_optimum() -> None:
 
 @pytest.mark.skipif(not PYTHON.exists(), reason=INSTALL)
 def test_the_bounds_are_those_of_the_solver() -> None:
-    """OR-tools finds no better placement today than the recorded bounds allow, and none above ours in three cases."""
+    """In three cases OR-tools still finds no placement better than ours."""
     cases = [small(seed) for seed in (1, 13, 26)]
     lines = "".join(json.dumps(written(case)) + "\n" for case in cases)
     program = [str(PYTHON), str(ROOT / "tests" / "support" / "optimum.py")]

@@ -1,4 +1,4 @@
-"""Pods on cards and nodes: valid, complete, near the optimum, fast."""
+"""Placing pods on cards and nodes: valid, complete, near the optimum, fast."""
 
 import os
 import time
@@ -25,14 +25,14 @@ TINY = 200 if FULL else 20
 
 
 def checked(wanted: list[Demand], cluster: Cluster, reserve: Reserve) -> Placement:
-    """Return a placement that was recounted."""
+    """Return a placement after a recount has checked it."""
     found = place(wanted, rooms(cluster, reserve))
     recount(wanted, cluster, reserve, found.placed, found.unplaced)
     return found
 
 
 def test_a_site() -> None:
-    """25 replicas of one image, 5 of another and 3 without a GPU are on four nodes of four cards."""
+    """25 replicas of one image, 5 of another and 3 without a GPU are placed on four nodes of four cards."""
     nodes = tuple(Node(f"gpu-a-{at}", "gpu-a", 31_000, 126_976, 110, (Card(T4, 10),) * 4) for at in range(1, 5))
     wanted = [
         Demand("algo/helmet_detect:2.1.0", 25, Amounts(1_000, 2_048, 4_096, 1)),
@@ -48,7 +48,7 @@ def test_a_site() -> None:
 @pytest.mark.parametrize("seed", range(20 if FULL else 2))
 @pytest.mark.parametrize("mixed", [False, True])
 def test_500_images_on_200_nodes(seed: int, mixed: bool) -> None:
-    """5,000 pods that need 95 % of the GPU memory and 90 % of the CPU all have a place, within a second."""
+    """5,000 pods that need 95 % of the GPU memory and 90 % of the CPU are all placed, within a second of CPU time."""
     made = fleet(seed, gpu=0.95, cpu=0.9, memory=0.85, mixed=mixed)
     began = time.thread_time()
     found = checked(made.demands, made.cluster, Reserve())
@@ -59,13 +59,13 @@ def test_500_images_on_200_nodes(seed: int, mixed: bool) -> None:
 
 @pytest.mark.parametrize("seed", range(20 if FULL else 2))
 def test_at_98_percent(seed: int) -> None:
-    """Cards of one size are filled to 98 % of their memory and 98 % of the CPU beside it."""
+    """Cards of equal size are filled to 98 % of their memory while 98 % of the CPU is used."""
     made = fleet(seed, gpu=0.98, cpu=0.98, memory=0.9, mixed=False)
     assert not checked(made.demands, made.cluster, Reserve()).unplaced
 
 
 def test_the_largest_in_bounded_time() -> None:
-    """At every limit, and beyond what there is, a placement ends; the steps bound the repairs."""
+    """A placement at every limit, of more pods than fit, ends: the number of repair steps is limited."""
     nodes, images, pods = (2_000, 1_000, 50_000) if FULL else (40, 50, 800)
     made = fleet(1, gpu=1.1, cpu=0.9, memory=0.9, nodes=nodes, images=images, pods=pods)
     began = time.thread_time()
@@ -75,7 +75,7 @@ def test_the_largest_in_bounded_time() -> None:
 
 
 def test_full_nodes_are_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A node whose CPU is used up is not tried with each class, although its card has room."""
+    """A node without free CPU is not tried with each class of pods, even if its card has room."""
     wanted = [Demand(f"algo/{at}:1.0", 2, Amounts(901 + at, 100, 300 + at, 1)) for at in range(99)]
     free = rooms(
         Cluster(tuple(Node(f"n-{at}", "n", 1_000, 1_000, 110, (Card(80_000, 10),)) for at in range(198))), Reserve(0)
@@ -94,7 +94,7 @@ def test_full_nodes_are_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_looks_at_classes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With many nodes and many classes of pods without a GPU, each node looks at some classes, and all have a place."""
+    """With many nodes and many classes of CPU pods, each node tries a limited number of classes; all pods fit."""
     wanted = [Demand(f"algo/{at}:1.0", 3, Amounts(901 + at, 100)) for at in range(99)]
     free = rooms(Cluster(tuple(Node(f"n-{at}", "n", 1_000, 1_000, 110) for at in range(297))), Reserve(0))
     looks: list[int] = []
@@ -113,7 +113,7 @@ def test_looks_at_classes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_work_for_a_node_does_not_grow_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The nodes that are tried for addNodes may be tens of thousands: one for each pod of a plan."""
+    """The work for each node is constant, as addNodes may try tens of thousands: one for each pod of a plan."""
     seen: list[int] = []
     rate = mixing._rate
 
@@ -131,7 +131,7 @@ def test_the_work_for_a_node_does_not_grow_with_their_number(monkeypatch: pytest
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(demands(), clusters(), RESERVES)
 def test_every_placement_is_valid(wanted: list[Demand], cluster: Cluster, reserve: Reserve) -> None:
-    """Whatever the input, the recount holds, and nothing is left out that still fits."""
+    """For any input the recount passes, and no unplaced pod would still fit."""
     found = checked(wanted, cluster, reserve)
     for demand in wanted:
         if demand.reference in found.unplaced and not demand.oversized:
@@ -143,7 +143,7 @@ def test_every_placement_is_valid(wanted: list[Demand], cluster: Cluster, reserv
 def test_the_order_makes_no_difference(
     wanted: list[Demand], cluster: Cluster, reserve: Reserve, random: Random
 ) -> None:
-    """Demands and nodes in another order get the same places."""
+    """Reordering demands and nodes does not change the placement."""
     before = place(wanted, rooms(cluster, reserve))
     nodes = list(cluster.nodes)
     random.shuffle(nodes)
@@ -156,7 +156,7 @@ def test_the_order_makes_no_difference(
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(demands(2), clusters(2), RESERVES)
 def test_as_good_as_trying_all(wanted: list[Demand], cluster: Cluster, reserve: Reserve) -> None:
-    """On tiny clusters at most one pod more is left than by the best of all placements."""
+    """On tiny clusters at most one more pod is unplaced than in the best possible placement."""
     free = rooms(cluster, reserve)
     left = sum(place(wanted, free).unplaced.values())
     best = fewest_left(wanted, free)
@@ -164,7 +164,7 @@ def test_as_good_as_trying_all(wanted: list[Demand], cluster: Cluster, reserve: 
 
 
 def test_mostly_as_good_as_trying_all() -> None:
-    """Of tiny clusters that are full, nineteen in twenty have as few pods left as possible."""
+    """On at least 95 % of tiny full clusters, no placement leaves fewer pods unplaced."""
     worse = 0
     for seed in range(TINY):
         made = tiny(seed)
@@ -174,7 +174,7 @@ def test_mostly_as_good_as_trying_all() -> None:
 
 
 def tiny(seed: int) -> Fleet:
-    """Return a full cluster of two cards or so, and at most ten pods."""
+    """Return a full cluster of two to four cards, and at most eight pods."""
     random = Random(seed)
     cards = [tuple(Card(random.randint(8, 20), 6) for _ in range(random.randint(1, 2))) for _ in range(2)]
     nodes = tuple(Node(f"n{at}", "n", random.randint(8, 20), 99, 9, of) for at, of in enumerate(cards))

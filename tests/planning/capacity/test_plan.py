@@ -1,4 +1,4 @@
-"""The whole plan: its answer, reasons, nodes to add, and the simulated scheduler."""
+"""The whole plan: its document, reasons, nodes to add, and the simulated scheduler."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ HELMET = Demand("algo/helmet_detect:2.1.0", 25, Amounts(1_000, 2_048, 4_096, 1))
 
 
 def test_the_answer() -> None:
-    """Everything fits: the totals count the reserve, and every replica has a card by its index."""
+    """When everything fits, the totals account for the reserve, and every replica has the index of a card."""
     found = plan([HELMET], SITE, Reserve(10, 0), 3).document()
     placements = found.pop("placements")
     assert found == {
@@ -41,7 +41,7 @@ def test_the_answer() -> None:
 
 
 def test_what_does_not_fit() -> None:
-    """The reasons are the scheduler's words, with the nodes of each, and the proof stands beside them."""
+    """Each reason has the scheduler's words and the number of its nodes; the proof is given beside the reasons."""
     wanted = Demand("algo/big:1.0", 20, Amounts(1_000, 2_048, 8_000, 1))
     found = plan([wanted], SITE, Reserve(10, 1)).document()
     assert found["unplaced"] == [
@@ -60,14 +60,14 @@ def test_what_does_not_fit() -> None:
 
 
 def reasons_of(each: Amounts, node: Node, *held: Held) -> list[tuple[str, int | None, int | None]]:
-    """Return the reasons against one pod on one node."""
+    """Return the reasons why one pod does not fit on one node."""
     names = Names("x/memory", "x/shares")
     [left] = plan([Demand("a", 1, each)], Cluster((node,), held), Reserve(0), names=names).unplaced
     return [(reason.reason, reason.need, reason.largest_free) for reason in left.reasons]
 
 
 def test_reasons() -> None:
-    """Each dimension has its words; a card must have enough of both."""
+    """Each resource has its own reason; a single card must have enough of both GPU memory and shares."""
     node = Node("n", "n", 1_000, 1_000, 1, (Card(1_000, 1), Card(2_000, 1)))
     assert reasons_of(Amounts(2_000, 3_000), node) == [
         ("Insufficient cpu", 2_000, 1_000),
@@ -82,7 +82,7 @@ def test_reasons() -> None:
 
 
 def test_pods_that_run_already() -> None:
-    """What runs on a card is taken off it, and off its node."""
+    """Running pods reduce what is free on their card and on their node."""
     held = tuple(Held(f"gpu-a-{node}", card, Amounts(1_000, 1_000, 9_000, 1)) for node in (1, 2) for card in range(4))
     found = plan([HELMET], Cluster(SITE.nodes, held))
     assert found.totals["gpuMemory"].usable == 217_568 - 8 * 9_000
@@ -91,10 +91,10 @@ def test_pods_that_run_already() -> None:
 
 
 def grown(cluster: Cluster, found: Plan) -> Cluster:
-    """Return the cluster with the nodes that a plan asks for."""
+    """Return the cluster with the nodes that a plan proposes to add."""
     rows = {node.kind: node for node in reversed(cluster.nodes)}
     more = [
-        # As the next numbers of a row, they rank after its other nodes.
+        # The names sort behind those of the existing nodes, as the next numbers of a row would.
         Node(f"new-{kind.like}-{at:09}", kind.like, row.cpu, row.memory, row.pods, row.cards)
         for kind in found.add_nodes
         for row in [rows[kind.like]]
@@ -104,7 +104,7 @@ def grown(cluster: Cluster, found: Plan) -> Cluster:
 
 
 def test_nodes_to_add() -> None:
-    """With the nodes that the plan asks for everything fits; where no row helps it asks for none."""
+    """Everything fits once the proposed nodes are added; none are proposed if no row would help."""
     assert grown(SITE, plan([HELMET], SITE)) == SITE
     many = [Demand("a", 200, Amounts(1_000, 1_000, 5_000, 1)), Demand("b", 100, Amounts(500, 500, 3_000, 1))]
     found = plan(many, SITE)
@@ -125,7 +125,7 @@ def test_nodes_to_add_beside_any_name() -> None:
 
 
 def test_nodes_to_add_are_bounded() -> None:
-    """500 nodes of 2,000 cards are not proposed: looking at a million cards takes minutes and gigabytes."""
+    """500 nodes of 2,000 cards are not proposed: checking a million cards would take minutes and gigabytes."""
     cluster = Cluster((Node("n", "n", 1_000, 1_000, 110, (Card(15_109, 10),) * 2_000),))
     few, many = (plan([Demand("a:1", replicas, Amounts(1_000, 0, 100, 1))], cluster) for replicas in (3, 500))
     assert [(each.like, each.count) for each in few.add_nodes] == [("n", 2)]
@@ -133,7 +133,7 @@ def test_nodes_to_add_are_bounded() -> None:
 
 
 def test_nodes_to_add_of_two_rows() -> None:
-    """Where one row holds the GPU pods and another the CPU pods, some of both are asked for."""
+    """Where GPU pods fit only on one row and CPU pods only on the other, the plan proposes nodes of both."""
     nodes = (Node("g-1", "g", 2_000, 9_000, 9, (Card(T4, 10),)), Node("c-1", "c", 64_000, 90_000, 110))
     wanted = [Demand("gpu", 4, Amounts(100, 100, 12_000, 1)), Demand("cpu", 5, Amounts(32_000, 100))]
     found = plan(wanted, Cluster(nodes))
@@ -142,14 +142,14 @@ def test_nodes_to_add_of_two_rows() -> None:
 
 
 def test_nodes_to_add_with_a_reserve() -> None:
-    """Nodes that the reserve takes are asked for too."""
+    """The plan also proposes the nodes that are kept in reserve."""
     found = plan([HELMET], Cluster(SITE.nodes[:1]), Reserve(10, 2))
     assert [more.count for more in found.add_nodes] == [4]
     assert plan([HELMET], grown(Cluster(SITE.nodes[:1]), found), Reserve(10, 2)).fits
 
 
 def test_nodes_to_add_where_the_reserve_moves() -> None:
-    """The new node is in reserve instead of one on which a pod runs, and that one holds less than it did empty."""
+    """The reserve moves from a node with a running pod to the new, empty node, so the plan needs one node more."""
     nodes = tuple(Node(f"g-{at}", "g", 31_000, 126_976, 110, (Card(T4, 10),)) for at in (1, 2))
     cluster = Cluster(nodes, (Held("g-2", 0, Amounts(gpu_memory=9_000, shares=1)),))
     wanted = [Demand("a", 2, Amounts(100, 100, 12_000, 1))]
@@ -161,7 +161,7 @@ def test_nodes_to_add_where_the_reserve_moves() -> None:
 @settings(max_examples=40, deadline=None)
 @given(demands(), clusters(), RESERVES)
 def test_any_plan(wanted: list[Demand], cluster: Cluster, reserve: Reserve) -> None:
-    """Whatever the input: what does not fit has a reason on every node, and the nodes asked for make it fit."""
+    """For any input, what does not fit has a reason for every node, and everything fits on the proposed nodes."""
     found = plan(wanted, cluster, reserve, 1)
     assert found.fits == (not found.unplaced)
     for left in found.unplaced:
@@ -174,7 +174,7 @@ def test_any_plan(wanted: list[Demand], cluster: Cluster, reserve: Reserve) -> N
 
 
 def test_the_scheduler_never_moves_pods() -> None:
-    """Pods that fit when placed at once stay pending in random orders, the same in each run."""
+    """The simulated scheduler leaves pods pending that a plan places, and the same number in each run."""
     made = fleet(3, gpu=0.98, cpu=0.95, memory=0.9, nodes=20, images=60, pods=500)
     found = plan(made.demands, made.cluster, Reserve(0), 5)
     again = plan(made.demands, made.cluster, Reserve(0), 5)
@@ -184,10 +184,10 @@ def test_the_scheduler_never_moves_pods() -> None:
 
 
 def test_the_scheduler_spreads_and_takes_the_first_card() -> None:
-    """Each pod goes to the emptiest node; it stays pending where its card is taken, though there is room elsewhere."""
+    """Each pod goes to the emptiest node; it stays pending if its card is full, even if others have room."""
     nodes = tuple(Node(f"n-{at}", "n", 1_000, 1_000, 9, (Card(1_000, 9),)) for at in range(2))
     small, large = Demand("small", 2, Amounts(100, 100, 400, 1)), Demand("large", 1, Amounts(100, 100, 1_000, 1))
     found = plan([small, large], Cluster(nodes), Reserve(0), 20)
     assert found.fits
-    # Spread over both nodes, the small ones leave no card to the large one unless it comes first or second.
+    # Two small pods on different nodes leave no card for the large pod, unless it comes first or second.
     assert set(found.scheduler.pending) == {0, 1}

@@ -1,4 +1,4 @@
-"""Proofs of what does not fit: right wherever they are given, and given where it is plain."""
+"""Proofs that demands cannot fit: never wrong, and found in the plain cases."""
 
 import tracemalloc
 
@@ -15,13 +15,13 @@ SITE = Cluster(tuple(Node(f"gpu-{at}", "gpu", 31_000, 126_976, 110, (Card(T4, 10
 
 
 def proofs_of(*wanted: Demand, cluster: Cluster = SITE) -> dict[str, Proof]:
-    """Return the proof of each demand that is not placed in full."""
+    """Return the proof for each demand that is not placed in full."""
     free = rooms(cluster, Reserve())
     return prove(wanted, free, place(wanted, free).unplaced)
 
 
 def test_by_card_size() -> None:
-    """A pod larger than nine tenths of a card fits nowhere, and another is placed beside it."""
+    """A pod larger than nine tenths of a card fits nowhere, although a slightly smaller one does."""
     assert proofs_of(
         Demand("large", 1, Amounts(1_000, 2_048, 13_599, 1)), Demand("small", 16, Amounts(1_000, 2_048, 13_598, 1))
     ) == {"large": "card-size"}
@@ -32,7 +32,7 @@ def test_by_card_size() -> None:
 
 
 def test_by_sum() -> None:
-    """The sum of each dimension is a proof, and so is that of the cards that are large enough."""
+    """A demand above the total of any resource is proven, also if only the cards that are large enough are totalled."""
     assert proofs_of(Demand("gpu", 54, Amounts(100, 100, 4_096, 1))) == {"gpu": "sum"}
     assert proofs_of(Demand("cpu", 125, Amounts(cpu=1_000))) == {"cpu": "sum"}
     assert proofs_of(Demand("memory", 32, Amounts(memory=16_000))) == {"memory": "sum"}
@@ -43,7 +43,7 @@ def test_by_sum() -> None:
 
 
 def test_by_pigeonhole() -> None:
-    """There is enough of everything, but each card holds one, or two that leave a third of it."""
+    """The totals suffice, but each card holds only one of the pods, or two that leave a third of it unused."""
     assert proofs_of(Demand("half", 20, Amounts(100, 100, 8_000, 1))) == {"half": "pigeonhole"}
     assert proofs_of(Demand("third", 40, Amounts(100, 100, 4_600, 1))) == {"third": "pigeonhole"}
     assert proofs_of(Demand("cpu", 5, Amounts(cpu=16_000))) == {"cpu": "pigeonhole"}
@@ -52,14 +52,14 @@ def test_by_pigeonhole() -> None:
 
 
 def test_by_filling() -> None:
-    """198 MiB of each card stay free, which no pod of 200 MiB can use."""
+    """198 MiB of each card stay free, too few for any pod of 200 MiB."""
     wanted = [Demand("a", 16, Amounts(100, 100, 5_000, 1)), Demand("b", 16, Amounts(100, 100, 8_400, 1))]
     assert not proofs_of(*wanted)
     assert set(proofs_of(*wanted, Demand("c", 1, Amounts(100, 100, 200, 1))).values()) == {"pigeonhole"}
 
 
 def test_a_card_that_does_not_exist() -> None:
-    """The sums of pods take a bit a MiB of the largest card: of the largest that may be named, 256 MiB and seconds."""
+    """The bitmap of possible sums has a bit for each MiB of a card: for the largest valid size, 256 MiB and seconds."""
     huge = Cluster((Node("huge", "huge", 31_000, 126_976, 110, (Card(2**31 - 1, 10),)),))
     tracemalloc.start()
     try:
@@ -72,7 +72,7 @@ def test_a_card_that_does_not_exist() -> None:
 @settings(max_examples=100, deadline=None)
 @given(demands(2), clusters(2), RESERVES)
 def test_a_proof_is_right(wanted: list[Demand], cluster: Cluster, reserve: object) -> None:
-    """Where there is a proof, trying all placements leaves pods too."""
+    """Where a proof is given, even exhaustive search leaves pods unplaced."""
     assert isinstance(reserve, Reserve)
     free = rooms(cluster, reserve)
     every = prove(wanted, free, [demand.reference for demand in wanted])

@@ -1,4 +1,4 @@
-"""The recount finds every kind of fault in a placement."""
+"""The recount detects every kind of invalid placement."""
 
 import pytest
 
@@ -14,20 +14,20 @@ def check(
     *placed: tuple[str, int | None, str, int], held: tuple[Held, ...] = (), reserve: Reserve | None = None,
     gpu: int = 0, cpu: int = 0,
 ) -> None:  # fmt: skip
-    """Recount a placement; `gpu` and `cpu` are replicas that have no place."""
+    """Recount a placement; `gpu` and `cpu` count unplaced replicas."""
     left = {name: number for name, number in {"gpu": gpu, "cpu": cpu}.items() if number}
     recount(DEMANDS, Cluster(NODES, held), reserve or Reserve(), placed, left)
 
 
 def test_a_right_placement() -> None:
-    """What is within all limits is right, and so is nothing."""
+    """A placement within all limits passes, and so does an empty one."""
     check(*RIGHT, cpu=2)
     check(*RIGHT, cpu=2, reserve=Reserve(10, 1))
     check(gpu=3, cpu=2)
 
 
 def test_what_runs_may_exceed_the_reserve() -> None:
-    """A card that is over its reserve already is no fault unless new pods take of it."""
+    """A card filled beyond the reserve by running pods is a violation only if it gets new pods."""
     held = (Held("a", 0, Amounts(0, 0, 950, 1)),)
     check(("a", None, "cpu", 1), held=held, gpu=3, cpu=1)
     with pytest.raises(Violated, match="1350 of 900 GPU memory"):
@@ -47,7 +47,7 @@ def test_what_runs_may_exceed_the_reserve() -> None:
     ],
 )
 def test_faults(placed: list[tuple[str, int | None, str, int]], said: str) -> None:
-    """Each limit is kept by node and by card."""
+    """The limits of each node and of each card are enforced."""
     count = {"gpu": 3, "cpu": 2}
     for _, _, reference, replicas in placed:
         count[reference] -= replicas
@@ -56,12 +56,12 @@ def test_faults(placed: list[tuple[str, int | None, str, int]], said: str) -> No
 
 
 def test_replicas_that_are_lost() -> None:
-    """Each replica is placed or unplaced."""
+    """A replica that is neither placed nor unplaced is a violation."""
     with pytest.raises(Violated, match="not those asked for"):
         check(*RIGHT, cpu=1)
 
 
 def test_a_node_in_reserve() -> None:
-    """With one node in reserve, the other may be used, and not both."""
+    """With one node in reserve, using one of the two nodes is valid, and using both is not."""
     with pytest.raises(Violated, match="in reserve"):
         check(("a", 0, "gpu", 2), ("b", 0, "gpu", 1), cpu=2, reserve=Reserve(10, 1))

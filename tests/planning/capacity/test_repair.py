@@ -1,4 +1,4 @@
-"""Exchanges of pods, on nodes with very many cards."""
+"""Exchanging pods on nodes with very many cards."""
 
 from algoplatform.planning.capacity.model import Amounts, Card, Cluster, Node, Reserve
 from algoplatform.planning.capacity.packing.board import Board
@@ -9,7 +9,7 @@ CARDS = 300
 
 
 class Counted(list[dict[int, int]]):
-    """The pods of each slot; counts how often a slot is looked at."""
+    """The pods of each slot; counts the accesses to slots."""
 
     looks = 0
 
@@ -19,7 +19,7 @@ class Counted(list[dict[int, int]]):
 
 
 def test_a_node_with_many_cards_and_little_cpu() -> None:
-    """Each card has room, so the pods of all slots may leave for the CPU: looked at once, not once a card."""
+    """Every card has room but CPU is short, so pods of any slot may move: slots are scanned once, not for each card."""
     node = Node("n", "n", 10, 10, 110, (Card(1_000, 10),) * CARDS)
     board = Board(rooms(Cluster((node,)), Reserve(0)), [Amounts(6, 1, 10, 1), Amounts(5, 1, 10, 1)], [1, 2])
     board.put(1, 0)

@@ -1,4 +1,4 @@
-"""The changes of an image that hurt its dependents."""
+"""Changes of an image that break its dependents."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def image(**fields: Any) -> Image:
 
 
 def changes(old: dict[str, Any], new: dict[str, Any], channels: int | None = None) -> list[dict[str, Any]]:
-    """Return the changes without their messages, each of which says something."""
+    """Return the changes without their messages, none of which may be empty."""
     found = [change.document() for change in harmful_changes(image(**old), image(**new), channels)]
     assert all(change.pop("message") for change in found)
     return found
@@ -59,7 +59,7 @@ PORTS = "http:8080:30080,grpc:9090"
     ],
 )
 def test_a_field(field: str, old: Any, new: Any, expected: list[tuple[Any, Any]]) -> None:
-    """What is gone or worse is named, with what takes its place; what is better or new is not."""
+    """A removed or worse value is listed with its replacement; a better or new one is not listed."""
     found = changes({field: old}, {field: new})
     assert found == [{"field": field, "from": before, "to": after} for before, after in expected]
 
@@ -76,19 +76,19 @@ def test_a_field(field: str, old: Any, new: Any, expected: list[tuple[Any, Any]]
     ],
 )
 def test_fewer_channels_need_more_replicas(old: int, new: int | None, channels: int | None, replicas: Any) -> None:
-    """Replicas are rounded up; by default as many channels are served as one replica served before."""
+    """Replicas are rounded up; the default number of channels is what one replica served before."""
     expected = {"field": "tvChannel", "from": old, "to": new, "replicas": replicas}
     assert changes({"tvChannel": old}, {"tvChannel": new}, channels) == [expected]
 
 
 @pytest.mark.parametrize(("old", "new"), [(4, 4), (4, 8), (None, 1), (0, 1), (None, None)])
 def test_channels_that_do_not_hurt(old: int | None, new: int | None) -> None:
-    """As many or more channels need no more replicas, and an unknown number promised none."""
+    """Equal or more channels need no more replicas, and an unknown number was no promise."""
     assert changes({"tvChannel": old}, {"tvChannel": new}, 100) == []
 
 
 def test_all_changes_in_the_order_of_the_fields() -> None:
-    """Everything is found at once."""
+    """All changes are found in one pass."""
     old = {
         "imagePorts": PORTS,
         "imageMount": "/a",
@@ -103,7 +103,7 @@ def test_all_changes_in_the_order_of_the_fields() -> None:
 
 
 def test_messages_are_chinese_and_say_how_much() -> None:
-    """A message can be read alone."""
+    """Each message is understandable on its own."""
     [channels, gpu] = harmful_changes(image(tvChannel=8, gpuRequests=1000), image(tvChannel=3, gpuRequests=2000), 16)
     assert channels.message == "每个副本的视频路数由8降为3，16路需要的副本由2个增加到6个"
     assert gpu.message == "gpu显存由1000MiB增加到2000MiB"

@@ -1,4 +1,4 @@
-"""SVG, Mermaid and DOT show every image and edge of the JSON, whatever the names."""
+"""SVG, Mermaid and DOT show every image and edge of the JSON, whatever the names contain."""
 
 import re
 import time
@@ -41,7 +41,7 @@ def of_json(graph: Graph) -> Shown:
 
 
 def of_svg(graph: Graph) -> Shown:
-    """Return what the drawing shows: titles of boxes, and lines by their ends."""
+    """Return what the drawing shows: boxes by their titles, and lines by their ends."""
     root = ET.fromstring(svg(graph, link))
     boxes = root.findall(f"{SVG}a")
     assert {box.get("href") for box in boxes} == {link(image_id) for image_id in graph.image_ids}
@@ -51,7 +51,7 @@ def of_svg(graph: Graph) -> Shown:
 
 
 def of_mermaid(graph: Graph) -> Shown:
-    """Return what a flowchart shows, as Mermaid reads it."""
+    """Return the nodes and edges of a flowchart as Mermaid parses it."""
     lines = mermaid(graph).split("\n")
     found = [re.fullmatch(r'  (n\d+)\["([^"\]<>]*)"\]', line) for line in lines]
     nodes = {each[1]: each[2] for each in found if each}
@@ -62,7 +62,7 @@ def of_mermaid(graph: Graph) -> Shown:
 
 
 def of_dot(graph: Graph) -> Shown:
-    """Return what a digraph shows, as Graphviz reads its quoted strings."""
+    """Return the nodes and edges of a digraph as Graphviz parses its quoted strings."""
     string = r'"((?:[^"\\\n]|\\.)*)"'
     attributes = r"(?: \[[^\n]*\])?;"
     lines = dot(graph, link).split("\n")[4:-2]
@@ -86,7 +86,7 @@ def unquoted(text: str) -> str:
 
 @pytest.mark.parametrize("shown", [of_svg, of_mermaid, of_dot])
 def test_every_image_and_edge_of_a_hundred(shown: Callable[[Graph], Shown]) -> None:
-    """Cycles, an image that needs itself and long edges included, nothing is left out."""
+    """No image or edge is missing, even with cycles, self-dependencies and long edges."""
     for seed in range(3):
         graph = random_graph(100, seed)
         assert shown(graph) == of_json(graph)
@@ -100,14 +100,14 @@ def test_names_are_data(shown: Callable[[Graph], Shown]) -> None:
     if shown is of_svg:
         xml = str.maketrans("\x00\ud800\x1b", "\ufffd" * 3)
         nodes = {name.translate(xml) for name in nodes}
-        # An attribute's line breaks are blanks.
+        # XML replaces line breaks in attributes by spaces.
         flat = xml | str.maketrans("\n", " ")
         edges = {(source.translate(flat), target.translate(flat)) for source, target in edges}
     assert shown(graph) == (nodes, edges)
 
 
 def test_the_drawing_has_no_script_and_loads_nothing() -> None:
-    """Neither elements nor attributes of it run or fetch anything."""
+    """No element or attribute of the drawing runs or loads anything."""
     drawn = svg(graph_of([(HOSTILE[0], HOSTILE[2])]), link)
     elements = list(ET.fromstring(drawn).iter())
     assert {each.tag.removeprefix(SVG) for each in elements} <= {
@@ -118,7 +118,7 @@ def test_the_drawing_has_no_script_and_loads_nothing() -> None:
 
 
 def test_cycles_and_limits_are_marked() -> None:
-    """Cycles stand out in every drawing, and a drawing says when it does not show all."""
+    """Cycles are highlighted in every format, and a truncated graph is labelled as such."""
     ring = [("a:1", "b:1"), ("b:1", "a:1"), ("b:1", "c:1")]
     whole = graph_of(ring)
     part = Graph(0, whole.image_ids, whole.references, whole.edges, truncated=True, total=None)
@@ -133,7 +133,7 @@ def test_cycles_and_limits_are_marked() -> None:
 
 
 def test_at_most_so_many() -> None:
-    """150 images are drawn, one more is refused."""
+    """150 images are drawn; 151 are refused."""
     names = [f"algo/{at}:1.0" for at in range(MOST_NODES)]
     graph = graph_of(pairwise(names))
     assert of_svg(graph) == of_json(graph)
@@ -151,7 +151,7 @@ def test_at_most_so_many() -> None:
     ids=["each needs all behind it", "each needs all", "ladder"],
 )
 def test_the_worst_is_drawn_in_bounded_time(edges: list[tuple[str, str]]) -> None:
-    """Whoever registers 150 images with all dependencies that are possible gets a drawing, of a few MB."""
+    """Even 150 images with all possible dependencies are drawn, in bounded time and less than 16 MB."""
     graph = graph_of(edges)
     began = time.process_time()
     drawn = svg(graph, link)
@@ -161,7 +161,7 @@ def test_the_worst_is_drawn_in_bounded_time(edges: list[tuple[str, str]]) -> Non
 
 
 def test_boxes_do_not_overlap() -> None:
-    """Neither boxes of one layer nor a box and the picture's edge."""
+    """Boxes overlap neither each other within a layer nor the border of the picture."""
     for seed in range(5):
         root = ET.fromstring(svg(random_graph(50, seed), link))
         boxes: dict[float, list[float]] = {}
@@ -175,13 +175,13 @@ def test_boxes_do_not_overlap() -> None:
 
 
 def test_a_tree_has_no_crossings() -> None:
-    """What can be drawn without crossings is, however its edges are listed."""
+    """A tree is drawn without crossings, in whatever order its edges are listed."""
     edges = [(f"t/{at}:1", f"t/{2 * at + side}:1") for at in range(1, 16) for side in (1, 0)]
     assert crossings(Layers.of(graph_of(edges[::-1], "t/1:1"))) == 0
 
 
 def test_equal_graphs_are_drawn_alike() -> None:
-    """The order in which the database gives images and edges does not show."""
+    """The drawing does not depend on the order of images and edges."""
     graph = random_graph(40, 1)
     turned: list[Any] = list(range(39, -1, -1))
     other = Graph(

@@ -1,4 +1,4 @@
-"""The drawing in a real browser: names run nothing, boxes lead to their records, both themes can be read."""
+"""The drawing in a real browser: names execute nothing, boxes link to their records, both themes are readable."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def opened(browser: Browser, tmp_path: Path) -> Iterator[Opened]:
-    """Open a drawing as a document, or within a page that `head` begins."""
+    """Open a drawing as a document of its own, or inside a page with `head`."""
     pages: list[Page] = []
 
     def open_drawing(graph: Graph, scheme: Literal["light", "dark"] = "light", head: str | None = None) -> Page:
@@ -56,7 +56,7 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Opened]:
 
 @pytest.mark.parametrize("head", [None, "<title>page</title>"], ids=["as a document", "within a page"])
 def test_hostile_names_are_inert(opened: Opened, head: str | None) -> None:
-    """A name with markup is shown as it is: no script runs, no element comes of it, nothing is loaded."""
+    """Markup in a name is shown as text: no script runs, no element is created, nothing is loaded."""
     page = opened(graph_of([(HOSTILE[0], name) for name in HOSTILE]), head=head)
     assert page.evaluate("window.ran") is None
     assert page.locator("svg script, svg image, svg foreignObject").count() == 0
@@ -68,7 +68,7 @@ def test_hostile_names_are_inert(opened: Opened, head: str | None) -> None:
 
 
 def test_boxes_lead_to_records(opened: Opened) -> None:
-    """Each box is a link to the record of its image, next to that of the image asked about."""
+    """Each box links to the record of its image, relative to the image that the graph is about."""
     graph = random_graph(20, 1)
     page = opened(graph)
     found = page.evaluate("Array.from(document.querySelectorAll('a'), each => each.href.baseVal)")
@@ -76,7 +76,7 @@ def test_boxes_lead_to_records(opened: Opened) -> None:
 
 
 def test_text_fits_its_box(opened: Opened) -> None:
-    """No text is wider than its box, in the font that the browser takes."""
+    """No text is wider than its box in the browser's font."""
     page = opened(random_graph(50, 1))
     room = page.evaluate(
         "Array.from(document.querySelectorAll('a'), each =>"
@@ -89,7 +89,7 @@ def test_text_fits_its_box(opened: Opened) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [5, 20, 50])
 def test_both_themes_have_contrast(opened: Opened, scheme: Literal["light", "dark"], size: int) -> None:
-    """Names stand out from their boxes, and boxes are light or dark as the system is."""
+    """Names have enough contrast to their boxes, and the background follows the system's colour scheme."""
     page = opened(random_graph(size, 1), scheme)
     boxes = page.evaluate(
         "Array.from(document.querySelectorAll('a'), each => ['rect', 'text', '.tag'].map(part =>"
@@ -104,7 +104,7 @@ def test_both_themes_have_contrast(opened: Opened, scheme: Literal["light", "dar
 
 
 def test_without_its_style_sheet(opened: Opened) -> None:
-    """Under a policy that allows no style sheet the drawing has its light colours."""
+    """Under a policy that blocks style sheets, the drawing has its light colours."""
     page = opened(random_graph(20, 1), "dark", POLICY)
     for part, expected in ((".ground", 255), (".image:not(.root) rect", 248)):
         fill = page.evaluate(f"getComputedStyle(document.querySelector('{part}')).fill.match(/[0-9]+/g).map(Number)")
