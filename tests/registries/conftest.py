@@ -1,4 +1,4 @@
-"""Fixtures of the registries: a real one, its images, and a client."""
+"""Fixtures of the registry tests: a real registry and an OCI layout for its images."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A real registry without authentication; each test uses names of its own."""
+    """A real registry without authentication, shared by a module; each test uses its own image names."""
     served = Registry(tmp_path_factory.mktemp("registry"))
     with served.running():
         yield served

@@ -1,4 +1,4 @@
-"""Verifying registered images: what is stored and answered, who may, and what stays out of it."""
+"""Verifying registered images: stored facts, answers, authorization."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,13 +25,13 @@ from tests.support.service import serving, settings_for
 
 @asynccontextmanager
 async def service(database_url: str, text: str, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the service with these registries."""
+    """A client of a service that is configured with these registries."""
     async with serving(settings_for(database_url, registries=SecretStr(text), **more)) as client:
         yield client
 
 
 async def verified(client: httpx.AsyncClient, image_id: str) -> dict[str, Any]:
-    """Verify an image; return what is known of it."""
+    """Verify an image; return its facts, which must equal what the artifact route returns."""
     answer = await client.post(f"{IMAGES}/{image_id}/_verify")
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()["res"]
@@ -41,7 +41,7 @@ async def verified(client: httpx.AsyncClient, image_id: str) -> dict[str, Any]:
 
 @needs_registry
 async def test_life(database_url: str, tmp_path: Path, layout: Layout, aside: asyncpg.Connection) -> None:
-    """An image is pushed, verified, moved, deleted from the registry; the registry stops; the record never changes."""
+    """An image is pushed, verified, moved and deleted, and its registry is stopped; the record never changes."""
     registry = Registry(tmp_path)
     layout.tag(layout.index([layout.image(), layout.attestation()]), "a")
     layout.tag(layout.image(text="new"), "b")
@@ -81,7 +81,7 @@ async def _facts(connection: Any, image_id: str) -> dict[str, Any]:
 
 
 async def test_record_accepts_a_move(database_url: str, aside: asyncpg.Connection) -> None:
-    """Until its record is updated, an image whose tag has moved counts as moved."""
+    """An image whose tag has moved counts as moved until its record is updated."""
     digests = iter(["a", "b", "b", "b"])
     async with Runtime.open(settings_for(database_url)) as runtime, serving(settings_for(database_url)) as client:
         image_id = await register(client, "algo/x")
@@ -104,7 +104,7 @@ async def test_record_accepts_a_move(database_url: str, aside: asyncpg.Connectio
 
 
 async def test_gone_with_the_image(database_url: str, aside: asyncpg.Connection) -> None:
-    """A deleted image leaves nothing, nor does one that is deleted while its registry is asked."""
+    """Deleting an image deletes its facts, and facts of a deleted image are not stored."""
     async with replying(honest) as served, service(database_url, setting(served)) as client:
         image_id = await register(client, f"{served.host}/algo/x")
         await verified(client, image_id)
@@ -118,7 +118,7 @@ async def test_gone_with_the_image(database_url: str, aside: asyncpg.Connection)
 
 
 async def test_names_without_host(database_url: str) -> None:
-    """A name without a host is looked up where rendering pulls it from; without such a registry nothing is."""
+    """An image name without a host is looked up in the registry set for rendering, and nowhere if there is none."""
     async with replying(honest) as served:
         async with service(database_url, setting(served)) as client:
             image_id = await register(client, "algo/x")
@@ -135,7 +135,7 @@ async def test_names_without_host(database_url: str) -> None:
 
 @pytest.fixture
 async def many(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, Replies]]:
-    """A service with images in two namespaces, of which one is in no configured registry."""
+    """A service with images in two namespaces, and one image whose name has no host."""
     async with replying(honest) as served, service(database_url, setting(served)) as client:
         for name in (f"{served.host}/algo/x", f"{served.host}/algo/y", f"{served.host}/other/z", "algo/none"):
             await register(client, name)
@@ -143,7 +143,7 @@ async def many(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, Repl
 
 
 async def test_sets(many: tuple[httpx.AsyncClient, Replies]) -> None:
-    """A set is chosen by the conditions of a search, in the query or the body, and counted by state."""
+    """A set is selected by the conditions of a search, in the query or the body, and its result is counted by state."""
     client, _ = many
 
     async def found(query: str = "", **body: Any) -> Any:
@@ -166,7 +166,7 @@ async def test_sets(many: tuple[httpx.AsyncClient, Replies]) -> None:
 
 
 async def test_authority(many: tuple[httpx.AsyncClient, Replies]) -> None:
-    """Facts are written by those who may write the image; a set needs all its namespaces, or nothing is asked."""
+    """Verifying needs write access to the image, or to all namespaces of a set; otherwise no registry is contacted."""
     client, served = many
     named = (await client.get(f"{IMAGES}/_search?namespace=algo")).json()["res"]["data"]
     image_id = named[-1]["imageId"]
@@ -192,7 +192,7 @@ async def test_authority(many: tuple[httpx.AsyncClient, Replies]) -> None:
 
 
 async def test_no_connection_is_held(database_url: str) -> None:
-    """While a registry is asked, other requests get the only connection of the pool."""
+    """A request that waits for a registry holds no database connection: others get the only one of the pool."""
     asked, go = asyncio.Event(), asyncio.Event()
 
     async def slow(_: Any) -> AsyncIterator[bytes]:
@@ -214,7 +214,7 @@ async def test_no_connection_is_held(database_url: str) -> None:
 
 
 async def test_pages(database_url: str, aside: asyncpg.Connection) -> None:
-    """A set of more images than are read at once is verified whole, and the progress adds up."""
+    """A set of more images than a batch is verified completely, and the reported progress adds up to all of them."""
     async with (
         replying(honest) as served,
         Runtime.open(settings_for(database_url, registries=SecretStr(setting(served)))) as runtime,
@@ -239,7 +239,7 @@ FROM image, (SELECT n, gen_random_uuid() AS id FROM generate_series(1, 1100) AS 
 
 
 async def test_due(database_url: str, aside: asyncpg.Connection) -> None:
-    """The periodic check looks up what is due, once among all processes."""
+    """The periodic check verifies images that are due; while one process runs it, the others skip it."""
     async with replying(honest) as served:
         settings = settings_for(database_url, registries=SecretStr(setting(served)))
         async with serving(settings) as client, Runtime.open(settings) as one, Runtime.open(settings) as other:
@@ -260,7 +260,7 @@ async def test_due(database_url: str, aside: asyncpg.Connection) -> None:
 
 
 async def test_digests(many: tuple[httpx.AsyncClient, Replies], database_url: str) -> None:
-    """The digests last seen are found by reference, for the comparison with a cluster."""
+    """The last known digests are found by reference, for the comparison with a cluster."""
     client, served = many
     name = f"{served.host}/algo/x:1.0"
     assert (await client.post(f"{IMAGES}/_verify")).status_code == 200

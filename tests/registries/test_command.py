@@ -1,4 +1,4 @@
-"""`verify` on the command line, and the check that the service does by itself."""
+"""The command `verify`, and the periodic check of the service."""
 
 import asyncio
 import json
@@ -21,14 +21,14 @@ __all__ = ["cli"]
 
 @pytest.fixture
 async def served() -> AsyncIterator[Replies]:
-    """A registry that has algo/x."""
+    """A registry that contains algo/x."""
     async with replying(honest) as registry:
         yield registry
 
 
 @pytest.fixture
 async def client(database_url: str, served: Replies) -> AsyncIterator[httpx.AsyncClient]:
-    """A service that may ask it, with an image that is there and one that is nowhere."""
+    """A service with that registry configured, an image in it, and an image of no configured registry."""
     async with serving(settings_for(database_url, registries=SecretStr(setting(served)))) as client:
         await register(client, f"{served.host}/algo/x")
         await register(client, "other/none")
@@ -39,7 +39,7 @@ async def client(database_url: str, served: Replies) -> AsyncIterator[httpx.Asyn
 def verify(
     cli: Call, client: httpx.AsyncClient, served: Replies, database_url: str
 ) -> Callable[..., Awaitable[Result]]:
-    """Run `verify` on the database and by the URL, which must say the same."""
+    """Run `verify` on the database and with --url; both must give the same result."""
 
     async def call(*arguments: str) -> Result:
         local = await cli("verify", *arguments, DATABASE_URL=database_url, REGISTRIES=setting(served))
@@ -53,7 +53,7 @@ def verify(
 
 
 async def test_one(verify: Call, served: Replies) -> None:
-    """One image: its state, digest and platforms."""
+    """Verifying one image prints its state, digest and platforms."""
     result = await verify(f"{served.host}/algo/x:1.0")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
@@ -68,7 +68,7 @@ async def test_one(verify: Call, served: Replies) -> None:
 
 
 async def test_sets(verify: Call) -> None:
-    """Images by conditions, counted by state."""
+    """Verifying images by conditions prints the number of images in each state."""
     found = json.loads((await verify("--json")).stdout)
     assert found == {"total": 2, "states": {"not-configured": 1, "present": 1}}
     result = await verify("--namespace", "algo", "--fail-on", "warning")
@@ -89,13 +89,13 @@ async def test_sets(verify: Call) -> None:
     ],
 )
 async def test_refused(verify: Call, arguments: tuple[str, ...], code: int, message: str) -> None:
-    """Wrong usage and unknown images."""
+    """Wrong usage exits with 2, an unknown image with 1."""
     result = await verify(*arguments)
     assert (result.exit_code, message in result.stderr) == (code, True)
 
 
 async def test_periodically(database_url: str, aside: asyncpg.Connection) -> None:
-    """With an interval, the service looks images up by itself, again and again; without one it does not."""
+    """With an interval the service verifies images periodically; without one it does not."""
     asked = asyncio.Semaphore(0)
 
     def answer(request: Asked) -> bytes:
@@ -112,5 +112,5 @@ async def test_periodically(database_url: str, aside: asyncpg.Connection) -> Non
             for _ in range(3):
                 await asked.acquire()
             assert (await client.get(f"{IMAGES}/{image_id}/artifact")).json()["res"]["digest"] == DIGEST
-    # Nothing is left behind.
+    # The advisory lock has been released.
     assert await aside.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 4715962") == 0

@@ -1,4 +1,4 @@
-"""ALGOPLATFORM_REGISTRIES: what it may hold, and that no message or listing shows what it holds."""
+"""ALGOPLATFORM_REGISTRIES: valid and invalid values, and that no message or listing reveals secrets."""
 
 import json
 from pathlib import Path
@@ -17,12 +17,12 @@ SECRET = "hunter2"
 
 
 def test_none() -> None:
-    """No setting is no registry."""
+    """An empty setting configures no registry."""
     assert parse_registries("") == parse_registries("[]") == {}
 
 
 def test_hosts() -> None:
-    """A registry is found by its host as image names spell it: in any case, with or without the default port."""
+    """A registry matches the host of an image name in any case, with or without the default port."""
     text = json.dumps([{"host": "Harbor.local:443"}, {"host": "10.0.0.5:80", "http": True}, {"host": "[::1]:5000"}])
     registries = parse_registries(text)
     assert [each.origin for each in registries.values()] == [
@@ -56,7 +56,7 @@ def test_hosts() -> None:
     ],
 )
 def test_realms(realm: str, url: str, trusted: bool) -> None:
-    """A token server is trusted on the registry's own origin, and where the setting names it."""
+    """A token server is trusted if it has the registry's own origin or is named in the setting."""
     [registry] = parse_registries(json.dumps([{"host": "harbor.local", "realms": [realm]}])).values()
     assert registry.trusts(httpx.URL(url)) is trusted
 
@@ -95,7 +95,7 @@ def test_realms(realm: str, url: str, trusted: bool) -> None:
     ],
 )
 async def test_refused(text: str) -> None:
-    """The service does not start with a wrong setting, and its message quotes nothing."""
+    """The service does not start with an invalid setting, and its message quotes none of it."""
     settings = settings_for("postgresql://u@127.0.0.1:1/none", registries=SecretStr(text))
     with pytest.raises(SettingsError) as refused:
         async with Runtime.open(settings):

@@ -1,4 +1,4 @@
-"""Drafts: what an image says of itself, as far as a record can hold it."""
+"""Drafts: records filled in from an image's configuration."""
 
 import asyncio
 from typing import Any
@@ -31,7 +31,7 @@ EMPTY: dict[str, Any] = {
 
 
 def draft(**config: Any) -> Draft:
-    """Draft a record of an image with this configuration."""
+    """Draft a record from an image with this configuration."""
     return drafted(REFERENCE, Platform(**EMPTY | config), Rules())
 
 
@@ -63,7 +63,7 @@ async def test_registered(registry: Registry, layout: Layout, database_url: str)
 
 @needs_registry
 async def test_quoted(registry: Registry, layout: Layout, database_url: str) -> None:
-    """What is left out may hold anything; values of variables are not told."""
+    """The message may quote any text that was left out, but no value of a variable."""
     config = {"Cmd": ['echo "x"\n\\'], "Env": ["A=1", '9"=secret']}
     layout.tag(layout.image(config), "a")
     await asyncio.to_thread(registry.push, layout.folder, "a", "algo/quoted:1.0")
@@ -90,7 +90,7 @@ async def test_quoted(registry: Registry, layout: Layout, database_url: str) -> 
     ],
 )
 async def test_refused(database_url: str, body: Any, code: str) -> None:
-    """A wrong name is 202, an image that is not there -422 with its state."""
+    """An invalid reference is 202; an image that is not present is -422 with its state."""
     known = isinstance(body, dict) and "{host}" in str(body.get("image"))
     async with (
         replying(lambda _: reply(404, UNKNOWN)) as served,
@@ -104,7 +104,7 @@ async def test_refused(database_url: str, body: Any, code: str) -> None:
 
 
 def test_nothing() -> None:
-    """An image that says nothing gives a record of its name alone."""
+    """An image with an empty configuration gives a record with only name and tag."""
     found = draft()
     assert {name: value for name, value in found.record.items() if value} == {
         "imageName": "harbor.local/algo/x",
@@ -143,7 +143,7 @@ def test_nothing() -> None:
     ],
 )
 def test_left_out(config: dict[str, Any], field: str, value: str | None, left_out: str | None) -> None:
-    """What the record cannot hold is left out and named; the rest is taken over."""
+    """Values that a record cannot hold are left out and named in the message; the others are taken over."""
     found = draft(**config)
     assert found.record[field] == value
     if left_out is None:
@@ -154,7 +154,7 @@ def test_left_out(config: dict[str, Any], field: str, value: str | None, left_ou
 
 
 def test_platform() -> None:
-    """The configuration of the site's platform counts, else the first."""
+    """The draft uses the site's platform, or the first one if the image lacks it."""
     arm, amd = Platform(**EMPTY | {"architecture": "arm64"}), Platform(**EMPTY)
     assert preferred([arm, amd], "linux/amd64") is amd
     assert preferred([arm, amd], "linux/riscv64") is arm

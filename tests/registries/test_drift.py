@@ -1,4 +1,4 @@
-"""Drift by verified digests: the pods run another image than the registry has under the tag."""
+"""Drift by verified digests: pods run another image than the one now under the tag."""
 
 import asyncio
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.service import serving, settings_for
 
 @needs_registry
 async def test_moved_by_a_verified_digest(database_url: str, tmp_path: Path, layout: Layout) -> None:
-    """A tag that moved after the pods had pulled it is told once it is verified; pinned, the record went on."""
+    """After verification a moved tag is image-moved; with pinned manifests the image field is outdated."""
     registry = Registry(tmp_path)
     for number in (1, 2):
         layout.tag(layout.image(text=str(number)), f"v{number}")

@@ -1,4 +1,4 @@
-"""The examples that the OpenAPI document shows of artifacts are what the service answers."""
+"""The OpenAPI examples of verifying and drafting equal what the service answers."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ CONTENT = dumped(
 
 
 def answer(asked: Asked) -> bytes:
-    """Answer as harbor.local, which has algo/posterize and nothing else; the service asks through a proxy."""
+    """Answer as harbor.local, which has only algo/posterize; requests arrive as through an HTTP proxy."""
     _, _, path = asked.target.partition("http://harbor.local/v2/algo/posterize/")
     if path == "manifests/1.0":
         return reply(200, CONTENT, {"content-type": MANIFEST, "docker-content-digest": digest_of(CONTENT)})
@@ -54,11 +54,11 @@ def answer(asked: Asked) -> bytes:
 
 
 async def test_examples(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each request gets the answer beside it, through the proxy of the environment."""
+    """Each example request, sent through the proxy of the environment, gets the example answer."""
     registry = '[{"host": "harbor.local", "http": true}]'
     settings = settings_for(database_url, registries=SecretStr(registry), render={"registry": "harbor.local"})
     async with replying(answer) as proxy, serving(settings) as client:
-        # The client of the test has read the environment already.
+        # Set only now, as the client of this test has already read the environment.
         monkeypatch.setenv("http_proxy", f"http://{proxy.host}")
         assert (await upload(client, known())).status_code == 200
         answers: dict[str, httpx.Response] = {
@@ -74,6 +74,6 @@ async def test_examples(database_url: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def _timeless(document: dict[str, Any]) -> dict[str, Any]:
-    """Replace the time of the check."""
+    """Replace the time of the check by a constant."""
     res = document["res"]
     return document | {"res": res | {"checkedAt": "now"} if "checkedAt" in res else res}

@@ -1,4 +1,4 @@
-"""A registry is not trusted: with connections, credentials, memory, time, or what it says of its content."""
+"""Hostile registries: connections, credentials, memory and time are protected, and content is checked by its digest."""
 
 import asyncio
 import gzip
@@ -34,12 +34,12 @@ SECRET = "s3cret"
 
 
 def setting(served: Replies, **more: Any) -> str:
-    """Return ALGOPLATFORM_REGISTRIES with this server."""
+    """Return a value of ALGOPLATFORM_REGISTRIES with this server."""
     return json.dumps([{"host": served.host, "http": True, "username": "u", "password": SECRET, **more}])
 
 
 async def ask(text: str, host: str, known: str | None = None) -> Facts | str:
-    """Return what the client says of algo/x:1.0."""
+    """Return the facts of algo/x:1.0, or its state if it is not present."""
     async with Registries.open(text) as registries:
         try:
             return await registries.look(ImageName.parse(f"{host}/algo/x"), "1.0", known)
@@ -49,7 +49,7 @@ async def ask(text: str, host: str, known: str | None = None) -> Facts | str:
 
 
 def honest(asked: Asked) -> bytes:
-    """Answer as a registry does."""
+    """Answer as a well-behaved registry."""
     kind = {"content-type": OCI_MANIFEST, "docker-content-digest": DIGEST}
     if asked.path.endswith("/manifests/1.0"):
         return reply(200, MANIFEST, kind)
@@ -57,13 +57,13 @@ def honest(asked: Asked) -> bytes:
 
 
 async def state_of(answer: Reply, **more: Any) -> Facts | str:
-    """Return what the client says of an image on such a server."""
+    """Return the facts or the state of an image on a server with this answer."""
     async with replying(answer) as served:
         return await ask(setting(served, **more), served.host)
 
 
 async def test_honest() -> None:
-    """These servers can answer rightly: all four types are accepted, and no compression."""
+    """The test server works; the client accepts all four manifest types, and no compression."""
     async with replying(honest) as served:
         facts = await ask(setting(served), served.host)
     assert isinstance(facts, Facts)
@@ -73,12 +73,12 @@ async def test_honest() -> None:
     assert all(kind in ACCEPT for kind in (OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST))
     assert [each.headers["accept"] for each in served.asked[:2]] == [ACCEPT] * 2
     assert {each.headers["accept-encoding"] for each in served.asked} == {"identity"}
-    # Nobody asked for credentials.
+    # Credentials are sent only after a challenge.
     assert not any("authorization" in each.headers for each in served.asked)
 
 
 async def test_no_connection_to_others() -> None:
-    """A host that the settings do not name sees no connection, nor does Docker Hub."""
+    """Only configured hosts are contacted; Docker Hub is not contacted by default."""
     async with replying(honest) as served, replying(honest) as other:
         assert await ask(setting(served), other.host) == "not-configured"
         assert await ask("", other.host) == "not-configured"
@@ -111,7 +111,7 @@ async def test_no_connection_to_others() -> None:
     ],
 )
 async def test_states(status: int, body: bytes, state: str) -> None:
-    """What each status means; only a registry's own 404 is missing."""
+    """Each status is mapped to a state; only a 404 with a registry's error code means missing."""
     assert await state_of(lambda _: reply(status, body)) == state
 
 
@@ -146,7 +146,7 @@ def _with_manifest(content: bytes, kind: str = OCI_MANIFEST, **headers: str) -> 
     ],
 )
 async def test_unsupported(answer: Reply) -> None:
-    """What is too large, compressed, unreadable, not an image, or not what its digest says."""
+    """Content that is too large, compressed, malformed, not an image, or does not match its digest, is unsupported."""
     assert await state_of(answer) == "unsupported"
 
 
@@ -166,7 +166,7 @@ async def test_unsupported(answer: Reply) -> None:
     ],
 )
 async def test_configs(config: bytes) -> None:
-    """A configuration that is none."""
+    """An invalid image configuration is unsupported."""
     manifest = MANIFEST.replace(digest_of(CONFIG).encode(), digest_of(config).encode())
     told = {"content-type": OCI_MANIFEST, "docker-content-digest": digest_of(manifest)}
 
@@ -196,13 +196,13 @@ async def _slow(_: Asked) -> AsyncIterator[bytes]:
 
 
 def _getting(pieces: Callable[[Asked], AsyncIterator[bytes]]) -> Reply:
-    """Answer HEAD honestly, and GET by these pieces."""
+    """Answer HEAD like `honest`, and GET with these chunks."""
     return lambda asked: honest(asked) if asked.method == "HEAD" else pieces(asked)
 
 
 @pytest.mark.parametrize(("pieces", "state"), [(_endless, "unsupported"), (_endless_head, "unreachable")])
 async def test_endless(pieces: Callable[[Asked], AsyncIterator[bytes]], state: str) -> None:
-    """A body or a head without end is read up to its limit."""
+    """An endless body or head is read only up to a limit."""
     tracemalloc.start()
     try:
         assert await state_of(_getting(pieces)) == state
@@ -212,7 +212,7 @@ async def test_endless(pieces: Callable[[Asked], AsyncIterator[bytes]], state: s
 
 
 async def test_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image has its time in all, however often a byte arrives; a client that waits in vain gets a slot again."""
+    """The time limit covers a whole image, however slowly bytes arrive."""
     assert inspection.SECONDS == 10
     monkeypatch.setattr(inspection, "SECONDS", 0.3)
     async with replying(_getting(_slow)) as served:
@@ -237,7 +237,7 @@ async def test_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 async def test_realms(challenge: str) -> None:
-    """A token server on another origin is not contacted, and nothing that is no challenge is answered."""
+    """A token server on another origin is not contacted, and invalid challenges are not answered."""
     async with replying(lambda _: reply(200, dumped({"token": "t"}))) as other:
         own = ""
         told = ""
@@ -254,7 +254,7 @@ async def test_realms(challenge: str) -> None:
 
 
 async def test_realm_on_its_own_host() -> None:
-    """A token server on the registry's own host gets the credentials, and the registry only the token."""
+    """A token server on the registry's own host gets the credentials; the registry gets only the token."""
 
     def answer(asked: Asked) -> bytes:
         if asked.path == "/token":
@@ -276,7 +276,7 @@ async def test_realm_on_its_own_host() -> None:
 
 @pytest.mark.parametrize("token", [b"{}", dumped({"token": "a b"}), dumped({"token": 1}), b"x" * 300_000, b"nothing"])
 async def test_bad_tokens(token: bytes) -> None:
-    """A token server that gives no token."""
+    """An answer without a valid token is denied or unsupported."""
 
     def answer(asked: Asked) -> bytes:
         if asked.path == "/token":
@@ -297,7 +297,7 @@ def _redirecting(target: str) -> Reply:
 
 
 async def test_redirects_of_blobs() -> None:
-    """A blob may be elsewhere: on a host of the settings, which gets no credentials."""
+    """A blob may be redirected to another configured host, which gets no credentials."""
     async with replying(lambda _: reply(200, CONFIG)) as store:
         async with replying(_redirecting(f"http://{store.host}/here?signature=1")) as served:
             both = json.dumps([*json.loads(setting(served)), {"host": store.host, "http": True}])
@@ -306,7 +306,7 @@ async def test_redirects_of_blobs() -> None:
             ("/here?signature=1", False)
         ]
         store.asked.clear()
-        # A host that is not in the settings, another scheme, credentials in the address.
+        # A host that is not configured, another scheme, credentials in the URL, an invalid URL.
         for target in (
             f"http://{store.host}/x",
             f"https://{store.host}/x",
@@ -321,7 +321,7 @@ async def test_redirects_of_blobs() -> None:
 
 
 async def test_redirects_end() -> None:
-    """Three redirects are followed."""
+    """At most three redirects are followed."""
 
     def store(asked: Asked) -> bytes:
         left = int(asked.path.removeprefix("/"))
@@ -335,7 +335,7 @@ async def test_redirects_end() -> None:
 
 
 async def test_redirects_of_manifests() -> None:
-    """A manifest is not read elsewhere."""
+    """Redirects of manifests are not followed."""
     async with replying(honest) as other:
 
         def answer(asked: Asked) -> bytes:
@@ -348,7 +348,7 @@ async def test_redirects_of_manifests() -> None:
 
 
 async def test_retry_after() -> None:
-    """A busy registry is asked again when it says so; one that asks for long patience is left alone."""
+    """A busy registry is asked again after a short Retry-After; after a long one it is not contacted for that time."""
     busy = [reply(429, b"", {"retry-after": "0"}), reply(503, b"", {"retry-after": "Thu, 01 Jan 2026 00:00:00 GMT"})]
 
     async with replying(lambda asked: busy.pop() if busy else honest(asked)) as served:
@@ -360,7 +360,7 @@ async def test_retry_after() -> None:
                 with pytest.raises(NotPresent) as refused:
                     await registries.look(ImageName.parse(f"{served.host}/algo/x"), "1.0")
                 assert refused.value.state == "unreachable"
-        # HEAD once, GET at most.
+        # Without a pause, HEAD and perhaps GET for each of three images.
         assert len(served.asked) <= (6 if told == "nonsense" else 1)
 
 
@@ -369,7 +369,7 @@ def _always(told: bytes) -> AbstractAsyncContextManager[Replies]:
 
 
 async def test_sixteen_at_once() -> None:
-    """No more than 16 images are asked for at once."""
+    """At most 16 images are looked up at once."""
     running, most = 0, 0
 
     async def answer(asked: Asked) -> AsyncIterator[bytes]:
@@ -388,7 +388,7 @@ async def test_sixteen_at_once() -> None:
 
 
 async def test_timeouts_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A registry that lets 16 images in a row wait in vain is left alone for a while."""
+    """A registry on which 16 lookups in a row have timed out is not contacted for a while."""
     monkeypatch.setattr(inspection, "SECONDS", 0.2)
     async with replying(_slow_head) as served, Registries.open(setting(served)) as registries:
         name = ImageName.parse(f"{served.host}/algo/x")

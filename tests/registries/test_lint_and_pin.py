@@ -1,4 +1,4 @@
-"""Facts of registries in lint and in rendering: of the registry, of one image, and with `pin=true`."""
+"""Facts of registries in lint and rendering: findings, warnings, and digests with `pin=true`."""
 
 import asyncio
 from pathlib import Path
@@ -20,20 +20,20 @@ from tests.support.service import serving, settings_for
 
 
 async def rules(client: httpx.AsyncClient, query: str = "") -> list[tuple[str, str]]:
-    """Return the rules on artifacts that lint finds, and the images."""
+    """Return the rule and the image of each finding on artifacts."""
     found = (await client.get(f"{IMAGES}/_lint{query}")).json()["res"]["findings"]
     return [(each["rule"], each["image"]) for each in found if each["rule"].startswith("artifact-")]
 
 
 async def warned(client: httpx.AsyncClient, image_id: str) -> set[str]:
-    """Return the rules on artifacts of which rendering warns."""
+    """Return the rules on artifacts that rendering warns about."""
     warnings = (await client.get(f"{IMAGES}/{image_id}/manifests")).json()["res"]["warnings"]
     return {each["rule"] for each in warnings if each["rule"].startswith("artifact-")}
 
 
 @needs_registry
 async def test_moved_and_missing(database_url: str, tmp_path: Path, layout: Layout) -> None:
-    """A moved tag and a deleted image are found by lint, and rendering warns of them."""
+    """Lint and rendering report a moved tag and an image deleted from its registry."""
     registry = Registry(tmp_path)
     ports: dict[str, Any] = {"ExposedPorts": {"8080/tcp": {}}}
     layout.tag(layout.image(CONFIG | ports), "a")
@@ -69,7 +69,7 @@ async def test_moved_and_missing(database_url: str, tmp_path: Path, layout: Layo
 
 
 async def test_pin(database_url: str) -> None:
-    """With `pin=true` the digest takes the place of the tag and decides the ETag; without a digest it is -422."""
+    """With `pin=true` the digest replaces the tag and changes the ETag; without a known digest it is -422."""
     async with (
         replying(honest) as served,
         serving(settings_for(database_url, registries=SecretStr(setting(served)))) as client,
@@ -88,7 +88,7 @@ async def test_pin(database_url: str) -> None:
         pinned = await rendered(pin="true")
         assert _images(pinned) == [f"{name}@{DIGEST}"]
         assert _images(await rendered()) == _images(plain) == [f"{name}:1.0"]
-        # What is not pinned is the same document before and after.
+        # Verifying does not change what is rendered without `pin`.
         assert (await rendered()).headers["etag"] == plain.headers["etag"] != pinned.headers["etag"]
         kept = await client.get(
             url, params={"format": "yaml", "pin": "true"}, headers={"If-None-Match": pinned.headers["etag"]}
@@ -99,7 +99,7 @@ async def test_pin(database_url: str) -> None:
 
 
 async def test_pin_follows_the_tag(database_url: str) -> None:
-    """Another digest is another ETag; an outage keeps the last digest, a missing image has none."""
+    """A new digest changes the ETag; an outage keeps the last known digest, a missing image has none."""
     settings = settings_for(database_url)
     async with serving(settings) as client, Runtime.open(settings) as runtime:
         image_id = await register(client, "harbor.local/algo/x")

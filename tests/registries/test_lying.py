@@ -1,4 +1,4 @@
-"""What no registry should say: none of it may break off a set of images, or clear what is known for no reason."""
+"""Invalid answers of registries: none may abort the verification of a set, or erase known facts without cause."""
 
 import asyncio
 import gzip
@@ -62,7 +62,7 @@ def test_most_platforms() -> None:
 
 @pytest.mark.parametrize("kind", [[], {}, [OCI_MANIFEST], 1, None])
 async def test_types_of_any_kind(kind: object) -> None:
-    """A media type that is no text."""
+    """A media type that is not a string is unsupported."""
     assert await state_of(_index({**CHILD, "mediaType": kind})) == "unsupported"
     for header in ("text/plain", OCI_MANIFEST, ""):
         assert await state_of(_manifest(dumped({"mediaType": kind}), header)) == "unsupported"
@@ -78,13 +78,13 @@ async def test_types_of_any_kind(kind: object) -> None:
     ],
 )
 async def test_indexes_without_images(entries: list[Any]) -> None:
-    """An index of indexes, attestations or other artifacts, or of nothing, is no image that is there."""
+    """An index that is empty, or holds only indexes, attestations or other artifacts, is unsupported."""
     assert await state_of(_index(*entries)) == "unsupported"
 
 
 @pytest.mark.parametrize(("there", "state"), [([True, False], "present"), ([False, False], "missing")])
 async def test_mirrors_of_some_platforms(there: list[bool], state: str) -> None:
-    """An image is there if one of its platforms is; the others are left out."""
+    """An image is present if one of its platforms is; missing platforms are left out."""
     listed = [digest_of(MANIFEST) if is_there else f"sha256:{n:064}" for n, is_there in enumerate(there)]
     content = dumped({"manifests": [CHILD | {"digest": each} for each in listed]})
     told = {"content-type": OCI_INDEX, "docker-content-digest": digest_of(content)}
@@ -117,7 +117,7 @@ _JSON = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(_NAMES), _JSON, max_size=8), st.sampled_from(["", "text/plain", OCI_INDEX]))
 def test_any_document(document: dict[str, Any], kind: str) -> None:
-    """Whatever a document holds, it is read or refused."""
+    """Any document is either read or refused with NotPresent."""
     for read in (
         lambda: media_type_of(kind, document),
         lambda: children(document),
@@ -139,13 +139,13 @@ def test_any_document(document: dict[str, Any], kind: str) -> None:
     ],
 )
 async def test_times_to_retry(told: str) -> None:
-    """A time that no clock in UTC shows."""
+    """A Retry-After outside of the years 1 to 9999 in UTC does not raise."""
     assert await state_of(lambda _: reply(429, b"", {"retry-after": told})) == "unreachable"
 
 
 @pytest.mark.parametrize(("status", "state"), [(500, "unreachable"), (404, "unreachable"), (401, "denied")])
 async def test_compressed_errors(status: int, state: str) -> None:
-    """The status of an error counts, in whatever form its body is."""
+    """The status of an error decides, even if its body is compressed."""
     assert await state_of(lambda _: reply(status, gzip.compress(UNKNOWN), ZIPPED)) == state
 
 
@@ -153,7 +153,7 @@ async def test_compressed_errors(status: int, state: str) -> None:
     "token", [reply(200, b"<html>"), reply(200, b"x" * 300_000), reply(200, gzip.compress(b"{}"), ZIPPED)]
 )
 async def test_answers_of_token_servers(token: bytes) -> None:
-    """A token server that gives no token says nothing of the image."""
+    """A token server that returns no token gives denied: it says nothing about the image."""
 
     def answer(asked: Asked) -> bytes:
         if asked.path == "/token":
@@ -165,7 +165,7 @@ async def test_answers_of_token_servers(token: bytes) -> None:
 
 
 async def test_busy_token_server() -> None:
-    """A token server that asks for patience is left alone, as a registry is."""
+    """A token server is not contacted for the time of its Retry-After, just like a registry."""
 
     def answer(asked: Asked) -> bytes:
         if asked.path == "/token":
@@ -181,7 +181,7 @@ async def test_busy_token_server() -> None:
 
 
 async def test_cookies() -> None:
-    """Cookies are not kept: they would grow without end, and be a login that nobody configured."""
+    """Cookies are not stored: they would grow without limit, and act as a login that nobody configured."""
     number = 0
 
     def answer(asked: Asked) -> bytes:
@@ -199,14 +199,14 @@ async def test_cookies() -> None:
 
 @pytest.mark.parametrize("own", [{"Env": ["A=" + "x" * 300_000]}, {"Volumes": {"/x" * 200_000: {}}}])
 async def test_large_texts_for_drafts(own: dict[str, Any]) -> None:
-    """What a draft alone uses is limited too: an index may have 32 of them."""
+    """Texts that only drafts use are limited too, as an index may have 32 of them."""
     config = dumped({"os": "linux", "architecture": "amd64", "config": own})
     manifest = MANIFEST.replace(digest_of(CONFIG).encode(), digest_of(config).encode())
     assert await state_of(_manifest(manifest, OCI_MANIFEST, config)) == "unsupported"
 
 
 async def test_unprintable_codes(database_url: str) -> None:
-    """The code of an error goes into a message that is stored, where PostgreSQL takes no NUL."""
+    """Error codes are cleaned before they are stored in a message, as PostgreSQL rejects NUL."""
     answers = {"code": "A\0B"}
 
     def answer(_: Asked) -> bytes:
@@ -220,7 +220,7 @@ async def test_unprintable_codes(database_url: str) -> None:
 
 
 async def test_one_of_many(database_url: str) -> None:
-    """An image with the strangest answers does not keep a set from being verified."""
+    """Invalid answers for some images do not abort the verification of a set."""
     strange: dict[str, Reply] = {
         "a": _index({"mediaType": {}}),
         "b": lambda _: reply(404, dumped({"errors": [{"code": "\0"}]})),
@@ -246,7 +246,7 @@ async def _states(client: httpx.AsyncClient) -> dict[str, int]:
 
 
 def test_debugging_tells_no_headers() -> None:
-    """Headers of answers hold cookies and signed addresses."""
+    """Debug logs contain no headers of answers, which hold cookies and signed URLs."""
     with logged("debug") as log:
         logging.getLogger("httpcore.http11").debug("location: /x?signature=s3cret")
         logging.getLogger("algoplatform").debug("ours")
@@ -255,12 +255,12 @@ def test_debugging_tells_no_headers() -> None:
 
 
 class _Counting(Registries):
-    """Counts the lookups that run or wait at once."""
+    """Counts concurrent lookups, running or waiting."""
 
     running = most = 0
 
     async def look(self, name: ImageName, tag: str, known: str | None = None) -> Facts:
-        """Look after a while."""
+        """Wait briefly before the lookup."""
         self.running += 1
         self.most = max(self.most, self.running)
         await asyncio.sleep(0.02)
@@ -269,7 +269,7 @@ class _Counting(Registries):
 
 
 async def test_sets_do_not_wait_for_themselves(database_url: str, aside: asyncpg.Connection) -> None:
-    """A set does not queue more than its next turn at one registry, where a slow one would let them wait too long."""
+    """A set queues at most one more batch of lookups at a registry, so that none waits too long in the queue."""
     settings = settings_for(database_url)
     async with serving(settings) as client, Runtime.open(settings) as runtime:
         await register(client, "algo/base")
@@ -283,7 +283,7 @@ async def test_sets_do_not_wait_for_themselves(database_url: str, aside: asyncpg
 
 
 async def test_all_before_one(database_url: str, aside: asyncpg.Connection) -> None:
-    """Without a page, all images before a key are verified, as a search finds all of them."""
+    """Without a page, `before` selects all images before that key, as in a search."""
     async with service(database_url, "") as client:
         await register(client, "algo/base")
         await aside.execute(_MANY)

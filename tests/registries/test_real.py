@@ -22,7 +22,7 @@ pytestmark = needs_registry
 
 
 async def look(setting: str, name: str, tag: str = "1.0", known: str | None = None) -> Facts | str:
-    """Return what the client says: facts, or a state."""
+    """Return the facts of an image, or its state if it is not present."""
     async with Registries.open(setting) as registries:
         try:
             return await registries.look(ImageName.parse(name), tag, known)
@@ -31,7 +31,7 @@ async def look(setting: str, name: str, tag: str = "1.0", known: str | None = No
 
 
 async def test_image(registry: Registry, layout: Layout) -> None:
-    """A single image: its digest is what skopeo sees, and its platform what its configuration says."""
+    """The digest of a single image is the one that skopeo sees; its platform is that of its configuration."""
     layout.tag(layout.image(), "a")
     registry.push(layout.folder, "a", "algo/single:1.0")
     facts = await look(registry.setting(), f"{registry.host}/algo/single")
@@ -51,13 +51,13 @@ async def test_image(registry: Registry, layout: Layout) -> None:
         "user": "1000",
         "created": "2026-11-01T00:00:00Z",
     }
-    # Nothing new: only the digest is read.
+    # For a known digest only the digest is read.
     known = await look(registry.setting(), f"{registry.host}/algo/single", known=facts.digest)
     assert known == Facts(facts.digest)
 
 
 async def test_index(registry: Registry, layout: Layout) -> None:
-    """An index: each platform, without the attestation; the digest is the index's."""
+    """An index has the digest of the index, and its platforms without the attestation."""
     images = [layout.image(), layout.image(architecture="arm64", text="arm"), layout.attestation()]
     layout.tag(layout.index(images), "a")
     registry.push(layout.folder, "a", "algo/many:1.0")
@@ -88,7 +88,7 @@ async def test_moved_missing_unreachable(tmp_path: Path, layout: Layout) -> None
 
 
 async def test_tls(tmp_path: Path, layout: Layout) -> None:
-    """A certificate is trusted by the CA that the settings name, not otherwise, and never without TLS."""
+    """A certificate is trusted only by the CA of the setting; a registry with TLS is never read without it."""
     authority = Authority(tmp_path)
     registry = Registry(tmp_path, tls=authority.issue("registry"))
     layout.tag(layout.image(), "a")
@@ -103,7 +103,7 @@ async def test_tls(tmp_path: Path, layout: Layout) -> None:
 
 
 async def test_basic(tmp_path: Path, layout: Layout) -> None:
-    """HTTP Basic, with the right password, a wrong one and none."""
+    """HTTP Basic with the right password, a wrong one and none."""
     (tmp_path / "htpasswd").write_text(f"{HTPASSWD}\n")
     auth = {"htpasswd": {"realm": "test", "path": str(tmp_path / "htpasswd")}}
     registry = Registry(tmp_path, auth)
@@ -123,7 +123,7 @@ async def test_basic(tmp_path: Path, layout: Layout) -> None:
 
 @asynccontextmanager
 async def bearer(folder: Path, layout: Layout) -> AsyncIterator[tuple[Registry, TokenServer]]:
-    """A registry whose tokens come from a server on another port, with one image."""
+    """A registry with one image, whose tokens are issued by a server on another port."""
     async with TokenServer.running(folder, USER, PASSWORD) as server:
         registry = Registry(folder, {"token": server.registry_config()})
         with registry.running():
@@ -135,7 +135,7 @@ async def bearer(folder: Path, layout: Layout) -> AsyncIterator[tuple[Registry, 
 
 
 async def test_bearer(tmp_path: Path, layout: Layout) -> None:
-    """A token server that the settings name gets the credentials, and is asked for pulling alone."""
+    """A token server named in the setting gets the credentials, and is asked only for pull access."""
     async with bearer(tmp_path, layout) as (registry, server):
         named: dict[str, Any] = {"username": USER, "password": PASSWORD}
         name = f"{registry.host}/algo/x"
@@ -161,7 +161,7 @@ async def test_bearer(tmp_path: Path, layout: Layout) -> None:
     "realms", [[], ["auth.local"], ["http://127.0.0.1:{port}/other"], ["https://127.0.0.1:{port}"]]
 )
 async def test_bearer_elsewhere(tmp_path: Path, layout: Layout, realms: list[str]) -> None:
-    """A token server that the settings do not name is not contacted."""
+    """A token server that the setting does not name is not contacted."""
     async with bearer(tmp_path, layout) as (registry, server):
         named = [realm.format(port=server.port) for realm in realms]
         setting = registry.setting(realms=named, username=USER, password=PASSWORD)

@@ -1,4 +1,4 @@
-"""The whole way of an image, made by hand; tests/deploy/test_image.py goes it with the service's own."""
+"""The whole life of a hand-made image; tests/deploy/test_image.py does the same with the service's own image."""
 
 import httpx
 from pydantic import SecretStr
@@ -11,7 +11,7 @@ from tests.support.whole_way import walk
 
 @needs_registry
 def test_whole_way(registry: Registry, layout: Layout, database_url: str) -> None:
-    """Pushed, drafted, registered, verified, and rendered by its digest."""
+    """An image is pushed, drafted, registered, verified, and rendered by its digest."""
     layout.tag(layout.image(), "a")
     registry.push(layout.folder, "a", "algo/whole:1.0")
     settings = settings_for(database_url, registries=SecretStr(registry.setting()))
