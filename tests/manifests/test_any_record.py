@@ -1,4 +1,4 @@
-"""Whatever record is valid is rendered, or refused with a reason; what is rendered is valid."""
+"""Any valid record is either rendered to valid manifests, or refused with a reason."""
 
 import os
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def any_options() -> st.SearchStrategy[dict[str, str]]:
 
 
 def attempt(record: dict[str, Any], given_options: dict[str, str]) -> Rendered | None:
-    """Render a record; None if it is refused, with a reason for a field of it, or for an option."""
+    """Render a record; return None if it is refused, after checking that each reason names a field or an option."""
     image = check(record, Rules()).image
     assert image is not None
     try:
@@ -71,7 +71,7 @@ def attempt(record: dict[str, Any], given_options: dict[str, str]) -> Rendered |
 @settings(max_examples=EXAMPLES)
 @given(image_records(), any_options())
 def test_rendered_or_refused(record: dict[str, Any], given_options: dict[str, str]) -> None:
-    """The strict schema and our own check have nothing against it; PyYAML reads back what was written."""
+    """Rendered objects pass the strict schema and our own check, and PyYAML reads back the same objects."""
     found = attempt(record, given_options)
     if found is None:
         return
@@ -85,7 +85,7 @@ def test_rendered_or_refused(record: dict[str, Any], given_options: dict[str, st
 @settings(max_examples=400 if FULL else 10)
 @given(st.lists(st.tuples(image_records(), any_options()), min_size=5, max_size=20))
 def test_go_reads_every_text(drawn: list[tuple[dict[str, Any], dict[str, str]]]) -> None:
-    """Annotations, environment, words and paths come back from Go's reader unchanged."""
+    """Go's reader returns annotations, variables, arguments and paths unchanged."""
     rendered = [found.objects for record, given_options in drawn if (found := attempt(record, given_options))]
     objects = [item for group in rendered for item in group]
     if not objects:
@@ -95,7 +95,7 @@ def test_go_reads_every_text(drawn: list[tuple[dict[str, Any], dict[str, str]]])
 
 
 def texts(item: dict[str, Any]) -> Iterator[str]:
-    """Yield the free texts of an object."""
+    """Yield those texts of an object that come from the record."""
     yield from sorted(item["metadata"].get("annotations", {}).values())
     pod = item["spec"].get("template", {}).get("spec", {"containers": [{}]})
     [main] = pod["containers"]
@@ -110,14 +110,14 @@ def texts(item: dict[str, Any]) -> Iterator[str]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_each_kubernetes_version(version: str) -> None:
-    """The sample registry, with and without claims for each replica, is valid in every version."""
+    """The rendered sample registry is valid in every version, also with replicas, claims for each mount, and NFS."""
     for given_options in (options(), options(replicas=3, claims="per-mount"), options(mountStore="nfs:10.0.0.1:/a")):
         for item in render_all(given_options).objects:
             validate(item, version)
 
 
 def test_the_schema_is_strict() -> None:
-    """Without that, the tests above would show nothing."""
+    """The schema refuses an unknown field; otherwise the tests above would prove nothing."""
     item = render_all(options()).objects[0]
     with pytest.raises(kubernetes_validate.ValidationError):
         validate({**item, "unknown": 1})

@@ -1,4 +1,4 @@
-"""Our own admission check gives the verdicts of a Kubernetes API server."""
+"""Our own admission check agrees with a Kubernetes API server."""
 
 import json
 from typing import Any
@@ -38,7 +38,7 @@ BASE: dict[str, dict[str, Any]] = {
 
 
 def objects(case: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the objects of a case: that of its kind, changed, and its namespace."""
+    """Return the objects of a case: the changed base object of its kind, and its namespace if it names one."""
     kind = case.get("kind", "Deployment")
     made = {"kind": kind, "metadata": {"name": "x", "namespace": "algo", "labels": {}}, **BASE[kind]}
     made = merge(made, case.get("change", {}))
@@ -56,7 +56,7 @@ def objects(case: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
 def test_verdict(case: dict[str, Any]) -> None:
-    """A case is accepted, refused, or accepted and wrong later; then a path and a sentence say what is wrong."""
+    """A case is accepted, refused, or accepted although it fails later; the last two have a path and a message."""
     found = check(objects(case))
     wanted = {"accepted": [], "refused": [True], "wrong": [False]}[case["verdict"]]
     assert [verdict.refused for verdict in found] == wanted
@@ -71,6 +71,6 @@ def test_node_port_of_two_services() -> None:
 
 
 def test_examples_pass() -> None:
-    """The sample registry, as rendered by each profile, has no verdict at all."""
+    """The sample registry, rendered with each of these profiles, has no findings."""
     for profile in ("hami", "volcano", "aliyun", "tencent", "metax", "none"):
         assert check(render_all(options(profile=profile, cards="24576")).objects) == []

@@ -1,4 +1,4 @@
-"""The page for operators agrees with the code: its example, options, profiles and warnings."""
+"""The page for operators agrees with the code: example, options, profiles and warnings."""
 
 import json
 import re
@@ -19,14 +19,14 @@ EVERY_PAGE = pytest.mark.parametrize(
 
 
 def table(page: str, size: int, number: int) -> list[list[str]]:
-    """Return the rows of one table, counted among those with this many columns."""
+    """Return the rows of the table with this number among the tables with `size` columns."""
     tables = re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE)
     fitting = [found for text in tables if len((found := rows(text))[0]) == size]
     return [list(row) for row in fitting[number]]
 
 
 def table_or_nothing(page: str, number: int) -> list[list[str]]:
-    """Return a table of three columns, or nothing if there are fewer."""
+    """Return a table of three columns, or an empty list if there are fewer tables."""
     try:
         return table(page, 3, number)
     except IndexError:
@@ -34,13 +34,13 @@ def table_or_nothing(page: str, number: int) -> list[list[str]]:
 
 
 def named(cell: str) -> list[str]:
-    """Return what is set in code."""
+    """Return the words that a cell marks as code."""
     return re.findall("`([^`]+)`", cell)
 
 
 @EVERY_PAGE
 def test_example(page: str) -> None:
-    """The record renders to the YAML beside it, byte by byte."""
+    """The record on the page renders to the YAML beside it, byte for byte."""
     record, file, *_ = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     [shown] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     found = render([target_of(json.loads(record))], Options())
@@ -51,7 +51,7 @@ def test_example(page: str) -> None:
 
 @EVERY_PAGE
 def test_options(page: str) -> None:
-    """Every option, in order, with its values and its default, which its own reader takes."""
+    """The table lists every option in order, with its values and its default."""
     shown = table(page, 4, 0)
     assert [named(name) for name, *_ in shown] == [[option.name] for option in OPTIONS]
     for option, (_, values, default, meaning) in zip(OPTIONS, shown, strict=True):
@@ -65,7 +65,7 @@ def test_options(page: str) -> None:
 
 @EVERY_PAGE
 def test_profiles(page: str) -> None:
-    """Every shipped profile with its resources, and every key of a row."""
+    """The table lists every shipped profile with its resources; every key of a profile row is documented."""
     tables = filter(None, (table_or_nothing(page, number) for number in range(9)))
     [profiles] = [found for found in tables if named(found[0][0]) == ["hami"]]
     assert [named(name)[0] for name, *_ in profiles] == list(SHIPPED)
@@ -79,7 +79,7 @@ def test_profiles(page: str) -> None:
 
 @EVERY_PAGE
 def test_warnings(page: str) -> None:
-    """Every rule that rendering itself reports."""
+    """The page lists every rule that rendering itself reports."""
     source = "".join(path.read_text("utf-8") for path in (ROOT / "src/algoplatform/manifests").glob("*.py"))
     rules = set(re.findall(r'(?:warn\(|Finding\()"([a-z-]+)"', source))
     shown = {

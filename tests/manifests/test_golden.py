@@ -59,14 +59,14 @@ CASES: dict[str, Callable[[], Rendered]] = {
 
 
 def answer(found: Rendered) -> str:
-    """Return what is said beside the manifests, as readable JSON."""
+    """Return all parts of the result except the manifests, as readable JSON."""
     said = {key: value for key, value in asdict(found).items() if key != "objects"}
     return json.dumps(said, ensure_ascii=False, indent=2) + "\n"
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_golden(name: str) -> None:
-    """Manifests and the rest of the answer, byte by byte."""
+    """Manifests and the rest of the result equal the files, byte for byte."""
     found = CASES[name]()
     made = {
         GOLDEN / f"{name}.yaml": b"".join(dump_yaml(found.objects)),
@@ -79,7 +79,7 @@ def test_golden(name: str) -> None:
 
 
 def test_document_s_example() -> None:
-    """What the golden file of the document's own example shows, said in words."""
+    """States what the golden file of the API document's example must contain."""
     found = CASES["register"]()
     services = [item["spec"] for item in found.objects if item["kind"] == "Service"]
     assert [spec["type"] for spec in services] == ["ClusterIP", "NodePort"]
@@ -92,7 +92,7 @@ def test_document_s_example() -> None:
 
 
 def test_every_field_is_used() -> None:
-    """A change of any field changes what is rendered, so that none is dropped."""
+    """Each field affects the manifests, so rendering drops none."""
     changes: dict[str, Any] = {
         "imageName": "algo/other",
         "imageTag": "2",
@@ -115,5 +115,5 @@ def test_every_field_is_used() -> None:
         for name, value in changes.items()
         if render([target_of({**REGISTER, name: value})], options()).objects == CASES["register"]().objects
     ]
-    # Dependencies show in the order of a closure.
+    # Dependencies only affect the order of a closure.
     assert same == ["dependencyServiceId"]

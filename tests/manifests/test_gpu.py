@@ -1,4 +1,4 @@
-"""GPU profiles: exact limits or a refusal, for rows of ours and of a site."""
+"""GPU profiles: exact limits or a refusal, for shipped rows and rows of a site."""
 
 import json
 from typing import Any
@@ -25,48 +25,48 @@ def hami(mib: int) -> dict[str, int]:
 
 
 def volcano(mib: int) -> dict[str, int]:
-    """Return the limits of Volcano's vGPU."""
+    """Return the limits for Volcano's vGPU."""
     return {"volcano.sh/vgpu-number": 1, "volcano.sh/vgpu-memory": mib}
 
 
 def tencent(core: int, units: int) -> dict[str, int]:
-    """Return the limits of GPU manager: cores as a share of the card, and units of 256 MiB."""
+    """Return the limits for Tencent's GPU manager: cores in percent of a card, and memory in units of 256 MiB."""
     return {"tencent.com/vcuda-memory": units, "tencent.com/vcuda-core": core}
 
 
 def ascend(mib: int) -> dict[str, int]:
-    """Return the limits of an Ascend card's template."""
+    """Return the limits for a template of an Ascend card."""
     return {"huawei.com/Ascend910B4": 1, "huawei.com/Ascend910B4-memory": mib}
 
 
 def hygon(mib: int) -> dict[str, int]:
-    """Return the limits of a DCU."""
+    """Return the limits for a Hygon DCU."""
     return {"hygon.com/dcunum": 1, "hygon.com/dcumem": mib}
 
 
 def mlu(units: int) -> dict[str, int]:
-    """Return the limits of an MLU, in units of 256 MiB."""
+    """Return the limits for a Cambricon MLU, with memory in units of 256 MiB."""
     return {"cambricon.com/vmlu": 1, "cambricon.com/mlu.smlu.vmemory": units}
 
 
 def metax(mib: int) -> dict[str, int | str]:
-    """Return the limits of a MetaX card."""
+    """Return the limits for a MetaX card."""
     return {"metax-tech.com/sgpu": 1, "metax-tech.com/vmemory": f"{mib}Mi"}
 
 
 def gib(units: int) -> dict[str, int]:
-    """Return the limits of Aliyun's sharing."""
+    """Return the limits for Aliyun's GPU sharing, in GiB."""
     return {"aliyun.com/gpu-mem": units}
 
 
 def mig(slice_: str) -> dict[str, int]:
-    """Return the limits of a MIG slice."""
+    """Return the limits for a MIG slice."""
     return {f"nvidia.com/mig-{slice_}": 1}
 
 
 WHOLE = {"nvidia.com/gpu": 1}
 TPU = {"tpu.bitmain.com/bm1684": 1}
-# One column for each of REQUESTS, on cards of 15,109 MiB; None is a refusal.
+# One column for each of REQUESTS; the largest card has 15,109 MiB; None means refused.
 TABLE: dict[str, list[Any]] = {
     "hami": [*map(hami, REQUESTS[:7]), NO],
     "volcano": [*map(volcano, REQUESTS[:7]), NO],
@@ -87,7 +87,7 @@ TABLE: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_table(name: str) -> None:
-    """Requests round up, the card rounds down, and what does not fit is refused."""
+    """Requests are rounded up, the size of the card is rounded down, and what does not fit is refused."""
     found: list[Any] = []
     for mib in REQUESTS:
         try:
@@ -100,7 +100,7 @@ def test_table(name: str) -> None:
 
 @given(st.sampled_from(sorted(SHIPPED)), st.integers(1, 2**31 - 1), st.lists(st.integers(1, 2**31 - 1), max_size=3))
 def test_never_less_than_asked_for(name: str, mib: int, cards: list[int]) -> None:
-    """Whatever is reserved holds the request, and fits on a card."""
+    """The reserved memory is at least the request, and at most the largest card."""
     try:
         found = amounts(mib, SHIPPED[name], tuple(cards))
     except DoesNotFit:
@@ -117,7 +117,7 @@ def test_smallest_slice(mib: int, slice_: str) -> None:
 
 
 def test_without_cards_no_refusal_by_size() -> None:
-    """Only templates and slices have a largest size of their own."""
+    """Without `cards` only templates and slices limit the size; tencent then asks for `cores` or `cards`."""
     for name in sorted(set(SHIPPED) - {"mig", "ascend", "tencent"}):
         assert amounts(10**6, SHIPPED[name]).limits or name == "none"
     for name in ("mig", "ascend"):
@@ -152,7 +152,7 @@ def test_wrong_cores(profile: str, cores: str) -> None:
 
 
 def test_cores_of_settings_with_another_profile() -> None:
-    """Those that a request gives are judged by the profile of settings; those of settings where they are used."""
+    """A request's cores are checked with the profile of the settings; those of the settings when they are used."""
     base = parse_options({"profile": "tencent", "cores": "200"}, SHIPPED)
     with pytest.raises(Refused):
         parse_options({"cores": "150"}, SHIPPED, base)
@@ -168,7 +168,7 @@ def test_cores_that_a_profile_does_not_have() -> None:
 
 
 def test_scheduler_and_runtime() -> None:
-    """A profile's scheduler is for pods with a GPU; an option takes precedence."""
+    """The profile's scheduler is set only for pods with a GPU; an option takes precedence."""
     assert pod_of(rendered({"profile": "volcano"}, gpuRequests=1))["schedulerName"] == "volcano"
     assert "schedulerName" not in pod_of(rendered({"profile": "volcano"}))
     given = {"profile": "volcano", "schedulerName": "mine", "runtimeClass": "nvidia"}
@@ -201,7 +201,7 @@ def test_none_warns() -> None:
 
 
 def test_site_rows() -> None:
-    """A row of the same name replaces the shipped one; cardsUpTo reads small values as whole cards."""
+    """A row replaces the shipped row of the same name; values up to cardsUpTo mean whole cards."""
     rows = [
         {
             "name": "aliyun",

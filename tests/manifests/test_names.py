@@ -1,4 +1,4 @@
-"""Names that Kubernetes accepts, that are different for different images, and that stay the same."""
+"""Names that Kubernetes accepts, that differ for different images, and that are stable."""
 
 import re
 from hashlib import sha256
@@ -69,7 +69,7 @@ def test_accepted_and_different(one: ImageReference, other: ImageReference) -> N
 
 
 def test_labels_and_annotations() -> None:
-    """The description stands at the workload alone: a change of it restarts no pod."""
+    """Only the workload has the description, so that changing it restarts no pod."""
     found = rendered(
         name="harbor.local/algo/face_id", tag="V2", algoDesc="人脸\n识别", frameInterval=0, imagePorts="a:1"
     )

@@ -1,4 +1,4 @@
-"""Options are named once, and read with every fault at once."""
+"""Options: each is defined once, and all faults are reported at once."""
 
 import dataclasses
 from typing import Any
@@ -19,7 +19,7 @@ readiness localtime replicas channels closure namespace
 
 
 def faults(given: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return option and message of every fault."""
+    """Return the option and the message of every fault."""
     with pytest.raises(Refused) as caught:
         parse_options(given, SHIPPED)
     assert caught.value.code == "202"
@@ -27,7 +27,7 @@ def faults(given: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def test_names() -> None:
-    """The contract's options, in its order; each field of Options belongs to one."""
+    """The names are those of the contract, in its order; each belongs to one field of Options."""
     assert [option.name for option in OPTIONS] == NAMES
     assert [option.attribute for option in OPTIONS] == [field.name for field in dataclasses.fields(Options)]
     assert all(option.description and option.form for option in OPTIONS)
@@ -142,14 +142,14 @@ def test_every_fault_at_once() -> None:
 
 
 def test_very_many_unknown_names() -> None:
-    """Only the first are listed, and the rest is counted."""
+    """Only the first 200 faults are listed; the total counts all."""
     with pytest.raises(Refused) as caught:
         parse_options({f"x{number}": "1" for number in range(1000)}, SHIPPED)
     assert (len(caught.value.faults), caught.value.total) == (200, 1000)
 
 
 def test_over_defaults() -> None:
-    """Replicas given now replace the channels of the settings, and the other way round."""
+    """A request's `replicas` replaces the `channels` of the settings, and vice versa."""
     base = options(channels="100", registry="harbor.local")
     found = parse_options({"replicas": "2"}, SHIPPED, base)
     assert (found.replicas, found.channels, found.registry) == (2, None, "harbor.local")

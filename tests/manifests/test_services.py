@@ -1,4 +1,4 @@
-"""Ports: each number once in the container, and two Services."""
+"""Ports: each number once per container, and two Services."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.support.rendering import IMAGE_ID, main_of, options, reasons, rendere
 
 
 def services(ports: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Return name, port, target and node port of each Service's ports, by its type."""
+    """Return name, port, target port and node port of each port, by type of the Service."""
     return {
         item["spec"]["type"]: [
             (port["name"], port["port"], port["targetPort"], port.get("nodePort")) for port in item["spec"]["ports"]
@@ -28,7 +28,7 @@ def test_without_ports() -> None:
 
 
 def test_node_ports_of_a_site() -> None:
-    """Ports that the site permits, and a cluster with Kubernetes' default does not, are warned about."""
+    """Node ports that the site's range allows, but the default range of Kubernetes does not, cause a warning."""
     checked = check(minimal(imagePorts="a:80:40000,b:81:30001,c:82:20000"), Rules(node_ports=range(20000, 40001)))
     assert checked.image
     found = render([Target(checked.image, IMAGE_ID, 1)], options())
@@ -38,7 +38,7 @@ def test_node_ports_of_a_site() -> None:
 
 
 def test_two_services() -> None:
-    """A port without a node port is only in the cluster's Service, where it cannot get a random one."""
+    """A port without a node port is only in the ClusterIP Service, so that Kubernetes assigns no random node port."""
     assert services("a:80:30016,b:81") == {
         "ClusterIP": [("a", 80, 80, None), ("b", 81, 81, None)],
         "NodePort": [("a", 80, 80, 30016)],
@@ -59,7 +59,7 @@ def test_two_services() -> None:
             [("a", 80, 80, None)],
             [("a", 80, 80, 30016), ("b", 30017, 80, 30017)],
         ),
-        # The second port of 80 cannot be 30017, as another container port has that number.
+        # 30017 is not free as the Service's second port for 80, because another container port has that number.
         (
             "a:80:30016,b:80:30017,c:30017:30018",
             [("a", 80, 80, None), ("c", 30017, 30017, None)],
@@ -68,12 +68,12 @@ def test_two_services() -> None:
     ],
 )
 def test_number_twice(ports: str, cluster: list[Any], node: list[Any]) -> None:
-    """The first name wins; a second node port gets a port of its own."""
+    """If a port number occurs twice, its first name is used; a second node port gets a Service port of its own."""
     assert services(ports) == {"ClusterIP": cluster, "NodePort": node}
 
 
 def test_names_of_container_ports() -> None:
-    """A container port is named only as Kubernetes allows; the Service's port always is."""
+    """Container ports have a name only if Kubernetes accepts it; ports of a Service always have one."""
     ports = "abcdefghijklmno:1,abcdefghijklmnop:2,123:3,a--b:4,a-b:5,1a:6"
     found = rendered(imagePorts=ports)
     assert [port.get("name") for port in main_of(found)["ports"]] == ["abcdefghijklmno", None, None, None, "a-b", "1a"]
@@ -95,7 +95,7 @@ def test_readiness() -> None:
 
 
 def test_node_port_twice_in_a_set() -> None:
-    """One reason for each pair and port, whatever the namespaces."""
+    """Each clash of two images is one reason, even across namespaces."""
     one = target("a/x", imagePorts="a:80:30016,b:81:30017")
     other = target("b/y", imagePorts="a:80:30016,c:81:30017")
     assert reasons(one, other) == [

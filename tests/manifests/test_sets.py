@@ -1,4 +1,4 @@
-"""Images together: their order, and what two of them cannot share."""
+"""Several images together: their order, and what they must not share."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.support.rendering import IMAGE_ID, image, options, reasons, target
 
 
 def test_order() -> None:
-    """Dependencies first; each level lists its images in the order in which they were asked for."""
+    """Dependencies come first; within a level images keep the order of the request."""
     images = [target("a/c"), target("a/b"), target("a/a"), target("a/b")]
     found = render(images, options(closure=True), levels={"a/c:1.0": 1, "a/a:1.0": 2})
     assert found.order == [["a/b:1.0"], ["a/c:1.0"], ["a/a:1.0"]]
@@ -44,16 +44,16 @@ def test_replicas_of_the_named_images_only() -> None:
 
 
 def test_equal_names() -> None:
-    """Two tags of one image without tags in names: one reason that names both."""
+    """If names have no tag, two tags of one image clash: one reason names both."""
     one, other = target("a/x", "1", imagePorts="a:1"), target("a/x", "2", imagePorts="a:1")
     assert reasons(one, other, naming="image") == [("imageName", "-422", "a/x:1与a/x:2生成同名的对象：Service a/a-x")]
     assert reasons(one, other) == []
-    # One namespace for all: two images may still differ by name.
+    # Images of different names do not clash, even if one namespace is set for all.
     assert reasons(target("a/x"), target("b/x"), namespace="prod") == []
 
 
 def test_shared_host_paths() -> None:
-    """One warning for each path, whatever its spelling; libraries of the driver are shared by design."""
+    """A shared path is one warning, however it is spelled; driver libraries may be shared."""
     images = [target(f"a/x{number}", hostPath="/data:/d,/own:/o", subPath="/l.so:/l") for number in range(12)]
     images[0] = target("a/x0", hostPath="/data/:/d,//data:/e")
     images[1] = target("a/x1", hostPath="/data/.:/d")
@@ -100,7 +100,7 @@ def test_unknown_files(files: dict[str, Any], message: str) -> None:
 
 
 def test_very_many_unknown_files() -> None:
-    """Only the first are listed."""
+    """Only the first 200 faults are listed."""
     with pytest.raises(Refused) as caught:
         render([target()], options(), config_files={"algo/x:1.0": {f"/{number}": "" for number in range(1000)}})
     assert len(caught.value.faults) == 200

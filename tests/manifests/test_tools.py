@@ -1,4 +1,4 @@
-"""kustomize and helm take rendered manifests as they are."""
+"""kustomize and helm accept rendered manifests unchanged."""
 
 import subprocess
 from pathlib import Path
@@ -13,17 +13,17 @@ from tests.support.rendering import options, render_all
 
 
 def key(item: dict[str, Any]) -> tuple[str, str, str]:
-    """Return what identifies an object."""
+    """Return the identity of an object."""
     return item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]
 
 
 def found() -> Rendered:
-    """Return the sample registry, with claims for each replica."""
+    """Return the sample registry, rendered as a closure with two replicas each."""
     return render_all(options(replicas=2, closure=True))
 
 
 def test_kustomize(tmp_path: Path) -> None:
-    """A kustomization over the manifests builds the same objects."""
+    """kustomize builds the same objects from the manifests."""
     objects = found().objects
     (tmp_path / "images.yaml").write_bytes(b"".join(dump_yaml(objects)))
     (tmp_path / "kustomization.yaml").write_text("resources: [images.yaml]\n")
@@ -32,7 +32,7 @@ def test_kustomize(tmp_path: Path) -> None:
 
 
 def test_helm(tmp_path: Path) -> None:
-    """As templates of a chart, the manifests pass its linter and come out the same."""
+    """As templates of a chart, the manifests pass `helm lint` and render to the same objects."""
     objects = found().objects
     (tmp_path / "templates").mkdir()
     (tmp_path / "Chart.yaml").write_text("apiVersion: v2\nname: images\nversion: 1.0.0\n")

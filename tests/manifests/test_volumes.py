@@ -14,7 +14,7 @@ MOUNTS = "/vse/logs,/data/"
 
 
 def mounts(found: Rendered) -> list[tuple[Any, ...]]:
-    """Return volume, target, path within the volume, and whether it is read-only."""
+    """Return name, target, path within the volume, and whether it is read-only, of each mount."""
     return [
         (item["name"], item["mountPath"], item.get("subPath"), item.get("readOnly", False))
         for item in main_of(found).get("volumeMounts", [])
@@ -22,7 +22,7 @@ def mounts(found: Rendered) -> list[tuple[Any, ...]]:
 
 
 def volumes(found: Rendered) -> dict[str, Any]:
-    """Return the source of each volume by name."""
+    """Return each volume's source by the volume's name."""
     return {item["name"]: {**item, "name": None} for item in pod_of(found).get("volumes", [])}
 
 
@@ -56,7 +56,7 @@ def test_one_claim() -> None:
 
 
 def test_claim_per_mount() -> None:
-    """A claim is named by its path, so that it outlives a change of the list."""
+    """A claim is named after its path, so it stays the same when other paths are added or removed."""
     found = rendered({"claims": "per-mount"}, imageMount=MOUNTS, pvcSize=20)
     again = rendered({"claims": "per-mount"}, imageMount="/data", pvcSize=20)
     claims = [item["metadata"]["name"] for item in found.objects if item["kind"] == "PersistentVolumeClaim"]
@@ -99,7 +99,7 @@ def test_nfs_store() -> None:
     ],
 )
 def test_workload(mode: str, replicas: int, size: int | None, gpu: int | None, kind: str, strategy: str | None) -> None:
-    """An exclusive claim is never used by two pods, and no pod waits for a GPU that its predecessor holds."""
+    """Two pods never share an exclusive claim, and no new pod waits for a GPU that the old pod still holds."""
     found = rendered(
         {"accessMode": mode, "replicas": replicas}, imageMount="/data", pvcSize=size, gpuRequests=gpu, imagePorts="a:1"
     )
@@ -143,7 +143,7 @@ def test_config_without_contents() -> None:
 
 
 def test_config_with_contents() -> None:
-    """Contents make an immutable ConfigMap named by them; paths without contents stay needed."""
+    """Given contents become an immutable ConfigMap named by their hash; paths without contents stay needed."""
     image = target(config="/etc/fdfs/client.conf,/app/a.conf")
     found = render([image], options(), config_files={"algo/x:1.0": {"/etc//fdfs/client.conf": "端口=1\n"}})
     made = only(found, "ConfigMap")
@@ -218,7 +218,7 @@ def test_host_path(source: str, kind: str | None) -> None:
 
 
 def test_time_zone_of_the_node() -> None:
-    """What becomes /etc/localtime is a file: with the type Directory, the pod would never start."""
+    """The source of /etc/localtime has the type File: with Directory, the pod would never start."""
     found = rendered(hostPath="/usr/share/zoneinfo/Asia/Shanghai:/etc/localtime,/opt/zone:/etc//timezone")
     assert [volume["hostPath"]["type"] for volume in pod_of(found)["volumes"]] == ["File", "File"]
 
@@ -229,14 +229,14 @@ def test_writable_host_path() -> None:
 
 
 def test_localtime() -> None:
-    """Mounted once, also if the record has it already."""
+    """/etc/localtime is mounted once, even if the record mounts it too."""
     assert mounts(rendered({"localtime": "host"})) == [("localtime", "/etc/localtime", None, True)]
     found = rendered({"localtime": "host"}, hostPath="/etc/localtime:/etc/localtime")
     assert mounts(found) == [("host-1", "/etc/localtime", None, True)]
 
 
 def test_one_target_twice() -> None:
-    """Every clash is named with both fields, however the path is written."""
+    """Each clash of targets names both fields, however the path is spelled."""
     image = target(imageMount="/a,/b", config="/b/", subPath="/s:/./a", hostPath="/h://a,/r:/")
     assert reasons(image) == [
         ("config", "-422", "algo/x:1.0：config与imageMount都挂载到“/b”"),

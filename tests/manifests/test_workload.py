@@ -1,4 +1,4 @@
-"""Container and pod, field by field."""
+"""Fields of the container and the pod."""
 
 import pytest
 
@@ -53,13 +53,13 @@ def test_words() -> None:
     ],
 )
 def test_dollars(text: str, escaped: str) -> None:
-    """Every `$` is doubled where Kubernetes would change the text."""
+    """Every `$` is doubled if Kubernetes would otherwise change the text."""
     assert literal(text) == escaped
     assert expanded(escaped) == text
 
 
 def expanded(text: str) -> str:
-    """Expand a text as Kubernetes does without variables: byte by byte, `$$` is `$`, `$(X)` stays."""
+    """Expand a text as Kubernetes does if no variables are set: byte by byte, `$$` becomes `$`, `$(X)` stays."""
     data, found, at = text.encode(), b"", 0
     while at < len(data):
         if data[at : at + 2] == b"$$":
@@ -70,7 +70,7 @@ def expanded(text: str) -> str:
 
 
 def test_escaped_places() -> None:
-    """Environment, command and arguments are expanded by Kubernetes; the working directory is not."""
+    """Variables, command and arguments are escaped, as Kubernetes expands them; the working directory is not."""
     main = main_of(rendered(env="A:$(B),B:x", command="$(A)", args="$$x", workingDir="/$(A)"))
     assert main["env"] == [{"name": "A", "value": "$$(B)"}, {"name": "B", "value": "x"}]
     assert (main["command"], main["args"], main["workingDir"]) == (["$$(A)"], ["$$$$x"], "/$(A)")

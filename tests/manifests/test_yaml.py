@@ -1,4 +1,4 @@
-"""Go's YAML reader returns every string as it was."""
+"""Go's YAML reader returns every string unchanged."""
 
 import re
 import string
@@ -71,12 +71,12 @@ TRAPS = [
 
 
 def config_map(data: dict[str, str]) -> dict[str, Any]:
-    """Return an object with texts under keys of any form."""
+    """Return a ConfigMap with this data."""
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
 
 
 def test_go_reads_what_was_written() -> None:
-    """As values and, where kubectl takes them, as keys."""
+    """Go reads every text unchanged, both as a value and as a key."""
     values = config_map({f"k{number}": text for number, text in enumerate(TRAPS)})
     keys = config_map(dict.fromkeys(TRAPS, "x"))
     characters = config_map({f"k{number}": f"a{chr(number)}b" for number in [*range(0x100), *range(0x2000, 0x2100)]})
@@ -86,7 +86,7 @@ def test_go_reads_what_was_written() -> None:
 
 
 def test_go_reads_a_rendered_record() -> None:
-    """Types stay too: numbers and booleans are none of the texts."""
+    """Go also keeps the types: numbers and booleans are not read as strings."""
     env = ",".join(f"K{number}:{text}" for number, text in enumerate(TRAPS) if is_value(text))
     image = target(
         env=env, imagePorts="n:80:30080", imageMount="/on,/012", pvcSize=1, algoDesc="\u2028on", gpuRequests=1
@@ -101,7 +101,7 @@ def test_go_reads_a_rendered_record() -> None:
 
 
 def is_value(text: str) -> bool:
-    """Return whether a record can hold a text as the value of a variable."""
+    """Return whether a record accepts this text as the value of a variable."""
     return text == text.strip() and not re.search(r"[\x00-\x1f\x7f-\x9f,]|\\\Z", text) and len(text) < 600
 
 
@@ -116,7 +116,7 @@ def without_defaults(value: Any) -> Any:
 
 
 def test_quotes() -> None:
-    """Every key and text is in double quotes; what does not print is escaped."""
+    """Every key and string is in double quotes, and unprintable characters are escaped."""
     item = config_map({"on": "012", "键": "值\x85\u2028\x1b"})
     [text] = dump_yaml([item])
     assert text.decode().endswith('"data":\n  "on": "012"\n  "键": "值\\N\\L\\e"\n')
@@ -125,7 +125,7 @@ def test_quotes() -> None:
 
 
 def test_stream() -> None:
-    """One document for each object, also if parts are shared; empty lists and objects are written as such."""
+    """Each object is a document; shared parts are written out without anchors, and empty lists and objects are kept."""
     shared = {"a": ["x", "x"], "b": {}, "c": [], "d": True, "e": None, "f": 0}
     stream = b"".join(dump_yaml([{"one": shared, "two": shared}, {"three": shared}]))
     assert stream.count(b"---\n") == 2

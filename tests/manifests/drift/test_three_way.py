@@ -34,7 +34,7 @@ def compared(base: list[Any], ours: list[Any], theirs: list[Any]) -> list[Compar
 
 @pytest.mark.parametrize("given", [{}, OPTIONS, {"replicas": "3"}, {"profile": "volcano", "limits": "memory"}])
 def test_a_cluster_adds_no_drift(given: dict[str, str]) -> None:
-    """Defaults of the API server, canonical quantities and webhooks are no difference, for any image."""
+    """Defaults of the API server, canonical quantities and additions of webhooks are not reported as differences."""
     for objects in (rendered(given, **RICH, pvcSize=20).objects, render_all(options(**given)).objects):
         for item in objects:
             [running] = live([item])
@@ -44,7 +44,7 @@ def test_a_cluster_adds_no_drift(given: dict[str, str]) -> None:
 
 
 Sides = tuple[Any, Any, Any]
-# Base, ours and theirs of one field, and who changed it.
+# Values of one field in base, ours and theirs, and the expected change.
 FIELDS: list[tuple[str, Sides, str | None]] = [
     ("image", ("a:1", "a:1", "a:1"), None),
     ("image", ("a:1", "a:2", "a:1"), "outdated"),
@@ -63,7 +63,7 @@ FIELDS: list[tuple[str, Sides, str | None]] = [
     ("replicas", (1, 1, True), "modified"),
     ("replicas", (1, 1, "1"), "modified"),
     ("automountServiceAccountToken", (False, False, ABSENT), "modified"),
-    # Filled in by defaults and webhooks where the record leaves it out.
+    # Defaults and webhooks set these fields if the record does not.
     ("schedulerName", (ABSENT, ABSENT, "hami-scheduler"), None),
     ("schedulerName", (ABSENT, "volcano", "default-scheduler"), "outdated"),
     ("schedulerName", ("volcano", ABSENT, "volcano"), "outdated"),
@@ -78,9 +78,9 @@ FIELDS: list[tuple[str, Sides, str | None]] = [
     ("limits", ({"memory": "1024Mi"}, {"memory": "1024Mi"}, {"memory": "1Gi"}), None),
     ("limits", ({"memory": "1024Mi"}, {"memory": "1024Mi"}, {"memory": "1G"}), "modified"),
     ("limits", ({"env": "1"}, {"env": "1"}, {"env": [1]}), "modified"),
-    # More digits than Python's decimals take.
+    # More digits than `Decimal` accepts.
     ("limits", ({"cpu": "1"}, {"cpu": "1"}, {"cpu": "9" * 2_000_000}), "modified"),
-    # Filled in by a LimitRange.
+    # A LimitRange sets these.
     ("requests", (ABSENT, {"cpu": "500m"}, {"cpu": "100m"}), "outdated"),
     ("requests", ({"memory": "1Gi"}, {"memory": "1Gi", "cpu": "500m"}, {"memory": "1Gi", "cpu": "100m"}), "outdated"),
     ("requests", ({"cpu": "2"}, ABSENT, {"cpu": "3"}), "both"),
@@ -93,13 +93,13 @@ FIELDS: list[tuple[str, Sides, str | None]] = [
 
 @pytest.mark.parametrize(("field", "sides", "change"), FIELDS)
 def test_fields(field: str, sides: Sides, change: str | None) -> None:
-    """Each field tells who changed it, and is one difference."""
+    """A changed field is one difference that says who changed it."""
     base, ours, theirs = ({} if side is ABSENT else {field: side} for side in sides)
     assert [each.change for each in three_way(base, ours, theirs)] == ([change] if change else [])
 
 
 def test_lists_are_compared_by_key() -> None:
-    """An order means nothing; an item that is gone is one difference, with its path."""
+    """The order of items does not matter; a removed item is one difference, with its path."""
     objects = rendered(OPTIONS, **RICH).objects
     running = live(objects)
     pod = running[-1]["spec"]["template"]["spec"]
@@ -134,7 +134,7 @@ def test_kinds_and_objects() -> None:
 
 
 def test_states() -> None:
-    """The state of differences is theirs if they agree."""
+    """If all differences have the same change, it is the state; otherwise the state is `both`."""
     states = {
         (): "in-sync",
         ("outdated",) * 2: "outdated",
@@ -145,7 +145,7 @@ def test_states() -> None:
 
 
 def test_any_value_anywhere() -> None:
-    """Whatever a value is replaced by, comparing ends, and what is shown can be sent."""
+    """With any value replaced by any other, comparing succeeds, and the differences can be serialized."""
     objects = rendered(OPTIONS, **RICH, pvcSize=20).objects
     running = live(objects)
     for wrong in WRONG:
@@ -157,7 +157,7 @@ def test_any_value_anywhere() -> None:
 
 
 def test_brief() -> None:
-    """What is too long or too deep to be read is cut."""
+    """Values that are too long or too deep are truncated."""
     deep: Any = "x"
     for _ in range(900):
         deep = [{"a": deep}]
@@ -178,5 +178,5 @@ CANONICAL: Mapping[object, str] = {
 
 
 def test_canonical_quantities() -> None:
-    """The cluster of the tests writes quantities as Kubernetes does."""
+    """The simulated cluster of the tests writes quantities like Kubernetes."""
     assert {given: canonical(given) for given in CANONICAL} == CANONICAL
