@@ -14,7 +14,7 @@ from tests.support.service import serving_in_background, settings_for
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium that resolves no other host."""
+    """A headless Chromium that resolves no host name and reaches only 127.0.0.1."""
     if not CHROMIUM:
         pytest.skip("chromium is not installed")
     with chromium("127.0.0.1") as launched:
@@ -23,7 +23,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def site(postgres: Postgres) -> Iterator[str]:
-    """URL of the console of a service behind an ingress that strips its prefix, with the sample images."""
+    """The console's URL, behind an ingress that strips its prefix; the service has the sample images."""
     with (
         postgres.database() as dsn,
         serving_in_background(settings_for(dsn, root_path=PREFIX), stripping) as url,

@@ -1,4 +1,4 @@
-"""Images in their registries: the list, the record, the form that is filled from an image, lint and pinning."""
+"""Images in their registries: list, record, drafting, lint and pinning."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ pytestmark = needs_registry
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry with two images under the tags of the layout, one of them as `algo/seen:1.0`."""
+    """A registry for the images of a layout."""
     served = Registry(tmp_path_factory.mktemp("registry"))
     with served.running():
         yield served
@@ -29,7 +29,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    """Two images, `a` and `b`."""
+    """An OCI layout with an index tagged `a` and an image tagged `b`."""
     layout = Layout(tmp_path / "layout")
     layout.tag(layout.index([layout.image(), layout.image(architecture="arm64")]), "a")
     layout.tag(layout.image({"Env": ["A=1", "9=2"]}), "b")
@@ -37,7 +37,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 async def test_list_and_record(registry: Registry, layout: Layout, database_url: str) -> None:
-    """A chip for each state, nothing before the first check; the record has the facts and a button to check now."""
+    """The list shows an image's state after its first verification; the record shows facts and a button to verify."""
     await asyncio.to_thread(registry.push, layout.folder, "a", "algo/seen:1.0")
     async with serving(settings_for(database_url, registries=SecretStr(registry.setting()))) as client:
         name = f"{registry.host}/algo/seen"
@@ -79,7 +79,7 @@ async def _pinned(client: httpx.AsyncClient, seen: str, lost: str, digest: str) 
 
 
 async def test_rights(registry: Registry, database_url: str) -> None:
-    """Who may not change an image may not check it; without registries there is nothing to check."""
+    """Only people who may change an image may verify it; without configured registries no page mentions them."""
     given: dict[str, Any] = {"authority_header": "X-Authority", "namespaces_header": "X-Namespaces"}
     async with serving(settings_for(database_url, registries=SecretStr(registry.setting()), **given)) as client:
         client.headers.update({"x-authority": "2", "x-namespaces": "algo"})
@@ -96,7 +96,7 @@ async def test_rights(registry: Registry, database_url: str) -> None:
 
 
 async def test_draft(registry: Registry, layout: Layout, database_url: str) -> None:
-    """The form is filled from an image, says what was left out, and registers; a refused image keeps the form."""
+    """The form is filled in from an image and lists what was left out; a refused draft keeps the form."""
     for tag in ("a", "b"):
         await asyncio.to_thread(registry.push, layout.folder, tag, f"algo/draft:{tag}")
     async with serving(settings_for(database_url, registries=SecretStr(registry.setting()))) as client:

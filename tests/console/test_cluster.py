@@ -1,4 +1,4 @@
-"""Pages of the cluster: graph, manifests, lint."""
+"""Pages about the cluster: graph, manifests, lint."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from tests.support.service import serving_in_background, settings_for
 
 
 async def test_graph(client: httpx.AsyncClient) -> None:
-    """Users and dependencies stand in lists with their shortest number of steps, and each is drawn once."""
+    """Users and dependencies are listed with their shortest distance, and each image is drawn once."""
     some = [minimal("algo/a", dependencyServiceId="algo/b:1.0,algo/c:1.0"), minimal("algo/c")]
     some += [minimal("algo/b", dependencyServiceId="algo/c:1.0"), minimal("algo/top", dependencyServiceId="algo/a:1.0")]
     assert (await upload(client, some)).status_code == 200
@@ -45,7 +45,7 @@ async def test_graph(client: httpx.AsyncClient) -> None:
 
 
 async def test_cycle_and_self(client: httpx.AsyncClient) -> None:
-    """A cycle and a use of itself are said in words; an image in a cycle stands in both lists."""
+    """The page states cycles and self-dependencies in words; an image of a cycle is in both lists."""
     some = [
         minimal("algo/a", dependencyServiceId="algo/b:1.0,algo/a:1.0"),
         minimal("algo/b", dependencyServiceId="algo/a:1.0"),
@@ -58,7 +58,7 @@ async def test_cycle_and_self(client: httpx.AsyncClient) -> None:
 
 
 async def test_large_ones_take_the_slots_of_the_api(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There are few large drawings and closures at once, for pages as for the API; others get 429."""
+    """Pages share the API's limit on concurrent large drawings and closures; requests beyond it get 429."""
 
     def slowly(graph: Graph, link: Callable[[str], str] | None) -> bytes:
         time.sleep(0.5)
@@ -77,7 +77,7 @@ async def test_large_ones_take_the_slots_of_the_api(client: httpx.AsyncClient, m
 
 
 async def test_manifests(client: httpx.AsyncClient) -> None:
-    """Options as a form, the YAML, and a download with the API's bytes."""
+    """The page has a form for the options and the YAML; the download has the same bytes as the API's answer."""
     image_id = await register(client, "algo/a", gpuRequests=4000, imagePorts="http:80:30080", memRequests=1)
     page = await client.get(f"/console/images/{image_id}/manifests?naming=image&replicas=2")
     assert page.status_code == 200
@@ -97,7 +97,7 @@ async def test_manifests(client: httpx.AsyncClient) -> None:
 
 
 async def test_lint(client: httpx.AsyncClient) -> None:
-    """Findings link to the image and to the field in its form; conditions and pages apply."""
+    """Findings link to the image and to the field in its form; filters and paging work."""
     for at in range(3):
         await register(client, f"algo/n{at}", env="A:b，C:d", imagePorts="http:80:30080")
     page = (await client.get("/console/lint")).text
@@ -117,7 +117,7 @@ async def test_lint(client: httpx.AsyncClient) -> None:
 @needs_chromium
 @pytest.mark.parametrize("width", [1280, 320])
 def test_in_browser(browser: Browser, postgres: Postgres, width: int) -> None:
-    """The pages keep to the CSP and have no axe finding; copy and download work."""
+    """The pages comply with the CSP and have no axe finding; copy and download work."""
     with postgres.database() as dsn, serving_in_background(settings_for(dsn)) as url:
         some = [
             minimal("algo/a", dependencyServiceId="algo/b:1.0", env="A:b，C"),
@@ -148,7 +148,7 @@ def test_in_browser(browser: Browser, postgres: Postgres, width: int) -> None:
 @pytest.mark.slow
 @needs_chromium
 def test_graph_of_fifty(browser: Browser, postgres: Postgres) -> None:
-    """Fifty images, among them a cycle and one that uses itself: each is drawn once, listed with its steps, and accessible."""
+    """Of fifty images, with a cycle and a self-dependency, each is drawn once and listed with its distance."""
     needed = [
         minimal(f"need/n{at:02}", dependencyServiceId=f"need/n{at - 1:02}:1.0" if at % 2 else None) for at in range(24)
     ]

@@ -1,4 +1,4 @@
-"""The form of a record: faults beside fields and rows, conflicts, and what others changed."""
+"""The form of a record: faults at fields and rows, conflicts, merging."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ NEW = {"imageName": "algo/plate", "imageTag": "1.0", "factory": "易华录", "al
 
 
 async def test_register(client: httpx.AsyncClient) -> None:
-    """A form registers an image, rows included, and leads to it."""
+    """Sending the form, with rows, registers an image and redirects to it."""
     rows = [
         ("imagePorts.0", "http"),
         ("imagePorts.1", "8080"),
@@ -33,7 +33,7 @@ async def test_register(client: httpx.AsyncClient) -> None:
 
 
 async def test_all_faults_at_once(client: httpx.AsyncClient) -> None:
-    """Each fault is listed as a link, stands beside its field or row, and nothing typed is lost."""
+    """Each fault is listed as a link and shown at its field or row; everything typed is kept."""
     await register(client, "algo/base")
     wrong = {**NEW, "imageName": "Algo", "memRequests": "viel", "algoType": "0", "workingDir": "home"}
     rows = [("imageMount.0", "/a"), ("imageMount.0", "b"), ("imageMount.0", " /c")]
@@ -64,7 +64,7 @@ async def test_all_faults_at_once(client: httpx.AsyncClient) -> None:
 
 
 async def test_name_taken(client: httpx.AsyncClient) -> None:
-    """A name that is taken is a conflict."""
+    """An image that already exists is a conflict."""
     await register(client, "algo/plate")
     answer = await post(client, "/images/new", NEW)
     assert answer.status_code == 409
@@ -72,7 +72,7 @@ async def test_name_taken(client: httpx.AsyncClient) -> None:
 
 
 async def test_copy_as_new(client: httpx.AsyncClient) -> None:
-    """A copy is filled in like its original; an unknown one is not found."""
+    """A copy has the values of the original; copying an unknown image is 404."""
     image_id = await register(client, "algo/plate", imagePorts="http:80", env="A:1")
     page = await client.get(f"/console/images/new?like={image_id}")
     answer = await post(client, "/images/new", replaced(inputs(page.text), imageTag="2.0"))
@@ -87,7 +87,7 @@ async def test_copy_as_new(client: httpx.AsyncClient) -> None:
 
 
 async def test_buttons_of_lists(client: httpx.AsyncClient) -> None:
-    """Without script the server adds and removes rows, and turns them into text and back."""
+    """Without script, buttons add and remove rows on the server, and turn them into text and back."""
     fields = [*NEW.items(), ("config.0", "/a"), ("config.0", "/b")]
     more = inputs((await post(client, "/images/new", [*fields, ("do", "add:config")])).text)
     assert [value for name, value in more if name == "config.0"] == ["/a", "/b", ""]
@@ -101,7 +101,7 @@ async def test_buttons_of_lists(client: httpx.AsyncClient) -> None:
 
 
 async def test_edit_changes_nothing_else(client: httpx.AsyncClient) -> None:
-    """Saving an untouched form writes no version; a field that is not sent keeps its value."""
+    """Saving an unchanged form writes no version; a field that is not sent keeps its value."""
     stored: dict[str, Any] = {
         "algoDesc": "\n两行\n描述",
         "env": "A:1\\,2,B:",
@@ -121,7 +121,7 @@ async def test_edit_changes_nothing_else(client: httpx.AsyncClient) -> None:
 
 
 async def test_conflict_is_merged(client: httpx.AsyncClient) -> None:
-    """What others changed stands beside the fields; own values win, and the next save writes."""
+    """On a conflict others' changes are shown at their fields, own values are kept, and saving again succeeds."""
     image_id = await register(client, "algo/plate", memRequests=1000, algoDesc="旧", gpuRequests=5, config="/a")
     page = (await client.get(f"/console/images/{image_id}/edit")).text
     theirs = {"imageId": image_id, **NEW, "memRequests": 3000, "algoDesc": "他人", "config": "/b"}
@@ -144,7 +144,7 @@ async def test_conflict_is_merged(client: httpx.AsyncClient) -> None:
 
 
 async def test_deleted_meanwhile(client: httpx.AsyncClient) -> None:
-    """The form stays where the image is gone, and a version that never was is a conflict."""
+    """If the image was deleted, the form is shown again; a version that does not exist is a conflict."""
     image_id = await register(client, "algo/plate")
     fields = replaced(inputs((await client.get(f"/console/images/{image_id}/edit")).text), algoDesc="重要")
     assert (await post(client, f"/images/{image_id}/edit", replaced(fields, version="77"))).status_code == 412
@@ -156,7 +156,7 @@ async def test_deleted_meanwhile(client: httpx.AsyncClient) -> None:
 
 
 async def test_identity_stays(client: httpx.AsyncClient) -> None:
-    """Name and tag of an image do not change."""
+    """Changing the name or the tag of an image is refused."""
     image_id = await register(client, "algo/plate")
     answer = await post(client, f"/images/{image_id}/edit", {"imageTag": "2", "version": "1"})
     assert answer.status_code == 409
@@ -164,7 +164,7 @@ async def test_identity_stays(client: httpx.AsyncClient) -> None:
 
 
 async def test_concurrent_saves(client: httpx.AsyncClient) -> None:
-    """Of many saves of one version exactly one writes; the others are told."""
+    """Of concurrent saves of the same version exactly one succeeds; the others get 412."""
     image_id = await register(client, "algo/plate")
     saves = [post(client, f"/images/{image_id}/edit", {"version": "1", "memRequests": str(at)}) for at in range(1, 9)]
     answers = [answer.status_code for answer in await asyncio.gather(*saves)]
@@ -172,7 +172,7 @@ async def test_concurrent_saves(client: httpx.AsyncClient) -> None:
 
 
 async def test_bounded_by_the_gateway(database_url: str) -> None:
-    """Without rights there are no links, and pages of writes are 403; elsewhere the form is kept."""
+    """Without the rights there are no links, and pages that write are 403; a refused form keeps its input."""
     from tests.support.service import serving, settings_for
 
     given = settings_for(database_url, authority_header="X-Authority", namespaces_header="X-Namespaces")

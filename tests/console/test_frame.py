@@ -1,4 +1,4 @@
-"""What all pages share: addresses, headers, languages, errors, and how to leave the console out."""
+"""What all pages share: URLs, headers, languages, errors, and the setting that disables the console."""
 
 import re
 from itertools import chain
@@ -28,13 +28,13 @@ FOLDER = Path(package.__file__).parent
 
 @pytest.mark.parametrize("path", ["/", "/console", "/console/"])
 async def test_home(client: httpx.AsyncClient, path: str) -> None:
-    """All lead to the list, under any prefix."""
+    """The root and /console redirect to the list."""
     answer = await client.get(path)
     assert (answer.status_code // 100, answer.headers["location"].endswith("/console/images")) == (3, True)
 
 
 async def test_root_path(database_url: str) -> None:
-    """Behind an ingress every address begins with its prefix."""
+    """With a root path, all links of a page begin with it."""
     async with serving(settings_for(database_url, root_path="/registry")) as client:
         assert (await client.get("/registry/console")).headers["location"] == "/registry/console/images"
         page = (await client.get("/registry/console/images")).text
@@ -43,7 +43,7 @@ async def test_root_path(database_url: str) -> None:
 
 
 async def test_left_out(database_url: str) -> None:
-    """ALGOPLATFORM_CONSOLE=false leaves no trace."""
+    """With ALGOPLATFORM_CONSOLE=false there are no pages, and `/` redirects to the API documentation."""
     async with serving(settings_for(database_url, console=False)) as client:
         assert (await client.get("/")).headers["location"] == "/docs"
         answer = await client.get("/console/images")
@@ -51,7 +51,7 @@ async def test_left_out(database_url: str) -> None:
 
 
 async def test_headers(client: httpx.AsyncClient) -> None:
-    """A page has a strict CSP, and static files are kept by their version."""
+    """Pages have a strict CSP; static files under the current version are cached as immutable."""
     page = await client.get("/console/images")
     policy = page.headers["content-security-policy"]
     assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
@@ -66,7 +66,7 @@ async def test_headers(client: httpx.AsyncClient) -> None:
 
 
 async def test_frame_ancestors(database_url: str) -> None:
-    """A portal may be allowed to frame the console."""
+    """The setting allows a portal to frame the console."""
     given = settings_for(database_url, console_frame_ancestors="https://portal.example")
     async with serving(given) as client:
         policy = (await client.get("/console/images")).headers["content-security-policy"]
@@ -74,7 +74,7 @@ async def test_frame_ancestors(database_url: str) -> None:
 
 
 async def test_errors_are_pages(client: httpx.AsyncClient) -> None:
-    """Errors below /console are HTML, those of the guard too; the API keeps its envelope."""
+    """Errors below /console are HTML pages, also those of the request guard; the API keeps its envelope."""
     strange = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
     answers = [
         (await client.get("/console/nowhere"), 404),
@@ -96,20 +96,20 @@ async def test_errors_are_pages(client: httpx.AsyncClient) -> None:
 
 
 async def test_always_200(database_url: str) -> None:
-    """The API's lenient statuses do not touch pages."""
+    """The setting `always-200` changes the API's statuses only."""
     async with serving(settings_for(database_url, http_status="always-200")) as client:
         assert (await client.get("/console/nowhere")).status_code == 404
 
 
 async def test_bounded_forms(database_url: str) -> None:
-    """A form is read up to three times the size of a JSON body."""
+    """A form may have three times the size limit of a JSON body."""
     async with serving(settings_for(database_url, max_body_bytes=2048)) as client:
         assert (await post(client, "/images/new", {"algoDesc": "a" * 5000})).status_code == 422
         assert (await post(client, "/images/new", {"algoDesc": "a" * 7000})).status_code == 413
 
 
 async def test_labels_are_bounded(client: httpx.AsyncClient, log: Log) -> None:
-    """Log and metrics name the route, not the address."""
+    """Logs and metrics contain the route instead of the URL."""
     await client.get(f"/console/images/{'1' * 32}")
     page = (await client.get("/metrics")).text
     assert 'route="/console/images/{image_id}"' in page
@@ -130,12 +130,12 @@ async def test_labels_are_bounded(client: httpx.AsyncClient, log: Log) -> None:
     ],
 )
 def test_language(cookie: str | None, accepted: str, language: str) -> None:
-    """The cookie decides, then the browser's preference; all other languages get Chinese."""
+    """The cookie decides, then Accept-Language; any other language gets Chinese."""
     assert language_of(cookie, accepted) == language
 
 
 async def test_language_is_set(client: httpx.AsyncClient) -> None:
-    """The button sets a cookie for a year and returns; foreign addresses are not followed."""
+    """The button sets a cookie for a year and redirects back; other destinations are ignored."""
     answer = await post(client, "/language", {"language": "en", "to": "/console/import"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/console/import")
     assert "Max-Age=31536000" in answer.headers["set-cookie"]
@@ -147,7 +147,7 @@ async def test_language_is_set(client: httpx.AsyncClient) -> None:
 
 
 def test_no_wording_is_missing() -> None:
-    """Every wording that a page names exists in both languages, and none is left over."""
+    """Every wording that a page uses exists in both languages, and no wording is unused."""
     text = "".join(path.read_text("utf-8") for path in [*FOLDER.rglob("*.html"), *FOLDER.rglob("*.py")])
     named = set(re.findall(r"\bt\('(\w+)'[,)]", text)) | set(re.findall(r"(?:visit\.)?words\(\"(\w+)\"", text))
     made = {f"group_{name}" for name in GROUPS} | {f"unit_{name}" for name in UNITS.values()}
@@ -174,12 +174,12 @@ def test_no_wording_is_missing() -> None:
 
 
 def test_every_field_is_in_the_form() -> None:
-    """The form has all fields of a record that people may change."""
+    """The form contains every field of a record that users may change."""
     assert set(FIELDS) == set(RECORD_FIELDS) - {"imageId", "deleteFlag"}
 
 
 def test_loaded_at_the_first_visit() -> None:
-    """Building the application loads no template engine."""
+    """The template engine is loaded with the first page, not when the application is created."""
     import subprocess
     import sys
 
@@ -191,13 +191,13 @@ def test_loaded_at_the_first_visit() -> None:
 
 
 def test_login_settings_belong_together() -> None:
-    """An incomplete login is refused by name."""
+    """Incomplete OIDC settings are refused, and the message names the missing ones."""
     with pytest.raises(Exception, match="OIDC_TOKEN_URL and ALGOPLATFORM_OIDC_CLIENT_ID"):
         create_app(Settings(database_url=None, oidc_authorize_url="https://id.example/authorize"))
 
 
 async def test_api_knows_nothing_of_it(client: httpx.AsyncClient) -> None:
-    """No page is part of the API document."""
+    """The OpenAPI document contains no page."""
     await register(client)
     assert "console" not in (await client.get("/openapi.json")).text
     assert (await client.get(f"{IMAGES}/_search")).status_code == 200

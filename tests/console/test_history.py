@@ -7,7 +7,7 @@ from tests.support.images import IMAGES, minimal, register
 
 
 async def test_record(client: httpx.AsyncClient) -> None:
-    """The record names what it needs and what needs it, as links."""
+    """The record links its dependencies and its dependents."""
     base = await register(client, "algo/base")
     image_id = await register(
         client,
@@ -25,7 +25,7 @@ async def test_record(client: httpx.AsyncClient) -> None:
 
 
 async def test_history(client: httpx.AsyncClient) -> None:
-    """Each version shows what it changed against the one before; any can be restored."""
+    """Each version shows its changes from the one before; any version can be restored."""
     image_id = await register(client, "algo/a", memRequests=1)
     for memory in (2, 3):
         changed = minimal(imageId=image_id, memRequests=memory)
@@ -44,7 +44,7 @@ async def test_history(client: httpx.AsyncClient) -> None:
 
 
 async def test_delete_and_undelete(client: httpx.AsyncClient) -> None:
-    """Deleting ends at the history, from where it can be undone."""
+    """Deleting redirects to the history, where it can be undone."""
     image_id = await register(client, "algo/a")
     assert "删除 algo/a:1.0" in text_of((await client.get(f"/console/images/{image_id}/delete")).text)
     answer = await post(client, f"/images/{image_id}/delete", {})
@@ -59,7 +59,7 @@ async def test_delete_and_undelete(client: httpx.AsyncClient) -> None:
 
 
 async def test_delete_in_use(client: httpx.AsyncClient) -> None:
-    """Where others depend on the image there is no button, and a form that comes anyway is a conflict."""
+    """If other images depend on the image, there is no delete button, and deleting is a conflict."""
     base = await register(client, "algo/base")
     await register(client, "algo/user", dependencyServiceId="algo/base:1.0")
     page = (await client.get(f"/console/images/{base}/delete")).text
@@ -71,7 +71,7 @@ async def test_delete_in_use(client: httpx.AsyncClient) -> None:
 
 
 async def test_large_history(client: httpx.AsyncClient) -> None:
-    """Many large records are shown as well."""
+    """A history of many large records is shown."""
     large = dict.fromkeys(("algoDesc", "incidentId", "command"), "😀" * 4096)
     image_id = await register(client, "algo/a", **large)
     for memory in range(60):

@@ -1,4 +1,4 @@
-"""Hostile input through the forms: nothing executed, nothing lost, no 5xx."""
+"""Hostile input in forms: no markup, no lost input, no 5xx."""
 
 import asyncio
 import random
@@ -50,13 +50,13 @@ STRANGE = [
 
 
 def form(chance: random.Random) -> list[tuple[str, str]]:
-    """Return a form of random names and texts."""
+    """Return a form with random names and texts."""
     names = chance.choices([*NAMES, *STRANGE], k=chance.randint(1, 25))
     return [(name, chance.choice(TEXTS)) for name in names]
 
 
 async def test_300_forms(client: httpx.AsyncClient) -> None:
-    """Each is answered with a page that keeps what was typed as text."""
+    """Each form is answered with a page that shows the input as text."""
     chance = random.Random(17)
     image_id = await register(client, "algo/target", algoDesc="unversehrt")
     for number in range(300):
@@ -75,7 +75,7 @@ async def test_300_forms(client: httpx.AsyncClient) -> None:
 
 
 async def test_foreign_and_replayed(client: httpx.AsyncClient) -> None:
-    """A form of another site is refused; a replayed or concurrent one registers once."""
+    """A form from another site is refused; of repeated or concurrent forms only one registers."""
     new: dict[str, Any] = {"imageName": "algo/once", "imageTag": "1", "factory": "x", "algoName": "y", "algoType": "1"}
     foreign = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
     for path in ("/images/new", "/images/delete", "/import", "/language", "/logout"):
@@ -88,7 +88,7 @@ async def test_foreign_and_replayed(client: httpx.AsyncClient) -> None:
 
 
 async def test_too_much(client: httpx.AsyncClient) -> None:
-    """Forms of too many fields are refused before they are read into a page."""
+    """Forms with too many fields are refused before a page is built."""
     many = "&".join(["config.0=/a"] * 30_000)
     headers = {"content-type": "application/x-www-form-urlencoded"}
     assert (await client.post("/console/images/new", content=many, headers=headers)).status_code == 400

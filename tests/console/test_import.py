@@ -1,4 +1,4 @@
-"""Importing: a preview with counts, names and all faults, then all or nothing."""
+"""Importing: a preview with counts, names and all faults, then writing all or nothing."""
 
 import json
 from typing import Any
@@ -9,14 +9,14 @@ from tests.support.images import minimal, records, register
 
 
 async def sent(client: httpx.AsyncClient, some: Any, part: str = "", **fields: str) -> httpx.Response:
-    """Send the form of an import."""
+    """Send the import form."""
     content = some if isinstance(some, bytes) else json.dumps(some).encode()
     headers = {"x-part": part} if part else {}
     return await client.post("/console/import", files={"file": ("list.json", content)}, data=fields, headers=headers)
 
 
 async def test_preview_then_write(client: httpx.AsyncClient) -> None:
-    """A preview writes nothing, and names what would change."""
+    """A preview writes nothing, and lists what would change."""
     await register(client, "algo/a")
     some = [minimal("algo/a", memRequests=5), minimal("algo/b")]
     preview = await sent(client, some, dryRun="true")
@@ -34,7 +34,7 @@ async def test_preview_then_write(client: httpx.AsyncClient) -> None:
 
 
 async def test_all_faults(client: httpx.AsyncClient) -> None:
-    """All faults are listed with their record, as 422."""
+    """All faults are listed with their records, and the status is 422."""
     answer = await sent(client, [minimal("algo/a", memRequests="x"), minimal("algo/b", algoType="9")], dryRun="true")
     assert answer.status_code == 422
     for text in ("文件有 2 处错误", "algo/a1.0", "memRequests", "algo/b1.0", "algoType"):
@@ -42,14 +42,14 @@ async def test_all_faults(client: httpx.AsyncClient) -> None:
 
 
 async def test_bad_files_and_options(client: httpx.AsyncClient) -> None:
-    """What is no such file, and unknown options, are told on the page."""
+    """An invalid file and an unknown option are reported on the page."""
     assert (await sent(client, b"hello", dryRun="true")).status_code == 422
     assert (await sent(client, [], dryRun="true", onConflict="x")).status_code == 422
     assert (await client.post("/console/import", files={"other": b"x"})).status_code == 422
 
 
 async def test_progress(client: httpx.AsyncClient) -> None:
-    """The script gets lines: bytes checked, at last the result; proxies do not collect them."""
+    """The script receives JSON lines with the bytes checked, and finally the result; proxies must not buffer them."""
     many = [minimal(f"algo/{at}") for at in range(3000)]
     answer = await sent(client, many, "progress", dryRun="true")
     assert (answer.status_code, answer.headers["x-accel-buffering"]) == (200, "no")

@@ -1,4 +1,4 @@
-"""The list: filters in the address, pages by key, selected rows."""
+"""The list: filters in the URL, keyset paging, selected rows."""
 
 import gzip
 import json
@@ -11,12 +11,12 @@ from tests.support.images import register, upload
 
 
 def rows(html: str) -> list[str]:
-    """Return the names of the rows."""
+    """Return the names in the rows."""
     return re.findall(r'<a href="?[^" ]*images/[0-9a-f]{32}"?>([^<]+)</a>', html)
 
 
 def link(html: str, word: str) -> str | None:
-    """Return where a link of the pager leads."""
+    """Return the target of a link of the pager."""
     found = re.search(rf'href="([^"]*)">{word}</a>', html)
     return found[1].replace("&amp;", "&") if found else None
 
@@ -37,7 +37,7 @@ async def filled(client: httpx.AsyncClient, number: int) -> None:
 
 
 async def test_pages_by_key(client: httpx.AsyncClient) -> None:
-    """下一页 and 上一页 follow the key, keep the conditions, and are absent at the ends."""
+    """The links 下一页 and 上一页 page by key, keep the filters, and are absent at the ends."""
     await filled(client, 25)
     seen: list[list[str]] = []
     address: str | None = "/console/images?pageSize=10&factory=易华录&other=1"
@@ -57,7 +57,7 @@ async def test_pages_by_key(client: httpx.AsyncClient) -> None:
 
 
 async def test_rows_alone(client: httpx.AsyncClient) -> None:
-    """`X-Part: rows` gives the rows without the frame."""
+    """`X-Part: rows` returns only the rows."""
     await filled(client, 2)
     answer = await client.get("/console/images?algoType=1", headers={"x-part": "rows"})
     assert rows(answer.text) == ["algo/000:1"]
@@ -66,7 +66,7 @@ async def test_rows_alone(client: httpx.AsyncClient) -> None:
 
 
 async def test_faults_of_filters(client: httpx.AsyncClient) -> None:
-    """A bad value is 422, with the fault beside its filter; unknown names are ignored."""
+    """An invalid filter is 422, with the fault at its input; unknown parameters are ignored."""
     answer = await client.get("/console/images?eventType=abc&nonsense=1")
     assert answer.status_code == 422
     assert 'aria-describedby="eventType-fault"' in answer.text
@@ -75,14 +75,14 @@ async def test_faults_of_filters(client: httpx.AsyncClient) -> None:
 
 
 async def test_count(client: httpx.AsyncClient) -> None:
-    """The number of all matches is a fragment of its own."""
+    """The number of all matches is fetched separately."""
     await filled(client, 12)
     assert (await client.get("/console/images/count")).text == "共 12 个镜像"
     assert (await client.get("/console/images/count?algoType=1&after=algo/003:1")).text == "共 6 个镜像"
 
 
 async def test_changes(client: httpx.AsyncClient) -> None:
-    """Every write since the page was made counts: there is nothing to tell before."""
+    """Images written since the page was loaded are counted; without any the status is 204."""
     page = (await client.get("/console/images")).text
     since = re.search(r'data-since="([^"]+)"', page)
     assert since
@@ -93,7 +93,7 @@ async def test_changes(client: httpx.AsyncClient) -> None:
 
 
 async def test_export(client: httpx.AsyncClient, other_client: httpx.AsyncClient) -> None:
-    """What is filtered, or selected, is exported, and can be imported elsewhere."""
+    """The filtered or selected images are exported, and can be imported elsewhere."""
     await filled(client, 4)
     all_of = await client.get("/console/export?algoType=1")
     assert 'filename="image_list.json"' in all_of.headers["content-disposition"]
@@ -106,7 +106,7 @@ async def test_export(client: httpx.AsyncClient, other_client: httpx.AsyncClient
 
 
 async def test_delete_selected(client: httpx.AsyncClient) -> None:
-    """After a question each image has a result of its own, and sending it again is harmless."""
+    """After confirming, each image has its own result; repeating the request is harmless."""
     needed = await register(client, "algo/base")
     user = await register(client, "algo/user", dependencyServiceId="algo/base:1.0")
     other = await register(client, "algo/other")
@@ -124,13 +124,13 @@ async def test_delete_selected(client: httpx.AsyncClient) -> None:
 
 
 async def test_nothing_there(client: httpx.AsyncClient) -> None:
-    """An empty list says what to do next."""
+    """An empty list suggests the next step."""
     assert "还没有镜像" in (await client.get("/console/images")).text
     assert "没有符合条件的镜像" in (await client.get("/console/images?searchCondition=zz")).text
 
 
 async def test_size_of_a_first_page(client: httpx.AsyncClient) -> None:
-    """HTML, stylesheet, script and count of 50 rows take less than 40 KiB, 15 KiB gzipped."""
+    """HTML, stylesheet, scripts and count for 50 rows take less than 40 KiB, 15 KiB gzipped."""
     from algoplatform.console.form import FIELDS
 
     some = [
@@ -156,7 +156,7 @@ async def test_size_of_a_first_page(client: httpx.AsyncClient) -> None:
     parts = [
         address for address in re.findall(r'(?:href|src)="(/console/static/[^"]+)"', page) if "icon" not in address
     ]
-    # The module of the list imports that of all pages.
+    # The list's module imports the one of all pages.
     parts += [part.replace("list.js", "console.js") for part in parts if part.endswith("list.js")]
     assert len(parts) == 3
     sent = [(await client.get(address)).content for address in (*parts, "/console/images", "/console/images/count")]
@@ -166,7 +166,7 @@ async def test_size_of_a_first_page(client: httpx.AsyncClient) -> None:
 
 
 async def test_hostile_text(client: httpx.AsyncClient) -> None:
-    """Text of a record or an address never becomes markup."""
+    """Text of a record or a URL never becomes markup."""
     evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
     image_id = await register(
         client, factory=evil, algoName=evil, algoDesc=evil, env="A:" + json.dumps(evil).replace(",", "\\,")
@@ -178,7 +178,7 @@ async def test_hostile_text(client: httpx.AsyncClient) -> None:
 
 
 async def test_very_large_records(client: httpx.AsyncClient) -> None:
-    """Records of hundreds of KiB make shorter pages, of which none is left out."""
+    """Records of hundreds of KiB make pages shorter, and paging still returns each of them."""
     large = dict.fromkeys(("factory", "algoName", "algoDesc", "incidentId"), "😀" * 4096)
     for start in (0, 30):
         some = [

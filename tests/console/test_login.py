@@ -1,4 +1,4 @@
-"""Logging in: at an identity provider, or with a pasted token."""
+"""Logging in: with an identity provider, or with a pasted token."""
 
 import asyncio
 import gzip
@@ -26,18 +26,18 @@ def provider() -> Iterator[Identity]:
 
 @pytest.fixture
 async def site(database_url: str, provider: Identity) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with cookies of a service that logs in there."""
+    """A client with a cookie jar, for a service that uses that provider."""
     async with serving(settings_for(database_url, **provider.settings)) as client:
         yield client
 
 
 async def logged_in(client: httpx.AsyncClient, path: str = "/images") -> httpx.Response:
-    """Ask for a page as a browser does, through the login."""
+    """Get a page, following the redirects of the login as a browser does."""
     return await client.get(f"/console{path}", follow_redirects=True)
 
 
 async def test_login_without_a_click(site: httpx.AsyncClient, provider: Identity) -> None:
-    """A page leads through the provider and back to itself; tokens are for the server alone."""
+    """A page redirects through the provider and back to itself; cookies with tokens are HttpOnly."""
     answer = await logged_in(site, "/images?factory=a%20b")
     assert answer.status_code == 200
     assert answer.url.path == "/console/images"
@@ -54,12 +54,12 @@ async def test_login_without_a_click(site: httpx.AsyncClient, provider: Identity
     assert not any("Secure" in cookie for cookie in kept)
     assert "alice" in answer.text
     assert (await site.get("/console/session")).status_code == 204
-    # The API never reads the cookie.
+    # The API ignores the cookie.
     assert (await site.get(f"{IMAGES}/_search")).status_code == 401
 
 
 async def test_actor_and_rights(site: httpx.AsyncClient, provider: Identity) -> None:
-    """The history names the person, and the claims bound what they may do."""
+    """The history shows the person's name, and the claims limit what they may change."""
     provider.claims = {"sub": "bob", "authority": 2, "namespace": "algo"}
     await logged_in(site)
     assert (await post(site, "/images/new", minimal("other/a"))).status_code == 403
@@ -74,7 +74,7 @@ async def test_actor_and_rights(site: httpx.AsyncClient, provider: Identity) -> 
 
 
 async def test_large_token(site: httpx.AsyncClient, provider: Identity) -> None:
-    """A token larger than a cookie is kept in pieces."""
+    """A token larger than a cookie is split over several cookies."""
     provider.claims = {"groups": ["g" * 100] * 40}
     answer = await logged_in(site)
     assert answer.status_code == 200
@@ -82,7 +82,7 @@ async def test_large_token(site: httpx.AsyncClient, provider: Identity) -> None:
 
 
 async def test_secure_by_https(database_url: str, provider: Identity) -> None:
-    """Behind a proxy that speaks HTTPS the cookies are for HTTPS only, and the provider leads back there."""
+    """Behind a trusted HTTPS proxy, cookies are Secure and the provider redirects to the HTTPS address."""
     given = settings_for(database_url, **provider.settings, trusted_proxies=frozenset({"127.0.0.1"}))
     async with serving(given) as client:
         answer = await client.get("/console/login", headers={"x-forwarded-proto": "https", "host": "registry.example"})
@@ -91,7 +91,7 @@ async def test_secure_by_https(database_url: str, provider: Identity) -> None:
 
 
 async def test_foreign_callbacks(site: httpx.AsyncClient, provider: Identity) -> None:
-    """A callback that nobody began, a refusal and a useless token are 4xx pages and set no cookie."""
+    """A callback without a login, a refusal, and an unusable token are 4xx pages and set no token."""
     answers = [await site.get("/console/callback?code=x&state=y"), await site.get("/console/callback")]
     begun = await site.get("/console/login?to=/console/import")
     state = re.search(r"state=([\w-]+)", begun.headers["location"])
@@ -112,7 +112,7 @@ async def test_foreign_callbacks(site: httpx.AsyncClient, provider: Identity) ->
 
 
 async def test_unbounded_answers(site: httpx.AsyncClient, provider: Identity) -> None:
-    """An answer with a token that is compressed, or larger than any real one, logs nobody in: it could fill the memory."""
+    """A token answer that is compressed or too large is refused, as it could fill the memory."""
     good = json.dumps({"access_token": token(provider.kid)}).encode()
     for encoding, answer in (("gzip", gzip.compress(good)), ("", good + b" " * (300 << 10))):
         provider.encoding, provider.answers = encoding, answer
@@ -126,13 +126,13 @@ async def test_unbounded_answers(site: httpx.AsyncClient, provider: Identity) ->
     "to", ["https://evil.example/console/", "//evil.example", "/console/\\evil", "/docs", "x" * 5000]
 )
 async def test_foreign_destination(site: httpx.AsyncClient, to: str) -> None:
-    """A login leads nowhere else than into the console."""
+    """A login redirects only to pages of the console."""
     answer = await site.get("/console/login", params={"to": to}, follow_redirects=True)
     assert answer.url.path == "/console/images"
 
 
 async def test_expired(site: httpx.AsyncClient, provider: Identity) -> None:
-    """Without a login a form is shown again as it was sent, as 401; fetches get 401 and navigations the login."""
+    """Once a login expired, forms are shown again with their input as 401; fetches get 401, navigations a redirect."""
     await logged_in(site)
     made = await post(site, "/images/new", minimal("algo/a"))
     page = (await site.get(f"{made.headers['location']}/edit")).text
@@ -157,14 +157,14 @@ async def test_expired(site: httpx.AsyncClient, provider: Identity) -> None:
 
 
 async def test_hostile_cookies(site: httpx.AsyncClient) -> None:
-    """Cookies that are no token are no login."""
+    """Cookies without a valid token are 401."""
     for value in ("x", "a.b.c", "é", "a" * 3500, token("other"), token(exp=1)):
         headers = {b"cookie": f"token0={value}; token1={'b' * 10}".encode()}
         assert (await site.get("/console/session", headers=headers)).status_code == 401
 
 
 async def test_rotated_keys(database_url: str, provider: Identity) -> None:
-    """A new signing key of the provider logs in once the keys are fetched again."""
+    """Tokens signed with a new key of the provider are accepted once the keys have been fetched again."""
     async with serving(settings_for(database_url, **provider.settings, jwks_refresh=1)) as client:
         assert (await logged_in(client)).status_code == 200
         provider.kid = "second"
@@ -176,7 +176,7 @@ async def test_rotated_keys(database_url: str, provider: Identity) -> None:
 
 
 async def test_logout(site: httpx.AsyncClient) -> None:
-    """退出 is a form only, and ends on a page with a link, not at the provider."""
+    """Logging out requires POST, and ends on a page that links to the login."""
     await logged_in(site)
     assert (await site.get("/console/logout")).status_code == 405
     answer = await post(site, "/logout", {})
@@ -186,14 +186,14 @@ async def test_logout(site: httpx.AsyncClient) -> None:
 
 
 async def test_unreachable_provider(database_url: str, provider: Identity) -> None:
-    """A provider out of reach is unavailable, not an error of the service."""
+    """An unreachable provider is 503."""
     given = provider.settings | {"oidc_token_url": "http://127.0.0.2:9/token"}
     async with serving(settings_for(database_url, **given)) as client:
         assert (await logged_in(client)).status_code == 503
 
 
 async def test_pasted_token(database_url: str) -> None:
-    """Without a provider people paste a token."""
+    """Without a provider, users paste a token."""
     async with key_server() as keys, serving(settings_for(database_url, **SETTINGS, jwks_url=keys.url)) as client:
         page = await client.get("/console/images/new", follow_redirects=True)
         assert 'name="token"' in page.text
@@ -206,7 +206,7 @@ async def test_pasted_token(database_url: str) -> None:
 
 
 async def test_gateway_needs_no_login(client: httpx.AsyncClient) -> None:
-    """Behind a gateway there is no login, and always a session."""
+    """Behind a gateway there are no login pages, and the session is always valid."""
     assert (await client.get("/console/session")).status_code == 204
     for path in ("/login", "/callback", "/logout"):
         assert (await client.get(f"/console{path}")).status_code == 404

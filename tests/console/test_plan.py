@@ -1,4 +1,4 @@
-"""The page of plans: the form, the address that holds it, pasted output of kubectl, and every refusal."""
+"""The page for plans: the form, its URL, pasted output of kubectl, and refusals."""
 
 import asyncio
 import json
@@ -35,18 +35,18 @@ CAMERAS: Pairs = [
 
 
 def nodes(count: object = 4, **more: str) -> Pairs:
-    """Return the inputs of nodes with four T4."""
+    """Return the inputs for nodes with four T4 cards each."""
     row = {"name": "gpu-a", "count": str(count), "cpu": "31000", "memory": "126976"}
     return [(f"nodes.{name}", text) for name, text in (row | {"cardCount": "4", "cardMemory": "15109"} | more).items()]
 
 
 async def show(client: httpx.AsyncClient, fields: Pairs, **headers: str) -> httpx.Response:
-    """Visit the address that holds these inputs."""
+    """Get the URL with these inputs."""
     return await client.get(f"/console/plan?{urlencode(fields)}", headers=headers)
 
 
 def fault_places(page: str) -> set[str]:
-    """Return the ids of the inputs with a fault, each of which a link leads to."""
+    """Return the ids of the inputs with a fault, and check that each has a link in the list of faults."""
     places = set(re.findall(r'id="([\w.-]+)"[^>]*aria-invalid="true" aria-describedby="\1-fault"', page))
     assert set(re.findall(r'<li><a href="#([\w.-]+)">', page)) == places
     assert all(f'id="{place}-fault"' in page for place in places)
@@ -54,7 +54,7 @@ def fault_places(page: str) -> set[str]:
 
 
 async def test_the_worked_example(client: httpx.AsyncClient) -> None:
-    """A form leads to the address that holds it, which shows demand, totals and a bar for each card."""
+    """The form redirects to a URL with all inputs, which shows demand, totals and a bar for each card."""
     await known(client, *worked_example())
     answer = await post(client, "/plan", [*CAMERAS, *nodes(), ("simulate", "3")])
     assert answer.status_code == 303
@@ -77,13 +77,13 @@ async def test_the_worked_example(client: httpx.AsyncClient) -> None:
     found = await planned(client, cameras=groups, nodes=[node])
     for row in found["placements"]:
         assert f"{row['image']} × {row['replicas']}" in text
-    # The blank row between the groups falls away.
+    # The blank row between the groups is dropped.
     again = [pair for pair in inputs(page) if pair[0].startswith("cameras.") and pair[1]]
     assert sorted(again) == sorted(pair for pair in CAMERAS if pair[1].strip())
 
 
 async def test_what_is_missing(client: httpx.AsyncClient) -> None:
-    """What does not fit stands there with the scheduler's reasons, a proof, and the nodes that would help."""
+    """Pods that do not fit are shown with the scheduler's reasons, the proof, and the nodes to add."""
     await known(client, *worked_example())
     page = (await show(client, [*CAMERAS, *nodes(1)])).text
     text = text_of(page)
@@ -122,7 +122,7 @@ FAULTY: list[tuple[Pairs, set[str]]] = [
 
 
 async def test_faults(client: httpx.AsyncClient) -> None:
-    """Every fault stands beside its input, sent or in an address, and nothing typed is lost."""
+    """Every fault is shown at its input, after POST and after GET, and everything typed is kept."""
     for fields, places in FAULTY:
         answer = await post(client, "/plan", fields)
         assert (answer.status_code, fault_places(answer.text)) == (422, places)
@@ -134,7 +134,7 @@ async def test_faults(client: httpx.AsyncClient) -> None:
 
 
 async def test_refusals(client: httpx.AsyncClient, database_url: str) -> None:
-    """Unknown images, images without channels, and a busy worker: the form is kept."""
+    """For unknown images, images without channels, and a busy worker, the form is shown again."""
     await known(client, *worked_example())
     await known(client, {"imageName": "algo/none", "imageTag": "1", "factory": "x", "algoName": "y", "algoType": "1"})
     group = [("cameras.name", "x"), ("cameras.channels", "5")]
@@ -152,7 +152,7 @@ async def test_refusals(client: httpx.AsyncClient, database_url: str) -> None:
 
 
 async def test_kubectl(client: httpx.AsyncClient) -> None:
-    """A pasted output stands for nodes and what runs on them; the page says that its address does not hold it."""
+    """Pasted output replaces the nodes and adds running pods; the page says that its URL does not contain it."""
     await known(client, *worked_example())
     cluster = kubectl()
     pasted = {"kind": "List", "items": cluster["nodes"]["items"] + cluster["pods"]["items"]}
@@ -175,7 +175,7 @@ async def test_kubectl(client: httpx.AsyncClient) -> None:
 
 
 async def test_large_ones(client: httpx.AsyncClient, database_url: str) -> None:
-    """A large paste is read but does not come back; beyond the limit it is refused; long input has no address."""
+    """A large paste is planned but not sent back; one above the limit is refused; long input is not in the URL."""
     await known(client, *worked_example())
     pasted = json.dumps({"items": kubectl()["nodes"]["items"]}) + " " * 3
     padded = pasted[:-4] + "," + '"x":' + json.dumps("y" * 1500 * 1024) + "}"
@@ -190,7 +190,7 @@ async def test_large_ones(client: httpx.AsyncClient, database_url: str) -> None:
 
 
 async def test_rows_without_script(client: httpx.AsyncClient) -> None:
-    """The buttons beside rows add and remove them, and nothing is planned."""
+    """Without script, buttons add and remove rows on the server; nothing is planned."""
     page = (await client.get("/console/plan")).text
     assert [name for name, _ in inputs(page)].count("cameras.name") == 1
     more = (await post(client, "/plan", [*CAMERAS, ("do", "add:cameras")])).text
@@ -202,7 +202,7 @@ async def test_rows_without_script(client: httpx.AsyncClient) -> None:
 
 
 async def test_hostile(client: httpx.AsyncClient) -> None:
-    """Strange input, sent or in an address, is answered with a page that shows it as text."""
+    """Strange input, by POST or GET, is shown as text on a page."""
     chance = random.Random(18)
     names = [*VALUES, "kubectl", "do", "x", *(f"{part}.{name}" for part in COLUMNS for name in COLUMNS[part])]
     for _ in range(50):
@@ -222,7 +222,7 @@ ROW = st.fixed_dictionaries({name: st.text(max_size=8) for name in COLUMNS["node
 
 @given(st.lists(ROW, max_size=4))
 def test_an_address_holds_the_input(rows: list[dict[str, str]]) -> None:
-    """What the query of an address says is what was typed."""
+    """The query of the URL restores the form."""
     form = PlanForm({"cameras": [], "nodes": rows}, {}, "")
     form.drop_blank()
     again = PlanForm.read(fields_of(form.query().encode()))
@@ -234,7 +234,7 @@ def test_an_address_holds_the_input(rows: list[dict[str, str]]) -> None:
     | st.lists(st.sampled_from(["%", "%4", "%41", "%e4%b8%ad", "&", "="])).map("".join)
 )
 def test_fields(text: str) -> None:
-    """Forms are read as the standard library reads them."""
+    """Forms are parsed as by the standard library."""
     try:
         expected: Any = parse_qsl(text.encode().decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError:
@@ -247,6 +247,6 @@ def test_fields(text: str) -> None:
 
 
 def test_long_fields() -> None:
-    """No step of reading a long text cuts a percent-encoded byte in two."""
+    """Long texts are decoded in chunks, which never split a percent-encoded character."""
     for length in range(65_530, 65_540):
         assert fields_of(b"a=" + b"x" * length + b"%E4%B8%AD") == [("a", "x" * length + "中")]

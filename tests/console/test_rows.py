@@ -1,4 +1,4 @@
-"""Lists as rows of inputs: the editor never changes what it does not understand."""
+"""Lists as rows of inputs: the editor never changes a text that it cannot represent."""
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ TEXTS = {
 
 @pytest.mark.parametrize(("name", "text", "rows"), [(name, *pair) for name, pairs in TEXTS.items() for pair in pairs])
 def test_rows(name: str, text: str, rows: list[list[str]]) -> None:
-    """A text becomes rows, and the rows the same text."""
+    """Splitting a text into rows and joining them gives the same text."""
     assert SHAPES[name].split(text) == rows
     assert SHAPES[name].join(rows) == text
 
@@ -31,7 +31,7 @@ def test_rows(name: str, text: str, rows: list[list[str]]) -> None:
     ("name", "text"), [("imageMount", "/a,,/b"), ("env", "A,B:1"), ("hostPath", "/a"), ("config", ",")]
 )
 def test_text_that_rows_cannot_hold(name: str, text: str) -> None:
-    """A text that the rows would change stays a text."""
+    """A text that rows cannot represent stays a text."""
     assert SHAPES[name].split(text) is None
     form = Form.of({name: text})
     assert form.values[name] == text
@@ -40,30 +40,30 @@ def test_text_that_rows_cannot_hold(name: str, text: str) -> None:
 
 @given(st.sampled_from(sorted(SHAPES)), st.text(max_size=40) | st.text("a:,\\=/ ", max_size=20))
 def test_never_changes_a_text(name: str, text: str) -> None:
-    """Whatever is stored comes back as it is, as rows or as text."""
+    """Any stored text is sent back unchanged, as rows or as text."""
     form = Form.of({name: text})
     assert form.text(name) == text
 
 
 def test_blank_rows_fall_away() -> None:
-    """Rows without text are left out; the others are joined untrimmed."""
+    """Blank rows are dropped; the others are joined without trimming."""
     assert SHAPES["imageMount"].join([["/a"], [" "], [" /b"]]) == "/a, /b"
 
 
 def test_place_of_an_item() -> None:
-    """A position counts items: a row may hold several, or none."""
+    """A fault's position counts items, of which a row may contain several or none."""
     rows = [[""], ["/a,/b"], ["/c"]]
     assert [SHAPES["config"].row_of(rows, at) for at in (1, 2, 3, 4)] == [1, 1, 2, None]
 
 
 def test_backslash_before_a_comma() -> None:
-    """A value that ends in a backslash would swallow the next variable: a fault at its row."""
+    """A trailing backslash would escape the comma before the next variable, so it is a fault of its row."""
     form = Form.sent([("env.0", "A"), ("env.1", "x\\"), ("env.0", "B"), ("env.1", "y\\")])
     [fault] = form.faults()
     assert (fault.field, fault.position) == ("env", 1)
 
 
 def test_line_breaks_of_a_textarea() -> None:
-    """Browsers send CR LF: a description keeps the breaks it has."""
+    """Browsers send CR LF; the description keeps its LF."""
     form = Form.sent([("algoDesc", "\r\na\r\nb")])
     assert form.text("algoDesc") == "\na\nb"

@@ -1,4 +1,4 @@
-"""Two workers without stickiness: each request is answered by the other one."""
+"""Two workers without session affinity: each request goes to the other worker."""
 
 import json
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_walk_of_two_workers(database_url: str) -> None:
-    """Login, form, conflict, history, delete and import go through, though the workers take turns."""
+    """Login, form, conflict, history, delete and import work although the workers alternate."""
     with identity_provider() as provider:
         settings = {name.upper(): str(value) for name, value in provider.settings.items()}
         with served("--workers", "2", DATABASE_URL=database_url, **settings) as service, _turns(service) as client:
@@ -42,7 +42,7 @@ def test_walk_of_two_workers(database_url: str) -> None:
                 assert said in client.post("/console/import", files=file, data={"dryRun": dry_run}).text
             assert "共 2 个镜像" in client.get("/console/images/count").text
             assert "撤销删除" in client.post(f"{record}/delete", data={}).text
-            # Every address names the same version of stylesheet and scripts.
+            # All workers use the same version in the URLs of stylesheet and scripts.
             pages = [client.get("/console/images").text for _ in range(2)]
             assert len({text[text.index("/static/") :][:21] for text in pages}) == 1
 
@@ -53,12 +53,12 @@ def _form(page: str, **new: str) -> dict[str, Any]:
 
 @contextmanager
 def _turns(service: Service) -> Iterator[httpx.Client]:
-    """Yield a client each of whose requests the next worker answers: the other one stands still meanwhile."""
+    """Yield a client whose requests alternate between the workers, by stopping the other one."""
     answering = 0
 
     def turn(request: httpx.Request) -> None:
         nonlocal answering
-        # The supervisor replaces a worker that has stood still for 5 s, as during an import on a busy machine.
+        # Find the workers each time, as the supervisor replaces one that was stopped for 5 s, e.g. during an import.
         workers = _workers(service)
         answering = next(worker for worker in workers if worker != answering)
         for worker in workers:

@@ -1,4 +1,4 @@
-"""Importing in a browser: preview, progress of sending and checking, writing, and stopping."""
+"""Importing in a browser: preview, progress, writing, cancelling."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.support.browsing import SAMPLE, faultless_everywhere, needs_chromium,
 from tests.support.images import minimal
 
 pytestmark = [pytest.mark.slow, needs_chromium]
-# So many that checking takes longer than the browser waits between two events of progress.
+# Enough images that checking takes longer than the interval between two progress events of the browser.
 NUMBER = 20_000
 WATCH = """() => {
     window.seen = [];
@@ -22,7 +22,7 @@ WATCH = """() => {
 
 
 def test_import_with_progress(browser: Browser, site: str, tmp_path: Path) -> None:
-    """A preview enables 写入, a change of the form disables it; progress rises until all is written."""
+    """A preview enables 写入, changing the form disables it; the progress rises until everything is written."""
     file = tmp_path / "list.json"
     file.write_text(json.dumps([minimal(f"load/n{at}", factory="进口") for at in range(NUMBER)]))
     wrong = tmp_path / "wrong.json"
@@ -54,7 +54,7 @@ def test_import_with_progress(browser: Browser, site: str, tmp_path: Path) -> No
 
 
 def _rose(page: Page) -> None:
-    """Check that the progress named both steps and never fell."""
+    """Check that the progress showed both steps and never decreased."""
     seen = page.evaluate("seen")
     assert {"正在发送", "正在检查"} <= {step for step, _ in seen}
     values = [value for _, value in seen]
@@ -78,7 +78,7 @@ def test_results_are_accessible(browser: Browser, site: str, tmp_path: Path) -> 
 
 
 def test_import_aborted(browser: Browser, site: str, tmp_path: Path) -> None:
-    """取消 stops a running import, and nothing is written."""
+    """取消 stops a running import; nothing is written."""
     file = tmp_path / "many.json"
     file.write_text(json.dumps([minimal(f"abort/n{at}", factory="中断") for at in range(NUMBER)]))
     with visiting(browser, f"{site}/import") as page:

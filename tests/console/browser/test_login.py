@@ -1,4 +1,4 @@
-"""Logging in with a browser: expiry while typing, and the pages around a login."""
+"""Logging in with a browser: expiry while typing, and accessibility of the login pages."""
 
 import time
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ def provider() -> Iterator[Identity]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium that finds the provider too."""
+    """A headless Chromium that also reaches the provider."""
     with chromium("127.0.0.1", "127.0.0.2") as launched:
         yield launched
 
 
 @pytest.mark.parametrize("script", [True, False])
 def test_expires_while_typing(browser: Browser, provider: Identity, postgres: Postgres, script: bool) -> None:
-    """Saving after `exp` tells that the login is over; after one in a new window the next 保存 sends."""
+    """Saving after the token expired reports it and keeps the form; after a login in a new window, 保存 succeeds."""
     with (
         postgres.database() as dsn,
         serving_in_background(settings_for(dsn, **provider.settings)) as url,
@@ -71,7 +71,7 @@ def test_expires_while_typing(browser: Browser, provider: Identity, postgres: Po
 
 
 def test_pages_are_accessible(browser: Browser, provider: Identity, postgres: Postgres) -> None:
-    """The page to paste a token, with a fault too, the one after logging out, and an expired form have no axe finding."""
+    """The login form, its fault, the page after logging out, and an expired form have no axe finding."""
     with (
         postgres.database() as dsn,
         serving_in_background(settings_for(dsn, **SETTINGS, jwks_url=provider.settings["jwks_url"])) as url,
@@ -87,7 +87,7 @@ def test_pages_are_accessible(browser: Browser, provider: Identity, postgres: Po
         page.get_by_role("button", name="登录").click()
         expect(page).to_have_url(f"{url}/console/images/new")
         page.context.clear_cookies()
-        # As without script.
+        # Submit as a browser without script would.
         page.evaluate("HTMLFormElement.prototype.submit.call(document.querySelector('#form'))")
         expect(page.get_by_role("alert").filter(has_text="登录已过期")).to_be_visible()
         faultless_everywhere(page)

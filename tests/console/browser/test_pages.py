@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 def test_list_filters_and_returns(browser: Browser, site: str) -> None:
-    """Typing searches after a moment; the address holds the state, through reload and back."""
+    """Typing starts a search after a pause; the URL holds the filters, so that reload and back keep them."""
     with visiting(browser, f"{site}/images") as page:
         expect(page.locator("#count")).to_have_text(re.compile(r"共 \d+ 个镜像"))
         rows = page.locator("main table tbody tr")
@@ -48,7 +48,7 @@ def test_list_filters_and_returns(browser: Browser, site: str) -> None:
 
 
 def test_no_search_while_composing(browser: Browser, site: str) -> None:
-    """While an input method composes nothing is asked; then one search is."""
+    """Nothing is searched while an input method is composing; one search follows."""
     with visiting(browser, f"{site}/images") as page:
         expect(page.locator("#count")).not_to_be_empty()
         asked: list[str] = []
@@ -67,7 +67,7 @@ def test_no_search_while_composing(browser: Browser, site: str) -> None:
 
 
 def test_late_answers_are_dropped(browser: Browser, site: str) -> None:
-    """A slow answer never overwrites a later one."""
+    """A slow answer never replaces a later one."""
     with visiting(browser, f"{site}/images") as page:
 
         def slow(route: Any) -> None:
@@ -84,7 +84,7 @@ def test_late_answers_are_dropped(browser: Browser, site: str) -> None:
 
 
 def test_faults_keep_everything(browser: Browser, site: str) -> None:
-    """Faults are listed as links and have the focus; a link leads to the input, whose text is as typed."""
+    """The list of faults gets the focus; its links focus the inputs, which keep what was typed."""
     with visiting(browser, f"{site}/images/new") as page:
         page.locator("#imageName").fill("Walk/X")
         page.locator("#imageTag").fill("1.0")
@@ -102,7 +102,7 @@ def test_faults_keep_everything(browser: Browser, site: str) -> None:
 
 
 def test_rows(browser: Browser, site: str) -> None:
-    """Rows are added, removed and pasted; one text of many lines becomes many rows."""
+    """Rows are added, removed and pasted; pasted lines become rows."""
     with visiting(browser, f"{site}/images/new") as page:
         pasted(page, "#env-0", "A=1,2\nB:x:y\n\nC=")
         keys = page.locator("#env .row input[name='env.0']")
@@ -133,7 +133,7 @@ def test_rows(browser: Browser, site: str) -> None:
 
 
 def test_double_click_saves_once(browser: Browser, site: str) -> None:
-    """A double click writes one version, and back does not write again."""
+    """A double click writes one version; going back and forward writes none."""
     image_id = registered(site, memRequests=1)
     with visiting(browser, f"{site}/images/{image_id}/edit") as page:
         page.locator("#memRequests").fill("2048")
@@ -146,7 +146,7 @@ def test_double_click_saves_once(browser: Browser, site: str) -> None:
 
 
 def test_conflict(browser: Browser, site: str) -> None:
-    """A change of someone else is told beside the field; saving again writes."""
+    """Another user's change is shown at the field; saving again writes."""
     image_id = registered(site, memRequests=1, algoDesc="旧")
     with visiting(browser, f"{site}/images/{image_id}/edit") as page:
         changed(site, image_id, memRequests=3, algoDesc="他们的")
@@ -162,7 +162,7 @@ def test_conflict(browser: Browser, site: str) -> None:
 
 
 def test_leaving_asks_only_after_a_change(browser: Browser, site: str) -> None:
-    """The guard against leaving is silent as long as nothing was typed."""
+    """Leaving the page asks only after something was typed."""
     with visiting(browser, f"{site}/images/new") as page:
         asked: list[str] = []
 
@@ -182,7 +182,7 @@ def test_leaving_asks_only_after_a_change(browser: Browser, site: str) -> None:
 
 
 def test_history_and_delete(browser: Browser, site: str) -> None:
-    """Restore, delete and undelete by buttons."""
+    """Buttons restore, delete and undelete."""
     image_id = registered(site, memRequests=1)
     changed(site, image_id, memRequests=2)
     with visiting(browser, f"{site}/images/{image_id}/history#v2") as page:
@@ -198,7 +198,7 @@ def test_history_and_delete(browser: Browser, site: str) -> None:
 
 
 def test_copy_on_plain_http(browser: Browser, site: str) -> None:
-    """The copy button works without a secure context."""
+    """The copy button works over HTTP, without a secure context."""
     image_id = registered(site)
     with visiting(browser, f"{site}/images/{image_id}") as page:
         page.evaluate("Object.defineProperty(window, 'isSecureContext', {value: false})")
@@ -209,7 +209,7 @@ def test_copy_on_plain_http(browser: Browser, site: str) -> None:
 
 
 def test_select_and_delete(browser: Browser, site: str) -> None:
-    """Selected rows are counted, deleted after a question, with a result for each."""
+    """Selected rows are counted, and deleted after a confirmation that is followed by a result for each."""
     registered(site, factory="选中的")
     with visiting(browser, f"{site}/images?factory=选中的") as page:
         button = page.get_by_role("button", name="删除所选")
@@ -223,7 +223,7 @@ def test_select_and_delete(browser: Browser, site: str) -> None:
 
 
 def test_without_script(browser: Browser, site: str) -> None:
-    """Search, forms and paging work without script."""
+    """Search, forms and rows work without script."""
     with visiting(browser, f"{site}/images", java_script_enabled=False) as page:
         page.locator("#searchCondition").fill("车牌")
         page.get_by_role("button", name="搜索").click()
@@ -241,7 +241,7 @@ def test_without_script(browser: Browser, site: str) -> None:
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (320, "light"), (320, "dark")])
 def test_accessible(browser: Browser, site: str, width: int, scheme: Any) -> None:
-    """No page has an axe finding, in either scheme, down to 320 px, where none scrolls sideways."""
+    """No page has an axe finding or scrolls sideways, in both colour schemes and at 1280 and 320 px."""
     image_id = registered(
         site, imagePorts="http:80", env="A:1", dependencyServiceId="algo/posterize:1.0", algoDesc="描述", memRequests=5
     )
@@ -257,7 +257,7 @@ def test_accessible(browser: Browser, site: str, width: int, scheme: Any) -> Non
 
 @pytest.mark.parametrize("root", ["direct", "prefix kept"])
 def test_other_root_paths(browser: Browser, postgres: Postgres, root: str) -> None:
-    """Search, links and forms work without a prefix, and with one that the ingress keeps."""
+    """Search, links and forms work without a prefix, and with a prefix that the ingress keeps."""
     prefix = "" if root == "direct" else PREFIX
     with postgres.database() as dsn, serving_in_background(settings_for(dsn, root_path=prefix)) as url:
         site = f"{url}{prefix}/console"
@@ -276,7 +276,7 @@ def test_other_root_paths(browser: Browser, postgres: Postgres, root: str) -> No
 
 
 def test_faults_of_a_whole_list(browser: Browser, site: str) -> None:
-    """A fault that no row has stands at the list, which a link leads to."""
+    """A fault of a whole list is shown at the list, and its link focuses the list."""
     with visiting(browser, f"{site}/images/new") as page:
         pasted(page, "#imageMount-0", "\n".join(f"/{at}{'a' * 1000}" for at in range(5)))
         expect(page.locator("#imageMount .row")).to_have_count(5)

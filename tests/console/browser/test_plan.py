@@ -38,18 +38,18 @@ def known(site: str) -> None:
 
 
 def fill(page: Page, count: str) -> None:
-    """Fill in the worked example, pasted as a spreadsheet copies it."""
+    """Fill in the worked example by pasting cells of a spreadsheet."""
     pasted(page, "#cameras-0-name", "厂区\t200\t\talgo/helmet_detect:2.1.0\n大门\t50\t\talgo/plate_color:1.4")
     pasted(page, "#nodes-0-name", f"gpu-a\t{count}\t31000\t126976\t4\t15109")
 
 
 def plan(page: Page) -> None:
-    """Send the form."""
+    """Submit the form."""
     page.get_by_role("button", name="规划").last.click()
 
 
 def test_plan(browser: Browser, site: str) -> None:
-    """Rows are pasted, faults stand beside them, what is missing is told; the address holds all of it."""
+    """Rows are pasted, faults and missing capacity are shown, and the URL holds the whole form."""
     known(site)
     with visiting(browser, f"{site}/images") as page:
         page.get_by_role("link", name="规划").click()
@@ -84,7 +84,7 @@ def test_plan(browser: Browser, site: str) -> None:
 
 
 def test_pasted_cluster(browser: Browser, site: str) -> None:
-    """The output of kubectl stands for the nodes, and cannot be shared."""
+    """Output of kubectl replaces the nodes; the page says that it cannot be shared."""
     known(site)
     cluster = kubectl()
     text = json.dumps({"items": cluster["nodes"]["items"] + cluster["pods"]["items"]}, indent=4)
@@ -101,7 +101,7 @@ def test_pasted_cluster(browser: Browser, site: str) -> None:
 
 @pytest.mark.parametrize("root", ["direct", "prefix kept"])
 def test_without_script(browser: Browser, postgres: Postgres, root: str) -> None:
-    """The form works without script under other root paths."""
+    """The form works without script, without a prefix and with one that the ingress keeps."""
     prefix = "" if root == "direct" else PREFIX
     with postgres.database() as dsn, serving_in_background(settings_for(dsn, root_path=prefix)) as url:
         site = f"{url}{prefix}/console"
@@ -123,7 +123,7 @@ def test_without_script(browser: Browser, postgres: Postgres, root: str) -> None
 
 @needs_registry
 def test_artifacts(browser: Browser, postgres: Postgres, tmp_path: Path) -> None:
-    """An image is drafted, registered, checked, and its digest copied."""
+    """An image is drafted, registered and verified, and its digest is copied."""
     layout = Layout(tmp_path / "layout")
     layout.tag(layout.image({"Env": ["A=1", "9=2"], "ExposedPorts": {"80/tcp": {}}}), "a")
     registry = Registry(tmp_path)

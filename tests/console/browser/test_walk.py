@@ -1,4 +1,4 @@
-"""A person's walk through the whole console, from one registry to another."""
+"""One user's tour of the whole console, and an import into another service."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ NAME = "walk/plate"
 
 
 def test_walk(browser: Browser, postgres: Postgres, tmp_path: Path) -> None:
-    """Look, copy with mistakes, mend, see who needs it, conflict, history, restore, render, delete, export, import."""
+    """Copy with faults, fix them, see users, conflict, history, restore, render, delete, export, import."""
     file = tmp_path / "list.json"
     with (
         postgres.database() as dsn,
