@@ -137,7 +137,7 @@ def _signed(payload: Any) -> str:
 
 
 async def test_bad_tokens(service: httpx.AsyncClient) -> None:
-    """All of them are rejected, for reads and writes, with the interface's usual error."""
+    """Each bad token is rejected, for reads and writes, with the interface's usual error."""
     passed = []
     for name, values in _bad().items():
         headers = [("authorization", value) for value in values]
@@ -338,7 +338,7 @@ async def read_for_cluster(client: httpx.AsyncClient, image_id: str) -> list[htt
 
 @pytest.mark.parametrize("http_status", ["strict", "always-200"])
 async def test_cluster_needs_any_token(settings: Settings, http_status: str) -> None:
-    """Reading needs a token without any claim, and none is -401, which always-200 sends as 200."""
+    """Reading needs a valid token, without any claims; a missing token is -401, under always-200 with HTTP 200."""
     async with serving(settings.model_copy(update={"http_status": http_status})) as service:
         for answer in await read_for_cluster(service, "0" * 32):
             assert (answer.status_code, answer.json()["status"]) == (401 if http_status == "strict" else 200, "-401")
@@ -467,7 +467,7 @@ async def test_upload_of_one_who_may_write_nowhere(settings: Settings) -> None:
 
 
 async def test_upload_names_what_is_outside(service: httpx.AsyncClient) -> None:
-    """One record of another namespace rejects the file; each is named among the faults, none written."""
+    """A single record of a forbidden namespace rejects the file; every such record is reported, and none is written."""
     service.headers.update(bearer(authority=3, namespace="algo"))
     file = [minimal("algo/a"), minimal("vse/b"), minimal("plain"), minimal("algo/c", factory="")]
     answer = await upload(service, file)

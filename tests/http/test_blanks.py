@@ -1,4 +1,4 @@
-"""Blank values on the wire count as absent, on every operation and in unknown fields, too."""
+"""Blank values count as absent, on every operation and in unknown fields, too."""
 
 from typing import Any
 
@@ -39,6 +39,6 @@ async def test_blank_query_parameters(client: httpx.AsyncClient) -> None:
 
 
 async def test_blank_namespace_is_none(client: httpx.AsyncClient) -> None:
-    """A blank namespace is no namespace."""
+    """A blank namespace is an absent namespace."""
     image_id = await register(client, "test1.0")
     assert (await delete(client, image_id, authority=3, namespace=" ")).json()["status"] == "240"

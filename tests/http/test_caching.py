@@ -59,7 +59,7 @@ async def test_streams(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("http_status", ["strict", "always-200"])
 async def test_refused_tokens(database_url: str, tmp_path: Any, http_status: Any) -> None:
-    """No cache may pass on an error, or a success, to another client."""
+    """Neither an error nor a success may be served by a cache to another client."""
     key = tmp_path / "key.pem"
     key.write_bytes(pem(rsa_key()))
     settings = settings_for(database_url, **SETTINGS, key_file=key, http_status=http_status)
@@ -76,7 +76,7 @@ async def test_beside_cors(database_url: str) -> None:
 
 
 async def test_pages_are_everybodys(client: httpx.AsyncClient) -> None:
-    """The documentation may be stored."""
+    """The documentation may be stored by any cache."""
     for path in ("/docs", "/redoc", "/openapi.json", "/docs/assets/swagger-ui.css"):
         assert "no-store" not in (await client.get(path)).headers.get("cache-control", "")
 

@@ -1,4 +1,4 @@
-"""The examples that the OpenAPI document shows of rendering, graph, lint, drift and planning are what the service answers."""
+"""The OpenAPI examples of rendering, graph, lint, drift and planning equal what the service answers."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ IMAGE = f"{IMAGES}/{IMAGE_ID}"
 
 
 async def test_examples(client: httpx.AsyncClient) -> None:
-    """Each request gets the answer beside it."""
+    """Each example request gets the example response."""
     assert (await upload(client, known())).status_code == 200
     up = f"{IMAGE}/dependencies?direction=up"
     answers: dict[str, httpx.Response] = {

@@ -126,7 +126,7 @@ def test_accept(accept: str, problem: bool) -> None:
      "application/problem+json" + " " * 32_000 + "x", "application/problem+json;" + " " * 32_000 + "x", ",;" * 16_000],
 )  # fmt: skip
 def test_long_accept(text: str) -> None:
-    """So does parsing Accept."""
+    """Parsing Accept takes linear time, too."""
     began = time.process_time()
     for _ in range(10):
         wants_problem(request("accept", text, "application/problem+json"))

@@ -1,4 +1,4 @@
-"""Dependencies over HTTP: JSON, drawing and texts, limits, cycles, hostile options."""
+"""Dependencies over HTTP: JSON, SVG and texts, limits, cycles, hostile options."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ async def ids(client: httpx.AsyncClient) -> dict[str, str]:
 
 
 async def diamond(client: httpx.AsyncClient) -> dict[str, str]:
-    """Register a diamond, with a cycle of three beside it."""
+    """Register a diamond and a separate cycle of three images."""
     needs = {
         "top": ["left", "right"],
         "left": ["base"],
@@ -53,7 +53,7 @@ async def graph(client: httpx.AsyncClient, image_id: str, **query: Any) -> dict[
 
 
 async def test_diamond_and_cycle(client: httpx.AsyncClient) -> None:
-    """Levels, edges, the limits, and cycles that share a level."""
+    """Levels and edges of a diamond, truncation by depth, and cycles whose members share a level."""
     known = await diamond(client)
     found = await graph(client, known["top"])
     assert [(node["reference"], node["level"]) for node in found["nodes"]] == [
@@ -74,7 +74,7 @@ async def test_diamond_and_cycle(client: httpx.AsyncClient) -> None:
 
 
 async def test_forms(client: httpx.AsyncClient) -> None:
-    """Each names every image; each has its type, its ETag and 304, by Accept as by format."""
+    """Each format contains every image and has its media type, ETag and 304, selected by `format` or by Accept."""
     known = await diamond(client)
     url = f"{IMAGES}/{known['top']}/dependencies"
     tags = {(await client.get(url)).headers["etag"]}
@@ -93,7 +93,7 @@ async def test_forms(client: httpx.AsyncClient) -> None:
 
 
 async def test_drawing_has_the_policy_that_its_style_needs(client: httpx.AsyncClient) -> None:
-    """Its one style element is allowed by its hash, and nothing else; its links lead to the records."""
+    """The CSP allows only the drawing's own style element, by its hash; the links lead to the records."""
     known = await diamond(client)
     answer = await client.get(f"{IMAGES}/{known['top']}/dependencies?format=svg")
     root = ET.fromstring(answer.content)
@@ -108,7 +108,7 @@ async def test_drawing_has_the_policy_that_its_style_needs(client: httpx.AsyncCl
 
 
 async def test_too_many_to_draw(client: httpx.AsyncClient) -> None:
-    """-422 names depth; the texts have no such limit, and the JSON says what it leaves out."""
+    """A drawing of too many images is -422 for `depth`; texts have no such limit, and JSON reports truncation."""
     images = [minimal(f"algo/i{number}") for number in range(160)]
     needs = ",".join(f"algo/i{number}:1.0" for number in range(80))
     more = ",".join(["algo/half:1.0", *(f"algo/i{number}:1.0" for number in range(80, 160))])
@@ -134,7 +134,7 @@ async def test_too_many_to_draw(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("image_id", ["0" * 32, "x"])
 async def test_unknown_image(client: httpx.AsyncClient, image_id: str) -> None:
-    """204 in JSON, whatever the format."""
+    """An unknown image is 204 in JSON, whatever the format."""
     answer = await client.get(f"{IMAGES}/{image_id}/dependencies?format=svg")
     assert (answer.status_code, answer.json()["status"]) == (404, "204")
 
@@ -150,7 +150,7 @@ async def test_unknown_image(client: httpx.AsyncClient, image_id: str) -> None:
     ],
 )
 async def test_wrong_options(client: httpx.AsyncClient, query: str, fields: list[str]) -> None:
-    """202, all at once."""
+    """All wrong options are reported at once, as 202."""
     url = f"{IMAGES}/{await register(client)}/dependencies?{query}"
     answer = await client.get(url, headers={"accept": "application/problem+json"})
     assert (answer.status_code, answer.json()["code"]) == (422, "202")
@@ -158,6 +158,6 @@ async def test_wrong_options(client: httpx.AsyncClient, query: str, fields: list
 
 
 async def test_blank_options_are_absent(client: httpx.AsyncClient) -> None:
-    """As everywhere."""
+    """Blank options count as absent, as in all operations."""
     found = await graph(client, await register(client), direction="", depth=" ", limit="", format=" ")
     assert len(found["nodes"]) == 1

@@ -1,4 +1,4 @@
-"""Drift over HTTP: a cluster's objects against the registry, bodies in both forms, slots, hostile bodies."""
+"""Drift over HTTP: a cluster's objects compared with the registry, both kinds of body, slots, hostile bodies."""
 
 import asyncio
 import json
@@ -26,14 +26,14 @@ FIELDS: dict[str, Any] = {
 
 
 async def deployed(client: httpx.AsyncClient, image_id: str, **options: Any) -> list[dict[str, Any]]:
-    """Return the objects of an image as a cluster runs them."""
+    """Return the objects of an image as a cluster would return them."""
     answer = await client.get(f"{IMAGES}/{image_id}/manifests", params=options)
     assert answer.status_code == 200, answer.text
     return live(answer.json()["res"]["manifests"])
 
 
 async def drift(client: httpx.AsyncClient, objects: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
-    """Return the result for a cluster with these objects."""
+    """Return the result for a cluster that runs these objects."""
     answer = await client.post(DRIFT, content=printed(objects), headers=JSON, params=options)
     assert (answer.status_code, answer.json()["status"], answer.json()["msg"]) == (200, "0", "对比完成"), answer.text
     found: dict[str, Any] = answer.json()["res"]
@@ -41,7 +41,7 @@ async def drift(client: httpx.AsyncClient, objects: list[dict[str, Any]], **opti
 
 
 async def only(client: httpx.AsyncClient, objects: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
-    """Return the only entry."""
+    """Return the only image of the result."""
     found = await drift(client, objects, **options)
     [entry] = found["images"]
     assert found["counts"] == {entry["state"]: 1}
@@ -70,7 +70,7 @@ MODEL = "spec.template.spec.containers[main].env[MODEL].value"
 
 
 async def test_in_sync(client: httpx.AsyncClient) -> None:
-    """Canonical quantities, defaults of the server, webhooks and other software are no drift."""
+    """Canonical quantities, server defaults, webhooks and foreign objects are no drift."""
     image_id = await register(client, **FIELDS)
     objects = await deployed(client, image_id, readiness="tcp")
     objects[-1] = hooked(objects[-1])
@@ -100,7 +100,7 @@ async def test_in_sync(client: httpx.AsyncClient) -> None:
 
 
 async def test_one_edited_variable(client: httpx.AsyncClient) -> None:
-    """An edit in the cluster is one difference, with its path and three values."""
+    """One edit in the cluster is one difference, with its path and the values of all three sides."""
     objects = await deployed(client, await register(client, **FIELDS))
     env_of(objects)[0]["value"] = "yolov9"
     entry = await only(client, objects)
@@ -118,7 +118,7 @@ async def test_one_edited_variable(client: httpx.AsyncClient) -> None:
 
 
 async def test_the_record_went_on(client: httpx.AsyncClient) -> None:
-    """An updated record makes the cluster outdated; with an edit in the cluster, it is both."""
+    """An update of the record makes the cluster outdated; if the cluster was edited as well, the state is both."""
     image_id = await register(client, **FIELDS)
     objects = await deployed(client, image_id)
     await update(client, image_id, env="MODEL:yolov10,EMPTY:", imagePorts="http:8080:30080", gpuRequests=None)
@@ -143,13 +143,13 @@ async def test_the_record_went_on(client: httpx.AsyncClient) -> None:
     assert ("spec.template.spec.containers[main].args", "modified") in paths(entry)
     env_of(objects)[0]["value"] = "yolov9"
     assert (MODEL, "both") in paths(await only(client, objects))
-    # Applied by hand what the record says now: only the rest is outdated.
+    # A value that was already applied by hand is no longer outdated.
     env_of(objects)[0]["value"] = "yolov10"
     assert MODEL not in dict(paths(await only(client, objects)))
 
 
 async def test_deleted_image(client: httpx.AsyncClient) -> None:
-    """What runs without an image in the registry is an orphan, with all its objects; so is what has no workload."""
+    """A workload whose image was deleted is an orphan with all its objects; so are objects without a workload."""
     image_id = await register(client, **FIELDS)
     objects = await deployed(client, image_id)
     assert (await delete(client, image_id)).status_code == 200
@@ -164,7 +164,7 @@ async def test_deleted_image(client: httpx.AsyncClient) -> None:
 
 
 async def test_missing_objects(client: httpx.AsyncClient) -> None:
-    """A rendered object that the cluster lacks is one difference; one of an older version is an orphan beside."""
+    """A rendered object that the cluster lacks is one difference; an object of an older version is an orphan."""
     image_id = await register(client, **FIELDS)
     objects = await deployed(client, image_id)
     services = [item for item in objects if item["kind"] == "Service"]
@@ -190,7 +190,7 @@ async def test_missing_objects(client: httpx.AsyncClient) -> None:
 
 
 async def test_not_ready(client: httpx.AsyncClient) -> None:
-    """What is in sync may not be running: the cluster says why."""
+    """A workload that matches its record but is not ready is reported with the cluster's reasons."""
     objects = await deployed(client, await register(client, **FIELDS))
     objects[-1] = unready(objects[-1])
     reasons = {
@@ -208,7 +208,7 @@ async def test_not_ready(client: httpx.AsyncClient) -> None:
 
 
 async def test_paused_rollout(client: httpx.AsyncClient) -> None:
-    """Ready replicas of an older template are none; Go prints no `updatedReplicas` of zero."""
+    """Ready replicas of an older template do not count, although Go omits `updatedReplicas` if it is zero."""
     objects = await deployed(client, await register(client, **FIELDS))
     available = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
     paused = {
@@ -224,7 +224,7 @@ async def test_paused_rollout(client: httpx.AsyncClient) -> None:
 
 
 async def test_failing_readiness(client: httpx.AsyncClient) -> None:
-    """Containers that run and are not ready give no reason of their own; the pod does, also of a StatefulSet."""
+    """If running containers fail their readiness probe, the reason is taken from the pod, also for a StatefulSet."""
     image_id = await register(client, **FIELDS)
     [*others, workload] = await deployed(client, image_id, replicas=2)
     assert workload["kind"] == "StatefulSet"
@@ -240,7 +240,7 @@ async def test_failing_readiness(client: httpx.AsyncClient) -> None:
 
 
 async def test_moved_image(client: httpx.AsyncClient) -> None:
-    """Pods of a pinned image that run another one."""
+    """Pods that run another digest than the pinned one are image-moved."""
     objects = await deployed(client, await register(client, **FIELDS))
     objects[-1]["spec"]["template"]["spec"]["containers"][0]["image"] = f"algo/a@{DIGEST}"
     entry = await only(client, [*objects, pod(objects[-1])], pin="true")
@@ -254,7 +254,7 @@ async def test_moved_image(client: httpx.AsyncClient) -> None:
     assert paths(entry) == [("spec.template.spec.containers[main].image", "modified")]
 
 
-# Options of rendering, and the state if they are not given: only what is rendered is compared.
+# Options of rendering, and the state if the comparison is done without them.
 OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"naming": "image", "namespace": "prod"}, "in-sync"),
     ({"registry": "h.local"}, "modified"),
@@ -268,7 +268,7 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
 
 
 async def test_options(client: httpx.AsyncClient) -> None:
-    """By the options of rendering the cluster is in sync; without them only where they leave no trace."""
+    """Compared with the options that rendered it, the cluster is in sync; without them some differences show."""
     image_id = await register(client, **FIELDS, tvChannel=16)
     for options, otherwise in OPTIONS:
         objects = await deployed(client, image_id, **options)
@@ -279,7 +279,7 @@ async def test_options(client: httpx.AsyncClient) -> None:
 
 
 async def test_replicas(client: httpx.AsyncClient) -> None:
-    """Replicas are compared if an option says how many there should be; else who deploys decides."""
+    """Replicas are compared only if `replicas` or `channels` is given, as otherwise the operator chooses them."""
     objects = await deployed(client, await register(client, **FIELDS), replicas=3)
     objects[-1]["spec"]["replicas"] = 2
     assert paths(await only(client, objects, replicas=3)) == [("spec.replicas", "modified")]
@@ -287,7 +287,7 @@ async def test_replicas(client: httpx.AsyncClient) -> None:
 
 
 async def test_given_files(client: httpx.AsyncClient) -> None:
-    """Contents of configuration files are those of the cluster; the registry has paths alone."""
+    """Contents of configuration files are taken from the cluster, as records contain only the paths."""
     image_id = await register(client, config="/etc/a.conf,/etc/b.conf")
     body = {"images": [image_id], "configFiles": {"algo/a:1.0": {"/etc/a.conf": "x=1\n"}}}
     rendered = (await client.post(f"{IMAGES}/_render", json=body)).json()["res"]["manifests"]
@@ -300,7 +300,7 @@ async def test_given_files(client: httpx.AsyncClient) -> None:
 
 
 async def test_given_files_that_are_not_shown(client: httpx.AsyncClient) -> None:
-    """Without ConfigMaps in the output the workload is in sync; one that is gone is one difference."""
+    """Without any ConfigMap in the output none is compared; otherwise a missing one is one difference."""
     image_id = await register(client, config="/etc/a.conf,/etc/b.conf")
     body = {"images": [image_id], "configFiles": {"algo/a:1.0": {"/etc/a.conf": "x=1\n"}}}
     [config_map, workload] = live((await client.post(f"{IMAGES}/_render", json=body)).json()["res"]["manifests"])
@@ -317,7 +317,7 @@ async def test_given_files_that_are_not_shown(client: httpx.AsyncClient) -> None
 
 @pytest.mark.parametrize("label", ["app.kubernetes.io/instance", "app.kubernetes.io/managed-by"])
 async def test_edited_labels(client: httpx.AsyncClient, label: str) -> None:
-    """Other tools write into the labels by which objects are found: each is one difference, and nothing is lost."""
+    """A changed label is one difference each, even if it is one by which objects are found."""
     image_id = await register(client, **FIELDS)
     objects = await deployed(client, image_id)
     objects[-1]["metadata"]["labels"][label] = "other"
@@ -331,7 +331,7 @@ async def test_edited_labels(client: httpx.AsyncClient, label: str) -> None:
 
 
 async def test_one_label_on_everything(client: httpx.AsyncClient) -> None:
-    """Objects of an instance are listed once, however many workloads have its label, and the rest is counted."""
+    """Objects with the same instance label are listed for one workload only, up to a limit; the rest is counted."""
     [workload] = await deployed(client, await register(client))
     services = [
         {"kind": "Service", "metadata": workload["metadata"] | {"name": f"s-{number}", "annotations": {}}, "spec": {}}
@@ -343,7 +343,7 @@ async def test_one_label_on_everything(client: httpx.AsyncClient) -> None:
 
 
 async def test_other_versions(client: httpx.AsyncClient) -> None:
-    """A version that does not exist is compared with today's record; another renderer is told."""
+    """An unknown record version is compared with the current record; another renderer's version is noted."""
     objects = await deployed(client, await register(client, **FIELDS))
     objects[-1]["metadata"]["annotations"] |= {"algoplatform/record-version": "7", "algoplatform/renderer": "0"}
     found = await drift(client, objects)
@@ -355,7 +355,7 @@ async def test_other_versions(client: httpx.AsyncClient) -> None:
 
 
 async def test_record_that_cannot_be_rendered(client: httpx.AsyncClient) -> None:
-    """A record that went on to what no card holds is outdated, with the reason."""
+    """If the updated record cannot be rendered, as no card is large enough, it is outdated with that reason."""
     image_id = await register(client, **FIELDS)
     objects = await deployed(client, image_id)
     await update(client, image_id, gpuRequests=40000)
@@ -363,12 +363,12 @@ async def test_record_that_cannot_be_rendered(client: httpx.AsyncClient) -> None
     assert (entry["state"], entry["objects"]) == ("outdated", [])
     [reason] = entry["reasons"]
     assert "超过最大的GPU卡" in reason
-    # Neither can be rendered by these options.
+    # With these options neither version of the record can be rendered.
     assert (await only(client, objects, cards="100"))["state"] == "outdated"
 
 
 async def test_forms_of_the_body(client: httpx.AsyncClient) -> None:
-    """A form with a file says the same as a JSON body, and a single object is a cluster too."""
+    """A form with a file gives the same result as a JSON body; a single object is accepted, too."""
     objects = await deployed(client, await register(client))
     plain = await client.post(DRIFT, content=printed(objects), headers=JSON)
     form = await client.post(DRIFT, files={"file": ("cluster.json", printed(objects))})
@@ -403,7 +403,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
 
 
 async def test_hostile_bodies(client: httpx.AsyncClient) -> None:
-    """What is no output of kubectl is -1, with what it should be."""
+    """A body that is not the output of kubectl is -1, with a message about what is expected."""
     for name, (content, message) in HOSTILE.items():
         answer = await client.post(DRIFT, content=content, headers=JSON)
         assert (answer.status_code in (400, 422), answer.json()["status"]) == (True, "-1"), (name, answer.text)
@@ -411,7 +411,7 @@ async def test_hostile_bodies(client: httpx.AsyncClient) -> None:
 
 
 async def test_hostile_objects(client: httpx.AsyncClient) -> None:
-    """Any value of any type anywhere in an object is a difference, or nothing, and never a failure."""
+    """Any value in any place of an object is at most a difference, never an error."""
     objects = await deployed(client, await register(client, **FIELDS, config="/etc/a"), nodeSelector="a=b")
     objects = [*objects, pod(objects[-1])]
     items: list[Any] = []
@@ -430,14 +430,14 @@ async def test_hostile_objects(client: httpx.AsyncClient) -> None:
 
 
 async def test_wrong_options(client: httpx.AsyncClient) -> None:
-    """All wrong options are told at once, before the body is read."""
+    """All wrong options are reported at once, without reading the body."""
     answer = await client.post(DRIFT, params={"naming": "x", "nothing": "1", "format": "yaml"}, json={})
     assert (answer.status_code, answer.json()["status"]) == (422, "202")
     assert all(name in answer.json()["msg"] for name in ("naming", "nothing", "format"))
 
 
 async def test_one_at_a_time(client: httpx.AsyncClient) -> None:
-    """A worker compares one cluster at a time; another is told to come again."""
+    """A worker runs one comparison at a time; others get -429."""
     objects = await deployed(client, await register(client, **FIELDS))
     content = printed(objects * 400)
     runs = [client.post(DRIFT, content=content, headers=JSON) for _ in range(4)]
@@ -447,7 +447,7 @@ async def test_one_at_a_time(client: httpx.AsyncClient) -> None:
 
 
 async def test_differences_are_bounded(client: httpx.AsyncClient) -> None:
-    """An entry lists at most a hundred differences and counts the others."""
+    """At most a hundred differences are listed for an image, and the rest is counted."""
     env = ",".join(f"N{at}:a" for at in range(150))
     image_id = await register(client, env=env)
     objects = await deployed(client, image_id)

@@ -48,7 +48,7 @@ async def test_in_both_forms(
 
 
 async def test_more_faults_than_an_answer_holds(client: httpx.AsyncClient) -> None:
-    """Two hundred of a record's faults are listed, the rest counted, in `msg` and the problem's detail."""
+    """At most two hundred faults of a record are listed; `msg` and the problem's detail give their total."""
     body = minimal() | {f"{'k' * 60}{number:04}": 1 for number in range(5000)}
     answer = await client.post(f"{IMAGES}/_register", json=body)
     listed = answer.json()["msg"].count("不是已知字段")

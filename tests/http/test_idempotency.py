@@ -77,7 +77,7 @@ async def test_short_refusals_are_kept_whole(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize(("one", "other"), [("k", '"k"'), ('a"b\\c', r'"a\"b\\c"')])
 async def test_quotes_are_none_of_the_key(client: httpx.AsyncClient, one: str, other: str) -> None:
-    """A quoted key, as in the IETF draft, equals the unquoted one."""
+    """A quoted key, as in the IETF draft, equals the same key without quotes."""
     answers = [
         await client.post(f"{IMAGES}/_register", json=minimal(), headers={"idempotency-key": key})
         for key in (one, other, one)
@@ -94,7 +94,7 @@ async def test_what_is_no_key(client: httpx.AsyncClient, key: str) -> None:
 
 
 async def test_keys_are_no_lock_of_uploads(client: httpx.AsyncClient, aside: asyncpg.Connection) -> None:
-    """A key that equals the former name of the uploads' advisory lock is a separate lock."""
+    """A key that equals the former name of the uploads' advisory lock does not take that lock."""
     async with aside.transaction():
         await aside.execute("SELECT pg_advisory_xact_lock(hashtextextended('algoplatform upload', 0))")
         assert (await upload(client, [minimal("algo/a")])).status_code == 200

@@ -1,4 +1,4 @@
-"""Impact over HTTP: what a delete, a replacement or an update does to others, and hostile requests."""
+"""Impact over HTTP: effects of a delete, a replacement or an update on dependents, and hostile requests."""
 
 import json
 from typing import Any
@@ -10,13 +10,13 @@ from tests.support.images import IMAGES, delete, minimal, records, register
 
 
 async def impact(client: httpx.AsyncClient, image_id: str, body: Any) -> httpx.Response:
-    """Ask for the impact of a change."""
+    """Request the impact of a change."""
     url = f"{IMAGES}/{image_id}/_impact"
     return await client.post(url, content=json.dumps(body), headers={"content-type": "application/json"})
 
 
 async def test_delete_in_the_order_given(client: httpx.AsyncClient) -> None:
-    """Dependents, direct and all; deleting in this order empties the registry without one 220."""
+    """Lists direct and transitive dependents; deleting in the given order never gets a 220."""
     base = await register(client, "algo/base")
     await register(client, "algo/mid", dependencyServiceId="algo/base:1.0")
     await register(client, "algo/top", dependencyServiceId="algo/mid:1.0")
@@ -36,7 +36,7 @@ async def test_delete_in_the_order_given(client: httpx.AsyncClient) -> None:
 
 
 async def test_replacement_and_update(client: httpx.AsyncClient) -> None:
-    """What hurts: a port gone, fewer channels with the replicas for them."""
+    """Harmful changes are listed: a removed port, and fewer channels with the replicas this needs."""
     old = await register(client, tvChannel=16, imagePorts="http:8080")
     other = await register(client, "algo/a", "2.0", tvChannel=4)
     for body in (
@@ -51,7 +51,7 @@ async def test_replacement_and_update(client: httpx.AsyncClient) -> None:
 
 
 async def test_cycle(client: httpx.AsyncClient) -> None:
-    """The members stand together with the update that must come first."""
+    """The members of a cycle are one step, with the dependency to cut first."""
     first = await register(client, "algo/a")
     await register(client, "algo/b", dependencyServiceId="algo/a:1.0")
     answer = await client.post(
@@ -82,14 +82,14 @@ async def test_cycle(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_wrong_requests(client: httpx.AsyncClient, body: Any, http: int, status: str) -> None:
-    """Each has its reason; none a 5xx."""
+    """Each wrong request gets its own error, never a 5xx."""
     answer = await impact(client, await register(client), body)
     assert (answer.status_code, answer.json()["status"]) == (http, status)
 
 
 @pytest.mark.parametrize("image_id", ["0" * 32, "x"])
 async def test_unknown_image(client: httpx.AsyncClient, image_id: str) -> None:
-    """204."""
+    """An unknown image is 204."""
     answer = await impact(client, image_id, {"action": "delete"})
     assert (answer.status_code, answer.json()["status"]) == (404, "204")
     assert (await client.post(f"{IMAGES}/{image_id}/_impact", content=b"")).status_code in (400, 404)

@@ -130,7 +130,7 @@ async def test_what_is_kept_is_bounded(database_url: str) -> None:
 
 
 async def test_what_is_asked_counts(database_url: str) -> None:
-    """The key counts towards the cache's size, and a very long one is not cached."""
+    """The key counts towards the cache's size, and a response with a very long key is not cached."""
     async with Database.open(database_url) as database:
         stamps = Stamps(database)
         kept = KeptAnswers(stamps, most=1_000_000)

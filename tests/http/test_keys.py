@@ -205,7 +205,7 @@ async def test_compressed_key_set(layers: int, size: int) -> None:
 
 
 async def test_plain_answers_are_asked_for() -> None:
-    """The request declines compressed responses, so that honest providers send none."""
+    """The request asks for an uncompressed response, so honest providers send one."""
     async with key_server() as served, (checked := _fetching(served)).keys:
         assert await _passes(checked, token())
         assert "accept-encoding: identity" in served.head.lower()

@@ -33,12 +33,12 @@ async def lint_file(client: httpx.AsyncClient, content: bytes, query: str = "", 
 
 
 def said(answer: httpx.Response) -> tuple[int, str]:
-    """Return the HTTP status and the envelope's."""
+    """Return the HTTP status and the status of the envelope."""
     return answer.status_code, answer.json()["status"]
 
 
 async def test_one_fault_for_each_rule(database_url: str) -> None:
-    """The file gives exactly the rules that its records name, and SARIF has as many results of each."""
+    """The findings have exactly the rules that the records name; SARIF has as many results of each rule."""
     async with serving(settings_for(database_url, node_port_range="30000-30016")) as client:
         await _one_fault_for_each_rule(client)
 
@@ -49,7 +49,7 @@ async def _one_fault_for_each_rule(client: httpx.AsyncClient) -> None:
     answer = await lint_file(client, content, "?cards=15109&profile=aliyun")
     res = answer.json()["res"]
     assert set(res["counts"]) == {finding["rule"] for finding in res["findings"]} == expected
-    # Those on artifacts need facts of registries, which a file has not.
+    # A file has no facts about artifacts, so their rules find nothing.
     assert expected == {rule for rule in RULES if not rule.startswith("artifact-")} - {"pvc-rwo"}
     assert res["total"] == sum(res["counts"].values()) == len(res["findings"])
     answer = await lint_file(client, content, "?cards=15109&profile=aliyun", **SARIF)
@@ -60,7 +60,7 @@ async def _one_fault_for_each_rule(client: httpx.AsyncClient) -> None:
 
 
 async def test_registry(client: httpx.AsyncClient) -> None:
-    """Conditions, severities, rules and pages; counts are of everything that matches."""
+    """Conditions, severities, rules and pages apply; the counts cover all matches, not only the page."""
     for name in ("algo/a", "algo/b", "vse/c"):
         await register(client, name, imagePorts="http:80:30001", gpuRequests=30000)
     res = await lint(client)
@@ -79,14 +79,14 @@ async def test_registry(client: httpx.AsyncClient) -> None:
 
 
 async def test_head(client: httpx.AsyncClient) -> None:
-    """HEAD checks the query, and neither runs nor needs a slot."""
+    """HEAD checks the query without running lint, and needs no slot."""
     found = await asyncio.gather(*[client.head(f"{IMAGES}/_lint", headers=SARIF) for _ in range(20)])
     assert {(answer.status_code, answer.headers["content-type"]) for answer in found} == {(200, SARIF["accept"])}
     assert (await client.head(f"{IMAGES}/_lint?severity=x")).status_code == 422
 
 
 async def test_sample_has_no_error(client: httpx.AsyncClient) -> None:
-    """Nor does the empty registry find anything."""
+    """The sample registry has no errors, and an empty registry has no findings."""
     assert await lint(client) == {"findings": [], "counts": {}, "total": 0}
     assert (await upload(client, SAMPLE.read_bytes())).status_code == 200
     assert (await lint(client, severity="error"))["total"] == 0
@@ -105,7 +105,7 @@ async def test_sample_has_no_error(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_wrong_options(client: httpx.AsyncClient, query: str, fields: set[str]) -> None:
-    """202, all at once."""
+    """All wrong options are reported at once, as 202."""
     answer = await client.get(f"{IMAGES}/_lint?{query}", headers={"accept": "application/problem+json"})
     assert (answer.status_code, answer.json()["code"]) == (422, "202")
     assert {error["field"] for error in answer.json()["errors"]} == fields
@@ -125,7 +125,7 @@ async def test_wrong_options(client: httpx.AsyncClient, query: str, fields: set[
     ],
 )
 async def test_wrong_files(client: httpx.AsyncClient, content: bytes, http: int, status: str) -> None:
-    """They are refused as by an upload, whatever Accept names."""
+    """Invalid files are refused as by `_upload`, whatever Accept names."""
     answer = await lint_file(client, content, **SARIF)
     assert said(answer) == (http, status)
     uploaded = await upload(client, content)
@@ -133,7 +133,7 @@ async def test_wrong_files(client: httpx.AsyncClient, content: bytes, http: int,
 
 
 async def test_file_with_registered_dependencies(client: httpx.AsyncClient) -> None:
-    """What is neither in the file nor registered is the finding dependency-gone."""
+    """A dependency that is neither in the file nor registered is the finding dependency-gone."""
     await register(client, "algo/base")
     needs = "algo/base:1.0,algo/none:1.0"
     answer = await lint_file(client, json.dumps([minimal(dependencyServiceId=needs)]).encode(), "?rule=dependency-gone")
@@ -145,7 +145,7 @@ async def test_file_with_registered_dependencies(client: httpx.AsyncClient) -> N
 
 
 async def test_few_at_once(database_url: str) -> None:
-    """Further runs get -429 with Retry-After; other requests are served."""
+    """Concurrent runs beyond the limit get -429 with Retry-After; other requests are served."""
     async with serving(settings_for(database_url)) as client:
         images = [minimal(f"algo/i{number}") for number in range(3000)]
         assert (await upload(client, images)).status_code == 200

@@ -1,4 +1,4 @@
-"""Manifests over HTTP: one image, its closure, a set; representations, refusals, hostile requests."""
+"""Manifests over HTTP: an image, its closure, a set; representations, refusals, hostile requests."""
 
 import asyncio
 import json
@@ -21,12 +21,12 @@ async def render(client: httpx.AsyncClient, body: Any, **query: str) -> httpx.Re
 
 
 def said(answer: httpx.Response) -> tuple[int, str]:
-    """Return the HTTP status and the envelope's."""
+    """Return the HTTP status and the status of the envelope."""
     return answer.status_code, answer.json()["status"]
 
 
 async def test_the_documents_example(client: httpx.AsyncClient) -> None:
-    """Two Services, 8888 without a node port, libraries as files, /home warned about, needs naming the ConfigMap."""
+    """Two Services, no node port for 8888, libraries as files, a warning about /home, the ConfigMap as needed."""
     await register(client, "algo/posterize")
     answer = await client.post(f"{IMAGES}/_register", json=json.loads(document_examples()[0]))
     url = f"{answer.headers['location']}/manifests"
@@ -53,7 +53,7 @@ async def test_the_documents_example(client: httpx.AsyncClient) -> None:
 
 
 async def test_media(client: httpx.AsyncClient) -> None:
-    """JSON unless Accept or format names YAML; each representation has its own ETag, and 304."""
+    """JSON unless Accept or `format` names YAML; each representation has its own ETag and its own 304."""
     url = f"{IMAGES}/{await register(client)}/manifests"
     plain = await client.get(url)
     assert plain.headers["content-type"] == "application/json"
@@ -74,7 +74,7 @@ async def test_media(client: httpx.AsyncClient) -> None:
 
 
 async def test_tag_follows_the_closure(client: httpx.AsyncClient) -> None:
-    """A changed dependency changes the ETag of the closure, not that of the image alone."""
+    """Updating a dependency changes the ETag of the closure, but not of the image alone."""
     base = await register(client, "algo/base")
     url = f"{IMAGES}/{await register(client, 'algo/top', dependencyServiceId='algo/base:1.0')}/manifests"
 
@@ -89,7 +89,7 @@ async def test_tag_follows_the_closure(client: httpx.AsyncClient) -> None:
 
 
 async def test_wrong_options_come_at_once(client: httpx.AsyncClient) -> None:
-    """202 names all of them, the format included; what cannot be is -422 with its field."""
+    """All wrong options, with the format, are reported at once as 202; what cannot be rendered is -422."""
     url = f"{IMAGES}/{await register(client, gpuRequests=16000)}/manifests"
     wrong = "format=html&colour=red&replicas=1&channels=2&closure=maybe"
     answer = await client.get(f"{url}?{wrong}", headers={"accept": "application/problem+json"})
@@ -102,13 +102,13 @@ async def test_wrong_options_come_at_once(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("image_id", ["0" * 32, "x", "%22"])
 async def test_unknown_image(client: httpx.AsyncClient, image_id: str) -> None:
-    """204, in JSON whatever Accept names."""
+    """An unknown image is 204, in JSON whatever Accept names."""
     answer = await client.get(f"{IMAGES}/{image_id}/manifests", headers=YAML)
     assert said(answer) == (404, "204")
 
 
 async def test_a_set(client: httpx.AsyncClient) -> None:
-    """Ids and references, duplicates once; contents given for some files, the rest needed; streamed alike."""
+    """Ids and references may be mixed, duplicates are ignored; files without contents are needed; YAML is the same."""
     image_id = await register(client, "algo/a", config="/etc/a.conf,/etc/b.conf", **CLEAN)
     await register(client, "algo/b", dependencyServiceId="algo/a:1.0", **CLEAN)
     body = {
@@ -129,7 +129,7 @@ async def test_a_set(client: httpx.AsyncClient) -> None:
 
 
 async def test_clashes_in_a_set(client: httpx.AsyncClient) -> None:
-    """A node port twice is refused, with both images; so it is within a closure."""
+    """A node port used twice is refused with both images, in a set as in a closure."""
     first = await register(client, "algo/a", imagePorts="http:80:30080")
     second = await register(client, "vse/b", imagePorts="web:81:30080", dependencyServiceId="algo/a:1.0")
     for answer in (
@@ -145,14 +145,14 @@ async def test_clashes_in_a_set(client: httpx.AsyncClient) -> None:
 
 
 async def test_unknown_in_a_set(client: httpx.AsyncClient) -> None:
-    """204 names all."""
+    """204 lists every unknown image."""
     await register(client)
     answer = await render(client, {"images": ["algo/none:1.0", "algo/a:1.0", "0" * 32]})
     assert (said(answer), answer.json()["msg"]) == ((404, "204"), f"镜像不存在：algo/none:1.0，{'0' * 32}")
 
 
 async def test_large_set(client: httpx.AsyncClient) -> None:
-    """A thousand images in one answer, one more is refused; a cycle shares a level."""
+    """A thousand images are rendered, one more is refused; members of a cycle share a level."""
     images = [minimal(f"algo/i{number}", **CLEAN) for number in range(1000)]
     images[0]["dependencyServiceId"] = "algo/i1:1.0"
     images[1]["dependencyServiceId"] = "algo/i0:1.0"
@@ -173,7 +173,7 @@ async def test_large_set(client: httpx.AsyncClient) -> None:
 
 
 async def test_slots(database_url: str) -> None:
-    """There are few large renderings at once, further ones get -429; a small one needs no slot."""
+    """Concurrent large renderings beyond the limit get -429; small ones need no slot."""
     async with serving(settings_for(database_url)) as client:
         images = [minimal(f"algo/i{number}", **CLEAN) for number in range(300)]
         assert (await upload(client, images)).status_code == 200
@@ -187,7 +187,7 @@ async def test_slots(database_url: str) -> None:
 
 
 async def test_large_bodies(database_url: str) -> None:
-    """A body larger than others may be is taken, one at a time, and refused ones give their slot back."""
+    """A body above the usual limit is accepted, but only one at a time; a refused one releases its slot."""
     async with serving(settings_for(database_url, max_body_bytes=1024)) as client:
         await register(client, config="/etc/a")
         body = {"images": ["algo/a:1.0"], "configFiles": {"algo/a:1.0": {"/etc/a": "x" * 500_000}}}
@@ -201,7 +201,7 @@ async def test_large_bodies(database_url: str) -> None:
 
 
 async def test_faults_of_body_and_options_at_once(client: httpx.AsyncClient) -> None:
-    """One answer names both."""
+    """Faults of the body, the options and the query are reported in one response."""
     answer = await render(client, {"images": [1], "options": {"naming": "both"}, "x": 1}, format="yaml")
     assert said(answer) == (422, "202")
     assert answer.json()["msg"].count("；") == 2
@@ -235,7 +235,7 @@ BODIES = [
 
 
 async def test_hostile_bodies(client: httpx.AsyncClient) -> None:
-    """None gives a 5xx, and each its reason."""
+    """Each hostile body gets its own error, never a 5xx."""
     await register(client, config="/etc/a")
     found = []
     for content, _, _ in BODIES:
@@ -268,14 +268,14 @@ async def test_hostile_bodies(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_hostile_options(client: httpx.AsyncClient, query: str) -> None:
-    """Each is refused."""
+    """Each hostile option is refused."""
     answer = await client.get(f"{IMAGES}/{await register(client)}/manifests?{query}")
     assert answer.status_code in (400, 422), answer.text
     assert answer.json()["status"] in ("-1", "202")
 
 
 async def test_records_are_as_before(client: httpx.AsyncClient) -> None:
-    """A search still answers exactly 29 keys."""
+    """Records in search results still have exactly 29 keys."""
     await register(client)
     [record] = await records(client)
     assert len(record) == 29

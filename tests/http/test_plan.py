@@ -1,4 +1,4 @@
-"""Plans over HTTP: demand and its reasons, what fits, what does not, kubectl's output, and every refusal."""
+"""Plans over HTTP: demand, placements, what does not fit, output of kubectl, and refusals."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ KEYS = ["fits", "demand", "totals", "placements", "unplaced", "addNodes", "sched
 
 
 async def refused(client: httpx.AsyncClient, **body: Any) -> tuple[int, str, list[str], str]:
-    """Return HTTP status, code, fields and message of a refusal."""
+    """Return HTTP status, code, fields and detail of a refusal."""
     answer = await client.post(f"{IMAGES}/_plan", json=body, headers={"accept": "application/problem+json"})
     told = answer.json()
     return answer.status_code, told["code"], [each["field"] for each in told.get("errors", [])], told["detail"]
@@ -39,7 +39,7 @@ def demand(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 async def test_the_worked_example(client: httpx.AsyncClient) -> None:
-    """200 + 50 cameras on 4 x 4 T4: 25 replicas of helmet_detect, all placed, and a recount agrees."""
+    """200 + 50 cameras on 4 x 4 T4: 25 replicas of helmet_detect, everything placed, confirmed by a recount."""
     await known(client, *worked_example())
     groups = cameras((200, ["algo/helmet_detect:2.1.0"]), (50, ["algo/plate_color:1.4"]))
     found = await planned(client, cameras=groups, nodes=nodes(), simulate=5)
@@ -62,7 +62,7 @@ async def test_the_worked_example(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_shared_dependency(client: httpx.AsyncClient) -> None:
-    """Once on the same cameras, once more for each other group."""
+    """A shared dependency counts once for the cameras of one group, and again for each other group."""
     await known(
         client,
         image("algo/base", "1.0", **FRAMES),
@@ -80,7 +80,7 @@ async def test_a_shared_dependency(client: httpx.AsyncClient) -> None:
 
 
 async def test_images_in_a_circle(client: httpx.AsyncClient) -> None:
-    """Each serves the cameras of all that need any of them."""
+    """Each member of a cycle serves the cameras of every image that needs any member."""
     await known(
         client,
         image("algo/x", "1.0", "algo/y:1.0,algo/base:1.0", tvChannel=10),
@@ -102,7 +102,7 @@ async def test_images_in_a_circle(client: httpx.AsyncClient) -> None:
 
 
 async def test_replicas(client: httpx.AsyncClient) -> None:
-    """Channels and pictures add up; an override replaces tvChannel; ids name images as references do."""
+    """Replicas for channels and pictures add up; an override replaces tvChannel; images go by id or reference."""
     image_id = await register(client, "algo/a", tvChannel=8, pics=100)
     groups = [
         {"name": "x", "channels": 20, "pictures": 150, "images": [image_id, "algo/a:1.0"]},
@@ -118,7 +118,7 @@ async def test_replicas(client: httpx.AsyncClient) -> None:
 
 
 async def test_unknown_channels(client: httpx.AsyncClient) -> None:
-    """One replica and an assumption, or -422 with every image."""
+    """Images without channels get one replica and an assumption, or with `refuse` -422 that lists all of them."""
     await known(client, image("algo/a", "1.0", "algo/b:1.0"), image("algo/b", "1.0", tvChannel=0))
     body = {"cameras": [{"name": "x", "channels": 100, "pictures": 5, "images": ["algo/a:1.0"]}], "nodes": nodes()}
     found = await planned(client, **body)
@@ -136,7 +136,7 @@ async def test_unknown_channels(client: httpx.AsyncClient) -> None:
 
 
 async def test_what_does_not_fit(client: httpx.AsyncClient) -> None:
-    """By the size of a card, or by the sum: with the scheduler's words, and nodes that would help."""
+    """Requests above the card size or the total have a proof, the scheduler's reasons and nodes to add, if any help."""
     await known(
         client,
         image("algo/large", "1.0", tvChannel=1, gpuRequests=16000),
@@ -160,7 +160,7 @@ async def test_what_does_not_fit(client: httpx.AsyncClient) -> None:
 
 
 async def test_reserve(client: httpx.AsyncClient) -> None:
-    """A part of each card, and whole nodes, stay free."""
+    """The reserve keeps a percentage of each card's memory free, and whole nodes."""
     await known(client, image("algo/a", "1.0", tvChannel=1, gpuRequests=15000, cpuRequests=100))
     body = {"cameras": cameras((16, ["algo/a:1.0"])), "nodes": nodes()}
     assert not (await planned(client, **body))["fits"]
@@ -205,7 +205,7 @@ PROFILES = [
 
 
 async def test_profiles(client: httpx.AsyncClient) -> None:
-    """Requests of 1,000 MiB round up, cards of 15,109 MiB down, and each profile puts its own number on a card."""
+    """Each profile rounds the request of 1,000 MiB and the cards of 15,109 MiB by its own rules."""
     await known(client, image("algo/a", "1.0", tvChannel=1, gpuRequests=1000, cpuRequests=10))
     for profile, each, on_a_card, assumed in PROFILES:
         found = await planned(client, profile=profile, cameras=cameras((30, ["algo/a:1.0"])), nodes=nodes(1, 2))
@@ -216,7 +216,7 @@ async def test_profiles(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_whole_card_is_not_shared(client: httpx.AsyncClient) -> None:
-    """Where a profile hands out whole cards, `shares` of a card make no more of it; the answer says so."""
+    """If a profile allocates whole cards, `shares` is ignored, with an assumption that says so."""
     await known(client, image("algo/a", "1.0", tvChannel=1, gpuRequests=1000, cpuRequests=10))
     rows = [nodes(1)[0] | {"cards": [{"count": 2, "memory": T4, "shares": 10}]}]
     for profile in ("nvidia", "sophon", "mig"):
@@ -227,7 +227,7 @@ async def test_a_whole_card_is_not_shared(client: httpx.AsyncClient) -> None:
 
 
 async def test_units_of_a_profile(client: httpx.AsyncClient) -> None:
-    """What the reserve leaves of a card is usable in whole units only, so that the sum is proof enough."""
+    """The free memory of a card is rounded down to whole units, so that the sum of what is left can be a proof."""
     await known(client, image("algo/a", "1.0", tvChannel=1, gpuRequests=1000, cpuRequests=10))
     for profile, usable in (("aliyun", 12 * 1024), ("tencent", 53 * 256)):
         body = {"profile": profile, "cameras": cameras((30, ["algo/a:1.0"])), "nodes": nodes(1, 2)}
@@ -237,7 +237,7 @@ async def test_units_of_a_profile(client: httpx.AsyncClient) -> None:
 
 
 async def test_no_gpu_by_profile(client: httpx.AsyncClient) -> None:
-    """`none` takes no cards; an unknown profile is 202, with the other faults."""
+    """The profile `none` uses no cards; an unknown profile is 202, together with other faults."""
     await known(client, image("algo/a", "1.0", **HELMET))
     body = {"cameras": cameras((8, ["algo/a:1.0"])), "nodes": [{"name": "n", "cpu": 4000, "memory": 8192}]}
     found = await planned(client, **body, profile="none")
@@ -249,7 +249,7 @@ async def test_no_gpu_by_profile(client: httpx.AsyncClient) -> None:
 
 
 async def test_slices_of_several_sizes(client: httpx.AsyncClient) -> None:
-    """Cards whose part is too small for a request get none of it; the answer names the card, not the part."""
+    """If shares of a card are smaller than the request, the card gets no replicas."""
     await known(client, image("algo/a", "1.0", tvChannel=1, gpuRequests=2000, cpuRequests=10))
     row = {"name": "n", "cpu": 31000, "memory": 126976, "cards": [{"memory": T4}, {"memory": 24576}]}
     found = await planned(client, profile="nvidia-mps", cameras=cameras((12, ["algo/a:1.0"])), nodes=[row])
@@ -258,7 +258,7 @@ async def test_slices_of_several_sizes(client: httpx.AsyncClient) -> None:
 
 
 async def test_running(client: httpx.AsyncClient) -> None:
-    """What runs already takes its room, by amounts or by an image that is not planned."""
+    """Running pods reduce what is free, whether given by amounts or by an image, which need not be planned."""
     await known(client, image("algo/a", "1.0", **HELMET), image("algo/old", "1.0", **PLATE))
     body = {"cameras": cameras((24, ["algo/a:1.0"])), "nodes": nodes(1, 1)}
     assert (await planned(client, **body))["fits"]
@@ -271,13 +271,13 @@ async def test_running(client: httpx.AsyncClient) -> None:
         assert [row["replicas"] for row in found["unplaced"]] == [1]
     status, code, fields, _ = await refused(client, **body, running=[{"node": "gpu-a", "image": "algo/old:1.0"}])
     assert (status, code, fields) == (422, "202", ["running[0].card"])
-    # More than there is room for leaves none, and is no reason to fail.
+    # Running pods may exceed a node's capacity; then nothing else fits on it.
     full = [{"node": "gpu-a", "card": 0, "cpu": 2**31 - 1, "memory": 2**31 - 1, "gpuMemory": 15000, "replicas": 50_000}]
     assert [row["replicas"] for row in (await planned(client, **body, running=full))["unplaced"]] == [3]
 
 
 async def test_kubectl(client: httpx.AsyncClient) -> None:
-    """Nodes and pods as kubectl prints them: what is left out is named, what runs takes its room."""
+    """Nodes and pods are read from kubectl's output: ignored nodes are named, and running pods reduce what is free."""
     await known(client, image("algo/a", "1.0", tvChannel=1, gpuRequests=5000, cpuRequests=100))
     found = await planned(
         client, cameras=cameras((30, ["algo/a:1.0"])), kubectl=kubectl(), reserve={"gpuMemoryPercent": 0}
@@ -295,7 +295,7 @@ async def test_kubectl(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_large_body(client: httpx.AsyncClient) -> None:
-    """More than the limit of other bodies is read in steps; faults within it are told as ever."""
+    """A body above the usual limit is accepted and parsed in chunks; its faults are reported as usual."""
     await known(client, image("algo/a", "1.0", tvChannel=1, gpuRequests=5000, cpuRequests=100))
     body: dict[str, Any] = {"cameras": cameras((30, ["algo/a:1.0"])), "kubectl": kubectl()}
     small = await planned(client, **body)
@@ -309,7 +309,7 @@ async def test_a_large_body(client: httpx.AsyncClient) -> None:
 
 
 async def test_every_fault_at_once(client: httpx.AsyncClient) -> None:
-    """202 names all, NaN included, which is no JSON elsewhere."""
+    """202 reports all faults at once, including NaN, which other operations reject as invalid JSON."""
     body = {
         "cameras": [
             {"name": "a", "channels": 0, "images": ["algo/a:1.0"]},
@@ -330,7 +330,7 @@ async def test_every_fault_at_once(client: httpx.AsyncClient) -> None:
 
 
 async def test_unknown_images(client: httpx.AsyncClient) -> None:
-    """204 names all, whatever names them; an override of an image that is not planned is not used, and said so."""
+    """204 lists every unknown image, wherever it is named; an override of an unplanned image is reported as unused."""
     await register(client)
     status, code, _, told = await refused(
         client, cameras=cameras((1, ["algo/none:1.0", "algo/a:1.0"]), (1, ["0" * 32])), nodes=nodes()
@@ -355,7 +355,7 @@ async def test_unknown_images(client: httpx.AsyncClient) -> None:
 
 
 async def test_two_overrides_of_one_image(client: httpx.AsyncClient) -> None:
-    """By id and by reference: the same number is fine, two numbers are 202."""
+    """One image given twice, by id and by reference, is accepted with equal numbers; different numbers are 202."""
     image_id = await register(client, tvChannel=8)
     body = {"cameras": cameras((100, ["algo/a:1.0"])), "nodes": nodes()}
     overrides = {"algo/a:1.0": {"channelsPerReplica": 20}, image_id: {"channelsPerReplica": 20}}
@@ -366,7 +366,7 @@ async def test_two_overrides_of_one_image(client: httpx.AsyncClient) -> None:
 
 
 async def test_too_many_replicas(client: httpx.AsyncClient) -> None:
-    """More than 50,000 pods are -422: how many there are depends on the records."""
+    """More than 50,000 replicas are -422, as their number depends on the records."""
     await register(client, tvChannel=1)
     status, code, fields, told = await refused(client, cameras=cameras((50_001, ["algo/a:1.0"])), nodes=nodes())
     assert (status, code, fields, told) == (422, "-422", ["cameras"], "共需要50001个副本，至多规划50000个")
@@ -389,7 +389,7 @@ NO_BODIES = [b"", b"{", b"[]", b"[" * 100_000, b'{"cameras": 1, "cameras": 2}', 
 
 
 async def test_no_body(client: httpx.AsyncClient) -> None:
-    """What is no JSON object is refused as a whole."""
+    """A body that is not a JSON object is refused as a whole."""
     for content in NO_BODIES:
         answer = await client.post(f"{IMAGES}/_plan", content=content, headers={"content-type": "application/json"})
         assert (answer.status_code in (400, 422), answer.json()["status"]) == (True, "-1")
@@ -397,7 +397,7 @@ async def test_no_body(client: httpx.AsyncClient) -> None:
 
 
 async def test_one_at_a_time(client: httpx.AsyncClient) -> None:
-    """Of plans at the same time one is made, the others are -429; the place is free afterwards."""
+    """A worker runs one plan at a time; concurrent ones get -429, and the slot is released afterwards."""
     await known(
         client,
         *(image("algo/a", f"1.{n}", tvChannel=1, cpuRequests=7 + n, gpuRequests=300 + 7 * n) for n in range(100)),
@@ -410,7 +410,7 @@ async def test_one_at_a_time(client: httpx.AsyncClient) -> None:
 
 
 async def test_the_sites_defaults(database_url: str) -> None:
-    """Profile, default requests, tolerations and node selector are those of rendering."""
+    """Profile, default requests, tolerations and node selector come from the settings of rendering."""
     render = {
         "profile": "volcano",
         "default_cpu": "250",

@@ -49,7 +49,7 @@ def request(**headers: str) -> Request:
     ],
 )
 def test_accept(accept: str, chosen: object) -> None:
-    """A raw type has to be named, and be wanted at least as much as JSON; wildcards name none."""
+    """A raw type is chosen only if Accept names it, with at least the quality of JSON; wildcards do not count."""
     assert choose_format(request(accept=accept), None, SVG, MERMAID, DOT) is chosen
 
 
@@ -63,13 +63,13 @@ def test_yaml_has_older_names(media: str) -> None:
     ("asked", "chosen"), [("json", ENVELOPE), ("svg", SVG), ("dot", DOT), ("", MERMAID), (None, MERMAID)]
 )
 def test_query_wins(asked: str | None, chosen: object) -> None:
-    """`format=` decides, whatever Accept says; a blank one does not."""
+    """`format=` takes precedence over Accept; a blank one is ignored."""
     assert choose_format(request(accept="text/vnd.mermaid"), asked, SVG, MERMAID, DOT) is chosen
 
 
 @pytest.mark.parametrize("asked", ["xml", "yaml", "SVG", "x" * 1000])
 def test_unknown_format(asked: str) -> None:
-    """A format that this operation lacks is refused, with those that it has."""
+    """A format that the operation does not support is refused, with a list of those it supports."""
     with pytest.raises(Refused) as refused:
         choose_format(request(), asked, SVG, SARIF)
     [fault] = refused.value.faults
@@ -79,7 +79,7 @@ def test_unknown_format(asked: str) -> None:
 
 
 def test_tags_differ() -> None:
-    """An ETag is stable, and differs by every part and by the format."""
+    """An ETag is stable, and differs for each part and each format."""
     parts = ([["a", 1], ["b", 2]], {"naming": "tag"}, "1")
     assert tag_of(*parts, YAML.name) == tag_of(*parts, "yaml")
     tags = {tag_of(*parts, "yaml"), tag_of(*parts, "json"), tag_of([["a", 2]], *parts[1:], "yaml"), tag_of()}
@@ -91,7 +91,7 @@ def test_tags_differ() -> None:
     ("given", "known"), [('"1"', True), ('W/"1"', True), ("*", True), ('"2"', False), ("1", False)]
 )
 def test_not_modified(given: str, known: bool) -> None:
-    """A client that has the representation gets 304 with its ETag and no body."""
+    """A client that already has the representation gets 304 with its ETag and no body."""
     answer = not_modified(request(if_none_match=given), '"1"')
     assert (answer is not None) is known
     if answer is not None:
@@ -99,7 +99,7 @@ def test_not_modified(given: str, known: bool) -> None:
 
 
 def test_representation() -> None:
-    """A raw body is sent with type, length and ETag, and as a file if it has a name."""
+    """A raw body is sent with type, length and ETag, and as an attachment if it has a file name."""
     shown = representation(b"<svg/>", SVG, '"1"')
     assert dict(shown.headers) == {"etag": '"1"', "content-type": "image/svg+xml", "content-length": "6"}
     file = representation(b"a: 1\n", YAML, '"2"', "algo-posterize-1-0")
@@ -118,5 +118,5 @@ def test_representation() -> None:
     ],
 )
 def test_file_names(name: str, sent: str) -> None:
-    """A file name cannot leave its header, whatever it holds (RFC 6266)."""
+    """A file name cannot inject into its header, whatever it contains (RFC 6266)."""
     assert attachment(name) == sent

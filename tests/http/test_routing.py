@@ -1,4 +1,4 @@
-"""Routing: operations and image ids never collide, and each path answers the methods that it has."""
+"""Routing: operations and image ids never collide, and each path answers only its own methods."""
 
 import httpx
 import pytest
@@ -41,7 +41,7 @@ def routed() -> FastAPI:
     ],
 )
 async def test_paths_do_not_collide(path: str, route: str, image: str | None) -> None:
-    """An image id does not begin with "_", so the order of the routes does not matter."""
+    """No image id begins with "_", so the order of the routes does not matter."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(routed()), base_url="http://x") as client:
         assert (await client.get(f"{PREFIX}/{path}")).text == f"{PREFIX}/{route} {image}"
 
@@ -63,6 +63,6 @@ async def test_no_operation_is_an_image(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_methods(client: httpx.AsyncClient, path: str, allowed: str) -> None:
-    """Another method is refused, and Allow lists all that the path has."""
+    """Another method is refused, and Allow lists all methods of the path."""
     answer = await client.delete(f"{IMAGES}/{path}")
     assert (answer.status_code, answer.json()["status"], answer.headers["allow"]) == (405, "-405", allowed)

@@ -104,7 +104,7 @@ def beyond_schemas(case: Case, response: schemathesis.Response) -> list[Any]:
     conditions = [value for _, value in query] + [value for value in body if isinstance(value, str) and not writes]
     if not all(value.strip() for value in conditions):
         excluded.append("negative_data_rejection")
-    # YAML is published as the text that it is, a stream of documents; schemathesis parses it.
+    # YAML is published as text, a stream of documents, but schemathesis would parse it.
     if response.headers.get("content-type") == ["application/yaml"]:
         excluded.append("response_schema_conformance")
     return [CHECKS.get_one(name) for name in excluded]
@@ -134,6 +134,6 @@ def test_every_answer_is_published(name: str, service: str, session: requests.Se
 
     ask()
     assert answers.total() >= requests_at_least
-    # A draft is made from an image in a registry, and this service knows none.
+    # Drafting needs an image in a registry, and this service has no registry configured.
     assert answers[200] or name == "draft"
     assert max(answers) < 500

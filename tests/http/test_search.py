@@ -88,7 +88,7 @@ async def test_composed_and_decomposed_text_are_the_same(client: httpx.AsyncClie
 
 
 async def test_filters_are_blind_to_the_form_of_text(client: httpx.AsyncClient) -> None:
-    """Filters compare in NFC too, after a register, an update and an upload."""
+    """Filters compare in NFC, whether the image came from a register, an update or an upload."""
     await register(client, incidentId="e\u0301")
     image_id = await register(client, "algo/b")
     await client.post(f"{IMAGES}/_update", json=minimal("algo/b", imageId=image_id, incidentId="e\u0301"))

@@ -1,4 +1,4 @@
-"""Limits on searches: memory for the cache, and PostgreSQL's work for counting."""
+"""Limits on searches: memory of the cache, and PostgreSQL's work for counts and texts."""
 
 import asyncio
 import hashlib
@@ -80,14 +80,14 @@ async def test_counting_does_not_keep_others_waiting(database_url: str, aside: a
 
 
 async def test_texts_do_not_keep_others_waiting(database_url: str, aside: asyncpg.Connection) -> None:
-    """While forty look for texts, paged or not, an image is read by its id, and other pages are counted, as ever."""
+    """While forty clients search texts, paged or not, an image is read and other pages are counted without delay."""
     execute(database_url, FILL % 1500)
     locks = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'image'::regclass"
     async with serving(settings_for(database_url, pool_size=8)) as client:
         image_id = await register(client, "algo/read")
-        # The sample of texts is there before anybody waits for it.
+        # Fill the sample of texts before the table is locked.
         await client.get(f"{IMAGES}/_search", params={"searchCondition": "algo"})
-        # Those in the quick lane, and two that have become slow; without a page they leave two connections of eight.
+        # The quick lane has four connections, or two for paged searches; both share two connections for slow ones.
         for paged, most in (({}, 6), ({"page": "1"}, 4)):
             await aside.execute("BEGIN; LOCK TABLE image IN ACCESS EXCLUSIVE MODE")
             asked = [{"searchCondition": f"algo{number}", **paged} for number in range(40)]
@@ -104,21 +104,21 @@ async def test_texts_do_not_keep_others_waiting(database_url: str, aside: asyncp
 
 
 async def until(connection: asyncpg.Connection, query: str, most: int) -> None:
-    """Wait until a query returns a number, and no larger one before."""
+    """Wait until a query returns `most`; fail if it returns more."""
     async with asyncio.timeout(20):
         while (found := await connection.fetchval(query)) != most:
             assert found < most
             await asyncio.sleep(0.01)
 
 
-# Texts on which the substring search takes as many steps as text and pattern have characters, multiplied.
+# For these texts the substring search takes time proportional to text length times pattern length.
 PLANTED = FILL.replace("algo/n", "algo/p").replace(
     "name || ':1.0'", "name || E':1.0\\n' || repeat(repeat('a', 4096) || E'\\nbaaa\\n', 3)"
 )
 
 
 async def test_planted_texts_do_not_keep_other_searches_waiting(database_url: str) -> None:
-    """While twelve connections search texts that take seconds each, other searches for text are all answered soon."""
+    """While twelve clients run slow text searches, other text searches are answered within two seconds (p99)."""
     execute(database_url, PLANTED % 500, FILL % 300)
     async with service(database_url) as running, running.client() as client, running.client() as others:
         done, slow = asyncio.Event(), list[float]()
@@ -163,7 +163,7 @@ async def test_planted_texts_do_not_keep_other_searches_waiting(database_url: st
 async def test_those_who_ask_the_same_share_the_answer(
     database_url: str, aside: asyncpg.Connection, *, same: bool
 ) -> None:
-    """Ten concurrent requests for one page take at most three statements, for distinct pages one each."""
+    """Ten concurrent requests for one page take at most three statements; ten distinct pages take one each."""
     async with counting(database_url) as counter, serving(settings_for(counter.dsn)) as client:
         await register(client)
 
@@ -177,15 +177,15 @@ async def test_those_who_ask_the_same_share_the_answer(
             assert [answer.json()["res"]["total"] for answer in answers] == [1] * len(pages)
             return counter.statements
 
-        # The statements that a new connection runs for itself do not count.
+        # Warm up the connections, whose first statements would be counted as well.
         await ask([*range(101, 111)])
         read = await ask([1] * 10 if same else [*range(1, 11)])
-        # The first, the next one, and a shared one for all others.
+        # The first request, the next one, and one shared by all others.
         assert read <= 3 if same else read == 10
 
 
 async def test_large_pages_are_streamed(database_url: str, aside: asyncpg.Connection) -> None:
-    """Pages of records of 185 KB are read whole and at once, and add at most 64 MiB to the process."""
+    """Pages with records of 185 KB are complete, and together add at most 64 MiB to the process."""
     execute(database_url, FILL.replace("4000", "185000") % MAX_PAGE_SIZE)
     records = [row[0].encode() for row in await aside.fetch("SELECT record FROM image ORDER BY image_name, image_tag")]
     first, last = (f"algo/n{number:05}:1.0" for number in (1, MAX_PAGE_SIZE))
@@ -194,7 +194,7 @@ async def test_large_pages_are_streamed(database_url: str, aside: asyncpg.Connec
         ({"page": 2, "pageSize": 300, "searchCondition": "algo"}, records[300:600], b',"total":1000'),
         ({"pageSize": MAX_PAGE_SIZE, "after": first}, records[1:], b""),
         ({"pageSize": 500, "before": last}, records[-501:-1], b""),
-        # Records that are large, but not together.
+        # Each record is large, but the pages are not.
         ({"page": 100, "pageSize": 10}, records[990:], b',"total":1000'),
         ({"after": f"algo/n{MAX_PAGE_SIZE - 3:05}:1.0"}, records[-3:], b""),
     ]

@@ -79,7 +79,7 @@ async def test_a_stream_that_breaks_off_is_told(database_url: str, aside: asyncp
 
 
 async def test_a_stream_without_records_ends_with_its_client() -> None:
-    """Empty parts are not sent, but tell a stream that has nothing to say for long that its client has gone."""
+    """Empty parts are not sent, but let a stream without output notice that its client has disconnected."""
     sent: list[object] = []
     written = asyncio.Event()
 
@@ -103,7 +103,7 @@ async def test_a_stream_without_records_ends_with_its_client() -> None:
 
 
 async def test_a_stream_of_empty_parts_is_whole() -> None:
-    """A response whose parts were all empty is its head and its tail."""
+    """If all parts were empty, the response consists of its head and its tail."""
     sent: list[MutableMapping[str, Any]] = []
 
     async def stream(write: Write) -> int:

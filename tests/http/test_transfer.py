@@ -209,7 +209,7 @@ async def told(client: httpx.AsyncClient, content: Any, **query: str) -> list[tu
 
 
 async def test_broken_records_are_held_against_the_file_and_the_registry(client: httpx.AsyncClient) -> None:
-    """A record with an invalid name or tag still has its missing dependencies reported, under its label."""
+    """A record with an invalid name or tag is still checked for missing dependencies, reported with its label."""
     lost = {"dependencyServiceId": "no/such:1,algo/ok:1.0"}
     content = [
         minimal("UPPER", **lost),

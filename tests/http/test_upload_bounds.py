@@ -119,7 +119,7 @@ async def test_clients_that_hang_up(
 async def test_uploads_leave_a_connection_to_single_writes(
     database_url: str, aside: asyncpg.Connection, pool_size: int, most: int
 ) -> None:
-    """However few connections there are: uploads that wait for long do not keep an image from being changed."""
+    """Waiting uploads never take all connections: even in a small pool an update still gets one."""
     async with serving(settings_for(database_url, pool_size=pool_size, pool_timeout=_SECONDS)) as client:
         image_id = await register(client)
         async with upload_lock(aside):

@@ -1,4 +1,4 @@
-"""What `api/server` uses of uvicorn's protocol: fails first, and says so, when another version differs."""
+"""What `api/server` uses of uvicorn's protocol: this test fails first, with a clear message, at another version."""
 
 import asyncio
 import inspect
@@ -63,15 +63,15 @@ class _Transport(asyncio.Transport):
         self.written = b""
 
     def write(self, data: Any) -> None:
-        """Keep data."""
+        """Store the data."""
         self.written += data
 
     def is_closing(self) -> bool:
-        """Return whether it is closing: never."""
+        """Return False: the transport is never closing."""
         return False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Know nothing of the peer."""
+        """Return None: the peer is unknown."""
         return default
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class _Transport(asyncio.Transport):
 
 
 async def _connected() -> tuple[HttpToolsProtocol, _Transport]:
-    """Return uvicorn's own protocol in the middle of a request's body."""
+    """Return uvicorn's own protocol, in the middle of a request's body."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         while (await receive())["more_body"]:
@@ -111,14 +111,14 @@ def test_the_installed_version_is_the_pinned_one() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_methods(name: str) -> None:
-    """The methods that the service overrides or calls have the arguments that it knows."""
+    """The methods that the service overrides or calls have the expected parameters."""
     method = getattr(HttpToolsProtocol, name, None)
     assert method is not None, changed(f"has no {name}()")
     assert list(inspect.signature(method).parameters)[1:] == METHODS[name], changed(f"gives {name}() other arguments")
 
 
 async def test_attributes() -> None:
-    """So has a connection in the middle of a body, and its cycle, the attributes that the service reads and sets."""
+    """A connection in the middle of a body, and its cycle, have the attributes that the service uses."""
     protocol, _ = await _connected()
     assert [name for name in ATTRIBUTES if not hasattr(protocol, name)] == [], changed("lacks attributes")
     assert [name for name in OF_A_CYCLE if not hasattr(protocol.cycle, name)] == [], changed("lacks attributes")
@@ -138,7 +138,7 @@ async def test_attributes() -> None:
 
 
 async def test_a_cycle_sends_through_its_transport() -> None:
-    """A cycle writes to the transport that it has at that time, and leaves an unframed body alone."""
+    """A cycle writes to its current transport, and does not change an unframed body."""
     protocol, first = await _connected()
     second = _Transport()
     protocol.cycle.transport = second
