@@ -28,7 +28,7 @@ from algoplatform.domain.record.json import parse_json
 from algoplatform.domain.record.model import RECORD_FIELDS
 from tests.support import strategies
 
-# CPU seconds that one case may take; a text is at most as long as a record's field.
+# CPU seconds that one case may take; a text is at most as long as a field of a record.
 BOUND: Final = 0.25
 _LONGEST: Final = 4096
 _SAMPLES: Final = 2000
@@ -239,7 +239,7 @@ def _join(text: str, samples: list[str], chance: random.Random) -> str:
 
 def _repeat(text: str, samples: list[str], chance: random.Random) -> str:
     start, end = _place(text, chance)
-    # Mostly a few times; now and then as often as fits, as that is what makes a regular expression backtrack.
+    # Usually a few repetitions; sometimes as many as fit, which makes a regular expression backtrack.
     times = chance.randint(2, 4) if chance.random() < 0.98 else _LONGEST // max(1, end - start)
     return text[:start] + text[start:end] * times + text[end:]
 

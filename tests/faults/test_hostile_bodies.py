@@ -163,7 +163,7 @@ async def _watch(port: int, times: list[float], stop: asyncio.Event) -> None:
     ],
 )
 async def test_hostile_bodies(service: Service, report: Report, scale: Scale, kind: str) -> None:
-    """Any such megabyte is rejected, and liveness probes are answered meanwhile."""
+    """Each such megabyte is rejected, and liveness probes are answered in time."""
     requests, seen, times, stop = _bodies(kind), Counter[int](), list[float](), asyncio.Event()
     port = httpx.URL(service.url).port or 0
     watching = asyncio.create_task(_watch(port, times, stop))

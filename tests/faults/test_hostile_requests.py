@@ -78,7 +78,7 @@ def forget_peak(service: Service) -> None:
 
 
 async def flood(port: int, data: bytes, size: int) -> None:
-    """Send `size` bytes of it, or until the service closes the connection; read all responses."""
+    """Send `size` bytes of hostile data, or until the service closes the connection; read all responses."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
     async def read() -> None:
@@ -99,7 +99,7 @@ async def flood(port: int, data: bytes, size: int) -> None:
 
 
 async def probe(port: int, times: list[float], stop: asyncio.Event) -> None:
-    """Probe like a kubelet, but more often."""
+    """Probe liveness like a kubelet, but more often."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while not stop.is_set():
         began = time.monotonic()
@@ -124,7 +124,7 @@ async def watched(service: Service, act: Callable[[int], Awaitable[None]]) -> tu
 
 @pytest.mark.parametrize("what", HOSTILE)
 async def test_costly_requests(service: Service, report: Report, scale: Scale, what: str) -> None:
-    """Twelve such connections: probes wait less than 100 ms, and memory grows by less than 64 MiB."""
+    """While twelve such connections send, probes wait less than 100 ms, and memory grows by less than 64 MiB."""
     size = scale(MIB // 16, MIB)
     p99, growth = await watched(service, lambda port: flood(port, HOSTILE[what], size))
     _tell(report, what, CONNECTIONS, size, p99, growth)
@@ -134,7 +134,7 @@ async def test_costly_requests(service: Service, report: Report, scale: Scale, w
 
 
 async def test_bodies_that_stay(service: Service, report: Report) -> None:
-    """Hundreds of bodies without their last byte use the body budget and little more."""
+    """Hundreds of bodies that lack their last byte use the body budget and little more."""
     count = 240
     body = request("POST", f"{IMAGES}/_register", "Content-Type: application/json", body=b" " * MIB)[:-1]
 

@@ -1,4 +1,4 @@
-"""Bodies as large as an upload are parsed beside the event loop: probes are answered meanwhile."""
+"""Bodies as large as an upload are parsed outside of the event loop, so that probes are answered meanwhile."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ _MIB: Final = 1024 * 1024
 _JSON: Final = "application/json"
 _FORM: Final = "multipart/form-data; boundary=x"
 _PART: Final = b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
-# Media type, path, and what precedes, fills and ends a body.
+# Media type, path, and the beginning, repeated part and end of the body.
 _BODIES: Final = {
     "one text": (_JSON, "_render", b'{"images":["', b"x", b'"]}'),
     "texts of a step": (_JSON, "_render", b'{"images":["a:1"],"configFiles":{"a:1":{"/a":"', b"x" * 65_536 + b'","/b":"', b'"}}}'),
@@ -47,7 +47,7 @@ async def _send(url: str, what: str, size: int) -> int:
 
 @pytest.mark.parametrize("what", _BODIES)
 async def test_large_bodies(service: Service, report: Report, scale: Scale, what: str) -> None:
-    """Each is refused, and a probe waits less than 100 ms (p99)."""
+    """Each body is rejected; meanwhile the p99 of liveness probes stays below 100 ms."""
     size, times = scale(16, 200) * _MIB, list[float]()
     async with httpx.AsyncClient(timeout=120) as client:
         sending = [asyncio.create_task(_send(service.url, what, size))]
