@@ -1,4 +1,4 @@
-"""What pages read beside a record: neighbours, a record at a version, recent changes, deletes in one's own scope."""
+"""What pages read besides a record: neighbours, earlier versions, recent changes, deletes in the caller's scope."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from tests.support.service import settings_for
 
 
 async def test_neighbours(client: httpx.AsyncClient, database_url: str) -> None:
-    """An image's dependencies and dependents, each with its id; itself is neither."""
+    """An image's dependencies and dependents, each with its id, without the image itself."""
     base = await register(client, "algo/base")
     users = {
         f"algo/u{at:02}:1.0": await register(client, f"algo/u{at:02}", dependencyServiceId="algo/base:1.0")
@@ -32,7 +32,7 @@ async def test_neighbours(client: httpx.AsyncClient, database_url: str) -> None:
 
 
 async def test_at_version(client: httpx.AsyncClient, database_url: str) -> None:
-    """A record as it was, or None."""
+    """A record at an earlier version, or None if there is none."""
     image_id = await register(client, "algo/a")
     async with Runtime.open(settings_for(database_url)) as runtime:
         await runtime.images.remove(OPERATOR, image_id, [1])
@@ -44,7 +44,7 @@ async def test_at_version(client: httpx.AsyncClient, database_url: str) -> None:
 
 
 async def test_remove(client: httpx.AsyncClient, database_url: str) -> None:
-    """The caller's own scope decides, as no userResult narrows it."""
+    """A delete is limited by the caller's own scope, as pages have no userResult."""
     base = await register(client, "algo/base")
     await register(client, "algo/user", dependencyServiceId="algo/base:1.0")
     async with Runtime.open(settings_for(database_url, platform_authorities=frozenset())) as runtime:
@@ -58,7 +58,7 @@ async def test_remove(client: httpx.AsyncClient, database_url: str) -> None:
 
 
 async def test_recent_changes(client: httpx.AsyncClient, database_url: str) -> None:
-    """Every write counts, also a delete; the count is read at most every ten seconds."""
+    """Every write counts, deletes too; the count is read at most every ten seconds."""
     async with Runtime.open(settings_for(database_url)) as runtime:
         began = await runtime.recent.now()
         ids = [await register(client, f"algo/{at}") for at in range(3)]
@@ -72,7 +72,7 @@ async def test_recent_changes(client: httpx.AsyncClient, database_url: str) -> N
 
 
 async def test_slow_reads_of_recent_changes_are_rare(client: httpx.AsyncClient, database_url: str) -> None:
-    """After a read that took long, the next one waits for twenty times as long."""
+    """After a slow read, the next one waits twenty times as long as the read took."""
     await register(client, "algo/a")
     locker = await asyncpg.connect(database_url)
     try:

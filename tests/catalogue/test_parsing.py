@@ -1,4 +1,4 @@
-"""What is parsed beside the event loop."""
+"""Parsing outside of the event loop."""
 
 import asyncio
 import gc
@@ -17,14 +17,14 @@ _LONG = json.dumps({str(number): number for number in range(80_000)}).encode()
 
 
 async def test_the_thread_rests_between_long_bodies() -> None:
-    """After each of several, for as long as it took: meanwhile the event loop has the interpreter to itself."""
+    """After each long body the thread sleeps for as long as parsing took, so that the event loop can run."""
 
     def alone() -> float:
         began = time.perf_counter()
         parse_json(_LONG)
         return time.perf_counter() - began
 
-    # The thread parses without the garbage collector, which takes the longer, the more objects other tests have left.
+    # The thread disables the garbage collector, whose time grows with the objects that other tests have left.
     gc.disable()
     try:
         least = min(alone() for _ in range(5))
@@ -37,7 +37,7 @@ async def test_the_thread_rests_between_long_bodies() -> None:
 
 
 async def test_what_is_wrong_with_a_body_is_told() -> None:
-    """Long or short, and the next one is read."""
+    """Faults of short and of long bodies are reported, and later bodies are still parsed."""
     for content in (b"{", _LONG[:-1]):
         with pytest.raises(BadRequest, match="JSON格式错误"):
             await parse(content)
@@ -47,7 +47,7 @@ async def test_what_is_wrong_with_a_body_is_told() -> None:
 
 @pytest.mark.parametrize("text", ['"\N{GRINNING FACE}"', r'"\ud83d\ude00"', r'"\uD83D\uDE00"'])
 async def test_wide_characters_of_large_bodies(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """A large body with a character beyond U+FFFF is refused, however it is cut: its texts would take four times as much."""
+    """A large body with a character above U+FFFF is refused in any chunks: Python would use 4 bytes per character."""
     content = f'["{"x" * 16}中",{text}]'.encode()
     assert await parse_large(deque([content]), len) == 2
     monkeypatch.setattr(parsing, "_MOST_WIDE", 16)

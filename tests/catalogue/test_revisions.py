@@ -46,7 +46,7 @@ async def test_restore_once(runtime: Runtime) -> None:
 async def test_refusals(
     runtime: Runtime, data: dict[str, Any], versions: list[int] | None, error: type[AlgoplatformError]
 ) -> None:
-    """A stale version, a version that never was and a malformed body restore nothing."""
+    """A stale or unknown version and a malformed body restore nothing."""
     image_id = await changed(runtime)
     with pytest.raises(error):
         await runtime.revisions.restore(TRUSTED, image_id, data, versions)
@@ -55,7 +55,7 @@ async def test_refusals(
 
 
 async def test_no_such_image(runtime: Runtime) -> None:
-    """An id that never was has neither a history nor anything to restore."""
+    """An id that was never registered has no history and cannot be restored."""
     with pytest.raises(ImageNotFound):
         await runtime.revisions.history("a" * 32, 1, 10)
     with pytest.raises(ImageNotFound):

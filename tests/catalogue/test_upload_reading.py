@@ -28,7 +28,7 @@ async def test_more_records_than_a_batch() -> None:
 
 
 async def test_faulty_records() -> None:
-    """A faulty record has a row too, so that others can be checked against it; what is no object has none."""
+    """A faulty record also becomes a row, so that others can be checked against it; what is not an object does not."""
     reading, rows = await read([minimal("algo/a"), minimal("algo/b", useableFlag="7"), 7])
     assert (reading.records, rows) == (3, 2)
     assert [(found.position, found.image) for found in reading.faults] == [(2, "algo/b1.0"), (3, "第3条记录")]
@@ -38,20 +38,20 @@ async def test_faulty_records() -> None:
     ("key", "inside", "faults"), [(ID, {}, 0), (ID, {"imageId": ID}, 0), (ID, {"imageId": "b" * 32}, 1), ("x", {}, 1)]
 )
 async def test_keys(key: str, inside: dict[str, str], faults: int) -> None:
-    """The key of a record is its id, and an imageId inside agrees with it."""
+    """A key is the id of its record, and an imageId in the record must agree with it."""
     reading, _ = await read({key: minimal() | inside})
     assert [found.fault.field for found in reading.faults] == ["imageId"] * faults
 
 
 async def test_scope() -> None:
-    """A record outside of the caller's namespaces is a fault, and makes the file a forbidden one."""
+    """A record outside of the caller's namespaces is a fault, and makes the whole file forbidden."""
     reading, _ = await read([minimal("algo/a"), minimal("vse/b")], frozenset(["algo"]))
     assert reading.forbidden
     assert [found.position for found in reading.faults] == [2]
 
 
 async def test_too_many_faults() -> None:
-    """Beyond 10,000 faults the file is not read on, and their number is a lower bound."""
+    """After 10,000 faults reading stops, and their number is a lower bound."""
     with pytest.raises(FileRefused) as refused:
         await read([{"x": 1}] * (MAX_COUNTED + 1000))
     assert refused.value.at_least

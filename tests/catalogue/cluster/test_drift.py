@@ -1,4 +1,4 @@
-"""Drift of a cluster against the registry: known digests, many objects in bounded memory, few statements."""
+"""Drift of a cluster: verified digests, many objects in bounded memory."""
 
 import json
 import re
@@ -29,7 +29,7 @@ FIELDS: dict[str, Any] = {"imagePorts": "http:8080", "env": "A:1,B:2", "gpuReque
 
 
 async def deployed(runtime: Runtime, name: str) -> list[dict[str, Any]]:
-    """Register an image, and return its objects as a cluster runs them."""
+    """Register an image, and return its objects as a cluster would."""
     await runtime.images.register(TRUSTED, minimal(name) | FIELDS, None)
     return live((await runtime.manifests.render([f"{name}:1.0"], {})).objects)
 
@@ -47,7 +47,7 @@ async def compared(drift: Drift, content: bytes) -> dict[str, Any]:
 
 
 async def test_known_digests(runtime: Runtime) -> None:
-    """An image whose digest is known has moved if pods run another one."""
+    """An image with a verified digest is image-moved if its pods run another digest."""
     asked: list[list[str]] = []
 
     async def digests(references: Sequence[str]) -> Mapping[str, str]:
@@ -79,7 +79,7 @@ def peak() -> Iterator[list[int]]:
 
 
 async def test_ten_thousand_objects(runtime: Runtime) -> None:
-    """10,000 objects of a cluster, 1,000 of them ours, take an index and one batch of records in memory."""
+    """Comparing 10,000 objects, 1,000 of them ours, takes less than 6 MiB: an index, and one batch of records."""
     objects = await deployed(runtime, "algo/a")
     foreign = json.dumps(objects[-1]).replace("app.kubernetes.io/managed-by", "team").replace("image-id", "id").encode()
     ours = [json.dumps(item).replace("algo-a-1-0", "algo-a-{at}") for item in objects]
@@ -98,7 +98,7 @@ async def test_ten_thousand_objects(runtime: Runtime) -> None:
         file.seek(0)
         with peak() as measured:
             await runtime.drift.compare(file, Options(), write)
-    # Each is a copy under another name.
+    # Each workload is a copy with another name.
     assert states == {b"modified": 500}
     assert measured[0] < 6 * MIB < size, (measured, size)
 
@@ -111,7 +111,7 @@ def _named(kind: str, labels: dict[str, str] = _LABELS, **kept: Any) -> dict[str
     return {"kind": kind, "metadata": {"name": "x", "labels": labels, **kept}}
 
 
-# What an index has of an object, as no cluster has it: a single such character makes a text take four times as much.
+# Values that the index would keep, longer than Kubernetes allows; one wide character makes Python use 4 bytes for each.
 NAMES: list[Callable[[str], dict[str, Any]]] = [
     lambda text: _named("Service", name=text),
     lambda text: _named("Pod", namespace=text),
@@ -122,18 +122,18 @@ NAMES: list[Callable[[str], dict[str, Any]]] = [
 
 @pytest.mark.parametrize("made", NAMES)
 async def test_long_names(runtime: Runtime, made: Callable[[str], dict[str, Any]]) -> None:
-    """The index keeps no name that is longer than those of Kubernetes."""
+    """The index keeps no name that exceeds the limits of Kubernetes."""
     items = [made(f"{number}{_LONG}") for number in range(64)]
     content = json.dumps({"items": items}, ensure_ascii=False).encode()
     del items
     with peak() as measured:
         await compared(runtime.drift, content)
-    # A few copies of one object, which takes four times its bytes.
+    # A few copies of one object, at four times its bytes.
     assert measured[0] < 30 * MIB, measured
 
 
 async def test_reading_ends_with_the_client(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that has gone is noticed while its objects are read, not after them."""
+    """A client's disconnect is noticed while its objects are still being read."""
     monkeypatch.setattr(parsing, "_TURN_SECONDS", 0)
     content = BytesIO(printed(await deployed(runtime, "algo/a") * 1000))
 
@@ -146,7 +146,7 @@ async def test_reading_ends_with_the_client(runtime: Runtime, monkeypatch: pytes
 
 
 async def test_too_many_objects(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More objects than an index may hold are refused."""
+    """More objects than the index may hold are refused."""
     monkeypatch.setattr(inventory, "MOST_OBJECTS", 3)
     objects = await deployed(runtime, "algo/a")
     with pytest.raises(BadRequest, match="要比较的对象超过3个"):

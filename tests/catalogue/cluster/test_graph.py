@@ -1,4 +1,4 @@
-"""Dependencies, impact and closures, asked of a real registry."""
+"""Dependencies, impact and closures of registered images."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -21,7 +21,7 @@ from tests.support.service import settings_for
 
 Needs = Mapping[str, list[str]]
 
-# As the contract has it, in the words of the database alone.
+# The dependents as the contract defines them, computed by SQL alone.
 RECURSION = """
 WITH RECURSIVE up(id) AS (
     SELECT image_id FROM image WHERE image_name || ':' || image_tag = $1 AND live
@@ -101,7 +101,7 @@ DIAMOND: Needs = {
 
 
 async def test_a_diamond_in_each_direction(runtime: Runtime) -> None:
-    """Each image stands once; the image asked about is included; edges lead to the dependency."""
+    """Each image occurs once, the requested one included; edges point from dependents to dependencies."""
     ids = await filled(runtime, DIAMOND)
     down = await runtime.graphs.dependencies(ids["algo/top:1.0"], {})
     assert levels(down) == {"algo/base:1.0": 0, "algo/left:1.0": 1, "algo/right:1.0": 1, "algo/top:1.0": 2}
@@ -117,7 +117,7 @@ async def test_a_diamond_in_each_direction(runtime: Runtime) -> None:
 
 
 async def test_a_ladder_of_a_hundred(runtime: Runtime) -> None:
-    """Two to the power of a hundred paths are two hundred images."""
+    """A graph of two hundred images has two to the power of a hundred paths, and is still read at once."""
     await filled(runtime, of_edges(ladder(100)))
     found = await runtime.graphs.dependencies("algo/a0:1.0", {})
     assert len(levels(found)) == 201
@@ -129,7 +129,7 @@ async def test_a_ladder_of_a_hundred(runtime: Runtime) -> None:
 
 
 async def test_a_cycle_of_three_and_an_image_that_needs_itself(runtime: Runtime) -> None:
-    """A cycle is listed and shares a level; a dependency on itself is an edge, and no cycle."""
+    """A cycle is listed and shares a level; a self-dependency is an edge, but no cycle."""
     needs = {"a:1": ["b:1"], "b:1": ["c:1", "b:1"], "c:1": ["a:1", "d:1"], "d:1": ["d:1"], "e:1": ["a:1"]}
     ids = await filled(runtime, needs)
     for direction, shown in (("down", set("abcd")), ("up", set("abce")), ("both", set("abcde"))):
@@ -146,7 +146,7 @@ async def test_a_cycle_of_three_and_an_image_that_needs_itself(runtime: Runtime)
 
 
 async def test_a_deeper_name_is_not_itself(runtime: Runtime) -> None:
-    """An image whose dependency has a name that contains its own does not need itself."""
+    """A dependency whose name ends in the image's own name is not taken for a self-dependency."""
     await filled(runtime, {"x/algo/a:1.0": [], "algo/a:1.0": ["x/algo/a:1.0"]})
     found = await runtime.graphs.dependencies("algo/a:1.0", {})
     assert edges(found) == {("algo/a:1.0", "x/algo/a:1.0")}
@@ -158,7 +158,7 @@ CHAIN = [(f"algo/c{at}:1.0", f"algo/c{at + 1}:1.0") for at in range(12)]
 @pytest.mark.parametrize("direction", ["down", "up", "both"])
 @pytest.mark.parametrize("depth", [0, 1, 3, 6, 7, 100])
 async def test_depth_counts_edges(runtime: Runtime, direction: str, depth: int) -> None:
-    """The answer ends at a distance, says so, and counts all there are."""
+    """The graph ends at the given distance, is marked as truncated, and has the total of all images."""
     await filled(runtime, of_edges(CHAIN))
     found = await runtime.graphs.dependencies("algo/c6:1.0", {"direction": direction, "depth": str(depth)})
     below = min(depth, 6) if direction != "up" else 0
@@ -170,7 +170,7 @@ async def test_depth_counts_edges(runtime: Runtime, direction: str, depth: int) 
 
 @pytest.mark.parametrize("depth", [None, 900])
 async def test_limit(runtime: Runtime, depth: int | None) -> None:
-    """The nearest images are shown, with all edges among them; the rest is counted up to a thousand."""
+    """The nearest images are returned with all edges between them; the total counts up to a thousand images."""
     await filled(runtime, of_edges([*CHAIN, ("algo/c0:1.0", "algo/c2:1.0")]))
     query = {"limit": 4} | ({"depth": depth} if depth else {})
     found = await runtime.graphs.dependencies("algo/c0:1.0", query)
@@ -184,7 +184,7 @@ async def test_limit(runtime: Runtime, depth: int | None) -> None:
 
 
 async def test_limit_counts_an_image_of_both_directions_once(runtime: Runtime) -> None:
-    """Within a cycle an image is below and above; that it is met twice takes no room from others."""
+    """In a cycle an image is both dependency and dependent, but counts once towards the limit."""
     pairs = [("algo/a:1.0", "algo/b:1.0"), ("algo/b:1.0", "algo/a:1.0")]
     await filled(runtime, of_edges(pairs))
     query = {"direction": "both", "depth": 1}
@@ -196,7 +196,7 @@ async def test_limit_counts_an_image_of_both_directions_once(runtime: Runtime) -
 
 
 async def test_more_than_are_counted(runtime: Runtime, aside: asyncpg.Connection) -> None:
-    """Beyond a thousand images the answer says that there are more, and not how many."""
+    """Above a thousand images the total is null and the graph is marked as truncated."""
     await filled(runtime, {"algo/base:1.0": []})
     await aside.execute(
         """INSERT INTO image (image_id, image_name, image_tag, factory, algo_type, search, record)
@@ -214,7 +214,7 @@ async def test_more_than_are_counted(runtime: Runtime, aside: asyncpg.Connection
 
 
 async def test_wrong_options_all_at_once(runtime: Runtime) -> None:
-    """Unknown names and values are refused together, with 202."""
+    """All unknown names and invalid values are refused together, with 202."""
     assert await faults_of(runtime, UNKNOWN, {"direction": "left", "depth": "-1", "limit": 0, "depht": "2"}) == [
         *("direction", "depth", "limit", "depht")
     ]
@@ -226,7 +226,7 @@ async def test_wrong_options_all_at_once(runtime: Runtime) -> None:
 
 @pytest.mark.parametrize("image", [UNKNOWN, "algo/none:1.0", "nonsense", "", "a" * 5000, "\x00"])
 async def test_unknown_images(runtime: Runtime, image: str) -> None:
-    """An image that is not registered, or no longer, is not found, whatever is asked of it."""
+    """An image that is not registered is not found by any operation."""
     for query in ({}, {"depth": "2"}, {"direction": "both"}):
         with pytest.raises(ImageNotFound):
             await runtime.graphs.dependencies(image, query)
@@ -258,7 +258,7 @@ def random_needs(size: int, seed: int, *, cyclic: bool) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("cyclic", [False, True])
 async def test_impact_equals_a_recursion_in_sql(runtime: Runtime, aside: asyncpg.Connection, cyclic: bool) -> None:
-    """For every image of a random registry, impact names the dependents that the database finds by itself."""
+    """For every image of a random registry, impact lists the same dependents as a recursive query."""
     needs = random_needs(60, 7, cyclic=cyclic)
     await filled(runtime, needs)
     for image in needs:
@@ -269,7 +269,7 @@ async def test_impact_equals_a_recursion_in_sql(runtime: Runtime, aside: asyncpg
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_the_order_empties_a_registry(runtime: Runtime, seed: int) -> None:
-    """Deleting in the order, with an update for each cut, is never refused; any other start is."""
+    """Deleting in the given order, with an update for each cut, is never refused; starting with another image is."""
     needs = random_needs(40, seed, cyclic=True)
     names = list(needs)
     ids = await filled(runtime, needs | {names[0]: []})
@@ -293,7 +293,7 @@ async def test_the_order_empties_a_registry(runtime: Runtime, seed: int) -> None
 
 
 async def test_replacing_shows_what_hurts(runtime: Runtime) -> None:
-    """The replacement is named by id or reference; dependents and changes come together."""
+    """The replacement is given by id or reference; the result has both dependents and harmful changes."""
     old = {"imagePorts": "http:8080:30080", "tvChannel": 8, "gpuRequests": 1000, "imageMount": "/a", "eventType": 1}
     new = {"imagePorts": "http:8081", "tvChannel": 4, "gpuRequests": 2000, "eventType": 2}
     await filled(runtime, {"algo/x:1.0": []}, **old)
@@ -314,7 +314,7 @@ async def test_replacing_shows_what_hurts(runtime: Runtime) -> None:
 
 
 async def test_updating_shows_what_hurts(runtime: Runtime) -> None:
-    """Only the fields that the record has change; null and blank ones are emptied, and an alias is known."""
+    """Omitted fields keep their values, null and blank clear them; the alias of imagePorts is accepted."""
     await filled(runtime, {"algo/x:1.0": []}, imagePorts="http:8080", tvChannel=8, gpuRequests=1000)
 
     async def fields(record: dict[str, Any]) -> list[str]:
@@ -344,7 +344,7 @@ async def test_updating_shows_what_hurts(runtime: Runtime) -> None:
     ],
 )
 async def test_an_update_that_would_be_refused(runtime: Runtime, record: dict[str, Any], codes: list[Code]) -> None:
-    """Its faults are those of the update."""
+    """The faults of a refused update are those of `_update`."""
     await filled(runtime, {"algo/x:1.0": []})
     with pytest.raises(Refused) as refused:
         await runtime.graphs.impact("algo/x:1.0", {"action": "update", "record": record})
@@ -364,7 +364,7 @@ async def test_an_update_that_would_be_refused(runtime: Runtime, record: dict[st
     ],
 )
 async def test_wrong_requests_all_at_once(runtime: Runtime, body: Any, fields: list[str]) -> None:
-    """Everything that is wrong with a request is named, with 202."""
+    """All faults of a request are reported together, with 202."""
     with pytest.raises(Refused) as refused:
         await runtime.graphs.impact(UNKNOWN, body)
     assert [fault.field for fault in refused.value.faults] == fields
@@ -373,14 +373,14 @@ async def test_wrong_requests_all_at_once(runtime: Runtime, body: Any, fields: l
 
 @pytest.mark.parametrize("body", [None, [], "delete", 1])
 async def test_no_object(runtime: Runtime, body: Any) -> None:
-    """A body that is no object is refused as a whole."""
+    """A body that is not a JSON object is refused as a whole."""
     with pytest.raises(AlgoplatformError) as refused:
         await runtime.graphs.impact(UNKNOWN, body)
     assert refused.value.code == Code.BAD_REQUEST
 
 
 async def test_a_closure_has_records_and_levels(runtime: Runtime) -> None:
-    """Ids and references may be mixed; each image comes once, dependencies first, with its version."""
+    """Ids and references may be mixed; each image occurs once with its version, dependencies first."""
     ids = await filled(runtime, DIAMOND)
     found = await runtime.graphs.closure(["algo/top:1.0", ids["algo/left:1.0"], ids["algo/top:1.0"]])
     assert found.order == [["algo/base:1.0"], ["algo/left:1.0", "algo/right:1.0"], ["algo/top:1.0"]]
@@ -406,7 +406,7 @@ async def test_a_closure_with_a_cycle(runtime: Runtime) -> None:
 
 
 async def test_stored_ports_outlive_a_narrower_range(runtime: Runtime, database_url: str) -> None:
-    """A record that was valid when it was registered can be read when the range of node ports has changed."""
+    """A stored record stays readable after the range of node ports was narrowed."""
     await filled(runtime, {"algo/x:1.0": []}, imagePorts="http:8080:32000")
     async with Runtime.open(settings_for(database_url, node_ports="30000-31000")) as narrow:
         assert len((await narrow.graphs.closure(["algo/x:1.0"])).members) == 1
@@ -415,7 +415,7 @@ async def test_stored_ports_outlive_a_narrower_range(runtime: Runtime, database_
 
 
 async def test_too_large_a_drawing_names_depth(runtime: Runtime) -> None:
-    """More images than can be drawn are refused with -422, and depth makes them fewer."""
+    """Too many images for a drawing are -422 with the field `depth`, and a smaller depth is accepted."""
     await filled(runtime, of_edges(ladder(80)))
     with pytest.raises(Refused) as refused:
         drawing(await runtime.graphs.dependencies("algo/a0:1.0", {}), str)
@@ -426,7 +426,7 @@ async def test_too_large_a_drawing_names_depth(runtime: Runtime) -> None:
 
 
 async def test_one_statement(database_url: str) -> None:
-    """Dependencies by id, and all that belongs to them, are one statement: one snapshot, one round trip."""
+    """Without `depth`, dependencies are read by one statement: from one snapshot and in one round trip."""
     async with counting(database_url) as counter, Runtime.open(settings_for(counter.dsn, pool_size=1)) as runtime:
         ids = await filled(runtime, DIAMOND)
         await runtime.graphs.dependencies(ids["algo/top:1.0"], {})
@@ -435,5 +435,5 @@ async def test_one_statement(database_url: str) -> None:
         assert (counter.statements, counter.round_trips) == (1, 1)
         counter.reset()
         await runtime.graphs.dependencies(ids["algo/top:1.0"], {"depth": 2})
-        # BEGIN, two levels and one beyond, the images, COMMIT.
+        # BEGIN, two levels and the next one, the images, COMMIT.
         assert counter.statements <= 6

@@ -1,4 +1,4 @@
-"""Lint over the registry and over files, on PostgreSQL."""
+"""Lint of the registry and of files, on PostgreSQL."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from algoplatform.settings import Settings, SettingsError
 from tests.support.images import minimal
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "image_list.json"
-# More text than one batch.
+# More text than fits into one batch.
 MANY = 1500
 
 
@@ -79,13 +79,13 @@ def named(res: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 async def test_empty(runtime: Runtime) -> None:
-    """An empty registry, and an empty file, have no findings."""
+    """An empty registry and an empty file have no findings."""
     nothing = {"findings": [], "counts": {}, "total": 0}
     assert await registry(runtime) == await over_file(runtime, []) == nothing
 
 
 async def test_sample(runtime: Runtime) -> None:
-    """The sample registry has no error; its file says the same as the registry after the upload."""
+    """The sample registry has no errors; linting its file gives the same findings as linting it after the upload."""
     content = SAMPLE.read_bytes()
     before = await over_file(runtime, content)
     await load(runtime, content)
@@ -99,7 +99,7 @@ async def test_sample(runtime: Runtime) -> None:
 
 
 async def test_many(runtime: Runtime) -> None:
-    """Several batches give each finding once, in the order of name and tag; pages divide them."""
+    """Over several batches each finding occurs once, ordered by name and tag; pages split them."""
     await load(runtime, [image(f"h:1/n/{number:04d}", tvChannel=0, algoDesc="长" * 500) for number in range(MANY)])
     expected = [("channels-unknown", f"h:1/n/{number:04d}:1.0") for number in range(MANY)]
     assert named(await registry(runtime)) == expected
@@ -109,7 +109,7 @@ async def test_many(runtime: Runtime) -> None:
 
 
 async def test_conditions(runtime: Runtime) -> None:
-    """Conditions choose findings by their images, while rules across records look at all images."""
+    """Conditions select findings by image, while rules across records still consider all images."""
     port = {"imagePorts": "p:80:30001"}
     await load(
         runtime,
@@ -132,7 +132,7 @@ async def test_conditions(runtime: Runtime) -> None:
 
 
 async def test_deleted_images_are_not_judged(runtime: Runtime) -> None:
-    """Only live images count."""
+    """Only live images are checked."""
     await load(runtime, [image(tvChannel=0, imagePorts="p:80:30001"), image("h:1/algo/b", imagePorts="p:80:30001")])
     async with runtime.database.connection() as connection:
         await connection.execute("UPDATE image SET live = false, version = version + 1 WHERE image_name = 'h:1/algo/a'")
@@ -140,7 +140,7 @@ async def test_deleted_images_are_not_judged(runtime: Runtime) -> None:
 
 
 async def test_file_with_registered_dependencies(runtime: Runtime) -> None:
-    """Registered dependencies, however far down, count as known and clash; they have no findings of their own."""
+    """Transitive dependencies from the registry are known and can clash, but have no findings of their own."""
     await load(
         runtime,
         [
@@ -157,7 +157,7 @@ async def test_file_with_registered_dependencies(runtime: Runtime) -> None:
 
 
 async def test_file_replaces_what_is_registered(runtime: Runtime) -> None:
-    """An image of the file is judged as the file says, not as it is registered."""
+    """An image in the file replaces its registered version."""
     await load(
         runtime, [image("h:1/n/a", imagePorts="p:80:30001"), image("h:1/n/b", dependencyServiceId="h:1/n/a:1.0")]
     )
@@ -166,7 +166,7 @@ async def test_file_replaces_what_is_registered(runtime: Runtime) -> None:
 
 
 async def test_faults_of_a_file(runtime: Runtime) -> None:
-    """All other faults of records refuse the file, all at once, before anything is written."""
+    """Faults other than missing dependencies refuse the file, and are all reported at once."""
     images = [
         image("h:1/n/a", dependencyServiceId="h:1/n/none:1.0"),
         image("h:1/n/a", algoType="7"),
@@ -187,7 +187,7 @@ async def test_faults_of_a_file(runtime: Runtime) -> None:
 
 
 async def test_very_many_faults(runtime: Runtime) -> None:
-    """Counting the faults of a file ends somewhere."""
+    """Faults of a file are counted up to a limit, then the total is a lower bound."""
     with pytest.raises(FileRefused) as caught:
         await over_file(runtime, [{"imageName": "x"}] * 4000)
     assert len(caught.value.record_faults) == 1000
@@ -196,7 +196,7 @@ async def test_very_many_faults(runtime: Runtime) -> None:
 
 
 async def test_sarif(runtime: Runtime) -> None:
-    """The registry and a file can be answered as SARIF."""
+    """Findings of the registry and of a file can be returned as SARIF."""
     images = [image(tvChannel=0)]
     await load(runtime, images)
     parts: list[bytes] = []
@@ -214,7 +214,7 @@ async def test_sarif(runtime: Runtime) -> None:
 
 
 async def test_a_failing_reader_ends_it(runtime: Runtime) -> None:
-    """If the client is gone, the run ends and gives its connection back."""
+    """If the client disconnects, the run ends and releases its connection."""
     await load(runtime, [image(f"h:1/n/{number:04d}", tvChannel=0, algoDesc="长" * 500) for number in range(MANY)])
 
     async def write(data: bytes) -> None:
@@ -227,7 +227,7 @@ async def test_a_failing_reader_ends_it(runtime: Runtime) -> None:
 
 
 async def test_a_client_that_has_gone_ends_a_run_that_finds_nothing(runtime: Runtime) -> None:
-    """Such a run writes empty parts, as it would otherwise learn nothing of its client before its end."""
+    """A run without findings writes empty parts, as only a write shows that the client has disconnected."""
     await load(runtime, [image(f"h:1/n/{number:04d}", algoDesc="长" * 500) for number in range(MANY)])
 
     async def write(data: bytes) -> None:
@@ -240,7 +240,7 @@ async def test_a_client_that_has_gone_ends_a_run_that_finds_nothing(runtime: Run
 
 
 async def test_checking_a_file_ends_with_the_client(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that has gone is noticed while its file is checked, not after it."""
+    """A client's disconnect is noticed while its file is still being checked."""
     monkeypatch.setattr(parsing, "_TURN_SECONDS", 0)
     content = file_of([image(f"h:1/n/{number:04d}", algoDesc="长" * 500) for number in range(MANY)])
 
@@ -255,7 +255,7 @@ async def test_checking_a_file_ends_with_the_client(runtime: Runtime, monkeypatc
 
 
 async def test_a_file_that_names_very_many_images(runtime: Runtime) -> None:
-    """All are looked up, some thousand at once; a registered one among the last is found, with what it needs."""
+    """Names are looked up some thousand at a time; a registered one in the last batch is found, too."""
     await load(runtime, [image("h:1/n/base"), image("h:1/n/mid", dependencyServiceId="h:1/n/base:1.0")])
     needs = [",".join(f"n{part}x{number}:1" for number in range(300)) for part in range(20)]
     images = [image(f"h:1/n/{part:02d}", dependencyServiceId=text) for part, text in enumerate(needs)]
@@ -265,7 +265,7 @@ async def test_a_file_that_names_very_many_images(runtime: Runtime) -> None:
 
 
 async def test_a_file_that_names_too_many_images(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Images and dependencies are counted: beyond a million the file is refused before it is judged."""
+    """Above a million images and dependencies the file is refused without linting it."""
     monkeypatch.setattr(checked_file, "MOST_NAMED", 5)
     images = [image("h:1/n/a", dependencyServiceId="x:1,y:1"), image("h:1/n/b", dependencyServiceId="z:1")]
     assert (await over_file(runtime, images))["counts"]["dependency-gone"] == 3
@@ -274,7 +274,7 @@ async def test_a_file_that_names_too_many_images(runtime: Runtime, monkeypatch: 
 
 
 async def test_settings(database_url: str) -> None:
-    """Severities, exemptions and cards come from the settings; wrong ones stop the start."""
+    """Severities, exemptions and cards come from the settings; an invalid setting prevents the start."""
     exemption = json.dumps([{"rule": "tag-latest", "image": "h:1/n/*", "reason": "试用"}])
     settings = Settings(
         database_url=SecretStr(database_url),

@@ -1,4 +1,4 @@
-"""Rendering from the registry: the images are read, options have the site's defaults, lint adds its warnings."""
+"""Rendering from the registry: reading images, the site's defaults, warnings of lint."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def kinds(rendered: Rendered) -> list[tuple[str, str]]:
 
 
 async def test_by_id_and_by_reference(runtime: Runtime) -> None:
-    """An image is named by id or reference, and each is rendered once."""
+    """Naming an image twice, by id and by reference, renders it once."""
     image_id = await register(runtime, "algo/a")
     rendered = await runtime.manifests.render([image_id, "algo/a:1.0"], {})
     assert kinds(rendered) == [("Deployment", "algo-a-1-0")]
@@ -39,7 +39,7 @@ async def test_by_id_and_by_reference(runtime: Runtime) -> None:
 
 
 async def test_options_that_give_what_a_record_lacks(runtime: Runtime) -> None:
-    """A registry and default requests end up in the manifests: the warnings about their absence would be false."""
+    """With the options `registry`, `defaultCpu` and `defaultMemory`, warnings about their absence are dropped."""
     await register(runtime, "algo/a", cpuRequests=None, memRequests=0)
 
     async def warned(**options: str) -> list[str]:
@@ -51,7 +51,7 @@ async def test_options_that_give_what_a_record_lacks(runtime: Runtime) -> None:
 
 
 async def test_files_that_are_not_mounted(runtime: Runtime) -> None:
-    """With config=omit there is no collision with a file of config."""
+    """With config=omit no file is mounted for config, so nothing collides with it."""
     await register(runtime, "h.local/algo/a", config="/a", hostPath="/x:/a")
     found = await runtime.manifests.render(["h.local/algo/a:1.0"], {"config": "omit"})
     assert found.warnings == []
@@ -60,7 +60,7 @@ async def test_files_that_are_not_mounted(runtime: Runtime) -> None:
 
 
 async def test_unknown_images_are_named_at_once(runtime: Runtime) -> None:
-    """All that are not registered."""
+    """The error names all images that are not registered."""
     await register(runtime, "algo/a")
     with pytest.raises(ImageNotFound, match=f"algo/b:1.0，{'0' * 32}$"):
         await runtime.manifests.render(["algo/a:1.0", "algo/b:1.0", "0" * 32], {})
@@ -69,7 +69,7 @@ async def test_unknown_images_are_named_at_once(runtime: Runtime) -> None:
 
 
 async def test_closure(runtime: Runtime) -> None:
-    """Dependencies come first, with their level; replicas apply to the image asked for."""
+    """Dependencies come first, with their level; `replicas` applies only to the requested image."""
     await register(runtime, "algo/a")
     await register(runtime, "algo/b", dependencyServiceId="algo/a:1.0")
     alone = await runtime.manifests.render(["algo/b:1.0"], {})
@@ -82,7 +82,7 @@ async def test_closure(runtime: Runtime) -> None:
 
 
 async def test_set_in_the_order_of_dependencies(runtime: Runtime) -> None:
-    """Without the closure, a set still has dependencies before what needs them."""
+    """Even without the closure, dependencies within a set come first."""
     await register(runtime, "algo/z")
     await register(runtime, "algo/a", dependencyServiceId="algo/z:1.0")
     found = await runtime.manifests.render(["algo/a:1.0", "algo/z:1.0"], {})
@@ -90,7 +90,7 @@ async def test_set_in_the_order_of_dependencies(runtime: Runtime) -> None:
 
 
 async def test_refused_and_lint(runtime: Runtime) -> None:
-    """The document's example: its warnings of lint, its needs; a card that is too small refuses it."""
+    """The API document's example has warnings and needs; if the cards are too small, it is refused."""
     await register(runtime, "algo/posterize")
     document = json.loads(document_examples()[0])
     await runtime.images.register(TRUSTED, document, None)
@@ -104,7 +104,7 @@ async def test_refused_and_lint(runtime: Runtime) -> None:
 
 
 async def test_wrong_options(runtime: Runtime) -> None:
-    """All at once, before any image is looked for."""
+    """All invalid options are reported at once, before any image is looked up."""
     with pytest.raises(Refused) as caught:
         await runtime.manifests.render(["algo/none:1.0"], {"profile": "x", "colour": "red", "replicas": "-1"})
     assert [fault.field for fault in caught.value.faults] == ["colour", "replicas", "profile"]
@@ -113,7 +113,7 @@ async def test_wrong_options(runtime: Runtime) -> None:
 
 @pytest.mark.parametrize("dependencies", [True, False])
 async def test_bounds(runtime: Runtime, monkeypatch: pytest.MonkeyPatch, dependencies: bool) -> None:
-    """Too many images and too large records are refused."""
+    """Too many images and too much text are refused."""
     monkeypatch.setattr(graph, "_FEW", 1)
     names = [f"algo/a{number}" for number in range(3)]
     for name in names:
@@ -128,7 +128,7 @@ async def test_bounds(runtime: Runtime, monkeypatch: pytest.MonkeyPatch, depende
 
 
 async def test_tag(runtime: Runtime) -> None:
-    """What identifies a result changes with a record, an option and, for warnings, the rules of the site."""
+    """The parts of the ETag change with a record and with an option."""
     image_id = await register(runtime, "algo/a")
 
     async def parts(**options: Any) -> str:
@@ -142,7 +142,7 @@ async def test_tag(runtime: Runtime) -> None:
 
 
 async def test_defaults_of_the_site(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings are the defaults of options, and a request's own options win."""
+    """Settings are the defaults of options, and a request's options take precedence."""
     rows = tmp_path / "rows.json"
     rows.write_text('[{"name": "edge", "count": "example.com/npu"}]')
     for name, value in {
@@ -177,7 +177,7 @@ async def test_defaults_of_the_site(database_url: str, tmp_path: Path, monkeypat
 async def test_wrong_settings_stop_the_start(
     database_url: str, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
-    """Each names its variable."""
+    """An invalid setting prevents the start, and the message names its variable."""
     monkeypatch.setenv(f"ALGOPLATFORM_{name}", value)
     with pytest.raises(SettingsError) as caught:
         async with Runtime.open(settings_for(database_url)):
@@ -187,7 +187,7 @@ async def test_wrong_settings_stop_the_start(
 
 
 async def test_wrong_rows_stop_the_start(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On one line, with every fault."""
+    """Faults of the GPU profiles are reported in one line."""
     rows = tmp_path / "rows.json"
     rows.write_text('[{"name": "A"}, {"name": "b", "colour": 1}]')
     monkeypatch.setenv("ALGOPLATFORM_GPU_PROFILES_FILE", str(rows))

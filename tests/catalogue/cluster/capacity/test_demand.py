@@ -1,4 +1,4 @@
-"""Reasons are bounded, whatever the request."""
+"""The reasons for a demand are bounded in number, whatever the request."""
 
 import time
 
@@ -11,14 +11,14 @@ from tests.support.images import minimal
 
 
 def made(name: str, needed: str | None = None) -> Image:
-    """Return an image."""
+    """Return an image with one channel that depends on at most one other."""
     image = check(minimal(name, tvChannel=1) | ({"dependencyServiceId": needed} if needed else {}), Rules()).image
     assert image is not None
     return image
 
 
 def test_many_groups_of_many_images() -> None:
-    """A dependency of 1,000 images in 1,000 groups lists the first 20 of each, says so, and takes no seconds."""
+    """A dependency of 1,000 images in 1,000 groups lists the first 20 of each and says so, in less than 30 s."""
     images = [made(f"algo/a{n:03}", "algo/base:1.0") for n in range(1000)]
     names = [str(image.reference) for image in images]
     closure = Closure(

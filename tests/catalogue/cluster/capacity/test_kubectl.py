@@ -1,4 +1,4 @@
-"""The output of kubectl: cards by annotation or allocatable, nodes that take no pods, what pods hold."""
+"""Parsing kubectl's output: cards from annotations or allocatable resources, ignored nodes, what pods use."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ from tests.support.plans import T4, kubectl
 
 
 def read(nodes: list[Any], pods: list[Any] | None = None, profile: str = "hami", **options: Any) -> Reading:
-    """Read nodes and pods."""
+    """Parse nodes and pods."""
     given = {"nodes": {"items": nodes}, "pods": None if pods is None else {"items": pods}}
     return read_kubectl(given, Sharing(SHIPPED[profile], Options(**options)))
 
@@ -41,13 +41,13 @@ def node(
 
 
 def pod(limits: dict[str, str], on: str = "n", notes: dict[str, str] | None = None) -> dict[str, Any]:
-    """Return a running pod of one container."""
+    """Return a running pod with one container."""
     spec = {"nodeName": on, "containers": [{"resources": {"limits": limits}}]}
     return {"metadata": {"annotations": notes or {}}, "spec": spec, "status": {"phase": "Running"}}
 
 
 def test_a_cluster_with_hami() -> None:
-    """Both forms of the annotation; unhealthy cards are dropped; pods that ended or have no node hold nothing."""
+    """Both formats of the annotation are read; unhealthy cards, ended pods and pods without a node do not count."""
     cluster = read_kubectl(kubectl(), Sharing(SHIPPED["hami"], Options())).cluster
     card = Card(T4, 10)
     assert {each.name: (each.cpu, each.memory, each.cards) for each in cluster.nodes} == {
@@ -60,14 +60,14 @@ def test_a_cluster_with_hami() -> None:
     assert set(cluster.held) == {
         Held("gpu-a", 0, Amounts(2000, 4096, 4000, 1)),
         Held("gpu-a", 1, Amounts(2000, 4096, 4000, 1)),
-        # The first init container needs more memory than all that runs later; the pod has an overhead.
+        # The first init container needs more memory than the later ones and the containers; overhead is added.
         Held("gpu-b", 1, Amounts(1250, 8192 + 120, 3000, 1)),
-        # Two cards in one pod: the node's resources count once.
+        # A pod with two cards counts its CPU and memory once.
         Held("gpu-b", 0, Amounts(4000, 8192, 2000, 1)),
         Held("gpu-b", 1, Amounts(0, 0, 2000, 1)),
-        # Without an annotation: on the emptier card.
+        # A pod without annotation is assumed on the emptier card.
         Held("gpu-b", 0, Amounts(1000, 1024, 1000, 1)),
-        # Without gpumem a pod holds the whole card.
+        # A pod that requests no gpumem uses the whole card.
         Held("gpu-c", 0, Amounts(1000, 1024, 32768, 1)),
         Held("cpu-1", None, Amounts(100, 0, 0, 0), 2),
     }
@@ -79,7 +79,7 @@ def test_a_cluster_with_hami() -> None:
 
 
 def test_every_node_that_is_left_out_is_named() -> None:
-    """However many there are."""
+    """The assumption names every ignored node, however many there are."""
     gone = [
         {"metadata": {"name": f"n-{at}"}, "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}
         for at in range(100)
@@ -89,7 +89,7 @@ def test_every_node_that_is_left_out_is_named() -> None:
 
 
 def test_what_is_assumed() -> None:
-    """Left out nodes, unhealthy cards, pods whose card is not known, and pods that were not given."""
+    """Assumptions name ignored nodes, unhealthy cards, pods on unknown cards, and missing pods."""
     said = read_kubectl(kubectl(), Sharing(SHIPPED["hami"], Options())).assumptions
     assert said[:2] == [f"节点gpu-{node}有1张GPU卡不健康，未计入：卡1" for node in "ac"]
     assert said[2].startswith("未计入的节点：master-1（node(s) had untolerated taint")
@@ -129,17 +129,17 @@ def test_what_is_assumed() -> None:
     ],
 )
 def test_quantities(quantity: object, unit: Any, up: bool, expected: int | None) -> None:
-    """As Kubernetes writes them; what is none is None."""
+    """Quantities are parsed as Kubernetes does; what is not a valid quantity gives None."""
     assert whole(quantity, unit, up=up) == expected
 
 
 def cards(nodes: list[Any], profile: str = "hami", **options: Any) -> list[tuple[int, int]]:
-    """Return memory and shares of the cards of the first node."""
+    """Return memory and shares of each card of the first node."""
     return [(card.memory, card.shares) for card in read(nodes, profile=profile, **options).cluster.nodes[0].cards]
 
 
 def test_cards_by_annotation() -> None:
-    """Seven or nine fields, or JSON in the order of the index, where 0 and false are left out."""
+    """The annotation has seven or nine fields per card, or is JSON by index that omits 0 and false."""
     seven = "GPU-1,10,15109,100,NVIDIA-Tesla T4,0,true:GPU-2,4,24576,100,A10,0,true:"
     nine = "GPU-1,10,15109,100,NVIDIA-Tesla T4,0,true,1,hami-core:GPU-2,4,24576,100,A10,0,false,0,mig:"
     both = [
@@ -150,7 +150,7 @@ def test_cards_by_annotation() -> None:
     assert cards([node(note=nine)]) == [(T4, 10)]
     assert cards([node(note=json.dumps(both))]) == [(T4, 10), (24576, 4)]
     assert cards([node(note=json.dumps([{"id": "a", "count": 10, "devmem": T4}]))]) == []
-    # The plugin is gone, its annotation has stayed.
+    # After the plugin was removed, its annotation remains, but nothing is allocatable.
     assert cards([node(note=seven, allocatable={"nvidia.com/gpu": "0"})]) == []
 
 
@@ -171,7 +171,7 @@ def test_cards_by_annotation() -> None:
     ],
 )
 def test_annotations_that_cannot_be_read(note: str) -> None:
-    """The node stays, without its cards, and that is said."""
+    """A node with an invalid annotation is kept without cards, and an assumption says so."""
     found = read([node("gpu-x", note=note)])
     assert found.cluster.nodes[0].cards == ()
     assert found.assumptions[0] == "节点gpu-x的GPU卡注解无法识别，它的卡未计入"
@@ -184,7 +184,7 @@ LABELS = {"nvidia.com/gpu.count": "2", "nvidia.com/gpu.memory": "15360"}
     ("profile", "labels", "allocatable", "expected"),
     [
         ("nvidia", LABELS, {"nvidia.com/gpu": "2"}, [(15360, 1)] * 2),
-        # One card has failed since the labels were set.
+        # A card has failed since the labels were set.
         ("nvidia", LABELS, {"nvidia.com/gpu": "1"}, [(15360, 1)]),
         ("nvidia-timeslice", LABELS | {"nvidia.com/gpu.replicas": "4"}, {"nvidia.com/gpu": "8"}, [(15360, 4)] * 2),
         ("nvidia-timeslice", LABELS, {"nvidia.com/gpu": "8"}, [(15360, 4)] * 2),
@@ -207,12 +207,12 @@ LABELS = {"nvidia.com/gpu.count": "2", "nvidia.com/gpu.memory": "15360"}
 def test_cards_by_what_is_allocatable(
     profile: str, labels: dict[str, str], allocatable: dict[str, str], expected: list[Any]
 ) -> None:
-    """Each profile in the resources of its device plugin, and the labels of feature discovery."""
+    """Cards follow from the resources of each profile's device plugin, and from labels of GPU feature discovery."""
     assert cards([node(labels=labels, allocatable=allocatable)], profile) == expected
 
 
 def test_cards_of_unknown_memory() -> None:
-    """The site's cards tell; without them the cards are left out, and that is said."""
+    """Cards of unknown memory get the site's `cards`; without these they are ignored, with an assumption."""
     whole = node(allocatable={"nvidia.com/gpu": "2"})
     assert cards([whole], "nvidia", cards=(24576, T4)) == [(T4, 1)] * 2
     found = read([whole], profile="nvidia")
@@ -221,7 +221,7 @@ def test_cards_of_unknown_memory() -> None:
 
 
 def held(pods: list[Any], nodes: list[Any], profile: str) -> list[tuple[int | None, int, int]]:
-    """Return card, MiB and shares of what pods hold."""
+    """Return card, MiB and shares that pods use."""
     return sorted(
         (each.card, each.each.gpu_memory, each.each.shares * each.pods)
         for each in read(nodes, pods, profile).cluster.held
@@ -230,7 +230,7 @@ def held(pods: list[Any], nodes: list[Any], profile: str) -> list[tuple[int | No
 
 
 def test_cards_that_pods_hold() -> None:
-    """By each profile's resources, on the card that an annotation names, else on the emptiest."""
+    """A pod uses the card that its annotation names, or else the emptiest, by the resources of the profile."""
     two = {"nvidia.com/gpu.count": "2", "nvidia.com/gpu.memory": "15360"}
     whole = node(labels=two, allocatable={"nvidia.com/gpu": "2"})
     assert held([pod({"nvidia.com/gpu": "1"})] * 2, [whole], "nvidia") == [(0, 15360, 1), (1, 15360, 1)]
@@ -247,7 +247,7 @@ def test_cards_that_pods_hold() -> None:
 
 
 def test_requests_of_a_pod() -> None:
-    """Containers add up, init containers run one by one beside the sidecars before them, overhead is added."""
+    """Containers add up; init containers run one at a time, beside earlier sidecars; overhead is added."""
 
     def container(cpu: str, **more: str) -> dict[str, Any]:
         return {"resources": {"requests": {"cpu": cpu}}, **more}
@@ -262,7 +262,7 @@ def test_requests_of_a_pod() -> None:
 
 
 def test_taints_and_selector() -> None:
-    """NoSchedule and NoExecute repel unless the site tolerates them; labels must match its selector."""
+    """NoSchedule and NoExecute exclude a node unless the site tolerates them; labels must match the node selector."""
     tainted = [node(name) for name in ("exact", "any", "other", "soft")]
     for each, key, effect in zip(
         tainted, ("gpu", "own", "gpu", "x"), ("NoSchedule", "NoExecute", "NoExecute", "PreferNoSchedule"), strict=True
@@ -278,7 +278,7 @@ def test_taints_and_selector() -> None:
 
 @pytest.mark.parametrize("effect", [[], {}, None, 1])
 def test_an_effect_that_is_no_text(effect: object) -> None:
-    """Such a taint repels nobody."""
+    """A taint whose effect is not a string excludes no pods."""
     tainted = node()
     tainted["spec"]["taints"] = [{"key": "gpu", "effect": effect}]
     assert [each.name for each in read([tainted]).cluster.nodes] == ["n"]
@@ -299,14 +299,14 @@ def test_an_effect_that_is_no_text(effect: object) -> None:
     ],
 )
 def test_faults(nodes: list[Any], field: str) -> None:
-    """202 with the path within the output."""
+    """Faults are 202, with the path within the output."""
     with pytest.raises(Refused) as refused:
         read(nodes)
     assert ("202", field) in {(fault.code, fault.field) for fault in refused.value.faults}
 
 
 def test_too_many_pods() -> None:
-    """Pods that hold something are bounded."""
+    """The number of running pods is limited."""
     with pytest.raises(Refused, match="至多50000个运行中的容器组，实际为50001个"):
         read([node()], [pod({})] * 50_001)
 
@@ -315,7 +315,7 @@ LONG = ";" * 256 * 1024 + "u,NVIDIA,1000,0:"
 
 
 def test_annotations_longer_than_kubernetes_allows() -> None:
-    """They are not parsed: of 256 MiB, that would take gigabytes of memory."""
+    """Annotations above the limit of Kubernetes are not parsed: parsing 256 MiB would take gigabytes of memory."""
     assert read([node(note=" " * 256 * 1024 + "u,10,15109,100,true:")]).cluster.nodes[0].cards == ()
     whole_card = pod({"nvidia.com/gpu": "1"}, notes={"hami.io/vgpu-devices-allocated": LONG})
     held = read([node(note="u,10,15109,100,true:")], [whole_card]).cluster.held
@@ -326,20 +326,20 @@ MANY = node(labels={"nvidia.com/gpu.memory": "15109"}, allocatable={"nvidia.com/
 
 
 def test_a_pod_with_many_cards() -> None:
-    """Each card is found without a look at all others: 20,000 among 20,000 would take minutes."""
+    """Finding the cards of a pod takes linear time: comparing 20,000 cards with 20,000 would take minutes."""
     held = read([MANY], [pod({"nvidia.com/gpu": "20000"})], "nvidia").cluster.held
     assert [each.card for each in held] == list(range(20_000))
 
 
 def test_too_many_cards_of_pods(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pod may name any number of cards, so those of all pods together are bounded, too."""
+    """A pod may request any number of cards, so the total over all pods is limited, too."""
     monkeypatch.setattr(pods_module, "_MOST_HELD", 100)
     with pytest.raises(Refused, match="至多占用GPU卡100次"):
         read([MANY], [pod({"nvidia.com/gpu": "100"}), pod({"nvidia.com/gpu": "1"})], "nvidia")
 
 
 def test_pods_with_cards_on_a_node_without_any() -> None:
-    """They hold no card, however many they name."""
+    """Pods with cards on a node without cards use none, however many they request."""
     held = read([node()], [pod({"nvidia.com/gpu": str(10**9)})] * 1_000, "nvidia").cluster.held
     assert held == (Held("n", None, Amounts(0, 0), 1_000),)
 
@@ -395,7 +395,7 @@ ANYTHING = st.recursive(
 
 @given(st.lists(ANYTHING, max_size=3), st.lists(ANYTHING, max_size=3), st.sampled_from(sorted(SHIPPED)))
 def test_any_output(nodes: list[Any], pods: list[Any], profile: str) -> None:
-    """Whatever it is, it is read or refused."""
+    """Any output is either parsed or refused with 202."""
     try:
         read([node(), *nodes], pods, profile)
     except Refused as refused:

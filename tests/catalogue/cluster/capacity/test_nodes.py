@@ -1,4 +1,4 @@
-"""Nodes and running pods as a request lists them."""
+"""Nodes and running pods as listed in a request."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from algoplatform.planning.capacity.model import Amounts, Card, Cluster, Held, N
 
 
 class Counted(tuple[int, ...]):
-    """The cards of units; counts how often they are read."""
+    """The card of each unit; counts the iterations."""
 
     reads = 0
 
@@ -18,7 +18,7 @@ class Counted(tuple[int, ...]):
 
 
 def test_units_are_read_once() -> None:
-    """Not for each of up to 50,000 rows: a node may have 20,000 units."""
+    """Units of a node are read once instead of for each row: there may be 20,000 units and 50,000 rows."""
     node = Node("n", "n", 1000, 1000, 110, (Card(100, 1),) * 5)
     each = Amounts(1, 1, 100, 1)
     rows = [(RunningRow("n", card, replicas=replicas), each) for card, replicas in ((0, 1), (0, 3), (1, 8))]

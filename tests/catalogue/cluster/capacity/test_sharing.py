@@ -1,4 +1,4 @@
-"""What a profile makes of cards and requests, beyond the profiles that are shipped."""
+"""How a profile divides cards and rounds requests, in cases that the shipped profiles do not cover."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ T4 = 15109
 
 
 def sharing(profile: str = "hami", percent: int = 0, **fields: Any) -> Sharing:
-    """Return the sharing of a profile with other fields of its row, on T4 cards."""
+    """Return the sharing of a profile with changed fields, on T4 cards."""
     row = SHIPPED[profile].model_dump(by_alias=True, exclude_defaults=True) | fields
     found = Sharing(Profile.model_validate(row), Options(), percent)
     found.cards = sorted(set(found.units(T4, None, 110)), key=lambda card: card.memory)
@@ -22,7 +22,7 @@ def sharing(profile: str = "hami", percent: int = 0, **fields: Any) -> Sharing:
 
 
 def test_whole_cards() -> None:
-    """`cardsUpTo`: 1 takes all of a card that the reserve leaves, more than one card cannot be planned."""
+    """With `cardsUpTo`, a request of 1 takes a whole card, less the reserve; more than one card cannot be planned."""
     older = sharing(cardsUpTo=8, percent=10)
     assert older.request(1) == Request(T4 * 90 // 100, 10)
     assert older.request(9) == Request(9, 1)
@@ -31,7 +31,7 @@ def test_whole_cards() -> None:
 
 
 def test_cores() -> None:
-    """The option `cores` limits the pods of a card; without it Tencent's requests take cores as they take memory."""
+    """The option `cores` limits the pods of a card; without it Tencent's cores are proportional to the memory."""
     half = Sharing(SHIPPED["hami"], Options(cores=40))
     assert half.units(T4, None, 110) == [Card(T4, 2)]
     tencent = sharing("tencent")
@@ -41,7 +41,7 @@ def test_cores() -> None:
 
 
 def test_too_large() -> None:
-    """What no card holds is oversized: by memory, by template, by unit, by part."""
+    """A request that no card can hold is oversized, whether the limit is memory, template, unit or share."""
     for profile, mib in (("hami", T4 + 1), ("ascend", 32769), ("aliyun", T4), ("nvidia", T4 + 1), ("nvidia-mps", 1511)):
         asked = sharing(profile).request(mib)
         assert (profile, asked.memory, asked.oversized) == (profile, mib, True)
