@@ -119,7 +119,7 @@ def _on_terminal(command: list[str], width: int) -> list[str]:
     try:
         while part := os.read(mine, 65536):
             output += part
-    except OSError:  # a terminal ends so when the other side is closed
+    except OSError:  # a terminal ends like this when its other side is closed
         pass
     os.close(mine)
     assert process.wait(30) == 0

@@ -1,4 +1,4 @@
-"""Folders of metrics that a killed service has left are removed by the next one, and no others."""
+"""The next start removes metrics folders that a killed service has left, and no others."""
 
 import os
 import subprocess
@@ -37,14 +37,14 @@ def gone() -> int:
 
 
 def test_abandoned(temporary: Path) -> None:
-    """The owner and the workers are gone."""
+    """A folder whose owner and workers have ended is removed."""
     folder = made(temporary / f"{PREFIX}a", f"histogram_{gone()}.db", f"gauge_livesum_{gone()}.db")
     remove_abandoned()
     assert not folder.exists()
 
 
 def test_owner_alive(temporary: Path) -> None:
-    """The lock tells, also before any worker has written."""
+    """A locked folder stays, even if no worker has written yet."""
     folder = made(temporary / f"{PREFIX}a")
     with held(folder):
         remove_abandoned()
@@ -54,14 +54,14 @@ def test_owner_alive(temporary: Path) -> None:
 
 
 def test_worker_alive(temporary: Path) -> None:
-    """Workers that still drain keep their folder."""
+    """The folder of a worker that is still draining stays."""
     folder = made(temporary / f"{PREFIX}a", f"histogram_{os.getpid()}.db")
     remove_abandoned()
     assert folder.exists()
 
 
 def test_new_folder(temporary: Path) -> None:
-    """A folder that another start is about to lock stays."""
+    """A new folder, which another start is about to lock, stays."""
     folder = temporary / f"{PREFIX}a"
     folder.mkdir()
     remove_abandoned()
@@ -69,7 +69,7 @@ def test_new_folder(temporary: Path) -> None:
 
 
 def test_links_and_files(temporary: Path) -> None:
-    """A link is not followed, and a file is no folder."""
+    """Links are not followed, and files are ignored."""
     other = made(temporary / "other", "histogram_1.txt")
     (temporary / f"{PREFIX}link").symlink_to(other)
     (temporary / f"{PREFIX}file").touch()
@@ -85,7 +85,7 @@ def test_links_and_files(temporary: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make folders of another user")
 def test_another_users(temporary: Path) -> None:
-    """Another user's folder stays, though root could remove it."""
+    """Another user's folder stays, although root could remove it."""
     folder = made(temporary / f"{PREFIX}a")
     os.chown(folder, 65534, 65534)
     remove_abandoned()

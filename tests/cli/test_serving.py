@@ -182,7 +182,7 @@ def test_any_host(settings: dict[str, Any], warned: bool, log: Log, monkeypatch:
     """A service behind a trusted gateway without allowed hosts logs a warning at its start."""
 
     class Listened(Exception):
-        """Ends the start here."""
+        """Raised to end the start here."""
 
     def listen(settings: Settings) -> NoReturn:
         raise Listened

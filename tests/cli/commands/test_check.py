@@ -1,4 +1,4 @@
-"""`check` lists records and edges that the current rules would refuse."""
+"""`check` lists stored records that violate the current rules, and edges that differ from the records."""
 
 import json
 

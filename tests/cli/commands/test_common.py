@@ -17,7 +17,7 @@ async def test_version(cli: Call) -> None:
 
 
 async def test_no_command(cli: Call) -> None:
-    """Without a command there is help, and for an unknown one a hint, and no traceback."""
+    """Without a command help is printed; an unknown command gives a hint and no traceback."""
     assert "import" in (await cli()).output
     unknown = await cli("nonsense")
     assert (unknown.exit_code, "No such command" in unknown.output) == (2, True)
@@ -25,14 +25,14 @@ async def test_no_command(cli: Call) -> None:
 
 @pytest.mark.parametrize("command", ["render", "graph", "impact", "plan", "drift", "import"])
 async def test_no_arguments(cli: Call, command: str) -> None:
-    """A command without the arguments that it needs is wrong usage, and no traceback."""
+    """Missing arguments are wrong usage, without a traceback."""
     result = await cli(command)
     assert (result.exit_code, "Missing argument" in result.output) == (2, True)
 
 
 @pytest.mark.parametrize("command", [["settings"], ["openapi"], ["search"], ["check"], ["serve"], ["migrate"]])
 async def test_wrong_setting(cli: Call, command: list[str]) -> None:
-    """A wrong setting gives one line that names it, for each command."""
+    """For each command an invalid setting is one line that names it."""
     result = await cli(*command, PORT="http")
     assert result.exit_code == 2
     assert result.output.startswith("ALGOPLATFORM_PORT: ")

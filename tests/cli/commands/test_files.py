@@ -127,7 +127,7 @@ async def test_import_refused(
 
 
 async def test_import_of_a_nameless_file(reached: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """A file is imported whatever bytes its name is of."""
+    """A file is imported even if its name is not valid UTF-8."""
     path = tmp_path / os.fsdecode("镜像.json".encode("gbk"))
     result = await reached("import", written(path, [minimal()]))
     assert result.exit_code == 0, result.output

@@ -1,4 +1,4 @@
-"""`search` prints the same by the database and by the service's URL."""
+"""`search` prints the same from the database and from the service."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ async def test_search_refused(reached: Call) -> None:
 
 
 async def test_search_for_no_text(reached: Call) -> None:
-    """An argument that is not UTF-8 is refused in one line, by the database and by the address alike."""
+    """An argument that is not UTF-8 is refused in one line, with the database as with --url."""
     result = await reached("search", os.fsdecode("抽帧".encode("gbk")))
     assert (result.exit_code, result.output) == (1, "202：searchCondition第1个字符不是合法的Unicode字符\n")
 

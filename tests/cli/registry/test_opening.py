@@ -153,7 +153,7 @@ async def test_endless_answer(cli: Call, monkeypatch: pytest.MonkeyPatch) -> Non
     async with answering(page(" " * (2 << 20))) as url:
         for command in COMMANDS:
             if command[0] == "lint":
-                # Findings go to disk, once they begin as findings do.
+                # Findings go to disk as soon as the response begins like findings.
                 result = await cli(*command, "--url", url)
                 assert (result.exit_code, "不是算法平台的服务" in result.output) == (1, True)
                 continue

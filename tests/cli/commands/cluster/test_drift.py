@@ -1,4 +1,4 @@
-"""`drift` compares a cluster with the registry, the same by the database and by the service's URL."""
+"""`drift` compares a cluster with the registry, with the same result from the database and from the service."""
 
 import asyncio
 import json
@@ -18,14 +18,14 @@ from tests.support.images import IMAGES, delete, register
 
 
 async def deployed(client: httpx.AsyncClient, name: str, **fields: Any) -> tuple[str, list[dict[str, Any]]]:
-    """Register an image; return its id, and its objects as a cluster runs them."""
+    """Register an image; return its id, and its objects as a cluster would."""
     image_id = await register(client, name, **fields)
     answer = await client.get(f"{IMAGES}/{image_id}/manifests", params={"registry": "h.local"})
     return image_id, live(answer.json()["res"]["manifests"])
 
 
 async def cluster(client: httpx.AsyncClient) -> bytes:
-    """Return a cluster that is in sync, in parts edited, not ready and without a record."""
+    """Return a cluster with workloads that are in sync, edited, not ready, and orphaned."""
     _, in_sync = await deployed(client, "algo/a", imagePorts="web:80")
     _, edited = await deployed(client, "algo/b", env="MODEL:yolov8")
     edited[0]["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = "yolov9"
@@ -38,9 +38,9 @@ async def cluster(client: httpx.AsyncClient) -> bytes:
 
 
 async def test_table(alike: Call, client: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row for each difference, reason and orphan; what is in sync is counted."""
+    """The table has a row for each difference, reason and orphan; the other workloads are only counted."""
     (file := tmp_path / "cluster.json").write_bytes(await cluster(client))
-    # The command's own console takes its width from the environment of its import.
+    # The width is read when the module is imported, so the console is replaced.
     monkeypatch.setattr(drift, "console", Console(width=200))
     result = await alike("drift", str(file), "--registry", "h.local")
     assert result.exit_code == 0
@@ -55,7 +55,7 @@ async def test_table(alike: Call, client: httpx.AsyncClient, tmp_path: Path, mon
 
 
 async def test_json(alike: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """--json prints the result of the service; options are those of rendering."""
+    """--json prints the service's result; the options are those of rendering."""
     (file := tmp_path / "cluster.json").write_bytes(await cluster(client))
     for options, query in [([], {}), (["--registry", "h.local", "--closure"], {"registry": "h.local"})]:
         result = await alike("drift", str(file), "--json", *options)
@@ -64,7 +64,7 @@ async def test_json(alike: Call, client: httpx.AsyncClient, tmp_path: Path) -> N
 
 
 async def test_exit_codes(alike: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """--fail-on tells what nobody registered from what is only late; wrong input and usage have their codes."""
+    """With --fail-on an orphan is an error, an unready workload a warning; invalid input is 1, wrong usage 2."""
     (file := tmp_path / "cluster.json").write_bytes(await cluster(client))
     _, waiting = await deployed(client, "algo/e")
     (late := tmp_path / "late.json").write_bytes(printed([unready(waiting[0])]))
@@ -86,7 +86,7 @@ async def test_exit_codes(alike: Call, client: httpx.AsyncClient, tmp_path: Path
 
 
 async def test_standard_input(client: httpx.AsyncClient, database_url: str) -> None:
-    """A pipe of kubectl is a cluster too."""
+    """The output of kubectl can be piped in."""
     _, objects = await deployed(client, "algo/a")
     env = {"ALGOPLATFORM_DATABASE_URL": database_url}
 

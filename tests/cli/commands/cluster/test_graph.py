@@ -1,4 +1,4 @@
-"""`graph` lists and draws dependencies, the same by the database and by the service's URL."""
+"""`graph` lists and draws dependencies, with the same result from the database and from the service."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tests.support.images import IMAGES, minimal, register, upload
 
 
 async def registered(client: httpx.AsyncClient) -> dict[str, str]:
-    """Register a diamond, with an image that needs itself; return the ids."""
+    """Register a diamond, one of whose images depends on itself; return the ids."""
     ids = {}
     for name, needs in (("d", ""), ("b", "algo/d:1.0"), ("c", "algo/d:1.0,algo/c:1.0"), ("a", "algo/b:1.0,algo/c:1.0")):
         ids[name] = await register(client, f"algo/{name}", dependencyServiceId=needs)
@@ -34,7 +34,7 @@ TABLE = """\
 
 
 async def test_table(alike: Call, client: httpx.AsyncClient) -> None:
-    """Each image has a line with its level, and below it a line for each dependency; by reference or id."""
+    """Each image has a line with its level, followed by a line for each dependency; it is named by reference or id."""
     ids = await registered(client)
     for image in ("algo/a:1.0", ids["a"]):
         result = await alike("graph", image)
@@ -44,7 +44,7 @@ async def test_table(alike: Call, client: httpx.AsyncClient) -> None:
 
 
 async def test_options(alike: Call, client: httpx.AsyncClient) -> None:
-    """Direction, depth and limit are those of the service; what is left out is said."""
+    """Direction, depth and limit are those of the service; truncation is reported."""
     await registered(client)
     result = await alike("graph", "algo/d:1.0", "--direction", "up", "--depth", "1")
     assert "algo/a:1.0" not in result.stdout
@@ -56,7 +56,7 @@ async def test_options(alike: Call, client: httpx.AsyncClient) -> None:
 
 
 async def test_json(alike: Call, client: httpx.AsyncClient) -> None:
-    """--json, or --format json, prints the answer of the service, and nothing on stderr."""
+    """--json or --format json prints the service's result, and nothing on stderr."""
     ids = await registered(client)
     answer = await client.get(f"{IMAGES}/{ids['a']}/dependencies")
     for form in (["--json"], ["--format", "json"], ["--json", "--format", "json"]):
@@ -65,7 +65,7 @@ async def test_json(alike: Call, client: httpx.AsyncClient) -> None:
 
 
 async def test_drawings(alike: Call, client: httpx.AsyncClient) -> None:
-    """A drawing names every image, and has no links, which would lead nowhere from a file."""
+    """A drawing contains every image, but no links, as these would lead nowhere from a file."""
     await registered(client)
     for form, begin in (("svg", "<svg "), ("mermaid", "---\n"), ("dot", "digraph ")):
         result = await alike("graph", "algo/a:1.0", "--format", form)
@@ -76,7 +76,7 @@ async def test_drawings(alike: Call, client: httpx.AsyncClient) -> None:
 
 
 async def test_large(alike: Call, client: httpx.AsyncClient) -> None:
-    """More images than a readable drawing holds are refused, in the words of the service."""
+    """Too many images for a readable drawing are refused with the service's message."""
     await register(client)
     many = [minimal(f"algo/b{number}", dependencyServiceId="algo/a:1.0") for number in range(150)]
     assert (await upload(client, many)).status_code == 200
@@ -106,7 +106,7 @@ async def test_unknown(alike: Call) -> None:
 
 
 async def test_usage(alike: Call) -> None:
-    """Options that cannot be right give exit code 2, with every fault."""
+    """Invalid options give exit code 2 and list every fault."""
     for arguments, told in (
         (["--depth", "x", "--direction", "left"], "direction须为down、up、both之一，不能为“left”；depth须为整数\n"),
         (["--limit", "1001"], "limit须"),
@@ -117,7 +117,7 @@ async def test_usage(alike: Call) -> None:
 
 
 async def test_among_many_names(alike: Call, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By URL an image is found however many others contain its name."""
+    """With --url an image is found even if many other names contain its name."""
     monkeypatch.setattr(remote, "LIMIT", 2)
     for name, tag in (("algo/x", "1"), ("a.local/algo/x", "1"), ("algo/x", "1.0"), ("b.local/algo/x", "1.2")):
         await register(client, name, tag)

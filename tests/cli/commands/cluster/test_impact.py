@@ -1,4 +1,4 @@
-"""`impact` tells what a change breaks, the same by the database and by the service's URL."""
+"""`impact` lists what a change breaks, with the same result from the database and from the service."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.images import IMAGES, delete, minimal, records, register
 
 
 async def registered(client: httpx.AsyncClient) -> str:
-    """Register a chain of three, and what could replace its end; return the id of the end."""
+    """Register a chain of three, and a replacement for its end; return the id of the end."""
     end = await register(client, "algo/a", imagePorts="web:80:30001", tvChannel=8)
     await register(client, "algo/b", dependencyServiceId="algo/a:1.0")
     await register(client, "algo/c", dependencyServiceId="algo/b:1.0")
@@ -33,7 +33,7 @@ DELETE = """\
 
 
 async def test_delete(alike: Call, client: httpx.AsyncClient) -> None:
-    """The dependents are listed, and the order in which a registry gives all of them up."""
+    """Lists the dependents, and an order in which all of them can be deleted."""
     end = await registered(client)
     for image in ("algo/a:1.0", end):
         result = await alike("impact", image, "--delete")
@@ -45,7 +45,7 @@ async def test_delete(alike: Call, client: httpx.AsyncClient) -> None:
 
 
 async def test_replace(alike: Call, client: httpx.AsyncClient) -> None:
-    """A replacement lists what dependents lose, with the replicas for the channels."""
+    """A replacement lists harmful changes, with the replicas needed for the channels."""
     await registered(client)
     result = await alike("impact", "algo/a:1.0", "--replace-by", "algo/a:2.0", "--channels", "16")
     title, *lines = result.stdout.split("间接依赖它（1）\n  algo/c:1.0\n")[1].splitlines()
@@ -59,7 +59,7 @@ async def test_replace(alike: Call, client: httpx.AsyncClient) -> None:
 
 
 async def test_update(alike: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """An update is a file with the fields that change; --json prints the answer of the service."""
+    """An update is a file with the changed fields; --json prints the service's result."""
     end = await registered(client)
     file = tmp_path / "change.json"
     file.write_text('{"tvChannel": 1}')
@@ -74,7 +74,7 @@ async def test_update(alike: Call, client: httpx.AsyncClient, tmp_path: Path) ->
 
 
 async def test_cycle(alike: Call, client: httpx.AsyncClient) -> None:
-    """Where images need each other, the update that has to come first is said."""
+    """For a cycle, the update that has to come first is printed."""
     first = await register(client, "algo/a")
     await register(client, "algo/b", dependencyServiceId="algo/a:1.0")
     body = minimal("algo/a", imageId=first, dependencyServiceId="algo/b:1.0")
@@ -84,7 +84,7 @@ async def test_cycle(alike: Call, client: httpx.AsyncClient) -> None:
 
 
 async def test_many(alike: Call, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list too long to read is cut, and says so."""
+    """A long list is truncated, and the rest counted."""
     monkeypatch.setattr(impact, "LIMIT", 2)
     await register(client)
     for number in range(4):
@@ -104,7 +104,7 @@ REFUSED: list[tuple[list[str], int, str]] = [
 
 
 async def test_refused(alike: Call, client: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wrong usage gives 2, a refusal 1, each in one line."""
+    """Wrong usage is 2, a refusal 1, each with one line."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.json").write_text("{")
     await register(client)

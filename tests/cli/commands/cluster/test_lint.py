@@ -1,4 +1,4 @@
-"""`lint` lists findings, the same by the database and by the service's URL."""
+"""`lint` lists findings, with the same result from the database and from the service."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ LONG = "harbor.local:5000/sensetime/a-name-that-takes-more-than-a-line-of-a-term
 
 
 async def registered(client: httpx.AsyncClient) -> None:
-    """Register an image with an error, one with a warning and a remark, and one with nothing to find."""
+    """Register an image with an error, one with a warning and an info, and one without findings."""
     clean: dict[str, Any] = {"cpuRequests": 1000, "memRequests": 1024, "tvChannel": 8}
     await register(client, "h.local/algo/a", **clean, hostPath="/etc:/data")
     await register(client, *LONG.rsplit(":", 1), **clean | {"tvChannel": None}, imagePorts="web:80:31000")
@@ -26,7 +26,7 @@ async def registered(client: httpx.AsyncClient) -> None:
 
 
 async def test_table(alike: Call, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Findings stand below their image, whose name is whole, and all else fits the terminal."""
+    """Findings are listed below their image; names are never cut, and all other lines fit into the terminal."""
     await registered(client)
     monkeypatch.setenv("COLUMNS", "80")
     result = await alike("lint")
@@ -43,7 +43,7 @@ async def test_table(alike: Call, client: httpx.AsyncClient, monkeypatch: pytest
 
 
 async def test_nothing(alike: Call) -> None:
-    """No finding is a message for people, and an empty list for programs."""
+    """Without findings there is a message for people, and an empty list for programs."""
     result = await alike("lint", "--fail-on", "warning")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "没有发现问题\n")
     result = await alike("lint", "--json")
@@ -67,7 +67,7 @@ CONDITIONS: list[tuple[list[str], dict[str, str]]] = [
 
 
 async def test_conditions(alike: Call, client: httpx.AsyncClient) -> None:
-    """The conditions are those of the service; --json prints its result, whole."""
+    """The conditions are those of the service; --json prints its complete result."""
     await registered(client)
     for options, query in CONDITIONS:
         result = await alike("lint", "--json", *options)
@@ -75,7 +75,7 @@ async def test_conditions(alike: Call, client: httpx.AsyncClient) -> None:
 
 
 async def test_sarif(alike: Call, client: httpx.AsyncClient) -> None:
-    """SARIF is what the service sends."""
+    """SARIF equals that of the service."""
     await registered(client)
     result = await alike("lint", "--format", "sarif", "--severity", "error", "--fail-on", "error")
     sent = await client.get(f"{IMAGES}/_lint", params={"format": "sarif", "severity": "error"})
@@ -93,7 +93,7 @@ FAILING: list[tuple[list[str], int]] = [
 
 
 async def test_fail_on(alike: Call, client: httpx.AsyncClient) -> None:
-    """The exit code is 1 if a finding that is shown is as severe."""
+    """The exit code is 1 if a listed finding has at least the given severity."""
     await registered(client)
     for more in ([], ["--json"], ["--format", "sarif"]):
         for options, code in FAILING:
@@ -102,7 +102,7 @@ async def test_fail_on(alike: Call, client: httpx.AsyncClient) -> None:
 
 
 async def test_many(alike: Call, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand findings are listed and the rest counted; the exit code is that of all."""
+    """The first thousand findings are listed and the rest counted; the exit code considers all."""
     monkeypatch.setattr(lint, "LIMIT", 2)
     await registered(client)
     await register(client, "h.local/z/z", hostPath="/:/x")
@@ -112,7 +112,7 @@ async def test_many(alike: Call, client: httpx.AsyncClient, monkeypatch: pytest.
 
 
 async def test_file(alike: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """A file is judged with what is registered, and nothing is written."""
+    """A file is checked together with registered images, and nothing is written."""
     await registered(client)
     file = tmp_path / "images.json"
     needs = {"dependencyServiceId": "h.local/algo/c:1.0,algo/none:1.0"}
@@ -135,7 +135,7 @@ def _clean(name: str) -> dict[str, Any]:
 
 
 async def test_usage(alike: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Options that cannot be right give exit code 2, with every fault."""
+    """Invalid options give exit code 2 and list every fault."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.json").write_text("[]")
     for arguments, told in (
@@ -150,7 +150,7 @@ async def test_usage(alike: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("body", ['{"status":"0","res":{"findings":[]}', '{"status":"0","data":[]}', '{"sta', ""])
 async def test_stranger(cli: Call, body: str) -> None:
-    """What is no answer of the service is not printed."""
+    """A response that is not from the service is not printed."""
     async with answering(page(body)) as url:
         for more in ([], ["--json"]):
             result = await cli("lint", *more, "--url", url)

@@ -1,4 +1,4 @@
-"""`plan` prints demand, a bar for each card and what is missing, the same by database and by URL."""
+"""`plan` prints demand, a bar for each card and what does not fit, the same from the database and from the service."""
 
 import asyncio
 import json
@@ -25,19 +25,19 @@ BODY: dict[str, Any] = {
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A file to plan."""
+    """A file with the worked example."""
     return write(tmp_path, BODY)
 
 
 def write(folder: Path, body: object) -> Path:
-    """Write a body into a file."""
+    """Write a request body to a file."""
     path = folder / "plan.json"
     path.write_text(json.dumps(body), encoding="utf-8")
     return path
 
 
 async def test_json(alike: Call, client: httpx.AsyncClient, file: Path) -> None:
-    """--json prints the result as the service returns it, and nothing on stderr."""
+    """--json prints the service's result, and nothing on stderr."""
     await known(client, *worked_example())
     result = await alike("plan", str(file), "--json")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -58,7 +58,7 @@ async def test_tables(alike: Call, client: httpx.AsyncClient, file: Path) -> Non
 
 
 async def test_what_is_missing(alike: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """In the scheduler's words, with the nodes to add; assumptions on stderr; --fail-on decides the exit code."""
+    """Prints the scheduler's reasons and the nodes to add, assumptions on stderr; --fail-on sets the exit code."""
     await known(client, image("algo/a", "1.0", gpuRequests=4000, tvChannel=1), image("algo/b", "1.0"))
     body = {"cameras": cameras((60, ["algo/a:1.0", "algo/b:1.0"])), "nodes": nodes()}
     path = str(write(tmp_path, body))
@@ -75,7 +75,7 @@ async def test_what_is_missing(alike: Call, client: httpx.AsyncClient, tmp_path:
 
 
 async def test_nodes_of_two_kinds(alike: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """Where nodes of two kinds are missing, one sentence asks for both: neither is enough."""
+    """If nodes of two kinds are needed, one sentence names both, as neither would be enough."""
     await known(client, image("algo/a", "1.0", gpuRequests=9000, tvChannel=1), image("algo/b", "1.0", cpuRequests=8000))
     body = {
         "cameras": cameras((6, ["algo/a:1.0"]), (6, ["algo/b:1.0"])),
@@ -92,7 +92,7 @@ async def test_nodes_of_two_kinds(alike: Call, client: httpx.AsyncClient, tmp_pa
 
 
 async def test_a_narrow_terminal(alike: Call, client: httpx.AsyncClient, file: Path) -> None:
-    """80 columns: names, numbers and headings stay in one piece, and no line of a table is longer."""
+    """In 80 columns names, numbers and headings are not cut, and no line of a table is longer."""
     await known(client, *worked_example())
     shown = (await alike("plan", str(file), COLUMNS="80")).stdout.splitlines()
     rows = [line for line in shown if line.startswith("│ algo/")]
@@ -104,7 +104,7 @@ async def test_a_narrow_terminal(alike: Call, client: httpx.AsyncClient, file: P
 
 
 async def test_kubectl(alike: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """Bars show what runs already beside what is planned."""
+    """Bars distinguish running from planned pods."""
     await known(client, image("algo/a", "1.0", gpuRequests=5000, tvChannel=1, cpuRequests=100))
     body = {"cameras": cameras((8, ["algo/a:1.0"])), "kubectl": kubectl(), "reserve": {"gpuMemoryPercent": 0}}
     result = await alike("plan", str(write(tmp_path, body)))
@@ -114,7 +114,7 @@ async def test_kubectl(alike: Call, client: httpx.AsyncClient, tmp_path: Path) -
 
 
 async def test_standard_input(client: httpx.AsyncClient, database_url: str) -> None:
-    """- is standard input."""
+    """`-` reads standard input."""
     await known(client, *worked_example())
     env = {"ALGOPLATFORM_DATABASE_URL": database_url}
     result = await asyncio.to_thread(
@@ -124,7 +124,7 @@ async def test_standard_input(client: httpx.AsyncClient, database_url: str) -> N
 
 
 async def test_refusals(alike: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """A file that is refused ends with 1 and every fault; wrong usage with 2."""
+    """A refused file is 1 and lists every fault; wrong usage is 2."""
     wrong = BODY | {"nodes": nodes(0), "simulate": float("nan")}
     result = await alike("plan", str(write(tmp_path, wrong)))
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""`render` prints manifests alone on stdout, the same by the database and by the service's URL."""
+"""`render` prints only manifests on stdout, the same from the database and from the service."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ FIELDS: dict[str, Any] = {"imagePorts": "web:80:30001", "cpuRequests": 1000, "me
 
 @pytest.fixture
 async def image_id(client: httpx.AsyncClient) -> str:
-    """An image of which nothing but the missing registry is worth a warning; algo/b depends on it."""
+    """An image whose only warning is the missing registry; algo/b depends on it."""
     own = await register(client, "algo/a", **FIELDS)
     await register(client, "algo/b", **FIELDS | {"imagePorts": "web:80"}, dependencyServiceId="algo/a:1.0")
     return own
@@ -43,7 +43,7 @@ async def answer(client: httpx.AsyncClient, *images: str, **options: Any) -> dic
 
 
 async def test_yaml_alone(alike: Call, client: httpx.AsyncClient, image_id: str) -> None:
-    """Stdout is the file of the service, byte for byte, by reference or id; the warnings are on stderr."""
+    """Stdout equals the service's YAML, byte for byte, by reference or id; warnings go to stderr."""
     file = await client.get(f"{IMAGES}/{image_id}/manifests", params={"format": "yaml"})
     for image in ("algo/a:1.0", image_id):
         result = await alike("render", image)
@@ -53,7 +53,7 @@ async def test_yaml_alone(alike: Call, client: httpx.AsyncClient, image_id: str)
 
 
 async def test_json(alike: Call, client: httpx.AsyncClient, image_id: str) -> None:
-    """--json prints the result as the service returns it, and nothing on stderr."""
+    """--json prints the service's result, and nothing on stderr."""
     result = await alike("render", "--json", "algo/a:1.0", "algo/b:1.0", "--replicas", "2")
     assert (result.exit_code, result.stderr) == (0, "")
     assert json.loads(result.stdout) == await answer(client, "algo/a:1.0", "algo/b:1.0", replicas=2)
@@ -75,7 +75,7 @@ VALUES = {
 
 
 async def test_options(cli: Call, client: httpx.AsyncClient, database_url: str, image_id: str) -> None:
-    """Every option of rendering is one of the command, and is described in its help."""
+    """Every option of rendering is an option of the command, and is described in its help."""
     shown = "".join((await cli("render", "--help")).output.split())
     for option in OPTIONS:
         assert "".join(f"--{option.kebab}{option.form}{option.description}".split()) in shown
@@ -91,7 +91,7 @@ async def test_options(cli: Call, client: httpx.AsyncClient, database_url: str, 
 
 
 async def test_flags(alike: Call, image_id: str) -> None:
-    """A flag alone means true, wherever it stands."""
+    """A flag without a value means true, at any position."""
     both = ["Deployment/algo-a-1-0", "Deployment/algo-b-1-0"]
     flags = [["--closure"], ["--closure", "true"], ["--closure=true"]]
     for arguments in [*(["render", *flag, "algo/b:1.0"] for flag in flags), ["render", "algo/b:1.0", "--closure"]]:
@@ -102,7 +102,7 @@ async def test_flags(alike: Call, image_id: str) -> None:
 
 
 async def test_fail_on(alike: Call, image_id: str) -> None:
-    """With findings of that severity the exit code is 1, and no YAML gets into a pipeline."""
+    """If findings have the given severity, the exit code is 1, and no YAML is printed."""
     for severity, code in (("error", 0), ("warning", 1)):
         result = await alike("render", "algo/a:1.0", "--fail-on", severity)
         assert (result.exit_code, result.stdout == "") == (code, code == 1)
@@ -113,7 +113,7 @@ async def test_fail_on(alike: Call, image_id: str) -> None:
 
 
 async def test_needs_and_contents(alike: Call, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """What has to be there first is said; with contents, the ConfigMap is rendered too."""
+    """Objects that must exist first are listed; with --config-files the ConfigMap is rendered instead."""
     await register(client, "h.local/algo/c", **FIELDS, config="/etc/c.conf", imageMount="/data")
     result = await alike("render", "h.local/algo/c:1.0")
     assert "须先创建：ConfigMap algo/" in result.stderr
@@ -133,7 +133,7 @@ async def test_needs_and_contents(alike: Call, client: httpx.AsyncClient, tmp_pa
 
 
 async def test_refused(alike: Call, client: httpx.AsyncClient, image_id: str) -> None:
-    """What the registry refuses gives 1 and its words; what is wrong whatever it holds gives 2, with every fault."""
+    """A refusal that depends on the registry is 1 with its message; one that does not is 2 with every fault."""
     await register(client, "algo/gpu", gpuRequests=16000)
     for arguments, code, told in (
         (["algo/gpu:1.0", "--cards", "15109"], 1, "-422：algo/gpu:1.0：gpuRequests"),
@@ -149,7 +149,7 @@ async def test_refused(alike: Call, client: httpx.AsyncClient, image_id: str) ->
 
 
 async def test_kubectl_reads_it(alike: Call, image_id: str, tmp_path: Path) -> None:
-    """`kubectl kustomize` takes what is printed as a resource."""
+    """`kubectl kustomize` accepts the output as a resource."""
     result = await alike("render", "algo/b:1.0", "--closure")
     (tmp_path / "all.yaml").write_bytes(result.stdout_bytes)
     (tmp_path / "kustomization.yaml").write_text("resources: [all.yaml]\nnamePrefix: x-\n")
@@ -158,7 +158,7 @@ async def test_kubectl_reads_it(alike: Call, image_id: str, tmp_path: Path) -> N
 
 
 async def test_closed_pipe(client: httpx.AsyncClient, database_url: str) -> None:
-    """A reader that has seen enough leaves no traceback behind; the file is UTF-8 whatever the terminal speaks."""
+    """If the reader closes the pipe early, there is no traceback; YAML is UTF-8 in any locale."""
     assert (await upload(client, [minimal(f"algo/a{n}", algoName="抽帧") for n in range(200)])).status_code == 200
     images = [f"algo/a{n}:1.0" for n in range(200)]
     command = [sys.executable, "-m", "algoplatform", "render", *images]
