@@ -131,7 +131,7 @@ def _refuses_strangers(image: Image) -> None:
 
 
 def _goes_the_whole_way(image: Image, database: str, tmp_path: Path) -> None:
-    """Pushed, drafted, registered, verified, and rendered by its digest."""
+    """An image is pushed, drafted, registered, verified, and rendered by its digest."""
     registry = Registry(tmp_path)
     settings = settings_for(database, registries=SecretStr(registry.setting()))
     with registry.running(), serving_in_background(settings) as url, httpx.Client(base_url=url, timeout=60) as client:

@@ -229,7 +229,7 @@ def test_room_for_uploads(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_pages_pass(overlay: str) -> None:
-    """The ingress passes what is for users, and nothing that is for the cluster."""
+    """The ingress passes paths for users, but not those for the cluster."""
     rules = one(built(overlay), "Ingress")["spec"]["rules"]
     paths = [(path["path"], path["pathType"]) for rule in rules for path in rule["http"]["paths"]]
 

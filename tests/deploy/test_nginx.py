@@ -296,7 +296,7 @@ async def test_without_gateway(tmp_path: Path) -> None:
 
 
 async def test_console(database_url: str, tmp_path: Path) -> None:
-    """Pages pass, large imports too; without a login navigations go to the login page, and fetches get 401."""
+    """Pages and large imports pass; without a login navigations are redirected to it, and fetches get 401."""
     async with fronted(database_url, tmp_path, "/registry") as client:
         assert (await client.get("/console/images")).status_code == 200
         some = json.dumps([minimal(f"algo/n{at}", algoDesc="d" * 4000) for at in range(1500)])
@@ -316,7 +316,7 @@ async def test_console(database_url: str, tmp_path: Path) -> None:
 
 
 async def test_refusals_of_the_console(database_url: str, tmp_path: Path) -> None:
-    """nginx's own refusals are pages where pages are asked for."""
+    """For requests of pages, nginx's own errors are pages."""
     async with fronted(database_url, tmp_path) as client:
         port = client.base_url.port or 0
         answers = [(" 413 ", "请求体超过上限", await announced(port, path)) for path in ("images/new", "import")]
@@ -333,7 +333,7 @@ async def test_refusals_of_the_console(database_url: str, tmp_path: Path) -> Non
 
 
 async def announced(port: int, path: str) -> str:
-    """Announce a form that is too large for nginx without sending any of it; return the response."""
+    """Announce a form above nginx's limit without sending any of it; return the response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     lines = (f"POST /console/{path} HTTP/1.1", "Host: x", "Authorization: Bearer good", "Connection: close")
     writer.write("\r\n".join((*lines, f"Content-Length: {300 * 1024**2}", "", "")).encode())

@@ -55,7 +55,7 @@ async def test_certificate_of_another(address: str, tmp_path: Path) -> None:
 
 
 async def test_variables_count_elsewhere(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate from the PG* variables is used, as by libpq."""
+    """A certificate from the PG* variables is used, as libpq does."""
     with monkeypatch.context() as patched:
         patched.setenv("PGSSLMODE", "verify-full")
         patched.setenv("PGSSLROOTCERT", str(tmp_path / "localhost.crt"))

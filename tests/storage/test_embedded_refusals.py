@@ -119,7 +119,7 @@ def test_server_does_not_start(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("name", ["postgres.log", "lock"])
 def test_folder_in_the_place_of_a_file(home: Path, name: str) -> None:
-    """A folder that the server's user has made in the place of a file is named at once."""
+    """A folder in the place of a file is reported at once."""
     (home / name).unlink()
     (home / name).mkdir()
     try:

@@ -96,7 +96,7 @@ async def test_same_answer_either_way(runtime: Runtime) -> None:
 
 
 async def test_sample_tells_common_from_rare(runtime: Runtime) -> None:
-    """The sample gives no grams for common text, and the rarest grams for other text."""
+    """Common text gets no grams from the sample, any other text gets its rarest grams."""
     await add(runtime, *(f"algo/common-{number:03}" for number in range(60)))
     sample = TextSample()
     async with runtime.database.connection() as connection:
@@ -236,7 +236,7 @@ async def test_what_is_known_is_not_read_again(runtime: Runtime, *, written: boo
 
 @pytest.mark.parametrize("written", [False, True])
 async def test_total_of_a_page_that_is_streamed(runtime: Runtime, *, written: bool) -> None:
-    """A page of more than 4 MiB is left out, and streamed with the total of the same snapshot."""
+    """The records of a page above 4 MiB are left out, and streamed with the total of the same snapshot."""
     await add(runtime, "algo/a", "algo/b")
     search = ImageSearch()
     passed: list[bytes] = []

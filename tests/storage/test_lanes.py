@@ -1,4 +1,4 @@
-"""Slow operations leave the quick places to others."""
+"""Lanes: slow operations leave the quick places to others."""
 
 import asyncio
 from collections import Counter
@@ -13,7 +13,7 @@ from algoplatform.storage.postgres.places import Turns
 
 
 class Work:
-    """Slow operations, which end when they are released, and quick ones; counts how often each began."""
+    """Slow operations, which end when released, and quick ones; counts how often each was started."""
 
     def __init__(self, quick: int = 1, slow: int = 1, patience: float = 60) -> None:
         self.quick, self.slow = Turns(quick, patience), Turns(slow, patience)
@@ -49,7 +49,7 @@ class Work:
 
 
 async def test_quick_ones_pass() -> None:
-    """However many slow ones there are; each of these ends, and at most one holds a slow place."""
+    """Quick operations run however many slow ones there are; the slow ones end one by one in the slow place."""
     work = Work()
     tasks = [work.slowly(number) for number in range(5)]
     await asyncio.sleep(0)
@@ -64,7 +64,7 @@ async def test_quick_ones_pass() -> None:
 
 
 async def test_nothing_is_done_twice_without_need() -> None:
-    """A slow one keeps its quick place as long as nobody waits for it."""
+    """A slow operation keeps its quick place, and is not restarted, as long as no other one waits for it."""
     work = Work()
     tasks = [work.slowly(number) for number in range(2)]
     await asyncio.sleep(1)
@@ -76,7 +76,7 @@ async def test_nothing_is_done_twice_without_need() -> None:
 
 
 async def test_slow_ones_are_busy_in_time() -> None:
-    """One that gets no slow place within the patience raises Busy, and leaves no place taken."""
+    """A slow operation that gets no slow place in time raises Busy, and releases its place."""
     work = Work(patience=1)
     first, second = work.slowly(0), work.slowly(1)
     await asyncio.sleep(0)
@@ -89,7 +89,7 @@ async def test_slow_ones_are_busy_in_time() -> None:
 
 
 async def test_other_timeouts_are_passed_on() -> None:
-    """As is any error, and a cancellation."""
+    """A timeout of the operation itself is raised, and a cancellation too."""
     work = Work()
 
     async def late(_: None) -> None:
@@ -106,7 +106,7 @@ async def test_other_timeouts_are_passed_on() -> None:
 
 
 async def test_a_cancelled_one_does_not_start_again() -> None:
-    """Also if it has just been cancelled for its place, and is still on its way out."""
+    """A cancelled operation is not restarted, even if it was already being cancelled to free its place."""
     work, leaving = Work(slow=0), asyncio.Event()
 
     async def lingering(_: None) -> None:

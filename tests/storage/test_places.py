@@ -9,7 +9,7 @@ from algoplatform.storage.postgres.places import Places, Turns
 
 
 async def waiting(places: Places, done: list[int], number: int) -> asyncio.Task[None]:
-    """Start a call that waits for a place, and notes its number once it has one."""
+    """Start a call that waits for a place and then appends its number to `done`."""
 
     async def run() -> None:
         await places.acquire()
@@ -21,7 +21,7 @@ async def waiting(places: Places, done: list[int], number: int) -> asyncio.Task[
 
 
 async def test_in_order() -> None:
-    """A released place goes to the first waiting call, also before that has run: no later call takes it."""
+    """A released place is reserved for the first waiting call, even before that runs: no later call can take it."""
     places, done = Places(1), list[int]()
     assert places.take()
     tasks = [await waiting(places, done, number) for number in range(3)]
@@ -40,7 +40,7 @@ async def test_in_order() -> None:
 
 @pytest.mark.parametrize("given", [False, True])
 async def test_a_cancelled_call_takes_no_place(*, given: bool) -> None:
-    """A call that is cancelled while it waits, or just after it was given a place, passes it on."""
+    """A call that is cancelled while waiting, or just after getting its place, passes the place on."""
     places, done = Places(1), list[int]()
     assert places.take()
     first, second = [await waiting(places, done, number) for number in range(2)]

@@ -63,7 +63,7 @@ def dsn(server: Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 class _Plans:
-    """The plans executed since then, including those in functions and foreign key checks."""
+    """The plans executed since this object was created, including those in functions and foreign key checks."""
 
     def __init__(self, log: Path) -> None:
         self._log = log

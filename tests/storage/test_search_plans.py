@@ -48,7 +48,7 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
 
 
 async def plan(connection: Connection, sql: str, arguments: list[Any]) -> list[dict[str, Any]]:
-    """Return the nodes of a statement's generic plan."""
+    """Return all nodes of a statement's generic plan."""
     types = ", ".join(f"NULL::{kind.name}" for kind in (await connection.prepare(sql)).get_parameters())
     await connection.execute(f"PREPARE asked AS {sql}")
     try:
@@ -74,7 +74,7 @@ def on_image(nodes: list[dict[str, Any]]) -> set[tuple[str, str | None]]:
 
 
 def index_of(lead: Lead) -> str | None:
-    """Return the name of the index that is led by this expression and has these images."""
+    """Return the name of the index with this leading expression and predicate."""
     [name] = [
         index.name
         for index in image.indexes
@@ -90,7 +90,7 @@ def index_of(lead: Lead) -> str | None:
     ids=["never analysed", "empty", "small", "analysed"],
 )
 async def test_a_filter_is_an_index(connection: Connection, before: Sequence[str]) -> None:
-    """A page for one filter or two is read in order from an index of one of them, with and without images."""
+    """A page for one or two filters is read in order from the index of one of them, however many images there are."""
     for statement in before:
         await connection.execute(statement)
     for conditions in (*ONE, *PAIRS, LONG, {**LONG, **TEXT}, *({**one, **TEXT} for one in (*ONE, *PAIRS))):
@@ -119,7 +119,7 @@ async def test_a_filter_is_an_index(connection: Connection, before: Sequence[str
 async def test_other_ways(
     connection: Connection, conditions: dict[str, Any], grams: list[str], indexes: set[str]
 ) -> None:
-    """Searches without such a filter use their own index, and never a sequential scan."""
+    """Searches without such a filter use another index, and never a sequential scan."""
     asked = check_conditions(conditions)
     way = Filter(asked, grams)
     read = on_image(await plan(connection, way.rows("record", 50), way.arguments))
@@ -193,14 +193,14 @@ async def test_values_that_begin_alike(database_url: str, database: Database) ->
 
 
 def test_every_filter_has_a_lead() -> None:
-    """Each filter alone has an index."""
+    """Every single filter has an index."""
     for conditions in ONE:
         [lead] = leads_of(check_conditions(conditions))
         assert lead.column in COLUMNS or {"algoType", "useableFlag"} & set(conditions)
 
 
 async def test_a_kind_that_comes_last_in_its_namespace(connection: Connection) -> None:
-    """A page reads only its images, although many of another kind sort before them."""
+    """A page reads only matching images, even if many others of the namespace sort before them."""
     # Long names make for long index entries.
     long_names = FILL.replace("'ns' || n %% 5 || '/i'", "'ns0/' || repeat('x', 150)").replace("'ns' || n %% 5", "'ns0'")
     flags = "(name < 'ns0/' || repeat('x', 150) || '9')::int::text"
@@ -214,5 +214,5 @@ async def test_a_kind_that_comes_last_in_its_namespace(connection: Connection) -
     )
     read = json.loads(explained)[0]["Plan"]
     assert read["Actual Rows"] == 10
-    # Ten images of each algoType at most, and some of the index.
+    # At most ten images of each algoType, plus some pages of the index.
     assert read["Shared Hit Blocks"] + read["Shared Read Blocks"] < 60

@@ -37,7 +37,7 @@ def test_items_are_built_in_their_order() -> None:
     ],
 )
 def test_what_is_wrong(text: str, faults: list[str]) -> None:
-    """An item out of range is explained too, though it has the form of one."""
+    """An item out of range gets its own message, even if it is well formed."""
     assert set(faults) <= set(faults_of(NUMBERS.parse, text))
 
 

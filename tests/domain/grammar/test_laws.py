@@ -98,7 +98,7 @@ def test_hostile_text_is_decided_quickly(grammar: Any) -> None:
 
 @pytest.mark.parametrize("grammar", GRAMMARS)
 def test_no_more_faults_are_worded_than_told(grammar: Any) -> None:
-    """At most 20 faults are listed, plus a note that there are more."""
+    """At most 20 faults are put into words, plus a note that there are more."""
     assert max(len(faults_of(grammar.parse, text)) for text in HOSTILE) <= 21
 
 

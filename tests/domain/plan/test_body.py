@@ -1,4 +1,4 @@
-"""Bodies are JSON whose numbers the check refuses by their fields."""
+"""The body of a plan: JSON that may also contain numbers for the check to refuse with their fields."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from algoplatform.domain.plan.body import parse_plan_body
 
 
 def test_numbers() -> None:
-    """NaN and integers of any length are for the check to refuse."""
+    """NaN and integers of any length are parsed, as the check refuses them."""
     found = parse_plan_body(b'{"a": NaN, "b": -Infinity, "c": 1%b}' % (b"0" * 5000))
     assert found["a"] != found["a"]
     assert found["b"] == float("-inf")
@@ -16,6 +16,6 @@ def test_numbers() -> None:
 
 @pytest.mark.parametrize("body", [b"{", b'{"a": 1, "a": 2}', b"\xff", b"[" * 10**5])
 def test_what_is_no_json(body: bytes) -> None:
-    """Refused as anywhere else."""
+    """Invalid JSON is refused as in all other operations."""
     with pytest.raises(BadRequest):
         parse_plan_body(body)

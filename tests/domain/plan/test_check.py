@@ -44,7 +44,7 @@ def told(body: object) -> list[tuple[str, str, str]]:
 
 
 def test_what_a_request_says() -> None:
-    """Absent and blank values get their defaults, digits are integers, images count once."""
+    """Absent and blank values get their defaults, strings of digits are integers, repeated images count once."""
     body = {
         "cameras": [
             {"name": "a", "channels": "8", "images": ["x:1", "y:1", "x:1"]},
@@ -77,7 +77,7 @@ def test_what_a_request_says() -> None:
 
 
 def test_no_running_pods_beside_the_output_of_kubectl() -> None:
-    """Both may be given only if one is empty."""
+    """`running` and `kubectl` may only be given together if `running` is empty."""
     body = {"cameras": BODY["cameras"], "kubectl": {"nodes": LISTED}}
     assert check_plan_request(body | {"running": []}).running == ()
     assert told(body | {"running": BODY["running"]})[0] == ("202", "running", "running与kubectl不能同时给出")
@@ -167,12 +167,12 @@ INTEGER = "须为整数"
     ],
 )
 def test_a_fault_has_its_path(path: str, value: Any, field: str, said: str) -> None:
-    """Each is 202 and says where."""
+    """Each fault is 202, and has its path."""
     assert ("202", field, field + said) in told(changed(path, value))
 
 
 def test_all_faults_at_once() -> None:
-    """One answer names them all."""
+    """All faults are reported together."""
     body = changed("nodes.0.count", 10**9) | {
         "cameras": [{"name": "a", "channels": 0, "images": []}, {"name": "a"}],
         "simulate": True,
@@ -190,7 +190,7 @@ def test_all_faults_at_once() -> None:
 
 
 def test_names_occur_once() -> None:
-    """Groups, nodes, and the nodes that a count stands for."""
+    """The names of groups and nodes are unique, including the names of nodes that `count` generates."""
     group, node = BODY["cameras"][0], BODY["nodes"][0]
     assert told(BODY | {"cameras": [group, group]}) == [
         ("202", "cameras[1].name", "cameras[1].name与cameras[0].name重复：“厂区”")
@@ -213,7 +213,7 @@ def test_names_occur_once() -> None:
     ],
 )
 def test_bounds_of_the_whole(nodes: list[Any], said: str) -> None:
-    """Rows are small, their counts are not."""
+    """A few rows with large counts exceed the limits, too."""
     body = {"cameras": BODY["cameras"], "nodes": nodes}
     assert told(body) == [("202", "nodes", f"nodes{said}")]
     rows = [{"node": "n-1", "cpu": 1, "replicas": 30_000}] * 2
@@ -221,7 +221,7 @@ def test_bounds_of_the_whole(nodes: list[Any], said: str) -> None:
 
 
 def test_faults_are_bounded() -> None:
-    """Of 2,000 wrong rows the first faults are listed, the others counted."""
+    """Of 2,000 faulty rows the first faults are listed, and the others counted."""
     with pytest.raises(Refused) as refused:
         check_plan_request(BODY | {"nodes": [{"name": str(n), "cpu": -1, "memory": -1, "x": 1} for n in range(2000)]})
     assert len(refused.value.faults) == MAX_RECORD_FAULTS
@@ -229,7 +229,7 @@ def test_faults_are_bounded() -> None:
 
 
 def test_rows_are_read_until_faults_are_too_many_to_count() -> None:
-    """The faults of a row far down are not told: reading ended before it."""
+    """Rows are no longer read once their faults exceed the number that is counted."""
     faults = Faults()
     read: list[str] = []
 
@@ -244,5 +244,5 @@ def test_rows_are_read_until_faults_are_too_many_to_count() -> None:
 
 @pytest.mark.parametrize("body", [None, [], "x", 5])
 def test_no_object(body: object) -> None:
-    """-1, as for any body."""
+    """A body that is not an object is -1, as in all operations."""
     assert told(body) == [("-1", "", "请求体须为JSON对象")]

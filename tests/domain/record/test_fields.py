@@ -103,7 +103,7 @@ def test_subclasses_are_not_taken_for_json() -> None:
 
 @pytest.mark.parametrize("text", [" " * 2**20, "x" * 2**20 + "\u200b", ("a" + "\u0344" * 30) * 2**15])
 def test_a_long_text_is_not_looked_through(text: str) -> None:
-    """What is far too long is told to be so in milliseconds, whatever its characters are."""
+    """A text far above the limit is rejected in milliseconds, without examining its characters."""
 
     def seconds() -> float:
         began = time.thread_time()
@@ -111,7 +111,7 @@ def test_a_long_text_is_not_looked_through(text: str) -> None:
         assert told(check_text, text) == (f"长度不能超过4096个字符，实际为{len(text)}个",)
         return time.thread_time() - began
 
-    # Looking through it takes at least twenty times as long.
+    # Examining the characters takes at least twenty times as long.
     assert min(seconds() for _ in range(20)) < 0.01
 
 

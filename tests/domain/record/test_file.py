@@ -182,7 +182,7 @@ def test_one_record_is_limited() -> None:
 
 
 def test_blanks_in_a_row_are_limited() -> None:
-    """A file of blanks is given up soon, wherever they stand, and no more of it is read than that."""
+    """A file is refused once too much white space follows in a row, wherever it is, and reading stops there."""
     blanks = b" \n" * 32 * 1024
     for begin in (b" ", b"[", b"[{}", b"[{},", b"[{}]", b'{"status":"0","res":', b'{"status":"0","res":{}'):
         sent = itertools.count()

@@ -1,4 +1,4 @@
-"""Large bodies are parsed in steps, with the result of parsing them whole."""
+"""Large bodies are parsed in steps, with the same result as in one step."""
 
 import json
 from typing import Any
@@ -23,12 +23,12 @@ _VALUES = some.recursive(
 
 
 def parsed(content: bytes, size: int = 64 * 1024) -> Any:
-    """Parse content that arrives in chunks of a size in bytes."""
+    """Parse content in chunks of `size` bytes."""
     return parse_large_json(iter([content[at : at + size] for at in range(0, len(content), size)]))
 
 
 def reason(content: bytes) -> str:
-    """Return why content is refused."""
+    """Return the message of the refusal."""
     with pytest.raises(BadRequest) as refused:
         parsed(content)
     return str(refused.value)
@@ -36,7 +36,7 @@ def reason(content: bytes) -> str:
 
 @given(_VALUES, some.integers(1, 9), some.booleans(), some.sampled_from([None, 1]))
 def test_as_parsed_whole(value: Any, size: int, ascii_only: bool, indent: int | None) -> None:  # noqa: FBT001 - Hypothesis
-    """Wherever chunks and steps end."""
+    """The result is the same wherever chunks and steps end."""
     content = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(large_json, "_STEP", 1)
@@ -45,7 +45,7 @@ def test_as_parsed_whole(value: Any, size: int, ascii_only: bool, indent: int | 
 
 
 def test_large_ones() -> None:
-    """Objects, arrays and texts that are longer than a step."""
+    """Objects, arrays and texts may be longer than a step."""
     body = {
         "images": [f"algo/x{number}:1.0" for number in range(5_000)],
         "configFiles": {"algo/x:1.0": {"/a": "值" * 500_000, "/b": '"\\\n' * 300_000}, "b": {"/c": ""}},
@@ -75,5 +75,5 @@ def test_large_ones() -> None:
     ],
 )
 def test_refused(content: bytes, message: str) -> None:
-    """With the place of the fault."""
+    """Invalid bodies are refused with the position of the fault."""
     assert message in reason(content)

@@ -1,4 +1,4 @@
-"""Edges that differ from the records are found, each kind."""
+"""Every kind of difference between edges and records is found."""
 
 import asyncpg
 import pytest
@@ -12,7 +12,7 @@ DELETES = "UPDATE image SET live = false, version = version + 1 WHERE image_name
 
 
 async def test_drift(database: Database, aside: asyncpg.Connection) -> None:
-    """A missing edge, a surplus one, and a dependency that is not registered any more."""
+    """Finds a missing edge, a surplus edge, and a dependency that is no longer registered."""
     async with database.connection() as connection:
         for name in ("a", "b", "c"):
             await registered(connection, name)
@@ -33,7 +33,7 @@ async def test_drift(database: Database, aside: asyncpg.Connection) -> None:
 
 
 async def test_link_all_repairs(database: Database, aside: asyncpg.Connection) -> None:
-    """Linking makes the edges equal to the records, unless a dependency is not registered any more."""
+    """Linking makes the edges equal to the records, and fails if a dependency is no longer registered."""
     async with database.connection() as connection:
         await registered(connection, "a")
         await registered(connection, "b")

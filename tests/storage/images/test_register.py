@@ -137,7 +137,7 @@ async def test_many_that_wait_for_a_lock_keep_no_others_waiting(database: Databa
 
 
 async def test_who_waited_for_a_name_is_told_that_it_is_taken(database: Database, aside: asyncpg.Connection) -> None:
-    """If that transaction commits, the waiting register finds the name taken."""
+    """If the other transaction commits, the waiting register finds the name taken."""
     registrar = Registrar(database, 5)
     async with aside.transaction():
         await aside.execute(HOLDS_NAME, uuid4())

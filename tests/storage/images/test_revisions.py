@@ -21,7 +21,7 @@ def state_of(image_id: str, name: str, **fields: Any) -> Image:
 
 
 async def test_history_and_restore(database: Database) -> None:
-    """Each write is a revision, latest first; a restore is one more, with the columns of its record."""
+    """Each write is a revision, latest first; a restore is another one, with the columns of its record."""
     async with database.connection() as connection:
         given = await registered(connection, "a")
         other = replace(CALLER, subject="other")
@@ -43,7 +43,7 @@ async def test_history_and_restore(database: Database) -> None:
 
 
 async def test_why_nothing_is_restored(database: Database) -> None:
-    """Another version, a missing dependency, or a name that another image has taken."""
+    """A restore fails for a stale version, a missing dependency, or a name taken by another image."""
     async with database.connection() as connection:
         given = await registered(connection, "a")
         image = state_of(given, "a")
@@ -57,7 +57,7 @@ async def test_why_nothing_is_restored(database: Database) -> None:
 
 
 async def test_since(database: Database) -> None:
-    """Each image as it is now and was at a version, in the order asked: none if it is not live."""
+    """Returns each live image as it is now and as it was at a version, in the order of the request."""
     async with database.connection() as connection:
         given, gone = await registered(connection, "a"), await registered(connection, "b")
         await single.update(connection, CALLER, update_of(given, "a", factory="新"), frozenset({"factory"}), None, ())

@@ -1,4 +1,4 @@
-"""Statements on one live image: what they write, and why they did not."""
+"""Statements on one live image: what they write, and the reasons for writing nothing."""
 
 from dataclasses import replace
 from typing import Any
@@ -37,7 +37,7 @@ def update_of(image_id: str, name: str, **fields: Any) -> Image:
 
 
 async def test_an_update_writes_what_it_sends(database: Database, aside: asyncpg.Connection) -> None:
-    """Columns follow the fields that are sent; all others stay, in the columns as in the record."""
+    """The fields that are sent change, in the columns as in the record; all others stay."""
     async with database.connection() as connection:
         given = await registered(connection, "a", eventType=7, incidentId="X", useableFlag="1", algoDesc="旧描述")
         image = update_of(given, "a", factory="新厂", incidentId="Y")
@@ -62,7 +62,7 @@ async def test_an_update_writes_what_it_sends(database: Database, aside: asyncpg
 
 
 async def test_why_an_update_did_not_write(database: Database) -> None:
-    """Another version, a missing dependency, an empty field that is needed, another name, no such image."""
+    """Fails for a stale version, a missing dependency, an empty required field, another name, an unknown image."""
     async with database.connection() as connection:
         given = await registered(connection, "a")
         image = update_of(given, "a", dependencyServiceId="algo/none:1.0")
@@ -87,7 +87,7 @@ async def test_why_an_update_did_not_write(database: Database) -> None:
 
 
 async def test_delete(database: Database) -> None:
-    """An image with dependents stays; without them it goes, once, in a caller's namespaces and at its version."""
+    """An image with dependents stays; others are deleted once, within the caller's namespaces and at the version."""
     async with database.connection() as connection:
         base = await registered(connection, "base")
         app = await registered(connection, "app", dependencyServiceId="algo/base:1.0")

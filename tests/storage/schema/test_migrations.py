@@ -283,7 +283,7 @@ def test_oldest_schema_and_back(filled: str) -> None:
 
 
 def test_nothing_is_left_behind(filled: str) -> None:
-    """Downgrading to nothing leaves no table, function or type."""
+    """Downgrading to the base leaves no table, function or type."""
     migrations.downgrade(filled, "base")
     left = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname !~ '^alembic_version'"
     assert ask(filled, left) == 0

@@ -1,4 +1,4 @@
-"""Parts of statements name the columns of a table in its order, with their types."""
+"""Parts of statements list a table's columns in its order, with their types."""
 
 from sqlalchemy import ARRAY, BigInteger, Column, MetaData, Table, Text, Uuid
 
@@ -18,7 +18,7 @@ COLUMNS = (TABLE.c.name, TABLE.c.size)
 
 
 def test_lists() -> None:
-    """Names, alone and with their table."""
+    """Column names, plain and qualified."""
     assert sql.names(COLUMNS) == ["name", "size"]
     assert sql.listed(COLUMNS) == "name, size"
     assert sql.listed(COLUMNS, "thing") == "thing.name, thing.size"
@@ -38,7 +38,7 @@ def test_assignments() -> None:
 
 
 def test_create() -> None:
-    """A temporary table keeps types, collations and what happens to it on commit."""
+    """A temporary table has types, collations and its ON COMMIT action."""
     assert " ".join(sql.create(TABLE).split()) == (
         'CREATE TEMPORARY TABLE thing ( id UUID NOT NULL, name TEXT COLLATE "C", size BIGINT, parts TEXT[] )'
         " ON COMMIT DROP"

@@ -1,4 +1,4 @@
-"""COPY straight into an empty registry: images with their edges, or NotOnlyNew."""
+"""COPY directly into an empty registry writes images and edges, or raises NotOnlyNew."""
 
 from uuid import uuid4
 
@@ -21,7 +21,7 @@ async def copy(database: Database, *images: Image) -> None:
 
 
 async def test_images_with_edges(database: Database, aside: asyncpg.Connection) -> None:
-    """Images are written as of an upload, and linked whatever their order in the file."""
+    """Images are written as by an upload, and linked in whatever order the file has."""
     await copy(database, valid("app", dependencyServiceId="algo/base:1.0"), valid("base"))
     assert await aside.fetchval("SELECT count(*) FROM image WHERE operation = 'upload' AND live") == 2
     assert await aside.fetchval("SELECT count(*) FROM image_dependency") == 1
@@ -33,14 +33,14 @@ async def test_images_with_edges(database: Database, aside: asyncpg.Connection) 
     ids=["a name that repeats", "a dependency that is missing"],
 )
 async def test_conflicts_leave_nothing(database: Database, aside: asyncpg.Connection, last: Image) -> None:
-    """A conflict asks for the staging table, and nothing is written."""
+    """A conflict raises NotOnlyNew, and nothing is written."""
     with pytest.raises(bulk.NotOnlyNew):
         await copy(database, valid("base"), last)
     assert await aside.fetchval("SELECT count(*) FROM image") == 0
 
 
 async def test_only_an_empty_registry(database: Database) -> None:
-    """A registry that has an image is not empty; another upload at work is a conflict too."""
+    """A registry with any image is not empty, and a concurrent upload is a conflict, too."""
     async with database.connection() as connection:
         assert await bulk.is_empty(connection)
         async with connection.transaction():

@@ -1,4 +1,4 @@
-"""The changes that an upload would make, image by image."""
+"""The changes that an upload would make, by image."""
 
 from algoplatform.domain.uploads import OnConflict
 from algoplatform.storage.postgres.pool import Database
@@ -7,7 +7,7 @@ from tests.storage.upload.test_staging import stage, valid, write
 
 
 async def test_changes(database: Database) -> None:
-    """Updates come first, with their fields in the order of the record; skipped images are told as such."""
+    """Updates come first, with their fields in the order of the record; skipped images are listed as skipped."""
     async with database.connection() as connection:
         await write(connection, valid("a"), valid("same"))
         async with connection.transaction():

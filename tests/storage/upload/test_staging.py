@@ -26,7 +26,7 @@ def valid(name: str, **fields: Any) -> Image:
 
 
 async def rows(*given: staging.StagedRow) -> AsyncIterator[staging.StagedRow]:
-    """Yield rows as a file does."""
+    """Yield rows as reading a file does."""
     for row in given:
         yield row
 
@@ -47,7 +47,7 @@ async def write(connection: Connection, *images: Image, on_conflict: OnConflict 
 
 
 async def test_counts_are_those_of_the_write(database: Database) -> None:
-    """`count` tells what `write` does: new images, changed ones, and those left alone."""
+    """`count` returns what `write` will do: the numbers of new, changed and unchanged images."""
     async with database.connection() as connection:
         assert await write(connection, valid("a"), valid("b")) == (2, 0)
         given = (valid("a"), valid("b", factory="新"), valid("c"))
