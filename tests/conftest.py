@@ -99,7 +99,7 @@ async def other_client(postgres: Postgres) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(autouse=True, scope="session")
 def uncached_loggers() -> Iterator[None]:
-    """Keep a logger that one test has used from writing by that test's configuration for ever."""
+    """Disable structlog's cache: a cached logger keeps the configuration of the test that first used it."""
     configure = structlog.configure
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False}))

@@ -108,7 +108,7 @@ def test_exit_code(
 
 
 class Stated(Distribution):
-    """A package that states these licences."""
+    """A package with these licence fields."""
 
     def __init__(self, **fields: str | list[str]) -> None:
         self.about = Message()
@@ -122,10 +122,10 @@ class Stated(Distribution):
         return self.about
 
     def read_text(self, filename: str) -> None:
-        """Return no file."""
+        """Return None: there is no file."""
 
     def locate_file(self, path: Any) -> Any:
-        """Return no file."""
+        """Return None: there is no file."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The benchmarks run, and an operation needs no more statements than it should."""
+"""The benchmarks run, and no operation needs more statements than expected."""
 
 import asyncio
 import json
@@ -129,7 +129,7 @@ async def test_one_statement_one_round_trip(
 
 
 async def test_the_counter_counts(counted_client: httpx.AsyncClient, counter: Counter) -> None:
-    """The counter notices an operation that needs more."""
+    """The counter notices an operation that needs more statements."""
     counter.reset()
     answer = await counted_client.post(f"{IMAGES}/_register", json=minimal(), headers={"Idempotency-Key": "a-key"})
     assert answer.status_code == 200

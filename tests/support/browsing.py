@@ -1,4 +1,4 @@
-"""A browser that reaches only the service, visits to its pages, and others that change the registry by the API."""
+"""A browser that reaches only the service, visits to its pages, and changes that other users make over the API."""
 
 import itertools
 import os
@@ -43,7 +43,7 @@ expect.set_options(timeout=120_000)
 
 @contextmanager
 def chromium(*hosts: str) -> Iterator[Browser]:
-    """Run a headless Chromium that resolves no host but these."""
+    """Run a headless Chromium that reaches only these hosts."""
     known = "".join(f" , EXCLUDE {host}" for host in hosts)
     arguments = [*ARGUMENTS, f"--host-resolver-rules=MAP * ~NOTFOUND{known}"]
     with (
@@ -54,7 +54,7 @@ def chromium(*hosts: str) -> Iterator[Browser]:
 
 
 def stripping(app: App) -> App:
-    """An ingress that serves a prefix only, and strips it."""
+    """An ingress that serves one path prefix only, and strips it."""
 
     async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -95,7 +95,7 @@ def visiting(browser: Browser, address: str, *, refusals: bool = True, **options
 
 
 def registered(site: str, **fields: Any) -> str:
-    """Register an image of its own name by the API and return its id."""
+    """Register an image with a unique name over the API, and return its id."""
     record = minimal(f"walk/n{next(_number)}", "1.0", **fields)
     answer = requests.post(f"{site.removesuffix('/console')}{IMAGES}/_register", json=record, timeout=120)
     assert answer.status_code == 200, answer.text
@@ -103,21 +103,21 @@ def registered(site: str, **fields: Any) -> str:
 
 
 def stored(site: str, image_id: str) -> dict[str, Any]:
-    """Return a record."""
+    """Return a record over the API."""
     answer = requests.get(f"{site.removesuffix('/console')}{IMAGES}/{image_id}", timeout=120)
     record: dict[str, Any] = answer.json()["res"]
     return record
 
 
 def changed(site: str, image_id: str, **fields: Any) -> None:
-    """Change an image as someone else does."""
+    """Change an image over the API, as another user would."""
     record = stored(site, image_id) | fields
     answer = requests.post(f"{site.removesuffix('/console')}{IMAGES}/_update", json=record, timeout=120)
     assert answer.status_code == 200, answer.text
 
 
 def everywhere(page: Page) -> Iterator[None]:
-    """Show a page in light and dark, 1,280 and 320 px wide; then as it was."""
+    """Show a page in both colour schemes at 1,280 and 320 px, then restore it."""
     size = page.viewport_size
     assert size
     for scheme, width in itertools.product(("light", "dark"), (1280, 320)):
@@ -129,21 +129,21 @@ def everywhere(page: Page) -> Iterator[None]:
 
 
 def faultless_everywhere(page: Page) -> None:
-    """Check the accessibility of a page in both schemes and down to 320 px, where it may not scroll sideways."""
+    """Check the accessibility of a page in both colour schemes, at 1,280 and at 320 px, without sideways scrolling."""
     for _ in everywhere(page):
         faultless(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
 
 
 def faultless(page: Page) -> None:
-    """Check the accessibility of a page: WCAG 2.2 AA and best practice."""
+    """Check the accessibility of a page against WCAG 2.2 AA and axe's best practices."""
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     found = Axe().run(page, options={"runOnly": {"type": "tag", "values": tags}})
     assert found.violations_count == 0, found.generate_report()
 
 
 def picture(page: Page, name: str, *, whole: bool = True) -> None:
-    """Save a screenshot of a page, or of what its window shows, if requested."""
+    """Save a screenshot of the whole page or of the visible part, if requested."""
     if PICTURES:
         page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=whole)
 

@@ -1,4 +1,4 @@
-"""A cluster's objects, as `kubectl get -o json` prints them: rendered ones with what a cluster adds to them."""
+"""A cluster's objects as `kubectl get -o json` prints them: rendered objects plus what a cluster adds."""
 
 import copy
 import json
@@ -36,19 +36,19 @@ _FOREIGN = [
 
 
 def printed(objects: Iterable[dict[str, Any]], foreign: bool = True) -> bytes:
-    """Return the List that kubectl prints."""
+    """Return the List that kubectl prints for these objects."""
     items = [*(_FOREIGN if foreign else ()), *objects]
     text = {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}}
     return json.dumps(text, indent=4, ensure_ascii=False).encode()
 
 
 def live(objects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rendered objects as an API server and its controllers complete them, all pods ready."""
+    """Return rendered objects as completed by the API server and its controllers, with all replicas ready."""
     return [_live(copy.deepcopy(item)) for item in objects]
 
 
 def hooked(item: dict[str, Any]) -> dict[str, Any]:
-    """Return a live workload as admission webhooks of GPU sharing and service meshes change it."""
+    """Return a live workload as changed by admission webhooks of GPU sharing and service meshes."""
     changed = copy.deepcopy(item)
     changed["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "3"
     changed["metadata"]["labels"]["mesh.example/rev"] = "stable"
@@ -68,7 +68,7 @@ def hooked(item: dict[str, Any]) -> dict[str, Any]:
 def pod(
     workload: dict[str, Any], *, digest: str = DIGEST, waiting: str = "", unschedulable: str = ""
 ) -> dict[str, Any]:
-    """Return a pod of a live workload: running, or with the reason for which it is not."""
+    """Return a pod of a live workload: running, or not running with a reason."""
     spec = copy.deepcopy(workload["spec"]["template"]["spec"]) | {"nodeName": "gpu-a-1"}
     main = spec["containers"][-1]
     state = {"waiting": {"reason": waiting, "message": "Back-off"}} if waiting else {"running": {"startedAt": _STAMP}}
@@ -87,7 +87,7 @@ def pod(
 
 
 def unready(workload: dict[str, Any]) -> dict[str, Any]:
-    """Return a live workload none of whose replicas is ready."""
+    """Return a live workload without ready replicas."""
     changed = copy.deepcopy(workload)
     reason = {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable", "message": "…"}
     changed["status"] = {"replicas": 1, "updatedReplicas": 1, "unavailableReplicas": 1, "conditions": [reason]}
@@ -151,7 +151,7 @@ def _complete(item: dict[str, Any]) -> None:
 
 
 def canonical(quantity: object) -> str:
-    """Return a quantity as Kubernetes writes it: with the largest suffix that leaves a whole number."""
+    """Return a quantity as Kubernetes writes it, with the largest suffix that needs no fraction."""
     text, value = str(quantity), Fraction(amount(quantity) or 0)
     if text.endswith("i"):
         sizes = {suffix: 1024 ** (3 - at) for at, suffix in enumerate(_BINARY)}
@@ -164,7 +164,7 @@ WRONG: list[Any] = [None, 7, 1e999, True, "x", "\ud800", [], [7], {}, {"a": {"b"
 
 
 def spoilt(objects: list[dict[str, Any]], wrong: Callable[[int], Any]) -> Iterator[list[dict[str, Any]]]:
-    """Yield the objects once for every value in them, which is replaced: the first by `wrong(0)`."""
+    """Yield a copy of the objects for every value in them, with this value replaced: the first by `wrong(0)`."""
     text = json.dumps(objects)
     for at, place in enumerate(_places(objects)):
         copied = json.loads(text)
@@ -176,7 +176,7 @@ def spoilt(objects: list[dict[str, Any]], wrong: Callable[[int], Any]) -> Iterat
 
 
 def is_object(item: Any) -> bool:
-    """Return whether this is an object of Kubernetes at all."""
+    """Return whether this has the form of a Kubernetes object."""
     kept = item.get("metadata") if isinstance(item, dict) else None
     return isinstance(kept, dict) and isinstance(kept.get("name"), str) and isinstance(item.get("kind"), str)
 

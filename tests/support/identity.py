@@ -1,4 +1,4 @@
-"""A small identity provider on another site of loopback: authorization code with PKCE."""
+"""A small identity provider on another loopback address: authorization code flow with PKCE."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ CLIENT, SECRET = "console", "s3cret: äöü"
 
 
 class Identity:
-    """Logs everybody in at once; `claims` go into their tokens, which the key `kid` signs."""
+    """Logs everyone in at once; `claims` are added to the tokens, which are signed with the key `kid`."""
 
     def __init__(self) -> None:
         self.claims: dict[str, Any] = {}
@@ -31,7 +31,7 @@ class Identity:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings of a service that logs in here."""
+        """The service's settings for this provider."""
         return SETTINGS | {
             "jwks_url": f"{self.url}/jwks",
             "oidc_authorize_url": f"{self.url}/authorize?tenant=a",
@@ -41,7 +41,7 @@ class Identity:
         }
 
     def authorize(self, asked: dict[str, str]) -> str:
-        """Return where the browser goes from the login page."""
+        """Return the redirect of the login page."""
         self.asked.append(asked)
         if self.refuses:
             return f"{asked['redirect_uri']}?{urlencode({'error': 'access_denied', 'state': asked['state']})}"
@@ -50,7 +50,7 @@ class Identity:
         return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
 
     def exchange(self, form: dict[str, str], authorization: str) -> tuple[int, bytes]:
-        """Return a token for a code, once, if client, address and verifier are those of the login."""
+        """Return a token for a code, once, if client, redirect URL and code verifier match the login."""
         begun = self._codes.pop(form.get("code", ""), None)
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         basic = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()

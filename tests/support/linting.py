@@ -1,4 +1,4 @@
-"""Runs of lint in memory."""
+"""Runs lint in memory."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -21,7 +21,7 @@ def record(name: str = "harbor.local/algo/a", tag: str = "1.0", **fields: Any) -
 def run(
     records: Sequence[dict[str, Any]], policy: Policy | None = None, today: date = TODAY, **asked: Any
 ) -> tuple[list[Finding], Linter]:
-    """Return the findings over all records, and the counts."""
+    """Return the findings in all records, and the linter with its counts."""
     linter = Linter(policy or Policy(), check_asked(asked), today)
     found = linter.check(records)
     for more in linter.across():

@@ -1,4 +1,4 @@
-"""Checks of the database in manifests: CloudNativePG's kinds, their Secrets, the connections to it."""
+"""Checks of the database in manifests: CloudNativePG's kinds, their Secrets, connections to the database."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -81,7 +81,7 @@ def secrets(documents: list[Document]) -> Iterator[str]:
 
 
 def database(documents: list[Document]) -> Iterator[str]:
-    """Report a pooler that cannot work, and a database URL that leads nowhere."""
+    """Report a pooler that cannot work, and a database URL whose host does not exist."""
     poolers = {pooler["metadata"]["name"]: pooler["spec"] for pooler in of(documents, "Pooler")}
     for name, spec in poolers.items():
         if spec["pgbouncer"]["poolMode"] != "transaction":

@@ -1,4 +1,4 @@
-"""Images in the OCI layout, made by hand: what a builder would write, without one."""
+"""Hand-made images in the OCI layout, as a builder would write them."""
 
 import gzip
 import io
@@ -50,7 +50,7 @@ class Layout:
     def image(
         self, config: dict[str, Any] | None = None, architecture: str = "amd64", text: str = ""
     ) -> dict[str, Any]:
-        """Add an image with one layer that holds a text; return the descriptor of its manifest."""
+        """Add an image whose single layer contains a text; return the descriptor of its manifest."""
         layer = _layer(text)
         whole = {
             "created": "2026-11-01T00:00:00Z",
@@ -69,16 +69,16 @@ class Layout:
         return self.blob(dumped(manifest), MANIFEST, platform=platform)
 
     def attestation(self) -> dict[str, Any]:
-        """Add what builders attach to an image about its origin; return its descriptor."""
+        """Add an attestation of provenance, as builders do; return its descriptor."""
         own = self.image({}, text="attestation")
         return own | {"platform": {"os": "unknown", "architecture": "unknown"}}
 
     def index(self, manifests: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Add an index over images; return its descriptor."""
+        """Add an index of images; return its descriptor."""
         return self.blob(dumped({"schemaVersion": 2, "mediaType": INDEX, "manifests": list(manifests)}), INDEX)
 
     def tag(self, descriptor: dict[str, Any], tag: str) -> str:
-        """Name an image; return its digest."""
+        """Tag an image; return its digest."""
         named = descriptor | {"annotations": {"org.opencontainers.image.ref.name": tag}}
         self._listed = [each for each in self._listed if each["annotations"] != named["annotations"]]
         self._listed.append(named)

@@ -14,7 +14,7 @@ SECONDS = 10
 
 
 def solve(case: dict[str, Any]) -> dict[str, int]:
-    """Return the bound and the pods placed of one case."""
+    """Return the bound and the number of placed pods for one case."""
     model = cp_model.CpModel()
     placed: list[list[Any]] = [[] for _ in case["demands"]]
     for node in case["nodes"]:

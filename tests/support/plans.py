@@ -1,4 +1,4 @@
-"""Images and nodes to plan with, and a recount of what a plan says."""
+"""Images and nodes for plans, and a recount of a plan's result."""
 
 import json
 from collections import defaultdict
@@ -11,7 +11,7 @@ from tests.support.images import IMAGES, minimal, upload
 
 T4: Final = 15109
 KUBECTL: Final = Path(__file__).parents[1] / "data" / "kubectl"
-# What one replica takes, and how many cameras it analyses.
+# What one replica requests, and how many channels it serves.
 HELMET: Final[dict[str, Any]] = {"tvChannel": 8, "cpuRequests": 2000, "memRequests": 4096, "gpuRequests": 4000}
 PLATE: Final[dict[str, Any]] = {"tvChannel": 10, "cpuRequests": 1000, "memRequests": 2048, "gpuRequests": 3000}
 FRAMES: Final[dict[str, Any]] = {"tvChannel": 50, "cpuRequests": 1000, "memRequests": 1024}
@@ -32,14 +32,14 @@ def nodes(count: int = 4, cards: int = 4, **more: Any) -> list[dict[str, Any]]:
 
 
 def cameras(*groups: tuple[int, list[str]]) -> list[dict[str, Any]]:
-    """Return groups of cameras: channels and images."""
+    """Return camera groups with these channels and images."""
     return [
         {"name": f"组{at}", "channels": channels, "images": images} for at, (channels, images) in enumerate(groups, 1)
     ]
 
 
 def kubectl() -> dict[str, Any]:
-    """Return outputs of kubectl on a cluster with HAMi."""
+    """Return the output of kubectl for a cluster with HAMi."""
     return {name: json.loads((KUBECTL / f"hami-{name}.json").read_bytes()) for name in ("nodes", "pods")}
 
 
@@ -49,7 +49,7 @@ def image(name: str, tag: str, needs: str | None = None, **fields: Any) -> dict[
 
 
 def worked_example() -> list[dict[str, Any]]:
-    """Return the images of the worked example: both algorithms need the frames of their cameras."""
+    """Return the images of the worked example: two algorithms that depend on the same image."""
     return [
         image("algo/frames", "1.0", **FRAMES),
         image("algo/helmet_detect", "2.1.0", "algo/frames:1.0", **HELMET),
@@ -72,7 +72,7 @@ async def planned(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
 
 
 def recount(found: dict[str, Any], card: int, cpu: int, memory: int, shares: int = 10) -> None:
-    """Check that what is placed is what is needed, and fits on nodes of equal cards of so many MiB."""
+    """Check that placed and unplaced replicas add up to the demand, and fit on nodes with equal cards of `card` MiB."""
     each = {row["image"]: row["each"] for row in found["demand"]}
     cards: dict[Any, list[int]] = defaultdict(lambda: [0, 0])
     rooms: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])

@@ -1,4 +1,4 @@
-"""Debian's docker-registry on a free port, and skopeo to push to it."""
+"""Debian's docker-registry on a free port, and skopeo to push images to it."""
 
 import json
 import shutil
@@ -27,26 +27,26 @@ HTPASSWD = "algo:$2y$05$STOUnYEluu8Pts.xTqUb2eT3dXBniBtgE0kZyp9hfJEewrZpe9IfC"
 
 @dataclass
 class Registry:
-    """A registry that can be stopped and started again."""
+    """A registry that can be stopped and restarted."""
 
     folder: Path
     auth: Mapping[str, Any] | None = None
-    # The files of certificate and key.
+    # Paths of certificate and key.
     tls: tuple[Path, Path] | None = None
     port: int = field(default_factory=free_port)
 
     @property
     def host(self) -> str:
-        """The host as image names spell it."""
+        """The host, as in image names."""
         return f"127.0.0.1:{self.port}"
 
     def setting(self, **more: Any) -> str:
-        """Return ALGOPLATFORM_REGISTRIES with this registry alone."""
+        """Return a value of ALGOPLATFORM_REGISTRIES with only this registry."""
         return json.dumps([{"host": self.host, "http": self.tls is None, **more}])
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run it."""
+        """Run the registry."""
         config = {
             "version": 0.1,
             "log": {"level": "error", "accesslog": {"disabled": True}},
@@ -66,13 +66,13 @@ class Registry:
         return {"tls": {"certificate": certificate, "key": key}}
 
     def push(self, layout: Path, tag: str, name: str, credentials: str = "") -> None:
-        """Push an image of a layout, with all its platforms."""
+        """Push an image of a layout with all its platforms."""
         skopeo(
             "copy", "--all", f"oci:{layout}:{tag}", f"docker://{self.host}/{name}", dest=True, credentials=credentials
         )
 
     def digest(self, name: str, credentials: str = "") -> str:
-        """Return what `skopeo inspect --raw | sha256sum` says."""
+        """Return the digest of an image, as `skopeo inspect --raw | sha256sum` computes it."""
         raw = skopeo("inspect", "--raw", f"docker://{self.host}/{name}", credentials=credentials)
         return f"sha256:{sha256(raw).hexdigest()}"
 
@@ -82,7 +82,7 @@ class Registry:
 
 
 def skopeo(command: str, *arguments: str, dest: bool = False, credentials: str = "") -> bytes:
-    """Run skopeo; return what it prints."""
+    """Run skopeo; return its output."""
     prefix = "--dest-" if dest else "--"
     given = [f"{prefix}tls-verify=false", *([f"{prefix}creds={credentials}"] if credentials else [])]
     whole = ["skopeo", "--insecure-policy", command, *given, *arguments]

@@ -1,4 +1,4 @@
-"""Images to render, and parts of what is rendered."""
+"""Images to render, and parts of the result."""
 
 import json
 from typing import Any
@@ -29,12 +29,12 @@ def target(name: str = "algo/x", tag: str = "1.0", **fields: Any) -> Target:
 
 
 def target_of(record: dict[str, Any]) -> Target:
-    """Return the image of a whole record to render."""
+    """Return the image of a complete record, to be rendered."""
     return target(record["imageName"], record["imageTag"], **{**record, "imageId": None})
 
 
 def options(**given: Any) -> Options:
-    """Read options by their names on the wire."""
+    """Parse options by their names in the API."""
     return parse_options(given, SHIPPED)
 
 
@@ -55,7 +55,7 @@ def render_all(given: Options) -> Rendered:
 
 
 def reasons(*targets: Target, **given: Any) -> list[tuple[str, str, str]]:
-    """Return field, code and message of every reason for which images are refused."""
+    """Return field, code and message of every reason why the images are refused."""
     try:
         render(targets, options(**given))
     except Refused as error:
@@ -70,7 +70,7 @@ def only(found: Rendered, kind: str) -> Any:
 
 
 def pod_of(found: Rendered) -> Any:
-    """Return the pod's spec of the only workload."""
+    """Return the pod spec of the only workload."""
     [item] = [item for item in found.objects if item["kind"] in ("Deployment", "StatefulSet")]
     return item["spec"]["template"]["spec"]
 

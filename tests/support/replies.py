@@ -1,4 +1,4 @@
-"""A server that answers with given bytes, and remembers what it was asked: for what no honest server does."""
+"""A server that sends given bytes and records its requests, for responses that no real server sends."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -10,7 +10,7 @@ from tests.support.peers import peer
 
 @dataclass
 class Asked:
-    """A request."""
+    """A recorded request."""
 
     method: str
     target: str
@@ -18,7 +18,7 @@ class Asked:
 
     @property
     def path(self) -> str:
-        """The target without its query."""
+        """The request target without its query."""
         return self.target.partition("?")[0]
 
 
@@ -31,16 +31,16 @@ class Replies:
 
     @property
     def host(self) -> str:
-        """Its host and port."""
+        """Host and port of the server."""
         return f"127.0.0.1:{self.port}"
 
 
-# Returns the whole answer, or an iterator that sends it piece by piece.
+# Returns the complete response, or an iterator that sends it in pieces.
 Reply = Callable[[Asked], bytes | AsyncIterator[bytes]]
 
 
 def reply(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
-    """Return an answer."""
+    """Return an HTTP response."""
     lines = [f"HTTP/1.1 {status} Told", f"content-length: {len(body)}", "connection: close"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
@@ -48,7 +48,7 @@ def reply(status: int, body: bytes = b"", headers: Mapping[str, str] | None = No
 
 @asynccontextmanager
 async def replying(answer: Reply) -> AsyncIterator[Replies]:
-    """Serve one request for each connection."""
+    """Serve one request per connection."""
     served = Replies()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -4,7 +4,7 @@ import re
 
 
 def cells(output: str) -> list[list[str]]:
-    """Return the cells of a table, joining the lines into which they were wrapped."""
+    """Return the cells of a table, joining the lines that were wrapped."""
     found: list[list[str]] = []
     fresh = True
     for line in output.splitlines():

@@ -1,4 +1,4 @@
-"""A token server as docker-registry trusts it: checks a password, and signs tokens with a certificate of its own."""
+"""A token server for docker-registry: it checks a password, and signs tokens with its own certificate."""
 
 import time
 from base64 import b64encode
@@ -34,7 +34,7 @@ class Asked:
 
 @dataclass
 class TokenServer:
-    """A running token server."""
+    """A running token server, with the requests it got."""
 
     bundle: Path
     key: ec.EllipticCurvePrivateKey
@@ -45,17 +45,17 @@ class TokenServer:
 
     @property
     def realm(self) -> str:
-        """Its URL."""
+        """The server's URL."""
         return f"http://127.0.0.1:{self.port}/token"
 
     def registry_config(self) -> dict[str, Any]:
-        """Return `auth.token` of a registry that trusts it."""
+        """Return the section `auth.token` of a registry's configuration that trusts this server."""
         return {"realm": self.realm, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": str(self.bundle)}
 
     @classmethod
     @asynccontextmanager
     async def running(cls, folder: Path, user: str, password: str) -> AsyncIterator[Self]:
-        """Serve tokens."""
+        """Run the server."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _certificate(key)
         bundle = folder / "bundle.pem"
@@ -71,7 +71,7 @@ class TokenServer:
         self.asked.append(Asked(given, scope))
         if given is not None and given != self.basic:
             return Response(status_code=401)
-        # Without credentials, a token that allows nothing.
+        # Without credentials the token grants nothing.
         scopes = parse_qs(request.url.query).get("scope", []) if given else []
         access = [_access(each) for each in scopes]
         now = int(time.time())

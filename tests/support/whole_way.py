@@ -1,4 +1,4 @@
-"""The whole way of a pushed image: draft, register, verify, render by its digest."""
+"""The whole life of a pushed image: draft, register, verify, render by its digest."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.support.images import IMAGES
 
 
 def walk(client: httpx.Client, image: str, digest: str) -> dict[str, Any]:
-    """Register a pushed image from its draft, and deploy it by its digest; return the draft."""
+    """Draft, register, verify and render a pushed image; return the draft."""
     drafted = client.post(f"{IMAGES}/_draft", json={"image": image}).json()
     assert drafted["status"] == "0", drafted
     record: dict[str, Any] = drafted["res"]

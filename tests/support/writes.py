@@ -8,7 +8,7 @@ from algoplatform.domain.errors import AlgoplatformError
 
 
 def once(key: str = "k", fingerprint: bytes = b"") -> Idempotency[Any]:
-    """Return the idempotency of a write; the stored responses hold the result or the message."""
+    """Return an idempotency for writes, whose stored responses hold the result or the message."""
     return Idempotency(key, fingerprint, _done, _refused)
 
 
