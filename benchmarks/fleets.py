@@ -1,4 +1,4 @@
-"""Seeded clusters and demands for plans, and first-fit-decreasing as their floor."""
+"""Random clusters and demands for plans, from a seed, and first-fit-decreasing as the floor."""
 
 from collections.abc import Sequence
 from random import Random
@@ -7,14 +7,14 @@ from typing import Final, NamedTuple
 from algoplatform.planning.capacity.model import Amounts, Card, Cluster, Demand, Node, Reserve
 from algoplatform.planning.capacity.room import Room, rooms
 
-# Rows of nodes: name, cards, MiB that the driver tells of each, and their part of all nodes.
+# Kinds of nodes: name, number of cards, MiB per card as the driver reports them, and share of all nodes.
 _ROWS: Final = (("t4", 4, 15_109, 11), ("a10", 4, 22_731, 4), ("t4x8", 8, 15_109, 3), ("a100", 2, 40_960, 2))
 _CPU_OF_CARD: Final = 8_000
 _MEMORY_OF_CARD: Final = 32_000
 
 
 class Fleet(NamedTuple):
-    """What a plan is made for."""
+    """A cluster and the demands to place on it."""
 
     demands: list[Demand]
     cluster: Cluster
@@ -51,7 +51,7 @@ def fleet(
     counts = [max(1, round(random.expovariate(images / pods))) for _ in range(images)]
     size = [random.choice((1, 1, 1, 2, 2, 3, 4, 6)) * random.uniform(0.6, 1.4) for _ in range(images)]
     gpus = _scaled(size, counts, gpu * sum(sum(room.card_memory) for room in usable))
-    # As those who take more of a card take more of everything, but not in step.
+    # Pods with more GPU memory also need more CPU and memory, but with some variation.
     hungry = [0.3 + each / 3_000 for each in gpus]
     cpus = _scaled([random.uniform(0.2, 2) * each for each in hungry], counts, cpu * sum(room.cpu for room in usable))
     memories = _scaled(
@@ -71,7 +71,7 @@ def _scaled(values: Sequence[float], counts: Sequence[int], total: float) -> lis
 
 
 def first_fit_decreasing(demands: Sequence[Demand], free: Sequence[Room]) -> int:
-    """Place the pods, those with the most GPU memory first, on the first card that holds them; return how many not."""
+    """Place the pods with the most GPU memory first, each on the first card with room; return how many are left."""
     cpu, memory, pods = ([getattr(room, of) for room in free] for of in ("cpu", "memory", "pods"))
     slots = [(at, card) for at, room in enumerate(free) for card in range(len(room.card_memory))]
     card_memory = [free[at].card_memory[card] for at, card in slots]

@@ -36,7 +36,7 @@ _NAMES: Final = {
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "PSFL": "PSF-2.0",
 }
-# Packages whose metadata name no licence: by their licence files, and that of the axe-core which this one contains.
+# Packages without a licence in their metadata: the licence of their files, here with that of the bundled axe-core.
 _BY_FILE: Final = {"axe-playwright-python": "MIT AND MPL-2.0"}
 # The MPL requires the source of its own files, which the package's index provides; our code is not affected.
 ALLOWED: Final = dict.fromkeys(

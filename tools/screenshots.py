@@ -1,4 +1,4 @@
-"""Makes the pictures of the README: the console with the sample images, in Chromium."""
+"""Takes the screenshots of the README: the console with the sample images, in Chromium."""
 
 import shutil
 import sys
@@ -17,7 +17,7 @@ MAX_BYTES = 150 * 1024
 
 
 def main() -> None:
-    """Write the pictures."""
+    """Write the screenshots."""
     chromium = shutil.which("chromium")
     if not chromium:
         sys.exit("screenshots: needs chromium")

@@ -27,7 +27,7 @@ class Floor:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        # Not asyncpg's pool, which needs a task and a timer to take a connection back.
+        # asyncpg's own pool would need a task and a timer to take a connection back.
         connection = await self._idle.get()
         try:
             body = await self._work(connection, scope, receive)

@@ -1,4 +1,4 @@
-"""An OCI registry that has every image, each the same, and answers at once."""
+"""An OCI registry that has every image, all equal, and responds at once."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ _HEADERS = [(b"content-type", _KIND.encode()), (b"docker-content-digest", digest
 async def app(
     scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[..., Awaitable[None]]
 ) -> None:
-    """Answer HEAD and GET of manifests, and GET of the configuration."""
+    """Answer HEAD and GET for manifests, and GET for the image configuration."""
     if scope["type"] == "lifespan":
         for state in ("startup", "shutdown"):
             await receive()

@@ -1,4 +1,4 @@
-"""Pages of the console in a large registry: people wait for them."""
+"""Pages of the console in a large registry, which people wait for."""
 
 import gzip
 import time
@@ -15,7 +15,7 @@ _KIB: Final = 1024
 
 
 def console(session: Session) -> list[Result]:
-    """The list in a large registry: p95 of its pages, and the size of the first one."""
+    """p95 of the list's pages in a large registry, and the size of the first page."""
     rows = session.plan.large
     name, tag = data.reference(rows // 2)
     pages = {

@@ -1,4 +1,4 @@
-"""Dependencies and impact: milliseconds of an answer with up to 1,000 of many images."""
+"""Dependencies and impact: milliseconds per result with up to 1,000 images."""
 
 import asyncio
 import gc
@@ -17,14 +17,14 @@ from benchmarks.load import percentile
 from benchmarks.results import Goal, Result
 from benchmarks.session import Session, settle
 
-# Each image depends on three of those just before it in its group: the last of a group reach nearly all of it,
-# and nearly all of it reach the first.
+# Each image depends on three of the 50 before it in its group, so the last images of a group reach nearly all others,
+# and nearly all reach the first.
 _GROUP: Final = 1_000
 _WITHIN: Final = 50
 _EDGES: Final = 3
 _GOAL: Final = Goal("at most", 10, "figure")
 
-# The floor: the recursion on ids alone.
+# The floor: a recursive query for ids only.
 _FLOOR: Final = {
     way: f"""WITH RECURSIVE reached(id) AS (
         SELECT $1::uuid UNION SELECT {target} FROM reached JOIN image_dependency ON {source} = reached.id
@@ -39,12 +39,12 @@ Ask = Callable[[Graphs, str], Awaitable[Any]]
 
 
 def graph(session: Session) -> list[Result]:
-    """Milliseconds of dependencies and impact, from the question to the JSON, for images that reach the most."""
+    """Milliseconds from the call to the JSON, for dependencies and impact of the images with the largest results."""
     rows = session.plan.middle
     dsn = session.copied(rows)
     edges = asyncio.run(_link(dsn, rows))
     settle(dsn)
-    # As the service does at its start.
+    # The service does the same at its start.
     gc.collect()
     gc.freeze()
     results = asyncio.run(_measured(session, dsn, rows, edges))
@@ -90,7 +90,7 @@ async def _measured(session: Session, dsn: str, rows: int, edges: int) -> list[R
 async def _timed(
     session: Session, name: str, graphs: Graphs, database: Database, ask: Ask, way: str, images: list[str]
 ) -> Result:
-    """Time the answers, then the recursion on ids alone."""
+    """Time the results, then the recursive query for ids only."""
     chosen = Random(data.SEED).choices(images, k=session.plan.samples)
     took: list[float] = []
     floor: list[float] = []

@@ -1,4 +1,4 @@
-"""Lint of a whole registry: its time beyond reading the records, and the growth of memory."""
+"""Lint of a whole registry: its time in addition to reading the records, and the growth of memory."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ _MOST_MEMORY = Goal("at most", 64, "figure")
 
 
 def lint(session: Session) -> list[Result]:
-    """Lint of a usual registry, in most of whose records nothing is found, and of a noisy one."""
+    """Lint of a usual registry, most of whose records have no findings, and of a noisy one."""
     rows = session.plan.middle
     usual = session.usual_registry(rows)
     results = _measured(session, usual, f"lint of {rows:,}")
@@ -32,7 +32,7 @@ def lint(session: Session) -> list[Result]:
 
 
 def _measured(session: Session, dsn: str, name: str) -> list[Result]:
-    """Seconds of all rules over all images, against reading the records; findings are rendered and dropped."""
+    """Seconds of linting all images, compared with reading the records; the findings are serialized and dropped."""
     settings = Settings(database_url=SecretStr(dsn))
     totals: list[int] = []
 
@@ -50,7 +50,7 @@ def _measured(session: Session, dsn: str, name: str) -> list[Result]:
     turns = [(_spent(settings, judged), _spent(settings, read)) for _ in range(session.plan.rounds)]
     lint, reading = ([spent.wall for spent in each] for each in zip(*turns, strict=True))
     wall = statistics.median(a - b for a, b in zip(lint, reading, strict=True))
-    # Of the service alone. A busy machine adds to CPU time too, so that the least of several runs counts.
+    # CPU time of the service alone. The least of several runs counts, as a busy machine increases CPU time, too.
     own = min(judging.cpu for judging, _ in turns) - min(reading.cpu for _, reading in turns)
     goal = Goal("at most", _SECONDS_PER_IMAGE * session.plan.middle, "figure")
     return [
@@ -62,7 +62,7 @@ def _measured(session: Session, dsn: str, name: str) -> list[Result]:
 
 
 class _Spent(NamedTuple):
-    """Seconds of a run: on the clock, and of CPU in this process."""
+    """Seconds of a run: wall-clock time, and CPU time of this process."""
 
     wall: float
     cpu: float
@@ -79,4 +79,4 @@ def _spent(settings: Settings, work: Callable[[Runtime], Awaitable[None]]) -> _S
 
 
 async def _drop(data: bytes) -> None:
-    """Take data and do nothing with it."""
+    """Discard the data."""

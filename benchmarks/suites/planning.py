@@ -1,4 +1,4 @@
-"""Plans: pods that find no place and seconds, beside first-fit-decreasing."""
+"""Plans: unplaced pods and seconds, compared with first-fit-decreasing."""
 
 import statistics
 import time
@@ -17,7 +17,7 @@ _ALL: Final = Goal("at least", 100, "figure")
 
 
 def planning(session: Session) -> list[Result]:
-    """Place 500 images on 200 nodes at 98 % of all GPU memory; at the limits, place what is a tenth too much."""
+    """Place 500 images on 200 nodes at 98 % of all GPU memory; at the limits, place 10 % more than fits."""
     fleets = [fleet(seed, gpu=0.98, cpu=0.9, memory=0.85, mixed=seed % 2 == 1) for seed in range(session.plan.rounds)]
     ours: list[float] = []
     floor: list[float] = []

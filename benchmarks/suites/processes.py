@@ -13,13 +13,13 @@ from benchmarks.suites.searching import Anew, processor_time
 
 _CONNECTIONS = 32  # enough for both workers
 _GOAL = Goal("at least", 1.6)
-# MiB that Django REST framework took for the same work, the least of three frameworks compared.
+# MiB that Django REST framework needed for the same work, the least of three frameworks compared.
 _LESS_MEMORY = Goal("at most", 293, "figure")
 
 
 def workers(session: Session) -> list[Result]:
-    """Searches per second of two workers against one: with all CPUs, and with CPU to spare."""
-    # Each has a series of its own, so that neither hits caches that the other has filled.
+    """Searches per second of two workers against one: unlimited, and each worker throttled to a quarter of a CPU."""
+    # Each server has its own series, as a shared one would hit caches that the other has filled.
     pattern = data.counted(session.plan.small)[1]
     of_two, of_one = Anew(session, pattern), Anew(session, pattern)
     dsn = session.registry(session.plan.small)

@@ -1,4 +1,4 @@
-"""Records as manifests: check, render and write YAML, one record after the other, as one worker does."""
+"""Rendering records as manifests: check, render and write YAML, one record after the other, as one worker does."""
 
 import time
 from typing import Any, Final

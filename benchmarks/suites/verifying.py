@@ -1,4 +1,4 @@
-"""Verifying images: seconds for 1,000 whose registry has nothing new, beside as many bare requests."""
+"""Verifying images: seconds for 1,000 images without changes, compared with as many bare requests."""
 
 import asyncio
 import json
@@ -20,12 +20,12 @@ from benchmarks.session import Session
 
 _IMAGES: Final = 1_000
 _GOAL: Final = Goal("at most", 5, "figure")
-# Names without a host, which the site's registry has.
+# Names without a host, which are looked up in the site's registry.
 _CHOSEN: Final = {"namespace": "algo", "page": 1, "pageSize": _IMAGES}
 
 
 def verify(session: Session) -> list[Result]:
-    """Seconds to verify images again, and to send as many HEAD requests with bare httpx."""
+    """Seconds to verify unchanged images, and to send as many HEAD requests with bare httpx."""
     dsn = session.copied(session.plan.small)
     with servers.floor("registry", dsn) as registry:
         results = asyncio.run(_measured(session, dsn, f"127.0.0.1:{registry.port}"))
@@ -53,7 +53,7 @@ async def _measured(session: Session, dsn: str, host: str) -> list[Result]:
 
 
 async def _floor(host: str, requests: int) -> float:
-    """Return the seconds of as many HEAD requests, as many at once."""
+    """Return the seconds of as many HEAD requests, with the same concurrency."""
     left = iter(range(requests))
     limits = httpx.Limits(max_keepalive_connections=AT_ONCE)
     async with httpx.AsyncClient(base_url=f"http://{host}", limits=limits, trust_env=False) as client:
