@@ -1,9 +1,9 @@
-# The service without a database: ALGOPLATFORM_DATABASE_URL says where one is. `./dev image` builds it, and
+# The service without a database, which ALGOPLATFORM_DATABASE_URL names. `./dev image` builds the image, and
 # tests/deploy/test_image.py builds and runs it.
 
 FROM python:3.11-slim AS build
-# Where PyPI cannot be reached, --build-arg PIP_INDEX_URL=... names another index; the hashes hold all the same. The secrets, both
-# optional, are a pip.conf and the certificates that it names: what is in them stays out of the image and of its history.
+# If PyPI is unreachable, --build-arg PIP_INDEX_URL=... sets another index; hashes are checked in any case. The two
+# optional secrets are a pip.conf and the certificates that it names; neither the image nor its history contains them.
 ARG PIP_INDEX_URL
 ENV PIP_CONFIG_FILE=/run/secrets/pip.conf
 WORKDIR /build
@@ -21,7 +21,7 @@ RUN /venv/bin/python -m pip install --no-deps dist/*.whl
 
 FROM python:3.11-slim
 COPY --from=build /venv /venv
-# Only /tmp is written to: large uploads on their way in, and the figures of several workers.
+# The service writes only to /tmp: large uploads while they arrive, and metrics if there are several workers.
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp \
@@ -32,6 +32,7 @@ USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ.get('ALGOPLATFORM_PORT', '8000') + '/healthz', timeout=2)"]
-# It refuses to start until ALGOPLATFORM_TRUST_GATEWAY=true says that what stands in front authenticates, or ALGOPLATFORM_AUTH=token.
+# The service refuses to start unless ALGOPLATFORM_TRUST_GATEWAY=true declares an authenticating gateway in front of
+# it, or ALGOPLATFORM_AUTH=token is set.
 ENTRYPOINT ["algoplatform"]
 CMD ["serve"]

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The service's role, which owns its database and is nothing beside. The image of PostgreSQL runs this when it sets itself up.
+# Creates the service's role, which owns its database and has no other privileges. The PostgreSQL image runs this
+# script when it initializes its data folder.
 set -eu
 psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname=postgres <<'SQL'
 \set password `cat /run/secrets/password`
