@@ -122,7 +122,7 @@ async def test_api6_unrestricted_access_to_sensitive_business_flows(service: htt
 
 
 async def test_api7_server_side_request_forgery(database_url: str) -> None:
-    """Only a setting makes the service connect anywhere: no redirect, token header or record field does."""
+    """Only settings make the service connect anywhere; no redirect, token header or field of a record does."""
     async with key_server() as provider, key_server() as trap:
         given = settings_for(database_url, **SETTINGS, jwks_url=provider.url)
         provider.status, provider.location = 302, trap.url

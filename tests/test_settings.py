@@ -282,7 +282,7 @@ def test_loopback_is_fine(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "registry.example"])
 def test_beyond_loopback(host: str) -> None:
-    """Elsewhere the operator has to declare a gateway."""
+    """On any other address the operator has to declare a gateway."""
     with pytest.raises(SettingsError, match="ALGOPLATFORM_TRUST_GATEWAY=true"):
         load(host=host).check_listening()
     load(host=host, trust_gateway=True).check_listening()

@@ -33,7 +33,7 @@ def load_of(url: str) -> dict[str, object]:
 
 
 def test_one_worker(database_url: str) -> None:
-    """It prints its address, imports the sample, warns of misspelt settings, and exits with 0."""
+    """`serve` prints its address, imports the sample, warns of misspelt settings, and exits with 0."""
     with served("--sample", str(SAMPLE), DATABASE_URL=database_url, PROT="1") as service:
         assert service.get("/readyz").status_code == 200
         assert service.welcome[1] == f"文档  {service.url}/docs"
@@ -144,7 +144,7 @@ def test_refused_in_a_process(postgres: Postgres) -> None:
 
 
 def test_newer_schema(database_url: str) -> None:
-    """With a schema newer than the program it serves, and logs a warning."""
+    """If the schema is newer than the program, the service starts and logs a warning."""
     execute(database_url, "UPDATE alembic_version SET version_num = 'newer'")
     with served("--sample", str(SAMPLE), DATABASE_URL=database_url) as service:
         assert service.get("/readyz").status_code == 200
@@ -217,7 +217,7 @@ def test_sample_only_into_an_empty_registry(in_process: None, tmp_path: Path) ->
 def test_serving_in_process(
     in_process: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In this process it runs from start to SIGTERM, and restores the previous signal handler."""
+    """Inside the test process `serve` runs from start to SIGTERM, and restores the previous signal handler."""
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setenv("ALGOPLATFORM_PROT", "1")
     welcome = serving.welcome

@@ -108,7 +108,7 @@ def test_image(image: Image, database: str, tmp_path: Path) -> None:
 
 
 def _holds_no_more(image: Image) -> None:
-    """It holds this version, only /tmp is writable, and nothing is left of the build."""
+    """The image holds this version, nothing of the build is left, and only /tmp is writable."""
     assert done(image.command("algoplatform", "--version")).stdout.strip() == __version__
     mounts = [line.split() for line in done(image.command("cat", "/proc/self/mounts")).stdout.splitlines()]
     writable = {where for _, where, _, how, *_ in mounts if "ro" not in how.split(",")}
@@ -124,7 +124,7 @@ def _holds_no_more(image: Image) -> None:
 
 
 def _refuses_strangers(image: Image) -> None:
-    """By default it refuses to listen, as nothing has declared a gateway yet."""
+    """By default the service refuses to listen, as no gateway has been declared."""
     database = "postgresql://algoplatform@127.0.0.1:1/algoplatform"
     started = done(image.serve(ALGOPLATFORM_DATABASE_URL=database))
     assert (started.returncode, "ALGOPLATFORM_TRUST_GATEWAY" in started.stderr) == (2, True), started.stderr
@@ -142,7 +142,7 @@ def _goes_the_whole_way(image: Image, database: str, tmp_path: Path) -> None:
 
 
 def _serves(image: Image, database: str, tmp_path: Path) -> None:
-    """As user 10001 it migrates, serves, registers, searches, is healthy and stops on SIGTERM."""
+    """As user 10001 the service migrates, serves, registers, searches, is healthy and stops on SIGTERM."""
     port = str(free_port())
     settings = {"ALGOPLATFORM_DATABASE_URL": database, "ALGOPLATFORM_PORT": port}
     settings |= {"ALGOPLATFORM_TRUST_GATEWAY": "true", "ALGOPLATFORM_WORKERS": "2"}

@@ -101,7 +101,7 @@ async def test_bodies_on_their_way(database_url: str, monkeypatch: pytest.Monkey
 
 
 async def test_bodies_that_come_in_time(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests that can complete during the drain do."""
+    """Requests that complete during the drain are answered normally."""
     service = await ending(database_url, monkeypatch, 25, 5)
     body = json.dumps(minimal()).encode()
     raw = await service.connect()

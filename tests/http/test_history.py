@@ -42,7 +42,7 @@ async def update(client: httpx.AsyncClient, image_id: str, **fields: Any) -> Non
 
 
 def said(answer: httpx.Response) -> tuple[int, str]:
-    """Return the HTTP status and the envelope's."""
+    """Return the HTTP status and the status of the envelope."""
     return answer.status_code, answer.json()["status"]
 
 
@@ -95,7 +95,7 @@ async def test_an_upload_leaves_revisions_where_it_changes_something(client: htt
 
 
 async def test_actor_is_the_gateways_alone(database_url: str) -> None:
-    """With two such headers one is the client's own; a header that is not configured is ignored."""
+    """If such a header is sent twice, one of them is the client's own; a header that is not configured is ignored."""
     async with serving(settings_for(database_url, actor_header="X-User")) as client:
         twice = [("x-user", "ann"), ("x-user", "root")]
         answer = await client.post(f"{IMAGES}/_register", json=minimal(), headers=twice)
@@ -222,7 +222,7 @@ async def test_name_taken(client: httpx.AsyncClient) -> None:
 
 
 async def test_dependency_gone(client: httpx.AsyncClient) -> None:
-    """Nor while a dependency is missing."""
+    """An image cannot be restored while one of its dependencies is missing."""
     base = await register(client, "algo/base")
     image_id = await register(client, dependencyServiceId="algo/base:1.0,algo/a:1.0")
     await delete(client, image_id)

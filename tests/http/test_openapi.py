@@ -298,7 +298,7 @@ def test_examples_keep_to_their_schemas(operation: str) -> None:
 
 
 def test_examples_of_fields_keep_to_their_schemas() -> None:
-    """So are the examples within schemas and of headers."""
+    """The examples inside schemas and of headers are valid under their schemas, too."""
     count = 0
     for item in everything(PUBLISHED["components"]):
         values = item.get("examples")

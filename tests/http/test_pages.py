@@ -116,7 +116,7 @@ def test_search_is_executed(browser: Browser, service: str) -> None:
 
 
 def test_search_by_body_is_executed(browser: Browser, service: str) -> None:
-    """So does a search by body, prefilled with the document's example."""
+    """A search by body is prefilled with the document's example, and is executed as well."""
     with visiting(browser, f"{service}/docs", refusals=False) as page:
         block = opened(page, "post", f"{IMAGES}/_search")
         body = block.locator("textarea.body-param__text")

@@ -18,7 +18,7 @@ from tests.support.processes import service
 
 # The errors that a race may cause: they are temporary, and no internal errors.
 BUSY = {"-503", "-409", "-429"}
-# In full a hundred times a hundred, which takes minutes.
+# The full form repeats a hundred concurrent requests a hundred times, which takes minutes.
 CLIENTS, ROUNDS, WAVES = (100, 100, 100) if os.environ.get("ALGOPLATFORM_TEST_FULL") else (20, 5, 8)
 
 

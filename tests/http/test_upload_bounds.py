@@ -70,7 +70,7 @@ async def test_a_file_of_very_many_faults(
 
 
 async def test_a_thousand_honest_faults(client: httpx.AsyncClient) -> None:
-    """All of them are listed, in order."""
+    """A file with exactly a thousand faults has all of them listed, in order."""
     content = [minimal(f"algo/n{number}", pvcSize="x") for number in range(1000)]
     message = (await upload(client, content)).json()["msg"]
     assert message == "".join(f"algo/n{number}1.0:pvcSize须为整数" for number in range(1000))

@@ -205,7 +205,7 @@ def test_secrets_stay_unnamed() -> None:
 
 
 def test_dependency_on_latest() -> None:
-    """A dependency on `latest` is a finding; the image's own tag is none of this rule."""
+    """A dependency on `latest` is a finding of this rule; the image's own tag is not."""
     own = record("h:1/a", "latest", dependencyServiceId="h:1/a:latest,h:1/b:latest")
     found = found_in(own, record("h:1/b", "latest"), rule="dependency-latest")
     assert found == [("dependency-latest", "h:1/b:latest")]

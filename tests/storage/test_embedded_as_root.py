@@ -1,4 +1,4 @@
-"""As root: the server's user may have prepared the data folder, so root follows no link in it."""
+"""If root starts the service, it follows no link in the data folder, as the server's user may have prepared it."""
 
 import os
 import pwd

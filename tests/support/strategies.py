@@ -131,7 +131,7 @@ def lines(extra: str = "") -> SearchStrategy[str]:
 
 
 def image_records() -> SearchStrategy[dict[str, Any]]:
-    """Whole records as a client may send them: the required fields, and any of the others."""
+    """Complete records as a client may send them: the required fields, and any of the others."""
     number = st.integers(0, 2**31 - 1) | st.sampled_from([0, 2**31 - 1])
     required = {
         "imageName": image_names().map(str),

@@ -59,7 +59,7 @@ async def test_search_for_no_text(reached: Call) -> None:
 
 @pytest.mark.parametrize(("encoding", "shown"), [("gbk", "抽帧é\\U0001f600"), ("ascii", "\\u62bd\\u5e27\\xe9")])
 async def test_other_encodings(client: httpx.AsyncClient, database_url: str, encoding: str, shown: str) -> None:
-    """What a terminal's encoding cannot show is escaped, and JSON stays JSON."""
+    """Characters that the terminal's encoding lacks are escaped, and JSON stays valid."""
     await register(client, "algo/a", algoName="抽帧é😀")
     environment = os.environ | {"ALGOPLATFORM_DATABASE_URL": database_url, "PYTHONIOENCODING": encoding}
     for more in ([], ["--json"]):

@@ -318,7 +318,7 @@ _SCHEMA = """
 
 
 def test_tables_say_what_the_migrations_made(database_url: str) -> None:
-    """What `alembic check` skips is equal too: CHECKs, collations, index predicates, comments."""
+    """CHECKs, collations, index predicates and comments, which `alembic check` skips, are equal, too."""
     migrated = ask(database_url, _SCHEMA)
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
     tables = metadata.sorted_tables
