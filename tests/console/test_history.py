@@ -32,9 +32,8 @@ async def test_history(client: httpx.AsyncClient) -> None:
         assert (await client.post(f"{IMAGES}/_update", json=changed)).status_code == 200
     page = (await client.get(f"/console/images/{image_id}/history")).text
     third = page[page.index('id="v3"') : page.index('id="v2"')]
-    assert [
-        word for word in ("memRequests", "<code>2</code>", "<code>3</code>") if word in third
-    ] and "factory" not in third
+    assert all(word in third for word in ("memRequests", "<code>2</code>", "<code>3</code>"))
+    assert "factory" not in third
     short = (await client.get(f"/console/images/{image_id}/history?pageSize=1&page=2&x=1")).text
     assert 'id="v2"' in short and 'id="v3"' not in short and "上一页" in short and "下一页" in short
     answer = await post(client, f"/images/{image_id}/restore", {"version": "1"})

@@ -71,7 +71,7 @@ def test_the_largest_in_bounded_time() -> None:
     began = time.thread_time()
     found = checked(made.demands, made.cluster, Reserve())
     assert time.thread_time() - began < (60 if FULL else 15)
-    assert 0.05 < sum(found.unplaced.values()) / made.pods + 0.05 < 0.15
+    assert 0 < sum(found.unplaced.values()) / made.pods < 0.1
 
 
 def test_full_nodes_are_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
