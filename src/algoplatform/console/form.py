@@ -11,24 +11,22 @@ from algoplatform.console.rows import SHAPES, Row
 from algoplatform.domain.faults import Fault
 from algoplatform.domain.record.model import INTEGER_FIELDS
 
+UNITS: Final = {
+    **{"cpuRequests": "m", "memRequests": "MiB", "gpuRequests": "MiB", "pvcSize": "GiB", "tvChannel": "channels"},
+    **{"pics": "pictures", "frameInterval": "ms", "frameNumber": "frames"},
+}
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "identity": (
         *("imageName", "imageTag", "algoName", "factory", "algoType", "eventType", "incidentId", "useableFlag"),
         "algoDesc",
     ),
-    "resources": (
-        *("cpuRequests", "memRequests", "gpuRequests", "pvcSize", "tvChannel", "pics", "frameInterval", "frameNumber"),
-    ),
+    "resources": tuple(UNITS),
     "places": ("imagePorts", "imageMount", "config", "hostPath", "subPath"),
     "start": ("workingDir", "command", "args", "env"),
     "needs": ("dependencyServiceId",),
 }
 FIELDS: Final = tuple(name for group in GROUPS.values() for name in group)
 CHOICES: Final = {"algoType": ("0", "1", "2"), "useableFlag": ("", "0", "1")}
-UNITS: Final = {
-    **{"cpuRequests": "m", "memRequests": "MiB", "gpuRequests": "MiB", "pvcSize": "GiB", "frameInterval": "ms"},
-    **{"tvChannel": "channels", "pics": "pictures", "frameNumber": "frames"},
-}
 _MOST_ROWS: Final = 2048
 
 
