@@ -97,6 +97,8 @@ async def test_buttons_of_lists(client: httpx.AsyncClient) -> None:
     assert dict(text)["config"] == "/a,/b"
     rows = inputs((await post(client, "/images/new", [*text, ("do", "rows:config")])).text)
     assert [value for name, value in rows if name == "config.0"] == ["/a", "/b"]
+    for strange in ("add:x", "text:x", "rows:x", "remove:config", f"remove:config:{'9' * 5000}", "remove:config:x"):
+        assert (await post(client, "/images/new", [*fields, ("do", strange)])).status_code == 200
     assert await records(client) == []
 
 

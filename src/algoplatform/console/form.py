@@ -32,10 +32,9 @@ _MOST_ROWS: Final = 2048
 
 @dataclass
 class Form:
-    """What the inputs hold: `rows` of lists shown as rows, `values` of everything else, `pressed` buttons of lists."""
+    """What the inputs hold: texts, and rows of lists that are shown as rows; `pressed` are buttons of lists."""
 
-    values: dict[str, str] = field(default_factory=dict)
-    rows: dict[str, list[Row]] = field(default_factory=dict)
+    values: dict[str, str | list[Row]] = field(default_factory=dict)
     version: str = ""
     pressed: Sequence[str] = ()
 
@@ -45,24 +44,22 @@ class Form:
 
     @classmethod
     def sent(cls, pairs: Iterable[tuple[str, str]]) -> Self:
-        """Read what a browser sent; fields that were not sent are in neither `values` nor `rows`."""
+        """Read what a browser sent; fields that were not sent are not in `values`."""
         given = ImmutableMultiDict(pairs)
-        form = cls({name: given[name] for name in FIELDS if name in given})
-        form.version, form.pressed = given.get("version", ""), given.getlist("do")
+        form = cls(version=given.get("version", ""), pressed=given.getlist("do"))
         for name, shape in SHAPES.items():
             columns = [given.getlist(f"{name}.{at}") for at in range(len(shape.columns))]
-            if any(columns) and name not in form.values:
-                form.rows[name] = [list(row) for row in zip_longest(*columns, fillvalue="")][:_MOST_ROWS]
+            if any(columns):
+                form.values[name] = [list(row) for row in zip_longest(*columns, fillvalue="")][:_MOST_ROWS]
         # `<textarea>` sends every line break as CR LF.
-        if "algoDesc" in form.values:
-            form.values["algoDesc"] = form.values["algoDesc"].replace("\r\n", "\n")
+        form.values |= {name: given[name].replace("\r\n", "\n") for name in FIELDS if name in given}
         return form
 
     def over(self, record: Mapping[str, Any]) -> Self:
         """Return this form with the values of a record for what was not sent."""
-        form = replace(self, values={**self.values}, rows={**self.rows})
+        form = replace(self, values={**self.values})
         for name in FIELDS:
-            if self.text(name) is None:
+            if name not in self.values:
                 form.put(name, record.get(name))
         return form
 
@@ -70,22 +67,21 @@ class Form:
         """Show a value, as rows if it can be."""
         text = "" if value is None else str(value)
         rows = SHAPES[name].split(text) if name in SHAPES else None
-        self.rows.pop(name, None)
-        self.values.pop(name, None)
-        if rows is None:
-            self.values[name] = text
-        else:
-            self.rows[name] = rows
+        self.values[name] = text if rows is None else rows
+
+    @property
+    def rows(self) -> dict[str, list[Row]]:
+        """The lists that are shown as rows."""
+        return {name: value for name, value in self.values.items() if isinstance(value, list)}
 
     def text(self, name: str) -> str | None:
         """Return the text of a field, None if it was not sent."""
-        if name in self.rows:
-            return SHAPES[name].join(self.rows[name])
-        return self.values.get(name)
+        value = self.values.get(name)
+        return SHAPES[name].join(value) if isinstance(value, list) else value
 
     def record(self) -> dict[str, str | None]:
-        texts = {name: self.text(name) for name in FIELDS}
-        return {name: text or None for name, text in texts.items() if text is not None}
+        """Return the fields that were sent; blank ones are None."""
+        return {name: self.text(name) or None for name in FIELDS if name in self.values}
 
     def changed(self, record: Mapping[str, Any]) -> dict[str, str | None]:
         """Return the fields that were sent and differ from a record."""
@@ -98,29 +94,27 @@ class Form:
 
     def press(self) -> bool:
         """Do what a button beside a list says, for browsers without script; return whether one was pressed."""
-        return any(self._press(*f"{value}::".split(":")[:3]) for value in self.pressed)
-
-    def _press(self, action: str, name: str, at: str) -> bool:
-        rows = self.rows.get(name)
-        if name not in SHAPES or action not in ("add", "remove", "text", "rows"):
-            return False
-        if action == "rows":
-            self.put(name, self.text(name))
-        elif action == "text":
-            self.values[name] = self.text(name) or ""
-            self.rows.pop(name, None)
-        elif rows is not None and action == "add":
-            rows.append([""] * len(SHAPES[name].columns))
-        elif rows is not None and at.isdecimal() and int(at) < len(rows):
-            del rows[int(at)]
-        return True
+        for action, name, at, *_ in (f"{value}::".split(":") for value in self.pressed):
+            rows = self.rows.get(name)
+            if action == "rows":
+                self.put(name, self.text(name))
+            elif rows is None:
+                continue
+            elif action == "text":
+                self.values[name] = SHAPES[name].join(rows)
+            elif action == "add":
+                rows.append([""] * len(SHAPES[name].columns))
+            elif at.isdecimal() and int(at[:9]) < len(rows):
+                del rows[int(at[:9])]
+        return bool(self.pressed)
 
     def place_of(self, fault: Fault) -> str:
         """Return the id of the input that a fault is about."""
         if fault.field not in FIELDS:
             return "form"
-        if fault.field in self.rows and fault.position is not None:
-            at = SHAPES[fault.field].row_of(self.rows[fault.field], fault.position)
+        rows = self.rows.get(fault.field)
+        if rows is not None and fault.position is not None:
+            at = SHAPES[fault.field].row_of(rows, fault.position)
             if at is not None:
                 return f"{fault.field}-{at}"
         return fault.field
@@ -139,4 +133,4 @@ def comparable(name: str, value: Any) -> str:
     text = "" if value is None else str(value)
     if name in INTEGER_FIELDS and text.isascii() and text.isdecimal():
         return str(int(text[:20]))
-    return text.replace("\r\n", "\n") if name == "algoDesc" else text
+    return text.replace("\r\n", "\n")
