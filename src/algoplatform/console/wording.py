@@ -4,6 +4,8 @@ import tomllib
 from importlib.resources import files
 from typing import Any, Final
 
+from algoplatform.api.http.accept import wishes_of
+
 LANGUAGES: Final = ("zh", "en")
 WORDINGS: Final[dict[str, list[str]]] = tomllib.loads(
     (files("algoplatform.console") / "wording.toml").read_text("utf-8")
@@ -14,16 +16,12 @@ def language_of(cookie: str | None, accepted: str) -> str:
     """Return the language of a visitor: that of the cookie, or English if the browser prefers it to Chinese."""
     if cookie in LANGUAGES:
         return cookie
-    best, chosen = 0.0, "zh"
-    for part in accepted[:1000].split(","):
-        name, _, quality = part.replace(" ", "").lower().partition(";q=")
-        try:
-            weight = float(quality or 1)
-        except ValueError:
-            continue
-        if name.partition("-")[0] in LANGUAGES and weight > best:
-            best, chosen = weight, name.partition("-")[0]
-    return chosen
+    wanted: dict[str, float] = {}
+    for tag, quality in wishes_of(accepted[:1000]).items():
+        language = tag.partition("-")[0]
+        wanted[language] = max(quality, wanted.get(language, 0))
+    # Of two that are wanted alike the first one.
+    return max(LANGUAGES, key=lambda language: wanted.get(language, 0))
 
 
 class Words:

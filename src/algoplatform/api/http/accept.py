@@ -1,4 +1,4 @@
-"""Accept (RFC 9110, 12.5.1): the media types that a client names, and their qualities."""
+"""Accept and Accept-Language (RFC 9110, 12.5): what a client names, and the qualities."""
 
 import re
 from typing import Final
@@ -10,9 +10,14 @@ _QUALITY: Final = re.compile(r"(?:^|;)\s*[qQ]=([01](?:\.[0-9]{0,3})?)\s*(?:$|;)"
 
 def qualities(request: Request) -> dict[str, float]:
     """Return the named media types in lower case with their quality, 0 to 1; ranges such as */* are kept as they are."""
+    return wishes_of(",".join(request.headers.getlist("accept")))
+
+
+def wishes_of(header: str) -> dict[str, float]:
+    """Return the media types or languages of a header in lower case with their quality, 0 to 1."""
     wishes: dict[str, float] = {}
-    for item in ",".join(request.headers.getlist("accept")).split(","):
-        media, _, parameters = item.partition(";")
+    for item in header.split(","):
+        name, _, parameters = item.partition(";")
         quality = _QUALITY.search(parameters)
-        wishes[media.strip().lower()] = float(quality[1]) if quality else 1
+        wishes[name.strip().lower()] = float(quality[1]) if quality else 1
     return wishes
