@@ -20,11 +20,11 @@ _BARE_COMMA: Final = re.compile(r"(?<!\\),")
 class Shape:
     """How the items of a list become rows.
 
-    `columns` names the inputs, the last `optional` of which may be empty; commas of the last may be `escaped`.
+    `columns` names the inputs, the last of which may be `optional`, or have its commas `escaped`.
     """
 
     columns: tuple[str, ...]
-    optional: int = 0
+    optional: bool = False
     escaped: bool = False
 
     def split(self, text: str) -> list[Row] | None:
@@ -47,9 +47,8 @@ class Shape:
     def item(self, row: Row) -> str:
         """Return the text of one row."""
         parts = [*row[:-1], row[-1].replace(",", "\\,") if self.escaped else row[-1]]
-        for _ in range(self.optional):
-            if not parts[-1]:
-                parts.pop()
+        if self.optional and not parts[-1]:
+            parts.pop()
         return ":".join(parts)
 
     def row_of(self, rows: Sequence[Row], position: int) -> int | None:
@@ -79,7 +78,7 @@ def is_filled(row: Row) -> bool:
 
 _PAIR: Final = Shape(("source", "target"))
 SHAPES: Final = {
-    "imagePorts": Shape(("name", "containerPort", "nodePort"), optional=1),
+    "imagePorts": Shape(("name", "containerPort", "nodePort"), optional=True),
     "imageMount": Shape(("path",)),
     "config": Shape(("path",)),
     "hostPath": _PAIR,
