@@ -128,10 +128,10 @@ class Visit(Request):
         return HTMLResponse(text, status, self.site.headers)
 
     def message(
-        self, status: int, heading: str, *lines: str, link: tuple[str, str] = ("/images", "back_to_list")
+        self, status: int, heading: str, *lines: str, to: str = "/images", word: str = "back_to_list"
     ) -> Response:
         """Respond with a page that only says something, and leads on."""
-        return self.render("message.html", status, heading=self.words(heading), lines=lines, link=link, status=status)
+        return self.render("message.html", status, heading=heading, lines=lines, to=to, word=word, status=status)
 
     def error(self, error: AlgoplatformError) -> Response:
         """Respond with an error as a page."""
@@ -172,7 +172,8 @@ def page(
 
     def declare(show: Page) -> Page:
         async def endpoint(request: Request) -> Response:
-            request.scope["route"] = label
+            # The label of logs and metrics.
+            request.scope["route"] = SimpleNamespace(path=route.path_format)
             visit = Visit(request.scope["console"], request)
             if not public or visit.settings.auth == "gateway":
                 try:
@@ -183,8 +184,6 @@ def page(
             return await show(visit)
 
         route = Route(BASE + path, endpoint, methods=[*methods] or ["GET"])
-        # The label of logs and metrics.
-        label = SimpleNamespace(path=route.path_format)
         routes.append(route)
         return show
 
@@ -196,4 +195,4 @@ def _ask_to_log_in(visit: Visit, error: Unauthenticated) -> Response:
     is_navigation = visit.headers.get("sec-fetch-mode", "navigate") == "navigate"
     if visit.method in ("GET", "HEAD") and not visit.is_part and is_navigation:
         return visit.redirect("/login", {"to": visit.address})
-    return visit.message(401, "expired", error.message, link=("/login", "log_in_again"))
+    return visit.message(401, "expired", error.message, to="/login", word="log_in_again")

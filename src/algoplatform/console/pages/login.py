@@ -86,7 +86,7 @@ async def callback(visit: Visit) -> Response:
 @_page("/logout", "POST")
 async def logout(visit: Visit) -> Response:
     """Forget the token, and show a page with a link to log in again."""
-    response = visit.message(200, "logged_out", visit.words("logged_out_hint"), link=("/login", "log_in"))
+    response = visit.message(200, "logged_out", visit.words("logged_out_hint"), to="/login", word="log_in")
     for name in TOKEN_COOKIES:
         response.delete_cookie(name, path=visit.base)
     return response
