@@ -53,22 +53,14 @@ class Shape:
 
     def row_of(self, rows: Sequence[Row], position: int) -> int | None:
         """Return which row holds the item at a position, counted from 1: a row may hold several or none."""
-        seen = 0
-        for at, row in enumerate(rows):
-            if is_filled(row):
-                seen += len(self._items(self.item(row)))
-                if position <= seen:
-                    return at
-        return None
+        of_items = [at for at, row in enumerate(rows) if is_filled(row) for _ in self._items(self.item(row))]
+        return of_items[position - 1] if position <= len(of_items) else None
 
     def faults(self, name: str, rows: Sequence[Row]) -> list[Fault]:
         """Return what rows can hold but their text cannot: a value in the middle that ends in a backslash."""
-        if not self.escaped:
-            return []
         filled = [row for row in rows if is_filled(row)]
-        message = f"{name}第{{}}项的值不能以“\\”结尾，除非是最后一项"
-        ends = [at for at, row in enumerate(filled[:-1], 1) if self.item(row).endswith("\\")]
-        return [Fault(name, code_of(name), message.format(at), at) for at in ends]
+        ends = [at for at, row in enumerate(filled[:-1], 1) if self.escaped and self.item(row).endswith("\\")]
+        return [Fault(name, code_of(name), f"{name}第{at}项的值不能以“\\”结尾，除非是最后一项", at) for at in ends]
 
 
 def is_filled(row: Row) -> bool:
