@@ -99,9 +99,9 @@ class Visit(Request):
         return self.root + quote(path_of(self.scope)) + (f"?{query}" if query else "")
 
     def asked(self, *names: str) -> dict[str, Any]:
-        """Return the values of these names in the query; others are ignored."""
+        """Return the values of these names in the query; others and blank ones, as forms send them, are ignored."""
         given = parse_query(self.scope["query_string"], "imageId")
-        return {name: value for name, value in given.items() if name in names}
+        return {name: value for name, value in given.items() if name in names and value}
 
     async def sent(self, *, large: bool = False) -> Pairs:
         """Return the fields of a form in their order; a large one may hold the output of a command."""

@@ -29,13 +29,14 @@ _DEPTH: Final = "2"
 # The CSP allows no style inside of a page; graph.css has the drawing's colours. An image would hide its links.
 _STYLE: Final = re.compile(rb"<style>.*?</style>", re.DOTALL)
 _PAGE: Final = 50
+_OPTIONS: Final = tuple(option.name for option in OPTIONS)
 
 
 @page(f"{IMAGE}/graph")
 async def graph(visit: Visit) -> Response:
     """Show what an image needs and what needs it, drawn and as lists."""
     image = await shown(visit)
-    depth = visit.asked("depth").get("depth") or _DEPTH
+    depth = visit.asked("depth").get("depth", _DEPTH)
     try:
         options = check_graph_options({"direction": "both", "depth": depth, "limit": str(_MOST)})
     except Refused as error:
@@ -64,7 +65,7 @@ def _steps(graph: Graph, ways: list[list[int]]) -> list[tuple[int, str, str]]:
 async def manifests(visit: Visit) -> Response:
     """Show the manifests of an image by the options of a form."""
     image = await shown(visit)
-    given = _options_of(visit)
+    given = visit.asked(*_OPTIONS)
     context = {"image": image, "given": given, "options": OPTIONS, "profiles": visit.runtime.site.profiles}
     try:
         options = visit.runtime.site.options(given)
@@ -76,14 +77,10 @@ async def manifests(visit: Visit) -> Response:
     return visit.render("image/manifests.html", **context, faults=(), rendered=rendered, text=text)
 
 
-def _options_of(visit: Visit) -> dict[str, str]:
-    return {name: value for name, value in visit.asked(*[option.name for option in OPTIONS]).items() if value}
-
-
 @page(f"{IMAGE}/manifests.yaml")
 async def download(visit: Visit) -> Response:
     """Send the manifests as a file, with the bytes of the API."""
-    options = visit.runtime.site.options(_options_of(visit))
+    options = visit.runtime.site.options(visit.asked(*_OPTIONS))
     with slot_for(visit, options):
         prepared = await visit.runtime.manifests.prepare([visit.path_params["image_id"]], options)
         body = await yaml_of(await prepared.rendered())
@@ -109,5 +106,5 @@ async def lint(visit: Visit) -> Response:
         await visit.runtime.lint.registry(wanted, write)
     found = await off_loop(lambda: orjson.loads(body))
     ids = await visit.runtime.images.identify([finding["image"] for finding in found["findings"]])
-    size, number = int(asked.get("pageSize") or _PAGE), int(asked.get("page") or 1)
+    size, number = int(asked.get("pageSize", _PAGE)), int(asked.get("page", 1))
     return visit.render("lint.html", **context, faults=(), found=found, ids=ids, size=size, page=number)

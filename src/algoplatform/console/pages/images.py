@@ -36,7 +36,6 @@ async def show_list(visit: Visit) -> Response:
         asked=asked,
         # Without the place in the list.
         query={name: value for name, value in asked.items() if name not in ("after", "before")},
-        is_filtered=any(asked.get(name) for name in CONDITIONS),
         found=found,
         states=states,
         faults=faults,
@@ -75,8 +74,8 @@ async def delete_selected(visit: Visit) -> Response:
     if not 1 <= len(ids) <= MAX_IDS:
         raise BadRequest(f"须选中1至{MAX_IDS}个镜像", malformed=False)
     found = await visit.runtime.searches.find(check_conditions({"imageId": ids}))
-    known = {record["imageId"]: reference_of(record) for record in map(orjson.loads, found.records)}
-    names = {image_id: known.get(image_id, image_id) for image_id in ids}
+    names = dict(zip(ids, ids, strict=True))
+    names |= {record["imageId"]: reference_of(record) for record in map(orjson.loads, found.records)}
     is_sure = ("confirm", "1") in form
     results = {image_id: await _deleted(visit, image_id) for image_id in ids} if is_sure else None
     return visit.render("list/delete.html", names=names, results=results)

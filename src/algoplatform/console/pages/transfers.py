@@ -29,7 +29,7 @@ Outcome = Counts | AlgoplatformError | None
 async def export(visit: Visit) -> Response:
     """Send the images that meet the conditions as a file that can be imported."""
     asked = visit.asked(*CONDITIONS, "selected")
-    if asked.pop("selected", None) and not asked.get("imageId"):
+    if asked.pop("selected", None) and "imageId" not in asked:
         raise BadRequest(visit.words("nothing_selected"), malformed=False)
     conditions = check_conditions(asked)
 
