@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 from starlette.datastructures import ImmutableMultiDict
 
 from algoplatform.console.rows import SHAPES, Row
+from algoplatform.domain.errors import AlgoplatformError
 from algoplatform.domain.faults import Fault
 from algoplatform.domain.record.model import INTEGER_FIELDS
 
@@ -120,10 +121,10 @@ class Form:
         return fault.field
 
 
-def by_place(faults: Sequence[Fault], place_of: Callable[[Fault], str]) -> dict[str, list[Fault]]:
-    """Return faults by the id of the input that each is about."""
+def by_place(error: AlgoplatformError | None, place_of: Callable[[Fault], str]) -> dict[str, list[Fault]]:
+    """Return the faults of an error by the id of the input that each is about."""
     places: dict[str, list[Fault]] = {}
-    for fault in faults:
+    for fault in error.faults if error else ():
         places.setdefault(place_of(fault), []).append(fault)
     return places
 

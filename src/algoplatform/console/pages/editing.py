@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import orjson
 from starlette.responses import Response
 
 from algoplatform.api.http.envelope import status_of
@@ -11,25 +10,22 @@ from algoplatform.api.http.streams import while_connected
 from algoplatform.console.form import FIELDS, Form, by_place, comparable
 from algoplatform.console.pages.record import IMAGE, Shown, shown
 from algoplatform.console.visit import Visit, page
-from algoplatform.domain.errors import AlgoplatformError, Forbidden, ImageNotFound, Refused, VersionConflict
-from algoplatform.domain.record.model import REQUIRED_FIELDS, reference_of
+from algoplatform.domain.errors import Forbidden, ImageNotFound, Refused, VersionConflict
+from algoplatform.domain.record.model import REQUIRED_FIELDS
 from algoplatform.domain.record.partial import id_of
 
 # What the template shows where it is given.
-_GIVEN: Final = ("image", "copied", "source", "left_out", "notice", "theirs")
+_GIVEN: Final = ("image", "copied", "source", "left_out", "notice", "theirs", "error")
 
 
-def _show(
-    visit: Visit, form: Form, status: int = 200, *, error: AlgoplatformError | None = None, **shown: Any
-) -> Response:
+def _show(visit: Visit, form: Form, status: int = 200, **given: Any) -> Response:
     """Show the form: `notice` is what happened to it, `theirs` what others have changed.
 
     `source` is the image of a registry that it was drafted from, `left_out` what a record cannot hold of that.
     """
-    places = by_place(error.faults if error else (), form.place_of)
-    return visit.render(
-        "image/form.html", status, form=form, error=error, places=places, **(dict.fromkeys(_GIVEN) | shown)
-    )
+    context = dict.fromkeys(_GIVEN) | given
+    places = by_place(context["error"], form.place_of)
+    return visit.render("image/form.html", status, form=form, places=places, **context)
 
 
 async def _posted(
@@ -57,8 +53,8 @@ async def show_new(visit: Visit) -> Response:
         return await _drafted(visit, visit.query_params.get("from", "").strip())
     if not id_of(like):
         raise ImageNotFound(like)
-    record = orjson.loads((await visit.runtime.images.get(like)).record)
-    return _show(visit, Form.of(record), copied=reference_of(record))
+    image = await shown(visit, like)
+    return _show(visit, Form.of(image.record), copied=image.name)
 
 
 @page("/images/new", "POST", keeps_form=True)

@@ -62,7 +62,7 @@ async def plan(visit: Visit) -> Response:
 
 def _show(visit: Visit, form: PlanForm, status: int = 200, **context: Any) -> Response:
     known = {"notice": "", "error": None, "found": None} | context
-    places = by_place(known["error"].faults if known["error"] else (), form.place_of)
+    places = by_place(known["error"], form.place_of)
     profiles = visit.runtime.site.profiles
     is_kept = len(form.kubectl) <= _MOST_KEPT
     # Faults in what the form holds, whatever the interface calls them.

@@ -35,9 +35,9 @@ class Shown:
         self.may_change = covers(visit.namespaces, self.namespace)
 
 
-async def shown(visit: Visit) -> Shown:
-    """Return the image of an address; raises ImageNotFound."""
-    stored = await visit.runtime.images.get(visit.path_params["image_id"])
+async def shown(visit: Visit, image_id: str = "") -> Shown:
+    """Return an image, by default that of the address; raises ImageNotFound."""
+    stored = await visit.runtime.images.get(image_id or visit.path_params["image_id"])
     return Shown(visit, stored.record, stored.version, stored.updated_at)
 
 
