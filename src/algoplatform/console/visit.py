@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from algoplatform.api.http.envelope import status_of
-from algoplatform.api.http.request import parse_query, path_of, read_form
+from algoplatform.api.http.request import parse_query, read_form
 from algoplatform.api.http.urlencoded import Pairs
 from algoplatform.api.middleware.authentication import caller_of
 from algoplatform.console.wording import Words, language_of
@@ -95,8 +95,7 @@ class Visit(Request):
     @property
     def address(self) -> str:
         """The path and query asked for, to return to."""
-        query = self.scope["query_string"].decode("latin-1")
-        return self.root + quote(path_of(self.scope)) + (f"?{query}" if query else "")
+        return str(self.url.replace(scheme="", netloc=""))
 
     def asked(self, *names: str) -> dict[str, Any]:
         """Return the values of these names in the query; others and blank ones, as forms send them, are ignored."""
