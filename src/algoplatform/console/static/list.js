@@ -23,7 +23,6 @@ async function search(push) {
     tellExpired(expired);
     if (expired) return (asked = "");
     const text = await answer.text();
-    if (asked !== url) return;
     $("#rows").innerHTML = text;
     history[push ? "pushState" : "replaceState"](null, "", url);
     $(".clear").hidden = !query.size;
