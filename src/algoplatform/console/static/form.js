@@ -3,13 +3,10 @@ import { $, $$, isLoggedIn } from "./console.js";
 
 function renumber(list) {
   $$(".row", list).forEach((row, at) => {
-    const name = list.dataset.list;
-    for (const part of $$("[id], [for]", row)) {
-      for (const key of ["id", "for", "aria-describedby"]) {
-        if (part.hasAttribute(key)) part.setAttribute(key, part.getAttribute(key).replace(/-\d+/, "-" + at));
-      }
+    for (const key of ["id", "for", "aria-describedby"]) {
+      for (const part of $$(`[${key}]`, row)) part.setAttribute(key, part.getAttribute(key).replace(/-\d+/, "-" + at));
     }
-    $("button", row).value = `remove:${name}:${at}`;
+    $("button", row).value = `remove:${list.dataset.list}:${at}`;
     for (const part of $$("[aria-label]", row)) part.ariaLabel = part.ariaLabel.replace(/\d+/, at + 1);
     for (const part of $$("label .hidden", row)) part.textContent = part.textContent.replace(/\d+/, at + 1);
   });
