@@ -114,11 +114,8 @@ class Form:
         if fault.field not in FIELDS:
             return "form"
         rows = self.rows.get(fault.field)
-        if rows is not None and fault.position is not None:
-            at = SHAPES[fault.field].row_of(rows, fault.position)
-            if at is not None:
-                return f"{fault.field}-{at}"
-        return fault.field
+        at = SHAPES[fault.field].row_of(rows, fault.position) if rows and fault.position else None
+        return fault.field if at is None else f"{fault.field}-{at}"
 
 
 def by_place(error: AlgoplatformError | None, place_of: Callable[[Fault], str]) -> dict[str, list[Fault]]:
