@@ -34,14 +34,13 @@ class Site:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.environment = Environment(
-            loader=PackageLoader("algoplatform.console"),
+            loader=PackageLoader(__package__),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
-            lstrip_blocks=True,
         )
         self.environment.globals |= _RECORD
-        self.static = {file.name: file.read_bytes() for file in (files("algoplatform.console") / "static").iterdir()}
+        self.static = {file.name: file.read_bytes() for file in (files(__package__) / "static").iterdir()}
         # Of the drawing, which may not have styles inside of a page.
         self.static["graph.css"] = STYLE.encode()
         self.version = hashlib.sha256(b"".join(self.static[name] for name in sorted(self.static))).hexdigest()[:12]

@@ -7,9 +7,7 @@ from typing import Any, Final
 from algoplatform.api.http.accept import wishes_of
 
 LANGUAGES: Final = ("zh", "en")
-WORDINGS: Final[dict[str, list[str]]] = tomllib.loads(
-    (files("algoplatform.console") / "wording.toml").read_text("utf-8")
-)
+WORDINGS: Final[dict[str, list[str]]] = tomllib.loads((files(__package__) / "wording.toml").read_text("utf-8"))
 
 
 def language_of(cookie: str | None, accepted: str) -> str:
