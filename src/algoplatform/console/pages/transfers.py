@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, Final
@@ -97,8 +96,7 @@ def _streamed(visit: Visit, file: BinaryIO, fields: dict[str, str]) -> Response:
                 outcome = running.result()
             finally:
                 running.cancel()
-                with suppress(asyncio.CancelledError):
-                    await running
+                await asyncio.wait([running])
         result = visit.text("import/result.html", fields=fields, outcome=outcome)
         yield orjson.dumps({"html": result, "ok": isinstance(outcome, Counts)}) + b"\n"
 
