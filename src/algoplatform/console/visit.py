@@ -126,17 +126,15 @@ class Visit(Request):
         """Respond with HTML, and the headers of all pages."""
         return HTMLResponse(text, status, self.site.headers)
 
-    def message(
-        self, status: int, heading: str, *lines: str, to: str = "/images", word: str = "back_to_list"
-    ) -> Response:
-        """Respond with a page that only says something, and leads on."""
-        return self.render("message.html", status, heading=heading, lines=lines, to=to, word=word, status=status)
+    def message(self, status: int, title: str, *lines: str, to: str = "/images", key: str = "back_to_list") -> Response:
+        """Respond with a page that only says something, and leads on; `title` and `key` are keys of wordings."""
+        return self.render("message.html", status, title=title, lines=lines, to=to, key=key, status=status)
 
     def error(self, error: AlgoplatformError) -> Response:
         """Respond with an error as a page."""
         status = status_of(error)
-        heading = {403: "forbidden_title", 404: "not_found_title"}.get(status, "error_title")
-        response = self.message(status, heading, *([fault.message for fault in error.faults] or [error.message]))
+        title = {403: "forbidden_title", 404: "not_found_title"}.get(status, "error_title")
+        response = self.message(status, title, *([fault.message for fault in error.faults] or [error.message]))
         if status in (429, 503):
             response.headers["retry-after"] = "1"
         return response
@@ -194,4 +192,4 @@ def _ask_to_log_in(visit: Visit, error: Unauthenticated) -> Response:
     is_navigation = visit.headers.get("sec-fetch-mode", "navigate") == "navigate"
     if visit.method in ("GET", "HEAD") and not visit.is_part and is_navigation:
         return visit.redirect("/login", {"to": visit.address})
-    return visit.message(401, "expired", error.message, to="/login", word="log_in_again")
+    return visit.message(401, "expired", error.message, to="/login", key="log_in_again")

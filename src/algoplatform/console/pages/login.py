@@ -18,6 +18,7 @@ _BEGUN: Final = "login"
 _LOGIN_SECONDS: Final = 600
 # A cookie holds 4,096 bytes with its name and attributes.
 _PIECE: Final = 3500
+_MOST: Final = _PIECE * len(TOKEN_COOKIES)
 
 ROUTES: Final[list[Route]] = []
 _page = partial(page, public=True, routes=ROUTES)
@@ -67,12 +68,10 @@ async def callback(visit: Visit) -> Response:
     state = begun.get("state", "")
     if not state or not hmac.compare_digest(state.encode(), visit.query_params.get("state", "").encode()):
         raise BadRequest("登录不是在此浏览器中发起的，或已超过10分钟：请重新登录")
-    if "code" not in visit.query_params:
+    code = visit.query_params.get("code")
+    if code is None:
         raise BadRequest(code_flow.REFUSED)
-    code, verifier = visit.query_params["code"], begun.get("verifier", "")
-    token = await code_flow.exchange(
-        visit.settings, _callback_address(visit), code, verifier, _PIECE * len(TOKEN_COOKIES)
-    )
+    token = await code_flow.exchange(visit.settings, _callback_address(visit), code, begun.get("verifier", ""), _MOST)
     try:
         await visit.verified(token)
     except Unauthenticated as error:
@@ -85,7 +84,7 @@ async def callback(visit: Visit) -> Response:
 @_page("/logout", "POST")
 async def logout(visit: Visit) -> Response:
     """Forget the token, and show a page with a link to log in again."""
-    response = visit.message(200, "logged_out", visit.words("logged_out_hint"), to="/login", word="log_in")
+    response = visit.message(200, "logged_out", visit.words("logged_out_hint"), to="/login", key="log_in")
     for name in TOKEN_COOKIES:
         response.delete_cookie(name, path=visit.base)
     return response

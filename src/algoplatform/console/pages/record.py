@@ -50,7 +50,7 @@ async def show_record(visit: Visit) -> Response:
         # Raises it again if there never was one.
         await visit.runtime.revisions.history(visit.path_params["image_id"], 1, 1)
         history = f"/images/{visit.path_params['image_id']}/history"
-        return visit.message(404, "not_found_title", visit.words("deleted_note"), to=history, word="see_history")
+        return visit.message(404, "not_found_title", visit.words("deleted_note"), to=history, key="see_history")
     return visit.render(
         "image/record.html",
         image=image,
