@@ -14,6 +14,8 @@ from algoplatform.domain.errors import Forbidden, ImageNotFound, Refused, Versio
 from algoplatform.domain.record.model import REQUIRED_FIELDS
 from algoplatform.domain.record.partial import id_of
 
+# Writes a form and returns the id of the image.
+Write = Callable[[], Awaitable[str]]
 # What the template shows where it is given.
 _GIVEN: Final = ("image", "copied", "source", "left_out", "notice", "theirs", "error")
 
@@ -28,9 +30,7 @@ def _show(visit: Visit, form: Form, status: int = 200, **given: Any) -> Response
     return visit.render("image/form.html", status, form=form, places=places, **context)
 
 
-async def _posted(
-    visit: Visit, form: Form, write: Callable[[], Awaitable[str]], image: Shown | None = None
-) -> Response:
+async def _posted(visit: Visit, form: Form, write: Write, image: Shown | None = None) -> Response:
     """Write a form and lead to the record; show it again if a button of a list was pressed, or it cannot be written."""
     if visit.caller is None:
         return _show(visit, form, 401, image=image, notice="expired")
