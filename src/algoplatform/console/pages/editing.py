@@ -119,13 +119,12 @@ async def _merged(visit: Visit, image: Shown, sent: Form) -> Response:
     number = int(sent.version) if sent.version.isdecimal() and len(sent.version) < 18 else 0
     base: dict[str, Any] = await visit.runtime.revisions.at_version(image.id, number) or {}
     for name in FIELDS:
-        old, now = comparable(name, base.get(name)), comparable(name, image.record.get(name))
+        old, mine, now = (comparable(name, each) for each in (base.get(name), sent.text(name), image.record.get(name)))
         if old == now and base:
             continue
-        mine = sent.text(name)
-        if mine is None or comparable(name, mine) == old:
+        if mine == old:
             form.put(name, image.record.get(name))
-        if base or comparable(name, mine) != now:
+        if base or mine != now:
             theirs[name] = now or visit.words("blank")
     form.version = str(image.version)
     return _show(visit, form, 412, image=image, notice="conflict", theirs=theirs)
