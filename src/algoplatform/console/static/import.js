@@ -39,8 +39,7 @@ importing.addEventListener("submit", async (event) => {
     }
     if (!last().startsWith('{"html"')) return finished(failed);
     const { html, ok } = JSON.parse(last());
-    finished();
-    $("#result").innerHTML = html;
+    finished(document.createRange().createContextualFragment(html));
     write.disabled = !(ok && data.get("dryRun") === "true");
   };
   request.onerror = () => finished(failed);
