@@ -30,9 +30,7 @@ async def export(visit: Visit) -> Response:
     asked = visit.asked(*CONDITIONS, "selected")
     if asked.pop("selected", None) and "imageId" not in asked:
         raise BadRequest(visit.words("nothing_selected"), malformed=False)
-    conditions = check_conditions(asked)
-
-    stream = partial(visit.runtime.searches.stream, conditions, keyed=True)
+    stream = partial(visit.runtime.searches.stream, check_conditions(asked), keyed=True)
     headers = {"content-disposition": 'attachment; filename="image_list.json"', "x-content-type-options": "nosniff"}
     return StreamedRecords(within(stream, visit.app.state.exports.taken()), object_around("镜像下载成功"), headers)
 
