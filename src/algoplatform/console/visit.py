@@ -1,7 +1,6 @@
 """One request for a page, and the decorator that gives a page its address."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +14,7 @@ from starlette.routing import Route
 from algoplatform.api.http.envelope import status_of
 from algoplatform.api.http.request import parse_query, read_form
 from algoplatform.api.http.urlencoded import Pairs
-from algoplatform.api.middleware.authentication import caller_of
+from algoplatform.api.middleware.authentication import authenticated, caller_of
 from algoplatform.console.wording import Words, language_of
 from algoplatform.domain.access import Caller, Scope
 from algoplatform.domain.errors import AlgoplatformError, Forbidden, Unauthenticated
@@ -63,10 +62,8 @@ class Visit(Request):
 
     async def verified(self, token: str) -> Caller:
         """Return the caller that a token names; raises Unauthenticated."""
-        state = self.scope["state"]
-        caller: Caller = await state["verifier"].caller([b"Bearer " + token.encode("utf-8", "replace")])
-        state["caller"] = replace(caller, request_id=state.get("request_id"))
-        return caller_of(self)
+        given = [b"Bearer " + token.encode("utf-8", "replace")]
+        return await authenticated(self.scope["state"], self.scope["state"]["verifier"], given)
 
     @property
     def writer(self) -> Caller:

@@ -3,8 +3,9 @@
 `ALGOPLATFORM_AUTH=token` selects the token.
 """
 
+from collections.abc import MutableMapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -33,13 +34,18 @@ class Authentication:
         if scope["type"] == "http" and GUARDED in scope["path"]:
             given = [value for name, value in scope["headers"] if name == b"authorization"]
             try:
-                state = scope.setdefault("state", {})
-                caller = await self._verifier.caller(given)
-                state["caller"] = replace(caller, request_id=state.get("request_id"))
+                await authenticated(scope.setdefault("state", {}), self._verifier, given)
             except AlgoplatformError as error:
                 await refuse(error, scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+async def authenticated(state: MutableMapping[str, Any], verifier: "Verifier", given: list[bytes]) -> Caller:
+    """Return the caller that a token names, and keep it for the request; raises Unauthenticated."""
+    caller = replace(await verifier.caller(given), request_id=state.get("request_id"))
+    state["caller"] = caller
+    return caller
 
 
 def caller_of(request: Request) -> Caller:
