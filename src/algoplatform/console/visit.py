@@ -107,9 +107,8 @@ class Visit(Request):
         return await read_form(self, _GROWTH * self.settings.max_body_bytes, self.app.state.bodies)
 
     def to(self, path: str, query: Mapping[str, Any] | None = None) -> str:
-        """Return the address of a page; blank values of the query fall away."""
-        given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
-        return self.base + path + (f"?{urlencode(given, doseq=True)}" if given else "")
+        """Return the address of a page."""
+        return self.base + path + (f"?{urlencode(query, doseq=True)}" if query else "")
 
     def text(self, template: str, **context: Any) -> str:
         load, static = self.site.environment.get_template, f"{self.base}/static/{self.site.version}"
