@@ -112,7 +112,7 @@ class Visit(Request):
 
     def text(self, template: str, **context: Any) -> str:
         load, static = self.site.environment.get_template, f"{self.base}/static/{self.site.version}"
-        shared = {"t": self.words, "visit": self, "url": self.to, "static": static}
+        shared = {"t": self.words, "visit": self, "url": self.to, "static": static, "faults": ()}
         return load(template).render(shared, m=load("macros.html").make_module(shared), **context)
 
     def render(self, template: str, status: int = 200, /, **context: Any) -> Response:

@@ -49,7 +49,6 @@ async def graph(visit: Visit) -> Response:
         image=image,
         depth=depth,
         graph=found,
-        faults=(),
         drawing=Markup(_STYLE.sub(b"", svg).replace(b'role="img"', b'role="group"', 1).decode()),  # noqa: S704 - made and escaped by our own drawing
         needs=_steps(found, found.needs),
         users=_steps(found, adjacency(len(found.references), [(target, source) for source, target in found.edges])),
@@ -74,7 +73,7 @@ async def manifests(visit: Visit) -> Response:
             text = (await yaml_of(rendered)).decode()
     except Refused as error:
         return visit.render("image/manifests.html", 422, **context, faults=error.faults, rendered=None, text="")
-    return visit.render("image/manifests.html", **context, faults=(), rendered=rendered, text=text)
+    return visit.render("image/manifests.html", **context, rendered=rendered, text=text)
 
 
 @page(f"{IMAGE}/manifests.yaml")
@@ -107,4 +106,4 @@ async def lint(visit: Visit) -> Response:
     found = await off_loop(lambda: orjson.loads(body))
     ids = await visit.runtime.images.identify([finding["image"] for finding in found["findings"]])
     size, number = int(asked.get("pageSize", _PAGE)), int(asked.get("page", 1))
-    return visit.render("lint.html", **context, faults=(), found=found, ids=ids, size=size, page=number)
+    return visit.render("lint.html", **context, found=found, ids=ids, size=size, page=number)
