@@ -2,16 +2,15 @@
 import { $, $$, isLoggedIn } from "./console.js";
 
 const importing = $("#import");
-const write = $("[name=dryRun][value=false]", importing);
+const [preview, write] = $$("[name=dryRun]", importing);
 const stop = $("#abort");
 const { sending, checking, aborted, failed } = importing.dataset;
 const show = (text, value) => (($("#step").textContent = text), ($("#bar").value = value));
-const buttons = () => $$("[name=dryRun]", importing);
 write.disabled = true;
 importing.addEventListener("change", () => (write.disabled = true));
 function finished(...result) {
   stop.hidden = $("#progress").hidden = true;
-  for (const button of buttons()) button.disabled = button === write;
+  preview.disabled = false;
   $("#result").replaceChildren(...result);
 }
 importing.addEventListener("submit", async (event) => {
@@ -19,7 +18,7 @@ importing.addEventListener("submit", async (event) => {
   const data = new FormData(importing, event.submitter);
   if (!(await isLoggedIn())) return;
   $("#result").replaceChildren();
-  for (const button of buttons()) button.disabled = true;
+  preview.disabled = write.disabled = true;
   stop.hidden = $("#progress").hidden = false;
   show(sending, 0);
   const request = new XMLHttpRequest();
