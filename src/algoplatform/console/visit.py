@@ -141,8 +141,7 @@ class Visit(Request):
 
     def back(self, address: str) -> Response:
         """Return to a page of this console, as login and language do; other addresses lead to the list."""
-        own = (f"{self.base}/", f"{self.base}?")
-        is_own = address.startswith(own) and "\\" not in address and address.isprintable()
+        is_own = address.startswith(f"{self.base}/") and "\\" not in address and address.isprintable()
         return RedirectResponse(address if is_own else self.to("/images"), 303)
 
 
