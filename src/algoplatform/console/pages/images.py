@@ -56,8 +56,7 @@ async def count(visit: Visit) -> Response:
 async def changes(visit: Visit) -> Response:
     """Say how many images have changed since a time; without any, 204."""
     try:
-        since = datetime.fromisoformat(visit.query_params.get("since", ""))
-        number = await visit.runtime.recent.since(since)
+        number = await visit.runtime.recent.since(datetime.fromisoformat(visit.query_params.get("since", "")))
     except (ValueError, TypeError):
         raise Refused([Fault("since", Code.FIELD, "since须为带时区的ISO 8601时间")]) from None
     if not number:
