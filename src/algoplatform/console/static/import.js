@@ -38,7 +38,8 @@ importing.addEventListener("submit", async (event) => {
     }
     if (!last().startsWith('{"html"')) return finished(failed);
     const { html, ok } = JSON.parse(last());
-    finished(document.createRange().createContextualFragment(html));
+    finished();
+    $("#result").innerHTML = html;
     write.disabled = !(ok && data.get("dryRun") === "true");
   };
   request.onerror = () => finished(failed);
