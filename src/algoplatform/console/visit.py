@@ -46,6 +46,8 @@ class Visit(Request):
         self.words = Words(language_of(self.cookies.get("language"), self.headers.get("accept-language", "")))
         self.root: str = site.settings.root_path
         self.base = self.root + BASE
+        # Of pages about an image.
+        self.image_id: str = self.path_params.get("image_id", "")
         # Fetched by the script, to be put into a page.
         self.is_part = "x-part" in self.headers
         # Whether images can be looked up in their registries.

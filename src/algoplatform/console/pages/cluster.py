@@ -81,7 +81,7 @@ async def download(visit: Visit) -> Response:
     """Send the manifests as a file, with the bytes of the API."""
     options = visit.runtime.site.options(visit.asked(*_OPTIONS))
     with slot_for(visit, options):
-        prepared = await visit.runtime.manifests.prepare([visit.path_params["image_id"]], options)
+        prepared = await visit.runtime.manifests.prepare([visit.image_id], options)
         body = await yaml_of(await prepared.rendered())
     headers = {"content-disposition": attachment(f"{prepared.name}.yaml"), "x-content-type-options": "nosniff"}
     return Response(body, media_type=content_type(YAML), headers=headers)

@@ -37,7 +37,7 @@ class Shown:
 
 async def shown(visit: Visit, image_id: str = "") -> Shown:
     """Return an image, by default that of the address; raises ImageNotFound."""
-    stored = await visit.runtime.images.get(image_id or visit.path_params["image_id"])
+    stored = await visit.runtime.images.get(image_id or visit.image_id)
     return Shown(visit, stored.record, stored.version, stored.updated_at)
 
 
@@ -48,8 +48,8 @@ async def show_record(visit: Visit) -> Response:
         image = await shown(visit)
     except ImageNotFound:
         # Raises it again if there never was one.
-        await visit.runtime.revisions.history(visit.path_params["image_id"], 1, 1)
-        history = f"/images/{visit.path_params['image_id']}/history"
+        await visit.runtime.revisions.history(visit.image_id, 1, 1)
+        history = f"/images/{visit.image_id}/history"
         return visit.message(404, "not_found_title", visit.words("deleted_note"), to=history, key="see_history")
     return visit.render(
         "image/record.html",
@@ -74,22 +74,20 @@ async def _artifact(visit: Visit, image: Shown) -> dict[str, Any] | None:
 @page(f"{IMAGE}/verify", "POST")
 async def verify(visit: Visit) -> Response:
     """Look an image up in its registry now."""
-    image_id = visit.path_params["image_id"]
     await visit.sent()
     async with while_connected(visit):
-        await visit.runtime.artifacts.verify(visit.writer, image_id)
-    return visit.redirect(f"/images/{image_id}#artifact")
+        await visit.runtime.artifacts.verify(visit.writer, visit.image_id)
+    return visit.redirect(f"/images/{visit.image_id}#artifact")
 
 
 @page(f"{IMAGE}/history")
 async def show_history(visit: Visit) -> Response:
     """Show the versions of an image, each with the fields that it changed."""
     number, size = check_paging(visit.asked("page", "pageSize"))
-    image_id = visit.path_params["image_id"]
-    revisions, total = await visit.runtime.revisions.history(image_id, number, size)
+    revisions, total = await visit.runtime.revisions.history(visit.image_id, number, size)
     # Alone it is never too large to come with its records.
-    [latest], _ = await visit.runtime.revisions.history(image_id, 1, 1)
-    complete = visit.runtime.revisions.with_records(image_id, revisions)
+    [latest], _ = await visit.runtime.revisions.history(visit.image_id, 1, 1)
+    complete = visit.runtime.revisions.with_records(visit.image_id, revisions)
     return visit.render(
         "image/history.html",
         image=Shown(visit, latest.after or "", latest.version),
@@ -111,10 +109,9 @@ def differences(revision: Revision) -> list[tuple[str, Any, Any]]:
 @page(f"{IMAGE}/restore", "POST")
 async def restore(visit: Visit) -> Response:
     """Restore a version, or undelete the image."""
-    image_id = visit.path_params["image_id"]
     data = {name: value for name, value in await visit.sent() if name == "version" and value}
-    await visit.runtime.revisions.restore(visit.writer, image_id, data, None)
-    return visit.redirect(f"/images/{image_id}")
+    await visit.runtime.revisions.restore(visit.writer, visit.image_id, data, None)
+    return visit.redirect(f"/images/{visit.image_id}")
 
 
 @page(f"{IMAGE}/delete", "GET", "POST")
