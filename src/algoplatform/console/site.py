@@ -65,14 +65,14 @@ class Site:
         return Visit(self, request).error(error)
 
 
-@page("", public=True)
-@page("/", public=True)
+@page("", open_to="anyone")
+@page("/", open_to="anyone")
 async def home(visit: Visit) -> Response:
     """Lead to the list."""
     return visit.redirect("/images")
 
 
-@page("/language", "POST", public=True)
+@page("/language", "POST", open_to="anyone")
 async def set_language(visit: Visit) -> Response:
     """Set the cookie of the language, and return."""
     form = dict(await visit.sent())
@@ -82,7 +82,7 @@ async def set_language(visit: Visit) -> Response:
     return response
 
 
-@page("/static/{version}/{name}", public=True)
+@page("/static/{version}/{name}", open_to="anyone")
 async def static_file(visit: Visit) -> Response:
     """Serve a stylesheet, a script or the icon; their version is part of the address."""
     name = visit.path_params["name"]

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlencode
 
 from starlette.convertors import StringConvertor, register_url_convertor
@@ -154,14 +154,16 @@ class _ImageId(StringConvertor):
 register_url_convertor("id", _ImageId())
 
 Page = Callable[[Visit], Awaitable[Response]]
+Group = Literal["anyone", "readers", "writers"]
 
 
 def page(
-    path: str, *methods: str, public: bool = False, keeps_form: bool = False, routes: list[Route] = ROUTES
+    path: str, *methods: str, open_to: Group = "readers", keeps_form: bool = False, routes: list[Route] = ROUTES
 ) -> Callable[[Page], Page]:
     """Give a page its address below /console.
 
-    All but `public` ones lead to the login where nobody is logged in; one that `keeps_form` shows a form that was sent again.
+    Unless it is open to anyone it leads to the login where nobody is logged in; one that `keeps_form` shows a form that
+    was sent again. Writers are callers that may write somewhere.
     """
 
     def declare(show: Page) -> Page:
@@ -169,12 +171,14 @@ def page(
             # The label of logs and metrics.
             request.scope["route"] = SimpleNamespace(path=route.path_format)
             visit = Visit(request.scope["console"], request)
-            if not public or visit.settings.auth == "gateway":
+            if open_to != "anyone" or visit.settings.auth == "gateway":
                 try:
                     visit.caller = await visit.identified()
                 except Unauthenticated as error:
                     if not keeps_form or request.method != "POST":
                         return _ask_to_log_in(visit, error)
+            if open_to == "writers":
+                visit.require_writer()
             return await show(visit)
 
         route = Route(BASE + path, endpoint, methods=[*methods] or ["GET"])

@@ -44,10 +44,9 @@ async def _posted(visit: Visit, form: Form, write: Write, image: Shown | None = 
         return _show(visit, form, status_of(error), image=image, error=error)
 
 
-@page("/images/new")
+@page("/images/new", open_to="writers")
 async def show_new(visit: Visit) -> Response:
     """Show the form of a new image, from nothing, like another, or drafted."""
-    visit.require_writer()
     like = visit.query_params.get("like")
     if like is None:
         return await _drafted(visit, visit.query_params.get("from", "").strip())

@@ -64,11 +64,10 @@ async def changes(visit: Visit) -> Response:
     return visit.page(visit.words("changed", n=f"{number:,}{'+' if number == visit.runtime.recent.most else ''}"))
 
 
-@page("/images/delete", "POST")
+@page("/images/delete", "POST", open_to="writers")
 async def delete_selected(visit: Visit) -> Response:
     """Ask, then delete the selected images and show the result for each."""
     form = await visit.sent()
-    visit.require_writer()
     ids = list(dict.fromkeys(value for name, value in form if name == "imageId"))
     if not 1 <= len(ids) <= MAX_IDS:
         raise BadRequest(f"须选中1至{MAX_IDS}个镜像", malformed=False)

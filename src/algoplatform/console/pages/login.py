@@ -21,10 +21,10 @@ _PIECE: Final = 3500
 _MOST: Final = _PIECE * len(TOKEN_COOKIES)
 
 ROUTES: Final[list[Route]] = []
-_page = partial(page, public=True, routes=ROUTES)
+_page = partial(page, open_to="anyone", routes=ROUTES)
 
 
-@page("/session", public=True)
+@page("/session", open_to="anyone")
 async def has_session(visit: Visit) -> Response:
     """Answer whether the caller is logged in: 204 or 401."""
     try:

@@ -114,10 +114,9 @@ async def restore(visit: Visit) -> Response:
     return visit.redirect(f"/images/{visit.image_id}")
 
 
-@page(f"{IMAGE}/delete", "GET", "POST")
+@page(f"{IMAGE}/delete", "GET", "POST", open_to="writers")
 async def delete(visit: Visit) -> Response:
     """Show what depends on an image, or the button that deletes it."""
-    visit.require_writer()
     image = await shown(visit)
     visit.runtime.access.require(visit.writer, image.namespace)
     if visit.method == "POST":
