@@ -2,7 +2,7 @@
 
 import asyncio
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -10,13 +10,12 @@ from starlette.types import Receive, Scope, Send
 
 from algoplatform.api import app as api
 from algoplatform.api.http.errors import install_error_pages
+from algoplatform.console.visit import BASE, Visit
 from algoplatform.logs import configure_logging
 from algoplatform.settings import Settings, load
 
 if TYPE_CHECKING:
     from algoplatform.console.site import Site
-
-PREFIX: Final = "/console"
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -24,11 +23,11 @@ def create_app(settings: Settings) -> FastAPI:
     if not settings.console:
         return api.create_app(settings)
     settings.check_login()
-    app = api.create_app(settings, home=f"{PREFIX}/images")
+    app = api.create_app(settings, home=f"{BASE}/images")
     console = Console(settings)
     # Unlike a mount, routes leave `root_path` as it is, on which redirects and error pages depend.
-    app.router.routes += [Route(PREFIX, console), Route(f"{PREFIX}/{{rest:path}}", console)]
-    install_error_pages(app, PREFIX, lambda error, request: console.site().error_page(error, request))
+    app.router.routes += [Route(BASE, console), Route(f"{BASE}/{{rest:path}}", console)]
+    install_error_pages(app, BASE, lambda error, request: Visit(console.site(), request).error(error))
     return app
 
 
