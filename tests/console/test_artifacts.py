@@ -124,4 +124,6 @@ async def test_draft(registry: Registry, layout: Layout, database_url: str) -> N
             assert answer.status_code == 422, strange
             assert 'id="from-fault"' in answer.text and "<script>:" not in answer.text
             assert 'id="form"' in answer.text and 'href="#from"' in answer.text
+        page = (await client.get("/console/images/new", params={"from": "elsewhere.local:5000/a"})).text
+        assert ("imageName", "elsewhere.local:5000/a") in inputs(page)
         assert (await client.get("/console/images/new?from=")).status_code == 200

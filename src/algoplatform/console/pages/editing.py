@@ -76,7 +76,9 @@ async def _drafted(visit: Visit, source: str) -> Response:
             draft = await visit.runtime.drafts.draft({"image": source})
     except Refused as error:
         name, _, tag = source.rpartition(":")
-        return _show(visit, Form.of({"imageName": name, "imageTag": tag}), 422, source=source, error=error)
+        # In host:5000/x, the number is a port.
+        given = {"imageName": name, "imageTag": tag} if "/" not in tag else {"imageName": source}
+        return _show(visit, Form.of(given), 422, source=source, error=error)
     return _show(visit, Form.of(draft.record), source=source, left_out=draft.left_out, notice="drafted")
 
 
