@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from algoplatform.api import app as api
 from algoplatform.api.http.errors import install_error_pages
-from algoplatform.console.visit import BASE, Visit
+from algoplatform.console import BASE
 from algoplatform.logs import configure_logging
 from algoplatform.settings import Settings, load
 
@@ -27,7 +27,7 @@ def create_app(settings: Settings) -> FastAPI:
     console = Console(settings)
     # Unlike a mount, routes leave `root_path` as it is, on which redirects and error pages depend.
     app.router.routes += [Route(BASE, console), Route(f"{BASE}/{{rest:path}}", console)]
-    install_error_pages(app, BASE, lambda error, request: Visit(console.site(), request).error(error))
+    install_error_pages(app, BASE, lambda error, request: console.site().error_page(error, request))
     return app
 
 

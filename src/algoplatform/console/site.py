@@ -7,6 +7,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
@@ -16,6 +17,7 @@ from algoplatform.console.pages import ROUTES, login
 from algoplatform.console.rows import SHAPES
 from algoplatform.console.visit import Visit, page
 from algoplatform.console.wording import LANGUAGES
+from algoplatform.domain.errors import AlgoplatformError
 from algoplatform.domain.record.model import REQUIRED_FIELDS
 from algoplatform.planning.graph.svg import STYLE
 from algoplatform.settings import Settings
@@ -58,6 +60,9 @@ class Site:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["console"] = self
         await self._router(scope, receive, send)
+
+    def error_page(self, error: AlgoplatformError, request: Request) -> Response:
+        return Visit(self, request).error(error)
 
 
 @page("", open_to="anyone")

@@ -15,6 +15,7 @@ from algoplatform.api.http.envelope import status_of
 from algoplatform.api.http.request import parse_query, read_form
 from algoplatform.api.http.urlencoded import Pairs
 from algoplatform.api.middleware.authentication import authenticated, caller_of
+from algoplatform.console import BASE
 from algoplatform.console.wording import Words, language_of
 from algoplatform.domain.access import Caller, Scope
 from algoplatform.domain.errors import AlgoplatformError, Forbidden, Unauthenticated
@@ -23,7 +24,6 @@ from algoplatform.runtime import Runtime
 if TYPE_CHECKING:
     from algoplatform.console.site import Site
 
-BASE: Final = "/console"
 # The addresses of all pages, in which {image_id:id} is the id of an image.
 ROUTES: Final[list[Route]] = []
 # With auth=token the browser keeps the token in pieces, which scripts cannot read.
