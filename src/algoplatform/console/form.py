@@ -113,8 +113,8 @@ class Form:
         """Return the id of the input that a fault is about."""
         if fault.field not in FIELDS:
             return "form"
-        rows = self.rows.get(fault.field)
-        at = SHAPES[fault.field].row_of(rows, fault.position) if rows and fault.position else None
+        value = self.values.get(fault.field)
+        at = SHAPES[fault.field].row_of(value, fault.position) if isinstance(value, list) and fault.position else None
         return fault.field if at is None else f"{fault.field}-{at}"
 
 
