@@ -162,14 +162,13 @@ def page(
 ) -> Callable[[Page], Page]:
     """Give a page its address below /console.
 
-    Unless it is open to anyone it leads to the login where nobody is logged in; one that `keeps_form` shows a form that
-    was sent again. Writers are callers that may write somewhere.
+    A page that is not open to anyone leads to the login if nobody is logged in. With `keeps_form`, it still receives a
+    form that was sent then, and shows it again. Writers are callers that may write to some namespace.
     """
 
     def declare(show: Page) -> Page:
         async def endpoint(request: Request) -> Response:
-            # The label of logs and metrics.
-            request.scope["route"] = SimpleNamespace(path=route.path_format)
+            request.scope["route"] = label
             visit = Visit(request.scope["console"], request)
             if open_to != "anyone" or visit.settings.auth == "gateway":
                 try:
@@ -182,6 +181,8 @@ def page(
             return await show(visit)
 
         route = Route(BASE + path, endpoint, methods=[*methods] or ["GET"])
+        # For logs and metrics.
+        label = SimpleNamespace(path=route.path_format)
         routes.append(route)
         return show
 
