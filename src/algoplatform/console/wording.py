@@ -18,7 +18,7 @@ def language_of(cookie: str | None, accepted: str) -> str:
     for tag, quality in wishes_of(accepted[:1000]).items():
         language = tag.partition("-")[0]
         wanted[language] = max(quality, wanted.get(language, 0))
-    # Of two that are wanted alike the first one.
+    # On a tie, the first language wins.
     return max(LANGUAGES, key=lambda language: wanted.get(language, 0))
 
 

@@ -1,4 +1,4 @@
-"""Accept and Accept-Language (RFC 9110, 12.5): what a client names, and the qualities."""
+"""Accept and Accept-Language (RFC 9110, 12.5): the media types or languages in a header, with their qualities."""
 
 import re
 from typing import Final

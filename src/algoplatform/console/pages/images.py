@@ -72,7 +72,7 @@ async def delete_selected(visit: Visit) -> Response:
     if not 1 <= len(ids) <= MAX_IDS:
         raise BadRequest(f"须选中1至{MAX_IDS}个镜像", malformed=False)
     found = await visit.runtime.searches.find(check_conditions({"imageId": ids}))
-    names = dict(zip(ids, ids, strict=True))
+    names = {image_id: image_id for image_id in ids}
     names |= {record["imageId"]: reference_of(record) for record in map(orjson.loads, found.records)}
     is_sure = ("confirm", "1") in form
     results = {image_id: await _deleted(visit, image_id) for image_id in ids} if is_sure else None
