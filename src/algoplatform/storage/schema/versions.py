@@ -7,21 +7,7 @@ import asyncpg
 from algoplatform.storage.postgres.pool import Connection
 
 # The scripts in alembic/versions, oldest first; a test compares them.
-REVISIONS: Final = (
-    "0001",
-    "0002",
-    "0003",
-    "0004",
-    "0005",
-    "0006",
-    "0007",
-    "0008",
-    "0009",
-    "0010",
-    "0011",
-    "0012",
-    "0013",
-)
+REVISIONS: Final = tuple(f"{number:04}" for number in range(1, 14))
 HEAD: Final = REVISIONS[-1]
 
 
