@@ -12,6 +12,7 @@ from algoplatform.storage.search.filter_indexes import (
     WIDTH,
     condition_of,
     cut,
+    has_others,
 )
 from algoplatform.storage.search.where_clause import LONG_TEXT, SHORT_TEXT
 
@@ -35,7 +36,7 @@ def _filter_index(column: str, *, short: bool = True) -> sa.Index:
         sa.text(cut(column)),
         "image_name",
         "image_tag",
-        *(others if short and column != COLUMNS[-1] else []),
+        *(others if has_others(column, short=short) else []),
         # For counting by an index-only scan.
         postgresql_include=[column] if short else None,
         postgresql_where=sa.text(f"live AND {condition_of(column, short=short)}"),

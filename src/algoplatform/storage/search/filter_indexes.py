@@ -46,6 +46,11 @@ def condition_of(column: str, *, short: bool = True) -> str:
     return f"{column} IS NOT NULL"
 
 
+def has_others(column: str, *, short: bool = True) -> bool:
+    """Return whether the index of a filter column also holds the values of other filters."""
+    return short and column != COLUMNS[-1]
+
+
 # The leading column of the index of the pairs within each namespace, and the condition on the images in it.
 NAMESPACE_KIND: Final = f"({KIND} || {cut('namespace')})"
 IN_NAMESPACE: Final = condition_of("namespace")
@@ -110,4 +115,4 @@ def _kinds(conditions: Conditions) -> Lead:
 def _lead(column: str, value: str) -> Lead:
     short = column not in LONG_COLUMNS or len(value.encode()) <= _SHORT_BYTES
     where = f"live AND {condition_of(column, short=short)}"
-    return Lead(column, cut(column), value[:_CUT], where, short and column != COLUMNS[-1])
+    return Lead(column, cut(column), value[:_CUT], where, has_others(column, short=short))
