@@ -3,7 +3,6 @@
 Short fields beside it are kept too.
 """
 
-import time
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
@@ -20,8 +19,6 @@ _NAME: Final = b"file"
 _MOST_PARTS: Final = 64
 _MAX_CONTENT_TYPE: Final = 1024
 _IN_MEMORY: Final = 64 * 1024
-# Bytes that are parsed without releasing the GIL.
-_SLICE: Final = 8 * 1024
 # Bytes of the name and of the value of a field beside the file; longer ones are dropped.
 _MAX_FIELD: Final = 256
 _BROKEN: Final = "表单格式错误，须为含一个文件字段file的multipart/form-data"
@@ -72,10 +69,7 @@ class FileForm(PlainFile):
     def write(self, piece: bytes) -> None:
         """Parse the next piece; raise BadRequest if the form is malformed."""
         try:
-            for start in range(0, len(piece), _SLICE):
-                self._parser.write(piece[start : start + _SLICE])
-                # Release the GIL for the event loop: near-matches of the boundary are slow to parse.
-                time.sleep(0)
+            self._parser.write(piece)
         except FormParserError:
             raise BadRequest(_BROKEN) from None
 
