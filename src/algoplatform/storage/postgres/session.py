@@ -1,5 +1,6 @@
 """A connection to PostgreSQL whose operations end in time, even if the server or the network is silent."""
 
+import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,6 +22,8 @@ _PROMPT_SECONDS: Final = 5.0
 _SECONDS_PER_ROW: Final = 0.005
 _KEEPALIVE: Final = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
 _UNACKNOWLEDGED_SECONDS: Final = 900
+# Bytes of a COPY that may wait for the server: while it updates indexes, the next rows are prepared.
+_UNSENT: Final = 2 * 1024 * 1024
 # Control characters, which compact JSON never contains, so that COPY outputs records unchanged, one per line.
 _UNCHANGED: Final[dict[str, Any]] = {"format": "csv", "delimiter": "\x1e", "quote": "\x1f"}
 
@@ -52,7 +55,10 @@ class Session(Base):
         self._usual_limit = self.deadline.limit = limit
         self.prompt = min(_PROMPT_SECONDS, limit or _PROMPT_SECONDS)
         self.pooled, self.lock_timeout_given = pooled, lock_timeout_given
-        found = self._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # the stubs call it an object
+        transport: asyncio.Transport = self._transport  # type: ignore[attr-defined]  # the stubs lack it
+        # asyncpg writes half a MiB at a time; the deadline watches whether the server reads on.
+        transport.set_write_buffer_limits(high=_UNSENT, low=_UNSENT // 4 * 3)
+        found = transport.get_extra_info("socket")
         if found is None or found.family == socket.AF_UNIX:
             return
         with suppress(OSError):
