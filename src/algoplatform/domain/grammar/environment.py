@@ -14,8 +14,7 @@ elsewhere that backslash would escape the comma after it.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from algoplatform.domain.errors import clip
 from algoplatform.domain.grammar.items import SPACE_AROUND, Items, Key, ListGrammar, before_colon
@@ -26,8 +25,7 @@ _NOT_IN_KEY: Final = re.compile(r"[^-._a-zA-Z0-9]")
 _COMMA: Final = "\\,"
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentVariable:
+class EnvironmentVariable(NamedTuple):
     """An environment variable; the value is unescaped, as the container sees it."""
 
     key: str

@@ -66,16 +66,19 @@ class ListGrammar(Generic[T]):
         items = self._separator.split(text)
         if self._list.fullmatch(text) and not self._is_mistyped(text):
             built = [item for item in map(self._build, items) if item is not None]
-            if len(built) == len(items) and not any(self._has_repeats(key, items) for key in self._keys):
+            if len(built) == len(items) and not self._has_repeats(items):
                 return tuple(built)
         raise Malformed.first(chain(self._item_flaws(items), self._repeats(items)))
 
     def _is_mistyped(self, text: str) -> bool:
         return not text.isascii() and self._full_width is not None and self._full_width.search(text) is not None
 
-    def _has_repeats(self, key: Key, items: Sequence[str]) -> bool:
-        own = list(filter(None, map(key.of, items)))
-        return len(set(own)) < len(own)
+    def _has_repeats(self, items: Sequence[str]) -> bool:
+        for key in self._keys:
+            own = list(filter(None, map(key.of, items)))
+            if len(set(own)) < len(own):
+                return True
+        return False
 
     def _repeats(self, items: Sequence[str]) -> Iterator[Flaw]:
         """Yield a flaw for each item that repeats the key of an earlier one; ignores empty keys."""

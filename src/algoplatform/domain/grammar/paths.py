@@ -17,9 +17,8 @@ Source: POSIX pathnames, without `..`; mounted paths also without ":", which Kub
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from posixpath import normpath
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from algoplatform.domain.grammar import items
 from algoplatform.domain.grammar.items import FULL_WIDTH_BETWEEN_PATHS, Items, Key, ListGrammar
@@ -42,8 +41,7 @@ class AbsolutePath(items.Text):
         raise items.malformed(text, mistyped or _path_faults(text))
 
 
-@dataclass(frozen=True, slots=True)
-class PathPair:
+class PathPair(NamedTuple):
     """A source path and its mount target."""
 
     source: str

@@ -13,9 +13,8 @@ Source: Kubernetes, where the name of a ServicePort is a DNS label (RFC 1123) an
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from algoplatform.domain.errors import too_long
 from algoplatform.domain.grammar.items import Items, Key, ListGrammar, before_colon
@@ -31,8 +30,7 @@ _NAME_RE: Final = re.compile(_NAME)
 _NUMBER_RE: Final = re.compile(_NUMBER)
 
 
-@dataclass(frozen=True, slots=True)
-class ImagePort:
+class ImagePort(NamedTuple):
     """A named container port, and optionally the node port that exposes it."""
 
     name: str
@@ -57,24 +55,29 @@ class ImagePorts(Items[ImagePort]):
 
 @lru_cache
 def _grammar(node_ports: range) -> ListGrammar[ImagePort]:
-    names, nodes = Key("的名称", before_colon), Key("的节点端口", partial(_node_port, node_ports=node_ports))
-    build, faults_of = partial(_built, node_ports=node_ports), partial(_port_faults, node_ports=node_ports)
-    return ListGrammar(_ITEM, build, faults_of, names, nodes)
+    names, nodes = Key("的名称", before_colon), Key("的节点端口", partial(_node_port, node_ports))
+    return ListGrammar(_ITEM, partial(_built, node_ports), partial(_port_faults, node_ports), names, nodes)
 
 
-def _built(item: str, node_ports: range) -> ImagePort | None:
-    name, container, *node = item.split(":")
-    port = ImagePort(name, int(container), *map(int, node))
+def _built(node_ports: range, item: str) -> ImagePort | None:
+    name, container, node = _parts(item)
+    port = ImagePort(name, int(container), int(node) if node else None)
     is_known = port.container_port in CONTAINER_PORTS and (port.node_port is None or port.node_port in node_ports)
     return port if is_known else None
 
 
-def _node_port(item: str, node_ports: range) -> str:
-    parts = item.split(":")
-    return parts[2] if len(parts) == 3 and _is_number(parts[2], node_ports) else ""
+def _node_port(node_ports: range, item: str) -> str:
+    number = _parts(item)[2]
+    return number if number and _is_number(number, node_ports) else ""
 
 
-def _port_faults(item: str, node_ports: range) -> Iterator[str]:
+def _parts(item: str) -> tuple[str, str, str]:
+    name, _, numbers = item.partition(":")
+    container, _, node = numbers.partition(":")
+    return name, container, node
+
+
+def _port_faults(node_ports: range, item: str) -> Iterator[str]:
     parts = item.split(":")
     if not 2 <= len(parts) <= 3:
         yield "须写作“名称:容器端口”或“名称:容器端口:节点端口”"

@@ -54,7 +54,7 @@ def check(data: object, rules: Rules, *, partial: bool = False) -> Checked:
     present = frozenset(data) if "imageports" not in data else frozenset(data) | {"imagePorts"}
     image: Image | None = None
     try:
-        image = Image.model_validate(clean, context=rules)
+        image = Image.read(clean, rules)
     except ValidationError as error:
         for found in error.errors(include_url=False, include_input=False):
             name = str(found["loc"][0])

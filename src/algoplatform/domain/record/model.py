@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, get_args
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from algoplatform.domain.faults import Code
@@ -96,13 +96,16 @@ class Image(BaseModel):
     delete_flag: Annotated[fields.DeleteFlag | None, Traits(before="tv_channel")] = Field(
         None, description="删除标志：只能为0；删除请用_delete", examples=["0"]
     )
-    _sent: dict[str, Any] = PrivateAttr()
+    # A private attribute of Pydantic takes 3 µs more per record.
+    __slots__ = ("_sent",)
+    if TYPE_CHECKING:
+        _sent: dict[str, Any]
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _keep_what_was_sent(cls, data: dict[str, Any], read: ModelWrapValidatorHandler[Self]) -> Self:
-        image = read(data)
-        image._sent = data
+    def read(cls, data: dict[str, Any], rules: object) -> Self:
+        """Validate non-empty fields by their wire names; raises Pydantic's ValidationError."""
+        image = cls.model_validate(data, context=rules)
+        object.__setattr__(image, "_sent", data)
         return image
 
     @property
@@ -113,7 +116,8 @@ class Image(BaseModel):
     def dependencies(self) -> tuple[ImageReference, ...]:
         """The images that this one depends on, except itself."""
         listed: Dependencies | None = self.dependency_service_id
-        return tuple(item for item in listed.items if item != self.reference) if listed else ()
+        own = self.reference
+        return tuple(item for item in listed.items if item != own) if listed else ()
 
     def values(self) -> dict[str, str | int]:
         """Return the non-empty fields by their wire names: strings as they were sent, integers as int."""
