@@ -9,7 +9,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
-from algoplatform.cli import app
+from algoplatform.cli.commands import app
 
 Call = Callable[..., Awaitable[Result]]
 

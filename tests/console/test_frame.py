@@ -179,15 +179,15 @@ def test_every_field_is_in_the_form() -> None:
 
 
 def test_loaded_at_the_first_visit() -> None:
-    """The template engine is loaded with the first page, not when the application is created."""
+    """A worker loads the template engine with the first page, and the command line never."""
     import subprocess
     import sys
 
     code = (
-        "import sys; from algoplatform.console.mount import create_app; from algoplatform.settings import Settings;"
-        "create_app(Settings(database_url=None)); print('jinja2' in sys.modules)"
+        "import sys; from algoplatform.cli.worker import application; application();"
+        "print({'fastapi', 'jinja2', 'typer'} & sys.modules.keys())"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "{'fastapi'}"
 
 
 def test_login_settings_belong_together() -> None:

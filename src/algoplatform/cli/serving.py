@@ -1,7 +1,6 @@
 """What `serve` does before and around uvicorn: port, database, sample, welcome message."""
 
 import asyncio
-import multiprocessing
 import os
 import resource
 import signal
@@ -15,7 +14,6 @@ from typing import NoReturn
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
 from pydantic import SecretStr
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
@@ -23,11 +21,9 @@ from uvicorn.supervisors import Multiprocess
 from algoplatform.api.http import metrics
 from algoplatform.api.server.options import server_options
 from algoplatform.cli import listening, metrics_folders
-from algoplatform.console.mount import app_from_environment
 from algoplatform.domain.access import OPERATOR
 from algoplatform.domain.errors import Unavailable
 from algoplatform.embedded import EmbeddedPostgres
-from algoplatform.embedded.processes import end_with_parent
 from algoplatform.logs import configure_logging
 from algoplatform.runtime import NotReady, Runtime
 from algoplatform.settings import Settings, ignored, unknown
@@ -73,7 +69,7 @@ def answers_any_host(settings: Settings) -> bool:
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
     config = uvicorn.Config(
-        "algoplatform.cli.serving:application",
+        "algoplatform.cli.worker:application",
         factory=True,
         workers=settings.workers,
         loop="uvloop",
@@ -92,16 +88,6 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         started = server.started
     if not started:
         raise NotReady("the service did not start; the log says why")
-
-
-def application() -> FastAPI:
-    """Build the application in the process that serves it; a worker drains when its supervisor dies."""
-    supervisor = multiprocessing.parent_process()
-    if supervisor is not None and supervisor.pid is not None:
-        end_with_parent(supervisor.pid)
-        # By now uvicorn handles the signal.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    return app_from_environment()
 
 
 class _Workers(Multiprocess):

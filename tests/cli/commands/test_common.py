@@ -49,7 +49,8 @@ async def test_service_link(cli: Call, database_url: str, command: list[str]) ->
 
 
 def test_as_a_module(tmp_path: Path) -> None:
-    """`python -m algoplatform` is the same command, in a real process and from any folder."""
-    command = [sys.executable, "-m", "algoplatform", "--version"]
+    """`python -m algoplatform` is the same command, from any folder, and starts without the web framework."""
+    command = [sys.executable, "-X", "importtime", "-m", "algoplatform", "--version"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == f"{__version__}\n"
+    assert ("typer" in done.stderr, "fastapi" in done.stderr) == (True, False)

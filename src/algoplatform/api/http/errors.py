@@ -5,7 +5,7 @@ from http import HTTPStatus
 from traceback import clear_frames
 from typing import Final
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,7 +26,7 @@ _MESSAGES = {
 INTERNAL: Final = AlgoplatformError("服务内部错误，请凭X-Request-Id联系管理员")
 
 
-def install_handlers(app: FastAPI) -> None:
+def install_handlers(app: Starlette) -> None:
     """Register handlers for domain and framework errors; all others reach the outermost middleware."""
     app.add_exception_handler(AlgoplatformError, _refused)
     app.add_exception_handler(HTTPException, _framework)
@@ -36,7 +36,7 @@ def install_handlers(app: FastAPI) -> None:
 ErrorPage = Callable[[AlgoplatformError, Request], Response]
 
 
-def install_error_pages(app: FastAPI, prefix: str, page: ErrorPage) -> None:
+def install_error_pages(app: Starlette, prefix: str, page: ErrorPage) -> None:
     """Respond to errors below a path prefix with pages, including those of middleware."""
     app.state.error_pages = (prefix, page)
 

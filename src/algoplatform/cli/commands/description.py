@@ -3,7 +3,6 @@
 import sys
 import textwrap
 
-from algoplatform.api.app import create_app
 from algoplatform.catalogue.cluster.site import describe_options
 from algoplatform.cli import listing
 from algoplatform.cli.commands.common import AsJson, load_settings
@@ -13,6 +12,8 @@ from algoplatform.settings import describe
 
 def openapi() -> None:
     """输出OpenAPI文档。"""
+    from algoplatform.api.app import create_app  # slow to import, and only needed here
+
     with reported():
         document = create_app(load_settings()).openapi()
     print_json(document)

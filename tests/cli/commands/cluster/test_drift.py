@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from algoplatform.cli import app
+from algoplatform.cli.commands import app
 from algoplatform.cli.commands.cluster import drift
 from tests.cli.conftest import Call
 from tests.support.cluster import live, pod, printed, unready

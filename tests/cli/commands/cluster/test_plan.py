@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from algoplatform.cli import app
+from algoplatform.cli.commands import app
 from tests.cli.conftest import Call
 from tests.support.images import IMAGES
 from tests.support.plans import cameras, image, known, kubectl, nodes, worked_example
