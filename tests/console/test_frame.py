@@ -179,15 +179,18 @@ def test_every_field_is_in_the_form() -> None:
 
 
 def test_loaded_at_the_first_visit() -> None:
-    """A worker loads the template engine with the first page, and the command line never."""
+    """A worker loads the template engine at the first visit, the login only with tokens, the command line never."""
     import subprocess
     import sys
 
     code = (
         "import sys; from algoplatform.cli.worker import application; application();"
-        "print({'fastapi', 'jinja2', 'typer'} & sys.modules.keys())"
+        "print({'fastapi', 'jinja2', 'typer'} & sys.modules.keys());"
+        "from algoplatform.console.site import Site; from algoplatform.settings import load; Site(load());"
+        "print({'jinja2', 'jwt'} & sys.modules.keys())"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "{'fastapi'}"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert told.split() == ["{'fastapi'}", "{'jinja2'}"]
 
 
 def test_login_settings_belong_together() -> None:

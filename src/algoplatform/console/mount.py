@@ -39,7 +39,7 @@ def app_from_environment() -> FastAPI:
 
 
 class Console:
-    """The console as an application, imported at its first visit, as templates take 250 ms to load."""
+    """The console as an application, imported at its first visit, as templates take 200 ms to load."""
 
     def __init__(self, settings: Settings) -> None:
         self.site = cache(lambda: _site(settings))

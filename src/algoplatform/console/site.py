@@ -9,11 +9,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Router
+from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from algoplatform.console.form import CHOICES, GROUPS, UNITS
-from algoplatform.console.pages import ROUTES, login
+from algoplatform.console.pages import ROUTES
 from algoplatform.console.rows import SHAPES
 from algoplatform.console.visit import Visit, page
 from algoplatform.console.wording import LANGUAGES
@@ -54,8 +54,7 @@ class Site:
             "cache-control": "private, no-cache",
             "vary": "X-Part, Cookie, Accept-Language",
         }
-        # A gateway logs people in itself.
-        self._router = Router(ROUTES if settings.auth == "gateway" else ROUTES + login.ROUTES, redirect_slashes=False)
+        self._router = Router([*ROUTES, *_login_routes(settings)], redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["console"] = self
@@ -63,6 +62,15 @@ class Site:
 
     def error_page(self, error: AlgoplatformError, request: Request) -> Response:
         return Visit(self, request).error(error)
+
+
+def _login_routes(settings: Settings) -> list[Route]:
+    if settings.auth == "gateway":
+        # It logs people in itself.
+        return []
+    from algoplatform.console.pages import login  # slow to import, and not needed behind a gateway
+
+    return login.ROUTES
 
 
 @page("", open_to="anyone")
@@ -80,6 +88,16 @@ async def set_language(visit: Visit) -> Response:
     if form.get("language") in LANGUAGES:
         response.set_cookie("language", form["language"], max_age=_YEAR, path=visit.root or "/", samesite="lax")
     return response
+
+
+@page("/session", open_to="anyone")
+async def has_session(visit: Visit) -> Response:
+    """Answer whether the caller is logged in: 204 or 401."""
+    try:
+        await visit.identified()
+    except AlgoplatformError:
+        return Response(status_code=401)
+    return Response(status_code=204)
 
 
 @page("/static/{version}/{name}", open_to="anyone")

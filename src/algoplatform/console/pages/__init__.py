@@ -1,6 +1,6 @@
-"""The pages: each module that is named here declares the addresses of its own."""
+"""The pages: each module that is named here declares the addresses of its own; `login` is added by the site."""
 
-from algoplatform.console.pages import cluster, editing, images, login, plan, record, transfers
+from algoplatform.console.pages import cluster, editing, images, plan, record, transfers
 from algoplatform.console.visit import ROUTES
 
-__all__ = ["ROUTES", "cluster", "editing", "images", "login", "plan", "record", "transfers"]
+__all__ = ["ROUTES", "cluster", "editing", "images", "plan", "record", "transfers"]

@@ -24,16 +24,6 @@ ROUTES: Final[list[Route]] = []
 _page = partial(page, open_to="anyone", routes=ROUTES)
 
 
-@page("/session", open_to="anyone")
-async def has_session(visit: Visit) -> Response:
-    """Answer whether the caller is logged in: 204 or 401."""
-    try:
-        await visit.identified()
-    except AlgoplatformError:
-        return Response(status_code=401)
-    return Response(status_code=204)
-
-
 @_page("/login")
 async def login(visit: Visit) -> Response:
     """Lead to the identity provider, or show a page to paste a token."""
