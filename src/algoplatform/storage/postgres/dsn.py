@@ -60,7 +60,6 @@ _SET_ELSEWHERE: Final = {
     "statement_cache_size": "ALGOPLATFORM_PREPARED_STATEMENTS",
     "command_timeout": "ALGOPLATFORM_STATEMENT_TIMEOUT",
 }
-# Units of the kernel: seconds, except milliseconds for tcp_user_timeout.
 _SOCKET: Final = {
     "keepalives": (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
     "keepalives_idle": (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
@@ -68,6 +67,9 @@ _SOCKET: Final = {
     "keepalives_count": (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
     "tcp_user_timeout": (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
 }
+# Linux's limits, beyond which every connection would fail; in seconds, except milliseconds for tcp_user_timeout.
+_MOST: Final = {"keepalives_idle": 32767, "keepalives_interval": 32767, "keepalives_count": 127}
+_MOST_INTEGER: Final = 2**31 - 1
 # Names of the session in PostgreSQL's views (pg_stat_activity): the URL overrides ours.
 _NAMES: Final = ("application_name", "fallback_application_name")
 
@@ -184,8 +186,9 @@ def _integer(given: dict[str, str], name: str) -> int | None:
     value = given.pop(name, None)
     if value is None:
         return None
-    if not re.fullmatch(r"-?[0-9]{1,9}", value) or (name in _SOCKET and int(value) not in range(32768)):
-        raise _wrong(f"{name} must be a whole number")
+    first, last = (0 if name in _SOCKET else -_MOST_INTEGER), _MOST.get(name, _MOST_INTEGER)
+    if not re.fullmatch(r"-?[0-9]{1,10}", value) or not first <= int(value) <= last:
+        raise _wrong(f"{name} must be a whole number of at most {last}")
     return int(value)
 
 
