@@ -46,6 +46,20 @@ async def test_hosts(client: httpx.AsyncClient, head: str, status: int) -> None:
             assert await raw.closed()
 
 
+@pytest.mark.parametrize("blank", [" ", "\t", " \t "])
+async def test_blanks_behind_values(client: httpx.AsyncClient, blank: str) -> None:
+    """White space behind the value of a header is no part of it (RFC 9110, section 5.5)."""
+    host = f"localhost:{client.base_url.port}"
+    headers = [f"Host: {host}", f"Origin: http://{host}", "Idempotency-Key: one", "Content-Type: application/json"]
+    lines = [f"{header}{blank}" for header in headers] + [f"Content-Length: {len(BODY)}"]
+    async with connected(client) as raw:
+        await raw.send("\r\n".join([f"POST {REGISTER} HTTP/1.1", *lines, "", ""]).encode() + BODY)
+        answer = await raw.answer()
+    assert answer.status == 200, answer.body
+    again = {"idempotency-key": "one", "content-type": "application/json"}
+    assert (await client.post(REGISTER, content=BODY, headers=again)).status_code == 200
+
+
 @pytest.mark.parametrize(
     "line",
     [

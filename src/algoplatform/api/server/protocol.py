@@ -133,6 +133,10 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._in_head and not self._head_timer.is_running:
             self._expect_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header without the white space behind its value, which the parser leaves (RFC 9110, section 5.5)."""
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
         """Start the request, unless its head breaks a limit or asks for another protocol."""
         if self.parser.should_upgrade():
