@@ -228,10 +228,11 @@ async def test_actor_claim(settings: Settings) -> None:
 
 
 async def test_good_tokens(service: httpx.AsyncClient) -> None:
-    """Valid tokens pass: either key, any case of the scheme, several audiences, a small clock skew."""
+    """Valid tokens pass: either key, any case of the scheme, blanks behind it, several audiences, a small clock skew."""
     now = int(time.time())
     for text in (
         token(),
+        f" {token()}",
         jwt.encode(claims(), rsa_key(), "RS256", {"kid": "rsa"}),
         jwt.encode(claims(), rsa_key(), "RS256"),
         token(aud=["other", "algoplatform"]),

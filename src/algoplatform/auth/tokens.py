@@ -12,7 +12,7 @@ from algoplatform.domain.errors import BadRequest, Malformed, Unauthenticated, c
 from algoplatform.domain.record.fields import check_integer
 from algoplatform.settings import Settings, SettingsError
 
-_BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)")
+_BEARER: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)")
 _MAX_TOKEN: Final = 8192
 _MAX_TEXT: Final = 255
 # Tolerated difference of clocks, in seconds.
@@ -154,7 +154,7 @@ def _header(token: str) -> dict[str, Any]:
     try:
         return jwt.get_unverified_header(token)
     except Exception:  # the library may raise anything for a hostile token
-        raise _refused("format", "the header is not a JSON object") from None
+        raise _refused("format", "the header is not a JSON object, has a kid that is not a string, or a crit") from None
 
 
 def _given(token: str, claim: str) -> str:
