@@ -90,20 +90,27 @@ async def test_no_value_and_no_secret(log: Log, database_url: str) -> None:
 
 async def test_unhandled_error(log: Log, client: httpx.AsyncClient, database_url: str) -> None:
     """An unhandled exception: an envelope without internals, a location in the log, a usable connection."""
-    await register(client)
+    image_id = await register(client)
     await asyncio.to_thread(execute, database_url, "ALTER TABLE image RENAME TO elsewhere")
     broken = await client.get(f"{IMAGES}/_search", headers={"x-request-id": "r1"})
     assert (broken.status_code, broken.headers["x-request-id"]) == (500, "r1")
     assert broken.json() == {"status": "-500", "res": None, "msg": "服务内部错误，请凭X-Request-Id联系管理员"}
     problem = await client.post(f"{IMAGES}/_search", json={}, headers={"accept": "application/problem+json"})
     assert (problem.headers["content-type"], problem.json()["code"]) == ("application/problem+json", "-500")
+    # Paths with parameters and pages take the framework's router.
+    routed = await client.get(f"{IMAGES}/{image_id}")
+    assert (routed.status_code, routed.json()) == (500, broken.json())
+    page = await client.get("/console/images")
+    assert (page.status_code, page.headers["content-type"]) == (500, "text/html; charset=utf-8")
+    assert "服务内部错误" in page.text
     await asyncio.to_thread(execute, database_url, "ALTER TABLE elsewhere RENAME TO image")
     again = await client.get(f"{IMAGES}/_search")
     assert again.status_code == 200
-    # One connection served all three.
-    streams = [answer.extensions["network_stream"].get_extra_info("client_addr") for answer in (broken, problem, again)]
+    # One connection served all of them.
+    answers = (broken, problem, routed, page, again)
+    streams = [answer.extensions["network_stream"].get_extra_info("client_addr") for answer in answers]
     assert len(set(streams)) == 1
-    [line, _] = log.lines("unhandled_error")
+    line = log.lines("unhandled_error")[0]
     assert (line["request_id"], line["error"].partition(" ")[0]) == ("r1", "UndefinedTableError")
     assert any("search.py" in place for place in line["where"])
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoplatform import __version__
@@ -55,6 +56,12 @@ class Application(FastAPI):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._outermost: ASGIApp = super().__call__
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Leave out the outermost layer, which would answer unhandled exceptions in plain text before Observability."""
+        stack = super().build_middleware_stack()
+        assert isinstance(stack, ServerErrorMiddleware)
+        return stack.app
 
     def wrap(self, middleware: Callable[..., ASGIApp], **options: Any) -> None:
         """Put a middleware around the application and all of its middleware."""
