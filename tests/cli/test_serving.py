@@ -170,6 +170,26 @@ async def test_beyond_loopback(cli: Call, database_url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("token_url", "variable", "value"),
+    [
+        ("", "ALGOPLATFORM_OIDC_TOKEN_URL", ""),
+        ("https://id.example/token", "HTTPS_PROXY", "socks5://user:hunter2@127.0.0.1:7890"),
+        ("https://id.example/token", "SSL_CERT_FILE", "/nowhere"),
+    ],
+)
+async def test_login_that_cannot_work(
+    cli: Call, monkeypatch: pytest.MonkeyPatch, token_url: str, variable: str, value: str
+) -> None:
+    """What would make each login of the console fail is reported before anything is started."""
+    monkeypatch.setenv(variable, value)
+    login = {"OIDC_AUTHORIZE_URL": "https://id.example/login", "OIDC_TOKEN_URL": token_url, "OIDC_CLIENT_ID": "x"}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        result = await cli("serve", "--port", str(listener.getsockname()[1]), **login)
+    assert (result.exit_code, result.output.count("\n"), "hunter2" in result.output) == (2, 1, False)
+    assert variable in result.output
+
+
+@pytest.mark.parametrize(
     ("settings", "warned"),
     [
         ({"host": "0.0.0.0", "trust_gateway": True}, True),

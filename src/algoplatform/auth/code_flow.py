@@ -29,6 +29,13 @@ class Begun(NamedTuple):
     verifier: str
 
 
+def check_client(settings: Settings) -> None:
+    """Raise SettingsError if the proxy or the certificates for the token endpoint are unusable."""
+    assert settings.oidc_token_url is not None
+    address = httpx.URL(settings.oidc_token_url.get_secret_value())
+    open_client(address, proxy_for(address))
+
+
 def begin(settings: Settings, callback: str) -> Begun:
     """Begin a login, after which the provider redirects to the URL `callback`."""
     assert settings.oidc_authorize_url is not None

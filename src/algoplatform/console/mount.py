@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from algoplatform.api import app as api
 from algoplatform.api.http.errors import install_error_pages
-from algoplatform.console import BASE
+from algoplatform.console import BASE, check_login
 from algoplatform.logs import configure_logging
 from algoplatform.settings import Settings, load
 
@@ -22,7 +22,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Build the application with the console, if the settings have one."""
     if not settings.console:
         return api.create_app(settings)
-    settings.check_login()
+    check_login(settings)
     app = api.create_app(settings, home=f"{BASE}/images")
     console = Console(settings)
     # Unlike a mount, routes leave `root_path` as it is, on which redirects and error pages depend.

@@ -9,6 +9,7 @@ from algoplatform.api.middleware import authentication
 from algoplatform.cli import serving
 from algoplatform.cli.commands.common import load_settings
 from algoplatform.cli.output import console, reported
+from algoplatform.console import check_login
 from algoplatform.settings import SettingsError, load
 from algoplatform.storage.schema.versions import HEAD
 
@@ -25,6 +26,7 @@ def serve(
         settings = load(**{name: value for name, value in given.items() if value is not None})
         settings.check_listening()
         authentication.verifier(settings)
+        check_login(settings)
         serving.run(settings, sample)
 
 
