@@ -1,6 +1,8 @@
 """The command line: `algoplatform`."""
 
+import os
 import signal
+import sys
 
 
 def app() -> None:
@@ -15,4 +17,11 @@ def app() -> None:
 
     if quiet:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    commands()
+    try:
+        commands()
+    except OSError as error:
+        # Commands report all others: this one is of stdout, for example on a full disk. What it still holds would
+        # fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"无法写到标准输出：{error.strerror}\n")
+        sys.exit(2)

@@ -54,3 +54,11 @@ def test_as_a_module(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == f"{__version__}\n"
     assert ("typer" in done.stderr, "fastapi" in done.stderr) == (True, False)
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    """A result that cannot be written is reported in one line."""
+    command = [sys.executable, "-m", "algoplatform", "settings"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, encoding="utf-8", check=False)
+    assert (done.returncode, done.stderr) == (2, "无法写到标准输出：No space left on device\n")
