@@ -69,7 +69,13 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ALLOWED_HOSTS", "registry.example, *"),
         ("ALLOWED_HOSTS", "*.*"),
         ("ALLOWED_HOSTS", "registry.*"),
+        ("ALLOWED_HOSTS", "https://registry.example"),
+        ("ALLOWED_HOSTS", "registry.example/"),
+        ("ALLOWED_HOSTS", "::1"),
+        ("ALLOWED_HOSTS", '"a.example", "b.example"'),
         ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "ui.example"),
+        ("CORS_ORIGINS", "https://ui.example/"),
         ("CORS_ORIGINS", "https://*.example.com"),
         ("ROOT_PATH", "nodes"),
         ("ROOT_PATH", "/nodes/"),
@@ -210,9 +216,9 @@ def test_key_address_is_shown_without_secrets() -> None:
 
 def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hosts and origins are case-insensitive; a host may include its subdomains."""
-    monkeypatch.setenv("ALGOPLATFORM_ALLOWED_HOSTS", "Registry.example, *.Example.org")
+    monkeypatch.setenv("ALGOPLATFORM_ALLOWED_HOSTS", "Registry.example, *.Example.org, [::1]:8443")
     monkeypatch.setenv("ALGOPLATFORM_CORS_ORIGINS", "https://UI.example")
-    assert load().allowed_hosts == {"registry.example", "*.example.org"}
+    assert load().allowed_hosts == {"registry.example", "*.example.org", "[::1]:8443"}
     assert load().cors_origins == {"https://ui.example"}
 
 

@@ -22,6 +22,7 @@ _HOST: Final = r"(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]@:,/?#]*)(?::[0-9]{1,5})?"
 _DATABASE_URL: Final = re.compile(
     rf"(?:postgres|postgresql|postgresql\+asyncpg)://(?:[^@/?#]*@)?{_HOST}(?:,{_HOST})*(?:[/?].*)?"
 )
+_HOST_HEADER: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _TOKEN: Final = re.compile(r"[!-~]+")
 _SPACE: Final = " \t\r\n\f\v\ufeff\u00a0"
@@ -72,14 +73,18 @@ def _check_network(value: str) -> str:
 
 
 def _check_host(value: str) -> str:
-    if "*" in value.removeprefix("*."):
-        raise ValueError("must list each host; * is allowed only as the first label, as in *.example.com")
+    if _HOST_HEADER.fullmatch(value.removeprefix("*.")) is None:
+        raise ValueError(
+            "must list hosts as in a Host header, such as registry.example.com, *.example.com or [::1]:8443; * is"
+            " allowed only as the first label"
+        )
     return value.lower()
 
 
 def _check_origin(value: str) -> str:
-    if "*" in value:
-        raise ValueError("must list each origin, such as https://ui.example.com; * is not allowed")
+    _, separator, host = value.partition("://")
+    if value != "null" and not (separator and _HOST_HEADER.fullmatch(host)):
+        raise ValueError("must list origins, such as https://ui.example.com, without a path and without *")
     return value.lower()
 
 
