@@ -18,6 +18,7 @@ from algoplatform.api.middleware.authentication import verifier
 from algoplatform.auth.jwks import FetchedKeys, parse_jwks
 from algoplatform.auth.tokens import Verifier
 from algoplatform.domain.errors import Unauthenticated, Unavailable
+from algoplatform.logs import REQUEST_ID
 from algoplatform.settings import Settings, SettingsError
 from tests.support.images import IMAGES
 from tests.support.logs import logged
@@ -247,6 +248,20 @@ async def test_secrets_of_the_address_stay_out_of_the_log(monkeypatch: pytest.Mo
                     await keys.find("first", "ES256")
             assert [line["proxy"] for line in log.lines("jwks_unavailable")] == [proxy and "HTTP_PROXY"]
             assert "hunter2" not in log.text
+
+
+async def test_shared_fetch_has_no_request_id() -> None:
+    """A failed fetch, which several requests may share, is not logged under the id of the first one."""
+    token = REQUEST_ID.set("first")
+    try:
+        with logged("warning") as log:
+            async with FetchedKeys("http://127.0.0.1:1/jwks", 300) as keys:
+                with pytest.raises(Unavailable):
+                    await keys.find("first", "ES256")
+    finally:
+        REQUEST_ID.reset(token)
+    [line] = log.lines("jwks_unavailable")
+    assert "request_id" not in line
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -127,7 +128,8 @@ class FetchedKeys(Keys):
     def _fetch(self) -> "asyncio.Task[None]":
         if self._fetching is None or self._fetching.done():
             self._asked = time.monotonic()
-            self._fetching = asyncio.create_task(self._load())
+            # An empty context: the fetch is shared, so its log lines must not carry the request id of its first caller.
+            self._fetching = asyncio.create_task(self._load(), context=Context())
         return self._fetching
 
     async def _load(self) -> None:
