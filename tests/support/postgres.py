@@ -13,6 +13,9 @@ import asyncpg
 from algoplatform.embedded import EmbeddedPostgres
 from algoplatform.storage.schema import migrations
 
+# PostgreSQL 18 can leave the copying of a template to the kernel; older versions lack the option.
+_CLONE = "SELECT set_config(name, 'clone', false) FROM pg_settings WHERE name = 'file_copy_method'"
+
 
 def execute(dsn: str, *statements: str) -> None:
     """Run statements one by one, in a separate event loop."""
@@ -41,7 +44,7 @@ class Postgres:
         """Create a database and return its URL."""
         name = f"t{uuid.uuid4().hex}"
         source = f"TEMPLATE {template} STRATEGY file_copy" if template else ""
-        execute(self._admin, f"CREATE DATABASE {name} {source} {options}")
+        execute(self._admin, _CLONE, f"CREATE DATABASE {name} {source} {options}")
         return self._admin.replace("/algoplatform?", f"/{name}?")
 
     def drop(self, dsn: str) -> None:
