@@ -109,7 +109,8 @@ def tested(checkout: Path) -> Path:
         program(programs, name, ":")
     wait = "printf ....; while [ ! -e go ]; do sleep 0.05; done; echo"
     slowest = "echo '== slowest 10 durations =='; echo 1.00s call test_a; printf '== 4 pas'; sleep 0.2; echo 'sed =='"
-    program(programs, "pytest", f"{wait}; {slowest}; exit $(cat status)")
+    folder = '[ -k "$TMPDIR" ] && echo "$TMPDIR" > folder'
+    program(programs, "pytest", f"{folder}; {wait}; {slowest}; exit $(cat status)")
     program(programs, "coverage", 'echo "TOTAL 95%"; case "$*" in *$(cat uncovered)*) exit 2; esac')
     (checkout / "status").write_text("0")
     (checkout / "uncovered").write_text("nothing")
@@ -120,7 +121,10 @@ def tested(checkout: Path) -> Path:
     ("status", "uncovered", "code", "reports"), [("0", "nothing", 0, 2), ("1", "nothing", 1, 0), ("0", "domain", 2, 2)]
 )
 def test_progress(tested: Path, status: str, uncovered: str, code: int, reports: int) -> None:
-    """`./dev test` shows dots as they come, the slowest tests, the coverage, and last pytest's summary."""
+    """`./dev test` shows dots as they come, the slowest tests, the coverage, and last pytest's summary.
+
+    The tests' temporary folder, which all users may write to, is gone afterwards.
+    """
     (tested / "status").write_text(status)
     (tested / "uncovered").write_text(uncovered)
     environment = {"PATH": os.environ["PATH"]}
@@ -137,6 +141,7 @@ def test_progress(tested: Path, status: str, uncovered: str, code: int, reports:
         "== 4 passed ==",
     ]
     assert process.returncode == code
+    assert not Path((tested / "folder").read_text().strip()).exists()
 
 
 def test_two_at_once(checkout: Path) -> None:
