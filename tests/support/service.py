@@ -1,11 +1,13 @@
 """The real service on a real socket, in the test's event loop so that coverage and debuggers see it."""
 
 import asyncio
+import itertools
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -19,6 +21,44 @@ from algoplatform.settings import Settings
 # As uvicorn calls it; uvicorn's own type is stricter than Starlette's.
 App = Callable[[Any, Any, Any], Awaitable[None]]
 Proxy = Callable[[App], App]
+# The service speaks no TLS, and reading the machine's certificates takes 20 ms per client.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which ends without delay: its own looks every 100 ms if it should, and then waits as long.
+
+    A run of the tests starts two thousand servers.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """End soon."""
+        self.should_exit = True
+        self._ending.set()
+
+    async def main_loop(self) -> None:
+        """Update the Date header, until the server should end."""
+        for tick in itertools.count():
+            if await self.on_tick(tick):
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), 0.1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Shut down as uvicorn does, but without its wait if no client is connected."""
+        # The server has yet to notice which clients have closed their connections.
+        await asyncio.sleep(0.01)
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
+            return
+        for server in self.servers:
+            server.close()
+            await server.wait_closed()
+        await self.lifespan.shutdown()
 
 
 def settings_for(database_url: str, **given: Any) -> Settings:
@@ -32,7 +72,7 @@ async def serving(settings: Settings, proxy: Proxy | None = None) -> AsyncIterat
     app = create_app(settings)
     async with (
         listening(proxy(app) if proxy else app, lifespan="on", **server_options(settings)) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=240) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=240, verify=NO_TLS) as client,
     ):
         yield client
 
@@ -45,7 +85,7 @@ async def listening(app: App, **options: Any) -> AsyncIterator[int]:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(app, loop="asyncio", **{"log_config": None, **options}))
+        server = _Server(uvicorn.Config(app, loop="asyncio", **{"log_config": None, **options}))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             while not server.started:
@@ -55,7 +95,7 @@ async def listening(app: App, **options: Any) -> AsyncIterator[int]:
                 await asyncio.sleep(0.005)
             yield port
         finally:
-            server.should_exit = True
+            server.end()
             await task
 
 
