@@ -83,7 +83,7 @@ async def test_refusals(runtime: Runtime) -> None:
 @pytest.mark.parametrize("key", [None, "k"])
 async def test_writes_hold_at_most_half_of_the_pool(database_url: str, key: str | None) -> None:
     """With half of the pool taken, writes raise Busy while reads are served."""
-    settings = settings_for(database_url, pool_size=2, pool_timeout=0.2)
+    settings = settings_for(database_url, pool_size=2, pool_timeout=1)
     async with Runtime.open(settings) as runtime:
         image_id, _ = await runtime.images.register(TRUSTED, minimal())
         async with runtime.database.connection(write=True):

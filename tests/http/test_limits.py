@@ -309,7 +309,7 @@ async def test_slow_uploads_keep_nobody_waiting(database_url: str) -> None:
 
 async def test_no_connection_in_time(database_url: str) -> None:
     """An exhausted pool yields -503, never an internal error."""
-    async with limited(database_url, pool_size=1, pool_timeout=0.1, max_exports=1) as (client, _):
+    async with limited(database_url, pool_size=1, pool_timeout=1, max_exports=1) as (client, _):
         await _fill(client)
         with await _stalled(client):
             answer = await client.get(f"{IMAGES}/_search")

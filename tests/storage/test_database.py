@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import asyncpg
 import httpx
@@ -142,10 +143,21 @@ async def test_in_turn(database_url: str) -> None:
         assert database.usage() == {"open": 2, "idle": 2, "max": 2}
 
 
+@asynccontextmanager
+async def _filled_pool(database_url: str, size: int, timeout: float, **given: Any) -> AsyncIterator[Database]:
+    """Open a pool and all of its connections; only then set the timeout, as connecting can take longer."""
+    async with Database.open(database_url, size=size, **given) as database:
+        async with AsyncExitStack() as stack:
+            for _ in range(size):
+                await stack.enter_async_context(database.connection())
+        database._timeout = timeout
+        yield database
+
+
 @pytest.mark.parametrize(("size", "writes", "streams"), [(2, 1, 0), (3, 1, 1), (4, 2, 1), (6, 3, 2), (10, 5, 4)])
 async def test_shares(database_url: str, size: int, writes: int, streams: int, log: Log) -> None:
     """Writes and streams leave a connection for reads; a rejected request and the log name the full share."""
-    async with Database.open(database_url, size=size, timeout=0.2) as database, AsyncExitStack() as stack:
+    async with _filled_pool(database_url, size, 0.2) as database, AsyncExitStack() as stack:
         for _ in range(writes):
             await stack.enter_async_context(database.connection(write=True))
         for _ in range(streams):
@@ -196,7 +208,7 @@ async def test_who_stops_waiting_is_forgotten(database_url: str) -> None:
         async with database.connection():
             pass
 
-    async with Database.open(database_url, size=1, timeout=0.1) as database, database.connection():
+    async with _filled_pool(database_url, 1, 0.1) as database, database.connection():
         failed = await asyncio.gather(*(use() for _ in range(9)), return_exceptions=True)
         assert [type(error) for error in failed] == [Busy] * 9
         assert not database._slots._waiting
@@ -277,7 +289,7 @@ async def test_no_connection_is_lost_on_the_way(database_url: str) -> None:
 
 async def test_overload_is_not_absence(database_url: str) -> None:
     """With all connections in use, readiness stays as it was, and the database counts as up."""
-    async with serving(settings_for(database_url, pool_size=1, pool_timeout=0.2)) as client:
+    async with serving(settings_for(database_url, pool_size=1, pool_timeout=0.4)) as client:
         for revision, ready in ((None, 200), ("0001", 503)):
             if revision:
                 execute(database_url, f"UPDATE alembic_version SET version_num = '{revision}'")
@@ -294,7 +306,7 @@ async def test_overload_is_not_absence(database_url: str) -> None:
 
 async def test_busy_for_too_long(database_url: str) -> None:
     """If all connections stay in use beyond the statement timeout, the server counts as silent."""
-    async with Database.open(database_url, size=1, timeout=0.1, statement_timeout=0.2) as database:
+    async with _filled_pool(database_url, 1, 0.1, statement_timeout=0.2) as database:
 
         async def refusal() -> type[Exception]:
             with pytest.raises(Unavailable) as raised:
