@@ -28,7 +28,7 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 class _Server(uvicorn.Server):
     """uvicorn's server, which ends without delay: its own looks every 100 ms if it should, and then waits as long.
 
-    A run of the tests starts two thousand servers.
+    Most tests start a server of their own.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:

@@ -51,7 +51,7 @@ class Session(Base):
         self._copied = 0
 
     def prepare_use(self, limit: float | None, *, pooled: bool, lock_timeout_given: bool) -> None:
-        """Set the limit in seconds of operations, and TCP keepalive and user timeout of the socket."""
+        """Set the limit in seconds of operations, what may wait unsent, and TCP keepalive and user timeout."""
         self._usual_limit = self.deadline.limit = limit
         self.prompt = min(_PROMPT_SECONDS, limit or _PROMPT_SECONDS)
         self.pooled, self.lock_timeout_given = pooled, lock_timeout_given
